@@ -1,0 +1,121 @@
+//! The extractor that is the proof of who asks: a handler that takes a [`Call`] runs only for an
+//! authenticated caller, on the caller's own path, with a body that could be read.
+
+use actix_web::http::Method;
+use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::future::LocalBoxFuture;
+use futures_util::{FutureExt, StreamExt};
+
+use super::gate::Gate;
+use super::not_authenticated;
+use crate::kernel::clock::Clock;
+use crate::kernel::db::Db;
+use crate::kernel::error::{Code, Error, Result, not_found};
+use crate::kernel::params::Params;
+use crate::kernel::represent::Asked;
+use crate::kernel::sid::AccountSid;
+
+/// The largest body that is read: 16 KiB.
+const LARGEST_BODY: usize = 16 * 1024;
+
+/// What goes on being read, and thrown away, of a body that is too large: so that a client
+/// which sends all of it before it reads still gets the answer.
+const LARGEST_DISCARDED: usize = 1024 * 1024;
+
+/// A request of an authenticated caller.
+pub struct Call {
+    /// The caller, who is also the owner of the path.
+    pub account: AccountSid,
+    pub db: Db,
+    pub clock: Clock,
+    pub asked: Asked,
+    /// The form of a POST or PUT, the query of anything else.
+    pub input: Params,
+    request: HttpRequest,
+}
+
+impl Call {
+    /// A part of the path.
+    pub fn path(&self, name: &str) -> &str {
+        self.request.match_info().get(name).unwrap_or_default()
+    }
+
+    /// A header, if it is there; a value that is not visible ASCII comes back as it cannot be used.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.request.headers().get(name).map(|value| value.as_bytes())
+    }
+}
+
+impl FromRequest for Call {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        async move {
+            let db = shared::<Db>(&request)?;
+            let (account, token) = credentials(&request).ok_or_else(not_authenticated)?;
+            shared::<web::Data<Gate>>(&request)?.admit(&db, account, &token).await?;
+            if request.match_info().get("AccountSid").is_some_and(|sid| sid != account.to_string()) {
+                return Err(not_found());
+            }
+            let input = match *request.method() {
+                Method::POST | Method::PUT => form(&request, payload).await?,
+                _ => request.extensions().get::<Params>().cloned().unwrap_or_default(),
+            };
+            let asked = request.extensions().get::<Asked>().cloned().unwrap_or_default();
+            Ok(Self { account, db, clock: shared(&request)?, asked, input, request })
+        }
+        .boxed_local()
+    }
+}
+
+fn shared<T: Clone + 'static>(request: &HttpRequest) -> Result<T> {
+    request.app_data().cloned().ok_or_else(|| Error::Internal("the server lacks a part of its state".to_owned()))
+}
+
+/// The user name and password of HTTP Basic.
+fn credentials(request: &HttpRequest) -> Option<(AccountSid, String)> {
+    let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = header.split_once(' ')?;
+    let decoded = Some(encoded.trim()).filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let decoded = String::from_utf8(STANDARD.decode(decoded).ok()?).ok()?;
+    let (user, token) = decoded.split_once(':')?;
+    Some((user.parse().ok()?, token.to_owned()))
+}
+
+async fn form(request: &HttpRequest, mut payload: Payload) -> Result<Params> {
+    let too_large = || Code::BodyTooLarge.because("The body is larger than 16 KiB (16384 bytes); send less");
+    let declared = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length: u64| length > LARGEST_DISCARDED as u64) {
+        return Err(too_large());
+    }
+    let (mut body, mut length) = (Vec::new(), 0);
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| Code::Unreadable.because("The body of the request broke off; send it again"))?;
+        length += chunk.len();
+        if length <= LARGEST_BODY {
+            body.extend_from_slice(&chunk);
+        } else if length > LARGEST_DISCARDED {
+            break;
+        }
+    }
+    if length > LARGEST_BODY {
+        return Err(too_large());
+    }
+    if !body.is_empty() && !is_form(request) {
+        return Err(Code::ContentType.because("Send the body as application/x-www-form-urlencoded"));
+    }
+    Params::parse(&body)
+}
+
+/// Old clients send no content type at all; what they send is a form.
+fn is_form(request: &HttpRequest) -> bool {
+    request.headers().get(CONTENT_TYPE).is_none_or(|value| {
+        let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+        essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    })
+}

@@ -1,0 +1,127 @@
+//! The gate: remembers whose token was verified, so that a steady client pays for argon2 once.
+//!
+//! - What is remembered is a keyed digest of the token and the credential it proved, never the token.
+//! - Every [`CONFIRM_AFTER`] the credential is compared with the account's: a replaced token or a
+//!   closed account stops working everywhere within that time, with nothing to listen to or to miss.
+//! - Verifications run a few at once, off the serving threads; a short queue waits, the rest is
+//!   refused at once. So a flood of wrong tokens starves nobody who is known, and fills no memory.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use blake2::Blake2sMac256;
+use blake2::digest::{KeyInit, Mac};
+use lru::LruCache;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::{not_authenticated, store, token};
+use crate::kernel::db::Db;
+use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::sid::{AccountSid, random_bits};
+
+/// How long a remembered verification is believed without a look at the account.
+const CONFIRM_AFTER: Duration = Duration::from_millis(500);
+
+/// How many accounts are remembered; the least recently seen is forgotten first. About 12 MB.
+const MOST_REMEMBERED: NonZeroUsize = NonZeroUsize::new(100_000).expect("more than none");
+
+/// How many verifications may wait for one that runs: at tens of milliseconds each, about a second.
+const LONGEST_QUEUE: usize = 32;
+
+/// Lets in who knows the token of an account. One for the whole process.
+pub struct Gate {
+    key: [u8; 32],
+    known: Mutex<LruCache<AccountSid, Known>>,
+    running: Arc<Semaphore>,
+    places: Semaphore,
+}
+
+/// A verification that succeeded.
+struct Known {
+    digest: [u8; 32],
+    credential: Uuid,
+    confirmed: Instant,
+}
+
+impl Gate {
+    /// A gate that runs at most `at_once` verifications at a time, each with 19 MiB of memory.
+    pub fn new(at_once: usize) -> Self {
+        let mut key = [0; 32];
+        key[..16].copy_from_slice(&random_bits().to_ne_bytes());
+        key[16..].copy_from_slice(&random_bits().to_ne_bytes());
+        Self {
+            key,
+            known: Mutex::new(LruCache::new(MOST_REMEMBERED)),
+            running: Arc::new(Semaphore::new(at_once)),
+            places: Semaphore::new(at_once + LONGEST_QUEUE),
+        }
+    }
+
+    /// Lets the caller in or not.
+    ///
+    /// # Errors
+    /// 20003 for an unknown or closed account and for a wrong token alike, 20429 when too many
+    /// verifications wait, and when the database is out of reach.
+    pub async fn admit(&self, db: &Db, sid: AccountSid, token: &str) -> Result<()> {
+        let digest = self.digest(token);
+        match self.recall(sid, digest) {
+            Some((_, true)) => Ok(()),
+            Some((credential, false)) if self.confirm(db, sid, credential).await? => Ok(()),
+            _ => self.verify(db, sid, token, digest).await,
+        }
+    }
+
+    /// The remembered credential that this token proved, and whether it needs no look at the account.
+    fn recall(&self, sid: AccountSid, digest: [u8; 32]) -> Option<(Uuid, bool)> {
+        let mut memory = self.memory();
+        let known = memory.get(&sid).filter(|known| known.digest == digest)?;
+        Some((known.credential, known.confirmed.elapsed() < CONFIRM_AFTER))
+    }
+
+    async fn confirm(&self, db: &Db, sid: AccountSid, credential: Uuid) -> Result<bool> {
+        let asked = Instant::now();
+        let stands = store::credential(db, sid).await? == Some(credential);
+        let mut memory = self.memory();
+        match memory.get_mut(&sid).filter(|known| known.credential == credential) {
+            Some(known) if stands => known.confirmed = asked,
+            Some(_) => drop(memory.pop(&sid)),
+            None => {}
+        }
+        Ok(stands)
+    }
+
+    async fn verify(&self, db: &Db, sid: AccountSid, token: &str, digest: [u8; 32]) -> Result<()> {
+        let _place = self.places.try_acquire().map_err(|_| {
+            Code::TooManyRequests.because("Too many credentials wait to be verified; try again in a second")
+        })?;
+        let stopped = |_| Error::Internal("the gate is closed".to_owned());
+        let permit = Arc::clone(&self.running).acquire_owned().await.map_err(stopped)?;
+        let confirmed = Instant::now();
+        let (credential, hash) = store::token_hash(db, sid).await?.unzip();
+        let token = token.to_owned();
+        // The permit goes along: a client that hangs up does not let more of them run.
+        let verified = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            token::verify(&token, hash.as_deref())
+        });
+        let verified = verified.await.map_err(|error| Error::Internal(error.to_string()))?;
+        match credential.filter(|_| verified) {
+            Some(credential) => {
+                self.memory().put(sid, Known { digest, credential, confirmed });
+                Ok(())
+            }
+            None => Err(not_authenticated()),
+        }
+    }
+
+    fn digest(&self, token: &str) -> [u8; 32] {
+        let mac = Blake2sMac256::new_from_slice(&self.key).expect("the key is 32 bytes");
+        mac.chain_update(token.as_bytes()).finalize().into_bytes().into()
+    }
+
+    fn memory(&self) -> MutexGuard<'_, LruCache<AccountSid, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,86 @@
+//! The account resources on the wire.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+
+use super::caller::Call;
+use super::{Account, Status};
+use crate::kernel::clock::rfc2822;
+use crate::kernel::error::{Code, Result};
+use crate::kernel::money::CURRENCY;
+use crate::kernel::page::{Page, Slice};
+use crate::kernel::represent::{self, Fields, List, Record};
+use crate::kernel::text::FriendlyName;
+
+/// `GET /Accounts`: the caller's own account, the only one there is to see.
+pub async fn list(call: Call) -> Result<HttpResponse> {
+    let page = Page::read(&call.input)?;
+    let own = super::find(&call.db, call.account).await?;
+    let items = if page.number == 0 { vec![own] } else { Vec::new() };
+    let slice = Slice::new(page, 1, items);
+    let list = List { name: "Accounts", columns: COLUMNS, filters: &[], slice: &slice, last_sid: None };
+    Ok(represent::list(&call.asked, &list))
+}
+
+/// `GET /Accounts/{AccountSid}`
+pub async fn show(call: Call) -> Result<HttpResponse> {
+    let account = super::find(&call.db, call.account).await?;
+    Ok(represent::one(&call.asked, StatusCode::OK, &account))
+}
+
+/// `POST` or `PUT /Accounts/{AccountSid}`: changes the FriendlyName if it is sent.
+pub async fn update(call: Call) -> Result<HttpResponse> {
+    let name = call.input.get("FriendlyName")?.map(str::parse::<FriendlyName>).transpose();
+    let name = name.map_err(|must| Code::FriendlyName.because(format!("FriendlyName {must}")))?;
+    let account = match name {
+        Some(name) => super::rename(&call.db, &call.clock, call.account, &name).await?,
+        None => super::find(&call.db, call.account).await?,
+    };
+    Ok(represent::one(&call.asked, StatusCode::OK, &account))
+}
+
+/// `GET /Accounts/{AccountSid}/Balance`
+pub async fn balance(call: Call) -> Result<HttpResponse> {
+    let account = super::find(&call.db, call.account).await?;
+    Ok(represent::one(&call.asked, StatusCode::OK, &Balance(&account)))
+}
+
+const COLUMNS: &[&str] = &["Sid", "FriendlyName", "Status", "StatusText", "DateCreated", "DateUpdated"];
+
+impl Record for Account {
+    const NAME: &'static str = "Account";
+
+    fn columns(&self) -> &'static [&'static str] {
+        COLUMNS
+    }
+
+    fn write(&self, to: &mut impl Fields) {
+        let (status, text) = match self.status {
+            Status::Active => ("2", "Active"),
+            Status::Suspended => ("4", "Suspended"),
+            Status::Closed => ("5", "Closed"),
+        };
+        to.field("Sid", &self.sid.to_string());
+        to.field("FriendlyName", &self.name);
+        to.field("Status", status);
+        to.field("StatusText", text);
+        to.field("DateCreated", &rfc2822(self.created_at));
+        to.field("DateUpdated", &rfc2822(self.updated_at));
+    }
+}
+
+struct Balance<'a>(&'a Account);
+
+impl Record for Balance<'_> {
+    const NAME: &'static str = "Balance";
+
+    fn columns(&self) -> &'static [&'static str] {
+        &["AccountSid", "Balance", "Currency"]
+    }
+
+    fn write(&self, to: &mut impl Fields) {
+        to.field("AccountSid", &self.0.sid.to_string());
+        to.field("Balance", &self.0.balance.to_string());
+        to.field("Currency", CURRENCY);
+    }
+}

@@ -1,0 +1,140 @@
+//! Accounts: who may ask, proven by a token, and what state they are in.
+
+use chrono::{DateTime, Utc};
+
+use crate::kernel::clock::Clock;
+use crate::kernel::db::{Db, Transaction};
+use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::money::Money;
+use crate::kernel::sid::AccountSid;
+use crate::kernel::text::FriendlyName;
+
+pub mod caller;
+pub mod gate;
+pub mod http;
+mod store;
+mod token;
+
+use token::AuthToken;
+
+/// What an account may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
+#[sqlx(type_name = "account_status", rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Active,
+    /// Reads and releases, but neither buys nor updates.
+    Suspended,
+    /// Gone for good, as far as the wire can tell.
+    Closed,
+}
+
+/// An account as its owner and the operator see it: no token, no hash.
+#[derive(Debug, serde::Serialize)]
+pub struct Account {
+    pub sid: AccountSid,
+    pub name: String,
+    pub status: Status,
+    pub balance: Money,
+    pub local_numbers: i64,
+    pub tollfree_numbers: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A new account and the token that is shown this once.
+#[derive(Debug, serde::Serialize)]
+pub struct Created {
+    pub sid: AccountSid,
+    pub auth_token: AuthToken,
+    pub balance: Money,
+}
+
+/// Creates an account; a first balance is a credit in its ledger.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn create(db: &Db, clock: &Clock, name: &FriendlyName, balance: Money) -> Result<Created> {
+    let (sid, auth_token) = (AccountSid::random(), AuthToken::random());
+    store::create(db, sid, name, &auth_token.hash(), balance, clock.now()).await?;
+    Ok(Created { sid, auth_token, balance })
+}
+
+/// All accounts, oldest first.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn list(db: &Db) -> Result<Vec<Account>> {
+    Ok(store::list(db).await?)
+}
+
+/// # Errors
+/// 20404 when there is no such account.
+pub async fn find(db: &Db, sid: AccountSid) -> Result<Account> {
+    store::find(db, sid).await?.ok_or_else(|| unknown(sid))
+}
+
+/// # Errors
+/// 20005 when the account is not active.
+pub async fn rename(db: &Db, clock: &Clock, sid: AccountSid, name: &FriendlyName) -> Result<Account> {
+    store::rename(db, sid, name, clock.now()).await?.ok_or_else(not_active)
+}
+
+/// Suspends an account, or makes it active again. Either is done again without harm.
+///
+/// # Errors
+/// 20404 when there is no such account, 20005 when it is closed.
+pub async fn set_status(db: &Db, clock: &Clock, sid: AccountSid, status: Status) -> Result<Account> {
+    let changed = store::set_status(db, sid, status, clock.now()).await?;
+    changed_or_why_not(db, sid, changed).await
+}
+
+/// Closes an account for good, which must hold no number any more.
+///
+/// # Errors
+/// 20404 when there is no such account, 29002 when it holds numbers.
+pub async fn close(within: &mut Transaction, clock: &Clock, sid: AccountSid) -> Result<Account> {
+    let account = store::close(within, sid, clock.now()).await?.ok_or_else(|| unknown(sid))?;
+    match account.local_numbers + account.tollfree_numbers {
+        0 => Ok(account),
+        held => Err(Code::InvalidParameter.because(format!(
+            "{sid} still holds {held} numbers: release them first, or close it with --release-numbers"
+        ))),
+    }
+}
+
+/// Replaces the token; the old one stops working.
+///
+/// # Errors
+/// 20404 when there is no such account, 20005 when it is closed.
+pub async fn rotate_token(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Created> {
+    let auth_token = AuthToken::random();
+    let changed = store::rotate_token(db, sid, &auth_token.hash(), clock.now()).await?;
+    let account = changed_or_why_not(db, sid, changed).await?;
+    Ok(Created { sid, auth_token, balance: account.balance })
+}
+
+async fn changed_or_why_not(db: &Db, sid: AccountSid, changed: Option<Account>) -> Result<Account> {
+    match changed {
+        Some(account) => Ok(account),
+        None => {
+            find(db, sid).await?;
+            Err(Code::AccountNotActive.because(format!("{sid} is closed for good")))
+        }
+    }
+}
+
+fn unknown(sid: AccountSid) -> Error {
+    Code::NotFound.because(format!("There is no account {sid}"))
+}
+
+/// The refusal of a write by an account that is suspended.
+pub fn not_active() -> Error {
+    Code::AccountNotActive.because("The account is suspended: it can read and release numbers only; ask the operator")
+}
+
+/// The one refusal of everybody who has not proven who they are.
+pub fn not_authenticated() -> Error {
+    Code::Authenticate
+        .because("Authenticate with HTTP Basic credentials: the AccountSid as user name, its AuthToken as password")
+}

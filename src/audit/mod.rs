@@ -1,0 +1,41 @@
+//! The audit: proves over the whole database that money and stock add up, and names what does not.
+
+use crate::kernel::db::Db;
+use crate::kernel::error::Result;
+
+mod store;
+
+/// Something that must never be so.
+#[derive(Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Breach {
+    /// Which invariant: 1 balances, 2 holders, 3 purchases, 4 months.
+    pub invariant: i32,
+    /// The account Sid, phone number or number Sid that it is about.
+    pub subject: String,
+    pub what: String,
+}
+
+/// How many breaches of each invariant are named.
+pub const MOST_NAMED: i64 = 1000;
+
+/// Every breach of the four invariants, at most [`MOST_NAMED`] of each:
+///
+/// 1. an account's balance is the sum of its ledger entries and never negative, and every
+///    entry's `balance_after` is the running sum;
+/// 2. a number in use has exactly one open tenancy, any other has none, and an account's count
+///    of numbers is that of its open tenancies;
+/// 3. every purchase has one tenancy, one ledger entry and one number, and the other way round;
+/// 4. no month of a tenancy is charged twice, and none after its end.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn audit(db: &Db) -> Result<Vec<Breach>> {
+    // All four see the same moment, whatever is bought and released meanwhile.
+    let mut moment = db.begin().await?;
+    store::freeze(&mut moment).await?;
+    let mut breaches = store::balances(&mut moment).await?;
+    breaches.extend(store::holders(&mut moment).await?);
+    breaches.extend(store::purchases(&mut moment).await?);
+    breaches.extend(store::months(&mut moment).await?);
+    Ok(breaches)
+}

@@ -1,0 +1,90 @@
+//! `account …`
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::show::show;
+use super::{Context, Done};
+use crate::accounts::{self, Status};
+use crate::kernel::money::Money;
+use crate::kernel::sid::AccountSid;
+use crate::kernel::text::FriendlyName;
+use crate::ledger::{self, Direction};
+use crate::numbers;
+
+#[derive(Subcommand, Debug)]
+pub enum Account {
+    /// Create an account; prints its Sid and its token, which is shown this once
+    Create {
+        /// 1 to 64 characters
+        #[arg(long)]
+        name: FriendlyName,
+        /// First balance in dollars
+        #[arg(long, default_value = "0.00")]
+        balance: Money,
+    },
+    /// List all accounts
+    List,
+    /// Show one account
+    Show { sid: AccountSid },
+    /// Put money on an account
+    Credit(Transfer),
+    /// Take money off an account
+    Debit(Transfer),
+    /// Forbid an account to buy and update
+    Suspend { sid: AccountSid },
+    /// Allow it again
+    Activate { sid: AccountSid },
+    /// Close an account for good
+    Close {
+        sid: AccountSid,
+        /// Release the numbers that it still holds
+        #[arg(long)]
+        release_numbers: bool,
+    },
+    /// Make a new token; the old one stops working
+    RotateToken { sid: AccountSid },
+}
+
+#[derive(Args, Debug)]
+pub struct Transfer {
+    sid: AccountSid,
+    /// Dollars, as in 25.00
+    amount: Money,
+    /// A word of why, for the ledger
+    #[arg(long)]
+    note: Option<String>,
+}
+
+impl Account {
+    pub async fn run(self, context: &Context) -> Done {
+        let Context { db, clock, output } = context;
+        match self {
+            Self::Create { name, balance } => show(*output, &accounts::create(db, clock, &name, balance).await?),
+            Self::List => show(*output, &accounts::list(db).await?),
+            Self::Show { sid } => show(*output, &accounts::find(db, sid).await?),
+            Self::Credit(transfer) => transfer.run(Direction::Credit, context).await,
+            Self::Debit(transfer) => transfer.run(Direction::Debit, context).await,
+            Self::Suspend { sid } => show(*output, &accounts::set_status(db, clock, sid, Status::Suspended).await?),
+            Self::Activate { sid } => show(*output, &accounts::set_status(db, clock, sid, Status::Active).await?),
+            Self::Close { sid, release_numbers } => close(context, sid, release_numbers).await,
+            Self::RotateToken { sid } => show(*output, &accounts::rotate_token(db, clock, sid).await?),
+        }
+    }
+}
+
+impl Transfer {
+    async fn run(&self, direction: Direction, Context { db, clock, output }: &Context) -> Done {
+        let balance = ledger::transfer(db, clock, self.sid, direction, self.amount, self.note.as_deref()).await?;
+        show(*output, &json!({ "sid": self.sid, "balance": balance }))
+    }
+}
+
+/// Releases and closes in one transaction: all of it, or nothing.
+async fn close(Context { db, clock, output }: &Context, sid: AccountSid, release_numbers: bool) -> Done {
+    let mut transaction = db.begin().await.map_err(crate::kernel::error::Error::from)?;
+    let released = if release_numbers { numbers::release_all(&mut transaction, clock, sid).await? } else { 0 };
+    let account = accounts::close(&mut transaction, clock, sid).await?;
+    transaction.commit().await.map_err(crate::kernel::error::Error::from)?;
+    show(*output, &json!({ "sid": sid, "status": account.status, "balance": account.balance, "released": released }))
+}

@@ -1,0 +1,21 @@
+//! `audit`
+
+use serde_json::json;
+
+use super::show::show;
+use super::{Context, Done, Failure, write_out};
+use crate::audit;
+use crate::config::Output;
+
+pub async fn run(Context { db, output, .. }: &Context) -> Done {
+    let breaches = audit::audit(db).await?;
+    match output {
+        Output::Json => show(*output, &json!({ "ok": breaches.is_empty(), "breaches": breaches }))?,
+        Output::Table if breaches.is_empty() => write_out("all four invariants hold\n")?,
+        Output::Table => show(*output, &breaches)?,
+    }
+    match breaches.len() {
+        0 => Ok(()),
+        count => Err(Failure::Bad(format!("{count} breaches of the invariants"))),
+    }
+}

@@ -1,0 +1,177 @@
+//! The command line: one file for each family of commands.
+
+use std::io::{self, Write};
+
+use clap::{Parser, Subcommand};
+use sqlx::postgres::PgConnectOptions;
+
+use crate::config::{Global, Output};
+use crate::embedded_pg::{self, Cluster};
+use crate::kernel::clock::Clock;
+use crate::kernel::db::{self, Db, MigrateError};
+use crate::kernel::error::Error;
+
+mod account;
+mod audit;
+mod demo;
+mod inventory;
+mod number;
+mod price;
+mod serve;
+mod show;
+
+/// A self-hosted, multi-tenant phone number registry that speaks Twilio's 2008-08-01 IncomingPhoneNumbers API
+#[derive(Parser, Debug)]
+#[command(name = "numberbank", version, max_term_width = 120)]
+pub struct Command {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Try it out: serves, with a demo account and demo stock where the database is empty
+    Demo(crate::config::Serve),
+    /// Bring the schema up to date and serve until SIGTERM or SIGINT
+    Serve(crate::config::Serve),
+    /// Bring the schema up to date and stop
+    Migrate,
+    /// Accounts and their money
+    #[command(subcommand)]
+    Account(account::Account),
+    /// The stock of numbers
+    #[command(subcommand)]
+    Inventory(inventory::Inventory),
+    /// What the next sale costs
+    #[command(subcommand)]
+    Price(price::Price),
+    /// One number and everyone who held it
+    #[command(subcommand)]
+    Number(number::Number),
+    /// Prove that money and stock add up
+    Audit,
+}
+
+/// Why a command was refused or failed: one clear line.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error("{0}")]
+    Bad(String),
+    #[error("{}", told(.0))]
+    Refused(#[from] Error),
+    #[error("{0}")]
+    Migrate(#[from] MigrateError),
+    #[error("{0}")]
+    Embedded(#[from] embedded_pg::Error),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// On the command line a refusal is told in words, its code is of no use there.
+fn told(error: &Error) -> String {
+    match error {
+        Error::Refused(refusal) => refusal.message.clone(),
+        Error::Unavailable(_) | Error::Internal(_) => error.to_string(),
+    }
+}
+
+type Done = Result<(), Failure>;
+
+impl Command {
+    /// Runs the command to its end.
+    ///
+    /// # Errors
+    /// When it is refused or fails; what it was to change is unchanged then.
+    pub async fn run(self) -> Done {
+        let database = Database::open(&self.global).await?;
+        let done = self.verb.run(&self.global, &database).await;
+        database.close().await.and(done)
+    }
+}
+
+impl Verb {
+    async fn run(self, global: &Global, database: &Database) -> Done {
+        let context = Context { output: global.output, clock: Clock::System, db: db::command_pool(&database.options) };
+        match self {
+            Self::Serve(settings) => return serve::run(&settings, database, global.output).await,
+            Self::Demo(settings) => return demo::run(&settings, database, &context).await,
+            Self::Migrate => return serve::migrate(database, global.output).await,
+            _ => database.ready().await?,
+        }
+        match self {
+            Self::Account(command) => command.run(&context).await,
+            Self::Inventory(command) => command.run(&context).await,
+            Self::Price(command) => command.run(&context).await,
+            Self::Number(command) => command.run(&context).await,
+            Self::Audit => audit::run(&context).await,
+            Self::Demo(_) | Self::Serve(_) | Self::Migrate => Ok(()),
+        }
+    }
+}
+
+/// What a command works with.
+struct Context {
+    output: Output,
+    clock: Clock,
+    db: Db,
+}
+
+/// The database of a command: one that was named, or the private one.
+struct Database {
+    options: PgConnectOptions,
+    private: Option<Cluster>,
+}
+
+impl Database {
+    async fn open(global: &Global) -> Result<Self, Failure> {
+        if let Some(url) = &global.database_url {
+            return Ok(Self { options: db::options(&url.0).map_err(Failure::Bad)?, private: None });
+        }
+        let settings =
+            embedded_pg::Settings { data_dir: global.data_dir.clone(), bin: global.pg_bin.clone(), fsync: true };
+        let cluster = blocking(move || Cluster::open(&settings)).await??;
+        Ok(Self { options: db::options(&cluster.url()).map_err(Failure::Bad)?, private: Some(cluster) })
+    }
+
+    /// Brings the private one up to date by itself; that of somebody else is left to `migrate`.
+    async fn ready(&self) -> Done {
+        if self.private.is_some() {
+            db::migrate(&self.options).await?;
+        } else if !db::is_current(&self.options).await? {
+            return Err(Failure::Bad("the database's schema is not up to date: run 'numberbank migrate' first".into()));
+        }
+        Ok(())
+    }
+
+    async fn close(self) -> Done {
+        match self.private {
+            Some(cluster) => Ok(blocking(move || cluster.close()).await??),
+            None => Ok(()),
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::Bad(error.to_string()))
+}
+
+/// Writes to standard output. A reader that has seen enough (`| head`) is no failure.
+fn write_out(text: &str) -> Done {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Command::command().debug_assert();
+    }
+}

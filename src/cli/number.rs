@@ -1,0 +1,30 @@
+//! `number …`
+
+use clap::Subcommand;
+
+use super::show::show;
+use super::{Context, Done, Failure};
+use crate::kernel::phone::PhoneNumber;
+use crate::numbers;
+
+#[derive(Subcommand, Debug)]
+pub enum Number {
+    /// Show a number and everyone who held it
+    Show {
+        /// Ten digits, or the Sid of a number that was ever sold
+        #[arg(value_name = "NUMBER_OR_SID")]
+        which: String,
+    },
+}
+
+impl Number {
+    pub async fn run(self, Context { db, output, .. }: &Context) -> Done {
+        let Self::Show { which } = self;
+        let number = match (which.parse(), PhoneNumber::from_decorated(&which)) {
+            (Ok(sid), _) => numbers::digits_of(db, sid).await?,
+            (_, Some(number)) => number,
+            _ => return Err(Failure::Bad(format!("'{which}' is neither a phone number nor the Sid of one"))),
+        };
+        show(*output, &numbers::biography(db, number).await?)
+    }
+}

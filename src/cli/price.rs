@@ -1,0 +1,39 @@
+//! `price …`
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::show::show;
+use super::{Context, Done};
+use crate::inventory;
+use crate::kernel::money::Money;
+use crate::kernel::phone::Kind;
+use crate::kernel::sid::AccountSid;
+
+#[derive(Subcommand, Debug)]
+pub enum Price {
+    /// List the prices of the next sale; those without an account are everybody's
+    List,
+    /// Set the price of the next sale; sold numbers keep theirs
+    Set {
+        #[arg(value_enum)]
+        kind: Kind,
+        /// Dollars a month, as in 1.15
+        price: Money,
+        /// For this account only
+        #[arg(long, value_name = "SID")]
+        account: Option<AccountSid>,
+    },
+}
+
+impl Price {
+    pub async fn run(self, Context { db, output, .. }: &Context) -> Done {
+        match self {
+            Self::List => show(*output, &inventory::prices(db).await?),
+            Self::Set { kind, price, account } => {
+                inventory::set_price(db, kind, account, price).await?;
+                show(*output, &json!({ "kind": kind, "account_sid": account, "price": price }))
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! `serve` and `migrate`.
+
+use std::net::TcpListener;
+
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::show::show;
+use super::{Database, Done, Failure, write_out};
+use crate::app;
+use crate::config::{Output, Serve};
+use crate::kernel::clock::Clock;
+use crate::kernel::db;
+
+pub async fn run(settings: &Serve, database: &Database, output: Output) -> Done {
+    let listener = listen(settings)?;
+    db::migrate(&database.options).await?;
+    serve(listener, settings, database, output, "").await
+}
+
+pub async fn migrate(database: &Database, output: Output) -> Done {
+    let applied = db::migrate(&database.options).await?;
+    match output {
+        Output::Json => show(output, &json!({ "applied": applied })),
+        Output::Table if applied.is_empty() => write_out("the schema is up to date\n"),
+        Output::Table => write_out(&format!("applied {}\n", applied.join(", "))),
+    }
+}
+
+/// Takes the port first: one that is in use is told at once.
+pub fn listen(settings: &Serve) -> Result<TcpListener, Failure> {
+    TcpListener::bind(settings.bind)
+        .map_err(|error| Failure::Bad(format!("cannot serve on {}: {error}", settings.bind)))
+}
+
+/// Serves until a signal comes; `hint` is shown once it does.
+pub async fn serve(listener: TcpListener, settings: &Serve, database: &Database, output: Output, hint: &str) -> Done {
+    let address = listener.local_addr()?;
+    let server = app::serve(
+        listener,
+        app::Settings {
+            database: database.options.clone(),
+            workers: settings.workers(),
+            connections: settings.connections,
+            verifications: settings.verifications(),
+            clock: Clock::System,
+        },
+    )?;
+    let handle = server.handle();
+    let mut serving = tokio::spawn(server);
+    match output {
+        Output::Table => write_out(&format!("listening on http://{address}\n{hint}"))?,
+        Output::Json => show(output, &json!({ "listening_on": format!("http://{address}") }))?,
+    }
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        ended = &mut serving => return ended.map_err(|error| Failure::Bad(error.to_string()))?.map_err(Failure::Io),
+    }
+    tracing::info!("stopping: what is in flight is finished first");
+    handle.stop(true).await;
+    serving.await.map_err(|error| Failure::Bad(error.to_string()))??;
+    Ok(())
+}

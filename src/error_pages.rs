@@ -1,0 +1,19 @@
+//! The pages that `MoreInfo` leads to: one for each error code, with cause and remedy.
+
+use actix_web::{HttpResponse, web};
+
+use crate::kernel::error::{Code, Result, not_found};
+
+/// `GET /docs/errors/{code}`
+pub async fn show(number: web::Path<String>) -> Result<HttpResponse> {
+    let code = number.parse().ok().and_then(Code::from_number).ok_or_else(not_found)?;
+    let (number, status, title) = (code.number(), code.status(), code.title());
+    let page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Error {number}: {title}</title>\n\
+        <h1>Error {number}: {title}</h1>\n<p>HTTP status {status}</p>\n\
+        <h2>Cause</h2>\n<p>{}</p>\n<h2>Remedy</h2>\n<p>{}</p>\n</html>\n",
+        code.cause(),
+        code.remedy()
+    );
+    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page))
+}

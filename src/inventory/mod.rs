@@ -1,0 +1,249 @@
+//! Inventory: which numbers exist, what may be done with them, and what they cost the next buyer.
+
+use std::ops::RangeInclusive;
+
+use crate::kernel::clock::Clock;
+use crate::kernel::db::{Db, Transaction};
+use crate::kernel::error::{Code, Result};
+use crate::kernel::money::Money;
+use crate::kernel::phone::{AreaCode, Kind, PhoneNumber};
+use crate::kernel::sid::AccountSid;
+
+pub mod import;
+mod store;
+
+/// Where a number is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize, clap::ValueEnum)]
+#[sqlx(type_name = "stock_state", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum State {
+    Available,
+    InUse,
+    /// Released, and not sold again until its quarantine has ended.
+    Quarantined,
+    /// Taken out of sale by the operator.
+    Withdrawn,
+}
+
+/// A number in stock, as the operator sees it.
+#[derive(Debug, serde::Serialize)]
+pub struct Stocked {
+    pub phone_number: PhoneNumber,
+    pub kind: Kind,
+    pub area_code: i16,
+    pub state: State,
+    pub provider: Option<String>,
+    pub monthly_cost: Option<Money>,
+    pub note: Option<String>,
+}
+
+/// How many numbers of a kind and area code are in which state.
+#[derive(Debug, serde::Serialize)]
+pub struct Summary {
+    pub kind: Kind,
+    pub area_code: i16,
+    pub available: i64,
+    pub in_use: i64,
+    pub quarantined: i64,
+    pub withdrawn: i64,
+    pub total: i64,
+}
+
+/// What the operator asks to see of the stock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    pub area_code: Option<AreaCode>,
+    pub kind: Option<Kind>,
+    pub state: Option<State>,
+}
+
+/// What became of numbers that were to be added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Added {
+    pub added: u64,
+    pub already_known: u64,
+    pub rejected: u64,
+}
+
+/// The most numbers that one command adds from ranges.
+pub const MOST_AT_ONCE: i64 = 10_000_000;
+
+/// Numbers are stored this many at a time, within one transaction.
+const BATCH: i64 = 50_000;
+
+/// Adds all numbers of the ranges in one transaction; `progress` hears how many are done.
+/// What is known already stays as it is.
+///
+/// # Errors
+/// 29002 when the ranges hold more than [`MOST_AT_ONCE`].
+pub async fn add(
+    db: &Db,
+    clock: &Clock,
+    ranges: &[RangeInclusive<i64>],
+    mut progress: impl FnMut(u64),
+) -> Result<Added> {
+    let wanted: i64 = ranges.iter().map(|range| range.end() - range.start() + 1).sum();
+    if wanted > MOST_AT_ONCE {
+        return Err(Code::InvalidParameter
+            .because(format!("{wanted} numbers are more than the {MOST_AT_ONCE} that can be added at once")));
+    }
+    let (now, mut result) = (clock.now(), Added::default());
+    let mut transaction = begin_additions(db).await?;
+    for part in ranges.iter().flat_map(parts) {
+        let asked = part.end() - part.start() + 1;
+        match PhoneNumber::new(*part.start()) {
+            Ok(first) => {
+                let added = store::add_range(&mut transaction, first.kind(), &part, now).await?;
+                result.added += added;
+                result.already_known += asked.unsigned_abs() - added;
+            }
+            Err(_) => result.rejected += asked.unsigned_abs(),
+        }
+        progress(asked.unsigned_abs());
+    }
+    transaction.commit().await?;
+    Ok(result)
+}
+
+/// Cuts a range into batches whose numbers are all possible or all impossible: of an area code
+/// the first two million have no exchange that begins with 2 to 9.
+fn parts(range: &RangeInclusive<i64>) -> impl Iterator<Item = RangeInclusive<i64>> {
+    const AREA_CODE: i64 = 10_000_000;
+    const IMPOSSIBLE: i64 = 2_000_000;
+    let (mut next, end) = (*range.start(), *range.end());
+    std::iter::from_fn(move || {
+        let start = next;
+        let within = start % AREA_CODE;
+        let alike_until = start - within + if within < IMPOSSIBLE { IMPOSSIBLE } else { AREA_CODE };
+        next = alike_until.min(start + BATCH).min(end + 1);
+        (start <= end).then_some(start..=next - 1)
+    })
+}
+
+/// The stock that matches, by number; at most `limit` from `after` on.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn list(db: &Db, filter: Filter, after: Option<PhoneNumber>, limit: i64) -> Result<Vec<Stocked>> {
+    Ok(store::list(db, filter, after, limit).await?)
+}
+
+/// A number in stock, if there is such a one.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn find(db: &Db, number: PhoneNumber) -> Result<Option<Stocked>> {
+    Ok(store::find(db, number).await?)
+}
+
+/// One row for each kind and area code.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
+    Ok(store::summary(db).await?)
+}
+
+/// Takes numbers out of sale: all of them, or none if one cannot be. One that is out already stays out.
+///
+/// # Errors
+/// 20404 for a number that is not in stock, 29002 for one that is in use.
+pub async fn withdraw(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result<u64> {
+    move_between(db, clock, numbers, &[State::Available, State::Quarantined], State::Withdrawn).await
+}
+
+/// Puts withdrawn numbers back on sale: all of them, or none. One that is on sale already stays so.
+///
+/// # Errors
+/// 20404 for a number that is not in stock, 29002 for one that is neither withdrawn nor on sale.
+pub async fn put_back(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result<u64> {
+    move_between(db, clock, numbers, &[State::Withdrawn], State::Available).await
+}
+
+async fn move_between(db: &Db, clock: &Clock, numbers: &[PhoneNumber], from: &[State], to: State) -> Result<u64> {
+    let mut transaction = db.begin().await?;
+    let found = store::lock(&mut transaction, numbers).await?;
+    for number in numbers {
+        let state = found.iter().find(|stocked| stocked.phone_number == *number).map(|stocked| stocked.state);
+        match state {
+            None => return Err(Code::NotFound.because(format!("{number} is not in stock"))),
+            Some(state) if state != to && !from.contains(&state) => {
+                let (state, to) = (state_name(state), state_name(to));
+                return Err(Code::InvalidParameter
+                    .because(format!("{number} is {state} and cannot become {to}; nothing was changed")));
+            }
+            Some(_) => {}
+        }
+    }
+    let moved = store::set_state(&mut transaction, numbers, from, to, clock.now()).await?;
+    transaction.commit().await?;
+    Ok(moved)
+}
+
+/// The name of a state as the command line and the views show it.
+pub const fn state_name(state: State) -> &'static str {
+    match state {
+        State::Available => "available",
+        State::InUse => "in_use",
+        State::Quarantined => "quarantined",
+        State::Withdrawn => "withdrawn",
+    }
+}
+
+/// A price of the next sale: everybody's, or one account's own.
+#[derive(Debug, serde::Serialize)]
+pub struct Price {
+    pub kind: Kind,
+    pub account_sid: Option<AccountSid>,
+    pub price: Money,
+}
+
+/// Everybody's prices first, then those of single accounts.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn prices(db: &Db) -> Result<Vec<Price>> {
+    Ok(store::prices(db).await?)
+}
+
+/// Sets what the next sale costs a month. Numbers that are sold keep their price.
+///
+/// # Errors
+/// 20404 when there is no such account.
+pub async fn set_price(db: &Db, kind: Kind, account: Option<AccountSid>, price: Money) -> Result<()> {
+    match account {
+        None => Ok(store::set_general_price(db, kind, price).await?),
+        Some(sid) => match store::set_account_price(db, kind, sid, price).await? {
+            0 => Err(Code::NotFound.because(format!("There is no account {sid}"))),
+            _ => Ok(()),
+        },
+    }
+}
+
+/// A transaction that adds to the stock, one at a time so that two never wait for each other's rows.
+///
+/// # Errors
+/// When the database is out of reach.
+async fn begin_additions(db: &Db) -> Result<Transaction> {
+    let mut transaction = db.begin().await?;
+    store::lock_additions(&mut transaction).await?;
+    Ok(transaction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_a_range_and_never_mix_possible_and_impossible_numbers() {
+        let range = 4_151_900_000..=4_162_100_000;
+        let parts: Vec<_> = parts(&range).collect();
+        assert_eq!(parts.first().map(|part| *part.start()), Some(*range.start()));
+        assert_eq!(parts.last().map(|part| *part.end()), Some(*range.end()));
+        assert!(parts.windows(2).all(|pair| pair[0].end() + 1 == *pair[1].start()));
+        for part in parts {
+            assert_eq!(PhoneNumber::new(*part.start()).is_ok(), PhoneNumber::new(*part.end()).is_ok(), "{part:?}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The statements on stock and prices.
+
+use std::ops::RangeInclusive;
+
+use chrono::{DateTime, Utc};
+use sqlx::{Result, query, query_as};
+
+use super::import::Batch;
+use super::{Filter, Price, State, Stocked, Summary};
+use crate::kernel::db::{Db, Transaction};
+use crate::kernel::money::Money;
+use crate::kernel::phone::{Kind, PhoneNumber};
+use crate::kernel::sid::AccountSid;
+
+/// Lets one transaction at a time add to the stock; it waits for others to end.
+pub async fn lock_additions(within: &mut Transaction) -> Result<()> {
+    query!("select pg_advisory_xact_lock(hashtext('numberbank stock additions'))")
+        .execute(&mut **within)
+        .await
+        .map(drop)
+}
+
+/// Adds a range of numbers of one kind; returns how many were new.
+pub async fn add_range(
+    within: &mut Transaction,
+    kind: Kind,
+    range: &RangeInclusive<i64>,
+    now: DateTime<Utc>,
+) -> Result<u64> {
+    let result = query!(
+        "insert into stock (phone_number, kind, state_since, added_at)
+        select phone_number, $1, $4, $4 from generate_series($2::bigint, $3::bigint) as phone_number
+        on conflict (phone_number) do nothing",
+        kind as Kind,
+        range.start(),
+        range.end(),
+        now
+    )
+    .execute(&mut **within)
+    .await?;
+    Ok(result.rows_affected())
+}
+
+/// Adds a batch of numbers with what the file says of them; returns how many were new.
+pub async fn add_batch(within: &mut Transaction, batch: &Batch, now: DateTime<Utc>) -> Result<u64> {
+    let result = query!(
+        "insert into stock (phone_number, kind, state_since, added_at, provider, monthly_cost, note)
+        select row.phone_number, row.kind, $6, $6, row.provider, row.monthly_cost, row.note
+        from unnest($1::bigint[], $2::number_kind[], $3::text[], $4::bigint[], $5::text[])
+            as row (phone_number, kind, provider, monthly_cost, note)
+        on conflict (phone_number) do nothing",
+        &batch.phone_numbers,
+        &batch.kinds as &[Kind],
+        &batch.providers as &[Option<String>],
+        &batch.monthly_costs as &[Option<i64>],
+        &batch.notes as &[Option<String>],
+        now
+    )
+    .execute(&mut **within)
+    .await?;
+    Ok(result.rows_affected())
+}
+
+pub async fn list(db: &Db, filter: Filter, after: Option<PhoneNumber>, limit: i64) -> Result<Vec<Stocked>> {
+    query_as!(
+        Stocked,
+        r#"select phone_number as "phone_number: PhoneNumber", kind as "kind: Kind", area_code as "area_code!",
+            state as "state: State", provider, monthly_cost as "monthly_cost: Money", note
+        from stock
+        where phone_number > $1
+            and ($2::smallint is null or phone_number / 10000000 = $2)
+            and ($3::number_kind is null or kind = $3)
+            and ($4::stock_state is null or state = $4)
+        order by phone_number limit $5"#,
+        after.map_or(0, PhoneNumber::digits),
+        filter.area_code.map(|code| code.as_smallint()),
+        filter.kind as Option<Kind>,
+        filter.state as Option<State>,
+        limit
+    )
+    .fetch_all(db)
+    .await
+}
+
+pub async fn find(db: &Db, number: PhoneNumber) -> Result<Option<Stocked>> {
+    query_as!(
+        Stocked,
+        r#"select phone_number as "phone_number: PhoneNumber", kind as "kind: Kind", area_code as "area_code!",
+            state as "state: State", provider, monthly_cost as "monthly_cost: Money", note
+        from stock where phone_number = $1"#,
+        number as PhoneNumber
+    )
+    .fetch_optional(db)
+    .await
+}
+
+pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
+    query_as!(
+        Summary,
+        r#"select kind as "kind: Kind", area_code as "area_code!",
+            count(*) filter (where state = 'available') as "available!",
+            count(*) filter (where state = 'in_use') as "in_use!",
+            count(*) filter (where state = 'quarantined') as "quarantined!",
+            count(*) filter (where state = 'withdrawn') as "withdrawn!",
+            count(*) as "total!"
+        from stock group by kind, area_code order by kind, area_code"#
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Locks the numbers, in the order of their digits, and returns those that exist.
+pub async fn lock(within: &mut Transaction, numbers: &[PhoneNumber]) -> Result<Vec<Stocked>> {
+    query_as!(
+        Stocked,
+        r#"select phone_number as "phone_number: PhoneNumber", kind as "kind: Kind", area_code as "area_code!",
+            state as "state: State", provider, monthly_cost as "monthly_cost: Money", note
+        from stock where phone_number = any($1) order by phone_number for update"#,
+        numbers as &[PhoneNumber]
+    )
+    .fetch_all(&mut **within)
+    .await
+}
+
+pub async fn set_state(
+    within: &mut Transaction,
+    numbers: &[PhoneNumber],
+    from: &[State],
+    to: State,
+    now: DateTime<Utc>,
+) -> Result<u64> {
+    let result = query!(
+        "update stock set state = $3, state_since = $4 where phone_number = any($1) and state = any($2)",
+        numbers as &[PhoneNumber],
+        from as &[State],
+        to as State,
+        now
+    )
+    .execute(&mut **within)
+    .await?;
+    Ok(result.rows_affected())
+}
+
+pub async fn prices(db: &Db) -> Result<Vec<Price>> {
+    query_as!(
+        Price,
+        r#"select kind as "kind: Kind", account_sid as "account_sid: AccountSid", price as "price: Money"
+        from prices order by account_sid nulls first, kind"#
+    )
+    .fetch_all(db)
+    .await
+}
+
+pub async fn set_general_price(db: &Db, kind: Kind, price: Money) -> Result<()> {
+    query!("update prices set price = $2 where kind = $1 and account_sid is null", kind as Kind, price.cents())
+        .execute(db)
+        .await
+        .map(drop)
+}
+
+/// Returns 0 where there is no such account.
+pub async fn set_account_price(db: &Db, kind: Kind, account: AccountSid, price: Money) -> Result<u64> {
+    let result = query!(
+        "insert into prices (kind, account_sid, price) select $1, sid, $3 from accounts where sid = $2
+        on conflict (account_sid, kind) where account_sid is not null do update set price = excluded.price",
+        kind as Kind,
+        account as AccountSid,
+        price.cents()
+    )
+    .execute(db)
+    .await?;
+    Ok(result.rows_affected())
+}

@@ -1,0 +1,52 @@
+//! The one source of time. Everything that stores or compares a time asks a [`Clock`].
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+
+/// Tells the time (UTC, whole microseconds as PostgreSQL keeps them).
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    #[default]
+    System,
+    /// Stands still until moved; for tests.
+    Frozen(Arc<Mutex<DateTime<Utc>>>),
+}
+
+impl Clock {
+    pub fn frozen(at: DateTime<Utc>) -> Self {
+        Self::Frozen(Arc::new(Mutex::new(at)))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system")]
+    pub fn now(&self) -> DateTime<Utc> {
+        let now = match self {
+            Self::System => Utc::now(),
+            Self::Frozen(at) => *at.lock().unwrap_or_else(PoisonError::into_inner),
+        };
+        now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
+    }
+
+    /// Moves a frozen clock; the system's cannot be moved and stays as it is.
+    pub fn advance(&self, by: TimeDelta) {
+        if let Self::Frozen(at) = self {
+            *at.lock().unwrap_or_else(PoisonError::into_inner) += by;
+        }
+    }
+}
+
+/// RFC 2822 with a two-digit day and UTC as `+0000`: `Tue, 01 Apr 2008 18:26:32 +0000`.
+pub fn rfc2822(at: DateTime<Utc>) -> String {
+    at.format("%a, %d %b %Y %H:%M:%S +0000").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_has_two_digits() {
+        let at = DateTime::from_timestamp(1_207_074_392, 0).unwrap();
+        assert_eq!(rfc2822(at), "Tue, 01 Apr 2008 18:26:32 +0000");
+    }
+}

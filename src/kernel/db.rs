@@ -1,0 +1,139 @@
+//! The way to PostgreSQL: one pool for each thread that serves, and the migrations.
+
+use std::time::Duration;
+
+use refinery_core::traits::r#async::{AsyncMigrate, AsyncQuery, AsyncTransaction};
+use refinery_core::{Migration, Runner};
+use sqlx::postgres::{PgAdvisoryLock, PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// A pool of connections. Cheap to clone.
+pub type Db = sqlx::PgPool;
+
+/// A transaction that rolls back unless it is committed.
+pub type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// How long a request may wait for a connection. The wire promises a 503 within five seconds.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A statement of a request that takes longer than this is given up by PostgreSQL itself.
+const LONGEST_STATEMENT: &str = "4s";
+
+/// A connection that was idle for longer than this is tried before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// Reads a PostgreSQL URL.
+///
+/// # Errors
+/// When it is none; the message does not repeat it, for it may hold a password.
+pub fn options(url: &str) -> Result<PgConnectOptions, String> {
+    let known = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+    let options: Option<PgConnectOptions> = if known { url.parse().ok() } else { None };
+    let options =
+        options.ok_or("the database URL cannot be read; postgres://user:password@host:5432/database is expected")?;
+    Ok(options.application_name("numberbank").disable_statement_logging())
+}
+
+/// A pool for the thread that calls this; connects when it is first used.
+pub fn serving_pool(options: &PgConnectOptions, connections: u32) -> Db {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        // A round trip before every use would double what a small read costs. Connections that
+        // broke while they rested are found by the test after a pause; others fail one request.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move { Ok(meta.idle_for < TRUSTED_IDLE || connection.ping().await.is_ok()) })
+        })
+        .connect_lazy_with(options.clone().options([("statement_timeout", LONGEST_STATEMENT)]))
+}
+
+/// A pool for a command: few connections, no limit on how long a statement takes.
+pub fn command_pool(options: &PgConnectOptions) -> Db {
+    PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(10)).connect_lazy_with(options.clone())
+}
+
+/// What can go wrong with migrations.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    #[error("cannot connect to the database: {0}")]
+    Connect(#[source] sqlx::Error),
+    #[error("cannot take the migration lock: {0}")]
+    Lock(#[source] sqlx::Error),
+    #[error("migration failed: {0}")]
+    Migrate(#[source] Box<refinery_core::Error>),
+}
+
+/// Brings the schema up to date and returns the names of the migrations that it applied.
+/// Safe when several processes start at once: refinery takes no lock of its own, so one is taken here.
+///
+/// # Errors
+/// When the database cannot be reached, or holds migrations that this program does not know.
+pub async fn migrate(options: &PgConnectOptions) -> Result<Vec<String>, MigrateError> {
+    let connection = options.connect().await.map_err(MigrateError::Connect)?;
+    let lock = PgAdvisoryLock::new("numberbank migrations");
+    let mut guard = lock.acquire(connection).await.map_err(MigrateError::Lock)?;
+    let runner: Runner = embedded::migrations::runner();
+    let report = runner
+        .run_async(&mut Migrating(guard.as_mut()))
+        .await
+        .map_err(|error| MigrateError::Migrate(Box::new(error)))?;
+    let connection = guard.release_now().await.map_err(MigrateError::Lock)?;
+    connection.close().await.map_err(MigrateError::Connect)?;
+    Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
+}
+
+/// Whether every migration that this program knows has been applied.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn is_current(options: &PgConnectOptions) -> Result<bool, MigrateError> {
+    let mut connection = options.connect().await.map_err(MigrateError::Connect)?;
+    let runner: Runner = embedded::migrations::runner();
+    let newest = runner.get_migrations().iter().map(Migration::version).max();
+    // A database that was never migrated has no history to read: that is an answer too.
+    let last = runner.get_last_applied_migration_async(&mut Migrating(&mut connection)).await;
+    Ok(last.is_ok_and(|last| last.map(|migration| migration.version()) >= newest))
+}
+
+/// Lets refinery speak through sqlx: one driver, one way to read a database URL.
+struct Migrating<'a>(&'a mut PgConnection);
+
+impl AsyncTransaction for Migrating<'_> {
+    type Error = sqlx::Error;
+
+    async fn execute<'a, T: Iterator<Item = &'a str> + Send + 'a>(&'a mut self, queries: T) -> sqlx::Result<usize> {
+        let mut transaction = self.0.begin().await?;
+        let mut count = 0;
+        for query in queries {
+            sqlx::raw_sql(AssertSqlSafe(query.to_owned())).execute(&mut *transaction).await?;
+            count += 1;
+        }
+        transaction.commit().await?;
+        Ok(count)
+    }
+}
+
+impl AsyncQuery<Vec<Migration>> for Migrating<'_> {
+    async fn query<'a>(&'a mut self, query: &'a str) -> sqlx::Result<Vec<Migration>> {
+        let rows = sqlx::raw_sql(AssertSqlSafe(query.to_owned())).fetch_all(&mut *self.0).await?;
+        rows.iter()
+            .map(|row| {
+                let unreadable = |error: &dyn std::fmt::Display| sqlx::Error::Decode(error.to_string().into());
+                let applied_on: String = row.try_get(2)?;
+                let applied_on = OffsetDateTime::parse(&applied_on, &Rfc3339).map_err(|error| unreadable(&error))?;
+                let checksum: String = row.try_get(3)?;
+                let checksum = checksum.parse().map_err(|error| unreadable(&error))?;
+                Ok(Migration::applied(row.try_get(0)?, row.try_get(1)?, applied_on, checksum))
+            })
+            .collect()
+    }
+}
+
+impl AsyncMigrate for Migrating<'_> {}

@@ -1,0 +1,241 @@
+//! The one error catalogue, and the one error type of every use case.
+//!
+//! What a client may read ([`Refusal`]) and what happened inside (the cause of
+//! [`Error::Unavailable`] and [`Error::Internal`]) are kept apart: causes go to the log only.
+
+use std::fmt;
+
+macro_rules! catalogue {
+    ($($code:ident = $number:literal, $status:literal, $title:literal, $cause:literal, $remedy:literal;)*) => {
+        /// The code of an error, which settles its HTTP status. Twilio's numbers where one fits, 29xxx are ours.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code { $($code = $number),* }
+
+        impl Code {
+            pub const ALL: &[Self] = &[$(Self::$code),*];
+
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$code => $status),* }
+            }
+
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$code => $title),* }
+            }
+
+            pub const fn cause(self) -> &'static str {
+                match self { $(Self::$code => $cause),* }
+            }
+
+            pub const fn remedy(self) -> &'static str {
+                match self { $(Self::$code => $remedy),* }
+            }
+        }
+    };
+}
+
+catalogue! {
+    FriendlyName = 20002, 400, "Invalid FriendlyName",
+        "The FriendlyName is longer than 64 characters or holds a control character.",
+        "Send at most 64 characters of text. An empty FriendlyName gives a number its default name.";
+    Authenticate = 20003, 401, "Authenticate",
+        "The request has no credentials, or they are unreadable or wrong, or the account is closed.",
+        "Send HTTP Basic credentials: the AccountSid as user name, the AuthToken as password.";
+    MethodNotAllowed = 20004, 405, "Method not allowed",
+        "The resource exists, but not for this HTTP method.",
+        "Use one of the methods that the Allow header of the answer lists.";
+    AccountNotActive = 20005, 403, "Account not active",
+        "The account is suspended: it can read and release numbers, but not buy or update them.",
+        "Ask the operator to activate the account.";
+    PageSize = 20007, 400, "Page size out of range",
+        "The page size (num or PageSize) is not a whole number from 1 to 1000.",
+        "Ask for 1 to 1000 numbers a page and follow nextpageuri for the rest.";
+    NotFound = 20404, 404, "Resource not found",
+        "There is no such resource in this account.",
+        "Check the path, letter for letter: paths and Sids are case-sensitive.";
+    TooManyRequests = 20429, 429, "Too many requests",
+        "More credentials wait to be verified than this server verifies at once.",
+        "Wait as long as the Retry-After header says, then try again.";
+    Internal = 20500, 500, "Internal server error",
+        "Something went wrong inside the server. Nothing was changed.",
+        "Try again; if it stays, tell the operator when it happened.";
+    Unavailable = 20503, 503, "Service unavailable",
+        "The server cannot reach its database just now.",
+        "Try again after what the Retry-After header says; send an Idempotency-Key with purchases, so that a retry buys nothing twice.";
+    Url = 21402, 400, "Invalid URL",
+        "A callback URL is not an absolute http or https URL with a host, or is longer than 2048 characters.",
+        "Send a URL such as http://example.com/handle, or an empty value to clear it.";
+    Method = 21403, 400, "Invalid method",
+        "A callback's method is neither GET nor POST.",
+        "Send GET or POST.";
+    VoiceFallback = 21405, 400, "VoiceFallbackUrl without Url",
+        "A VoiceFallbackUrl needs a Url, and after this request there would be none.",
+        "Set Url too, or clear VoiceFallbackUrl in the same request.";
+    SmsFallback = 21406, 400, "SmsFallbackUrl without SmsUrl",
+        "An SmsFallbackUrl needs an SmsUrl, and after this request there would be none.",
+        "Set SmsUrl too, or clear SmsFallbackUrl in the same request.";
+    SmsOnTollFree = 21407, 400, "No SMS on a toll-free number",
+        "A toll-free number has no Sms parameters.",
+        "Leave out every parameter that begins with Sms, or send it empty.";
+    AreaCode = 21451, 400, "Invalid area code",
+        "The AreaCode is not three digits or no US area code.",
+        "Send a US area code such as 415, or leave AreaCode out for a number from anywhere.";
+    NoNumber = 21452, 400, "No phone number found",
+        "There is no number left that matches the request.",
+        "Try another area code, or leave AreaCode out. Toll-free codes are sold by TollFree, all others by Local.";
+    InsufficientBalance = 29001, 402, "Insufficient balance",
+        "The account's balance is less than the first month's price of the number.",
+        "Ask the operator to credit the account.";
+    InvalidParameter = 29002, 400, "Invalid parameter",
+        "A parameter's value is not one of those that it takes.",
+        "The message names the parameter and says what would be right.";
+    RepeatedParameter = 29003, 400, "Repeated parameter",
+        "A parameter was sent more than once.",
+        "Send each parameter once.";
+    Unreadable = 29004, 400, "Unreadable request",
+        "The request has a broken percent-encoding, text that is not UTF-8, or a NUL character.",
+        "Encode parameters as application/x-www-form-urlencoded in UTF-8.";
+    IdempotencyKey = 29005, 409, "Idempotency key used for another request",
+        "This idempotency key came with a different request within the last 24 hours.",
+        "Use a new key for each new purchase, and the same key only to repeat the same request.";
+    BodyTooLarge = 29006, 413, "Request body too large",
+        "The body of the request is larger than 16 KiB.",
+        "Send the parameters of one number only.";
+    ContentType = 29007, 415, "Unsupported content type",
+        "The body is not a form.",
+        "Send Content-Type: application/x-www-form-urlencoded, or none.";
+}
+
+impl Code {
+    pub const fn number(self) -> u16 {
+        self as u16
+    }
+
+    pub fn from_number(number: u16) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.number() == number)
+    }
+
+    /// A refusal of this code, with a message that says what would be right.
+    pub fn because(self, message: impl Into<String>) -> Error {
+        Error::Refused(Refusal { code: self, message: message.into() })
+    }
+}
+
+/// The refusal of whatever is not the caller's, whether it exists or not.
+pub fn not_found() -> Error {
+    Code::NotFound.because("There is no such resource in this account")
+}
+
+/// What a client is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: Code,
+    pub message: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (error {})", self.message, self.code.number())
+    }
+}
+
+/// Why a use case did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request cannot be granted as it is; nothing was changed.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The database is out of reach; the same request may go through later.
+    #[error("the database is out of reach: {0}")]
+    Unavailable(String),
+    /// A defect, or something outside that should not happen.
+    #[error("{0}")]
+    Internal(String),
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// What a client may know of it.
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            Self::Refused(refusal) => refusal.clone(),
+            Self::Unavailable(_) => Refusal {
+                code: Code::Unavailable,
+                message: "The service is unavailable for a moment, try again shortly".to_owned(),
+            },
+            Self::Internal(_) => {
+                Refusal { code: Code::Internal, message: "An internal error occurred, nothing was changed".to_owned() }
+            }
+        }
+    }
+}
+
+/// The name of the constraint that a statement ran into, if it was one.
+pub fn violated(error: &sqlx::Error) -> Option<&str> {
+    error.as_database_error().and_then(|error| error.constraint())
+}
+
+/// Whether PostgreSQL ended the statement to let another one go on: the same again may succeed.
+pub fn is_deadlock(error: &sqlx::Error) -> bool {
+    matches!(sqlstate(error).as_deref(), Some("40P01" | "40001"))
+}
+
+fn sqlstate(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned())
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        // Causes name no statement and no value: PostgreSQL's text may quote both.
+        let out_of_reach = match &error {
+            E::Io(_) | E::Tls(_) | E::Protocol(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => true,
+            E::Database(_) => sqlstate(&error).is_some_and(|state| is_passing(&state)),
+            E::Configuration(_)
+            | E::InvalidArgument(_)
+            | E::RowNotFound
+            | E::TypeNotFound { .. }
+            | E::ColumnIndexOutOfBounds { .. }
+            | E::ColumnNotFound(_)
+            | E::ColumnDecode { .. }
+            | E::Encode(_)
+            | E::Decode(_)
+            | E::AnyDriverError(_)
+            | E::Migrate(_)
+            | E::InvalidSavePointStatement
+            | E::BeginFailed => false,
+            // sqlx's enum may grow; what is unknown is not blamed on the network.
+            _ => false,
+        };
+        let cause = error.to_string();
+        if out_of_reach { Self::Unavailable(cause) } else { Self::Internal(cause) }
+    }
+}
+
+/// SQLSTATEs of a server that goes away, comes up, is full, is a standby, or gave up waiting.
+fn is_passing(state: &str) -> bool {
+    let class = state.get(..2).unwrap_or_default();
+    matches!(class, "08" | "53" | "57" | "40") || matches!(state, "25006" | "55P03")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_found_by_its_number_once() {
+        for code in Code::ALL {
+            assert_eq!(Code::from_number(code.number()), Some(*code));
+            assert!((400..600).contains(&code.status()), "{code:?}");
+        }
+        assert_eq!(Code::from_number(0), None);
+    }
+
+    #[test]
+    fn the_inside_is_never_told() {
+        for error in [Error::Internal("select secret".into()), sqlx::Error::PoolTimedOut.into()] {
+            assert!(!error.refusal().message.contains("select"));
+            assert!(error.refusal().code.status() >= 500);
+        }
+    }
+}

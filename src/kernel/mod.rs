@@ -1,0 +1,14 @@
+//! What every slice speaks: typed values, the error catalogue, the wire's representations.
+//! The kernel knows no slice and no table.
+
+pub mod area_codes;
+pub mod clock;
+pub mod db;
+pub mod error;
+pub mod money;
+pub mod page;
+pub mod params;
+pub mod phone;
+pub mod represent;
+pub mod sid;
+pub mod text;

@@ -1,0 +1,86 @@
+//! Money in whole US cents. Dollars appear on the wire, on the command line and in views only.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// An amount in US cents, never negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Money(i64);
+
+/// The currency of every amount, ISO 4217.
+pub const CURRENCY: &str = "USD";
+
+/// The most that one amount may be: a billion dollars.
+const MOST_CENTS: i64 = 100_000_000_000;
+
+impl Money {
+    pub const ZERO: Self = Self(0);
+
+    pub const fn cents(self) -> i64 {
+        self.0
+    }
+
+    /// Cents that the database holds and guards; negative ones are shown as they are.
+    pub const fn from_cents(cents: i64) -> Self {
+        Self(cents)
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let cents = self.0.unsigned_abs();
+        write!(f, "{sign}{}.{:02}", cents / 100, cents % 100)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("'{0}' is not an amount: dollars from 0 to 1000000000 with at most two decimals are expected, as in 25.00")]
+pub struct NotAnAmount(String);
+
+impl FromStr for Money {
+    type Err = NotAnAmount;
+
+    fn from_str(text: &str) -> Result<Self, NotAnAmount> {
+        let refused = || NotAnAmount(text.to_owned());
+        let (dollars, cents) = text.split_once('.').unwrap_or((text, "00"));
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        if !digits(dollars) || !digits(cents) || cents.len() > 2 || dollars.len() > 10 {
+            return Err(refused());
+        }
+        let total: i64 = format!("{dollars}{cents:0<2}").parse().map_err(|_| refused())?;
+        if total > MOST_CENTS {
+            return Err(refused());
+        }
+        Ok(Self(total))
+    }
+}
+
+impl serde::Serialize for Money {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dollars_are_read_and_shown() {
+        for (text, shown) in [("25", "25.00"), ("0.5", "0.50"), ("1.15", "1.15"), ("1000000000", "1000000000.00")] {
+            assert_eq!(text.parse::<Money>().unwrap().to_string(), shown);
+        }
+        assert_eq!(Money::from_cents(-5).to_string(), "-0.05");
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in
+            ["", ".", "1.", ".5", "-1", "+1", "1.155", "1,15", "1e3", "1000000000.01", "99999999999", "NaN", " 1"]
+        {
+            assert!(text.parse::<Money>().is_err(), "{text}");
+        }
+    }
+}

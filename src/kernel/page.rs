@@ -1,0 +1,128 @@
+//! Paging: which part of a list is asked for, and the attributes that tell where it lies.
+
+use crate::kernel::error::{Code, Result};
+use crate::kernel::params::Params;
+use crate::kernel::sid::NumberSid;
+
+/// The page size when none is asked for, and the largest one.
+pub const DEFAULT_SIZE: u32 = 50;
+pub const LARGEST_SIZE: u32 = 1000;
+
+/// Which page is asked for: counted from 0 and, where the client follows `nextpageuri`,
+/// begun right after the last number of the page before, which costs the same on every page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    pub number: u32,
+    pub size: u32,
+    pub after: Option<NumberSid>,
+}
+
+impl Page {
+    /// Reads `Page` or `page`, `PageSize` or `num`, and `AfterSid`.
+    ///
+    /// # Errors
+    /// 20007 for a page size, 29002 for a page or place that cannot be.
+    pub fn read(query: &Params) -> Result<Self> {
+        let number = query.one_of(&["Page", "page"])?.map_or(Ok(0), |text| {
+            whole_number(text)
+                .ok_or_else(|| Code::InvalidParameter.because("Page must be a whole number from 0 to 4294967295"))
+        })?;
+        let size = query.one_of(&["PageSize", "num"])?.map_or(Ok(DEFAULT_SIZE), |text| {
+            whole_number(text)
+                .filter(|size| (1..=LARGEST_SIZE).contains(size))
+                .ok_or_else(|| Code::PageSize.because("PageSize (or num) must be a whole number from 1 to 1000"))
+        })?;
+        let after = query.get("AfterSid")?.map(|text| text.parse().map_err(|_| unknown_place())).transpose()?;
+        Ok(Self { number, size, after })
+    }
+
+    /// How many numbers of the whole list lie before this page.
+    pub fn start(self) -> i64 {
+        i64::from(self.number) * i64::from(self.size)
+    }
+}
+
+/// The refusal of an `AfterSid` that is no number of the list.
+pub fn unknown_place() -> crate::kernel::error::Error {
+    Code::InvalidParameter.because("AfterSid must be the Sid of a number of this account, as nextpageuri gives it")
+}
+
+fn whole_number(text: &str) -> Option<u32> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+/// One page of a list.
+#[derive(Debug)]
+pub struct Slice<T> {
+    pub page: Page,
+    /// How many there are in the whole list.
+    pub total: i64,
+    pub items: Vec<T>,
+    /// Whether the list goes on after this page. Seen, not computed: with others buying and
+    /// releasing meanwhile, the total does not tell.
+    pub more: bool,
+}
+
+impl<T> Slice<T> {
+    /// Makes a page of `items`, of which one more than the page holds was asked for.
+    pub fn new(page: Page, total: i64, mut items: Vec<T>) -> Self {
+        let size = page.size as usize;
+        let more = items.len() > size;
+        items.truncate(size);
+        Self { page, total, items, more }
+    }
+
+    pub fn pages(&self) -> i64 {
+        let size = i64::from(self.page.size);
+        (self.total + size - 1) / size
+    }
+
+    /// The places of the first and the last item in the whole list; 0 and 0 when there is none.
+    pub fn places(&self) -> (i64, i64) {
+        match i64::try_from(self.items.len()) {
+            Ok(count) if count > 0 => (self.page.start(), self.page.start() + count - 1),
+            _ => (0, 0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &str) -> Option<(u32, u32)> {
+        Page::read(&Params::parse(query.as_bytes()).unwrap()).ok().map(|page| (page.number, page.size))
+    }
+
+    #[test]
+    fn both_spellings_are_read() {
+        assert_eq!(read(""), Some((0, 50)));
+        assert_eq!(read("Page=2&PageSize=10"), Some((2, 10)));
+        assert_eq!(read("page=2&num=1000"), Some((2, 1000)));
+        assert_eq!(read("PAGE=x"), Some((0, 50)));
+        for query in [
+            "Page=-1",
+            "Page=",
+            "Page=1.0",
+            "Page=4294967296",
+            "num=0",
+            "num=1001",
+            "num=ten",
+            "Page=1&page=1",
+            "AfterSid=PN1",
+        ] {
+            assert_eq!(read(query), None, "{query}");
+        }
+    }
+
+    #[test]
+    fn places_count_from_zero() {
+        let page = Page { number: 0, size: 50, after: None };
+        let slice = Slice::new(page, 38, vec![(); 38]);
+        assert_eq!((slice.places(), slice.pages(), slice.more), ((0, 37), 1, false));
+        let full = Slice::new(Page { size: 10, ..page }, 38, vec![(); 11]);
+        assert_eq!((full.places(), full.pages(), full.more), ((0, 9), 4, true));
+        let past = Slice::new(Page { number: 3, ..page }, 38, Vec::<()>::new());
+        assert_eq!((past.places(), past.more), ((0, 0), false));
+    }
+}

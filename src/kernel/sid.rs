@@ -1,0 +1,101 @@
+//! Sids: two letters and 32 lower-case hex digits, which are 128 random bits.
+
+use std::fmt;
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+/// 128 bits from the operating system's cryptographic source.
+///
+/// # Panics
+/// When the operating system has no randomness to give: nothing could go on safely.
+pub fn random_bits() -> u128 {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    u128::from_ne_bytes(bytes)
+}
+
+/// Text that is no Sid of the kind that was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("'{text}' is not a Sid: {prefix} and 32 lower-case hex digits are expected")]
+pub struct NotASid {
+    text: String,
+    prefix: &'static str,
+}
+
+macro_rules! sid {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, sqlx::Type)]
+        #[sqlx(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            pub fn random() -> Self {
+                Self(Uuid::from_u128(random_bits()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{:032x}"), self.0.as_u128())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NotASid;
+
+            /// Exact: the wire matches Sids letter for letter.
+            fn from_str(text: &str) -> Result<Self, NotASid> {
+                let lower_hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+                text.strip_prefix($prefix)
+                    .filter(|hex| hex.len() == 32 && hex.chars().all(lower_hex))
+                    .and_then(|hex| u128::from_str_radix(hex, 16).ok())
+                    .map(|bits| Self(Uuid::from_u128(bits)))
+                    .ok_or_else(|| NotASid { text: text.to_owned(), prefix: $prefix })
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+    };
+}
+
+sid!(
+    /// Names an account.
+    AccountSid, "AC"
+);
+sid!(
+    /// Names an IncomingPhoneNumber: one tenancy of one number.
+    NumberSid, "PN"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sid_is_read_back_exactly() {
+        let sid = AccountSid::random();
+        assert_eq!(sid.to_string().parse::<AccountSid>().unwrap(), sid);
+        let text = "PNe536dfda7c6184afab78d980cb8cdf43";
+        assert_eq!(text.parse::<NumberSid>().unwrap().to_string(), text);
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in [
+            "",
+            "PN",
+            "ACe536dfda7c6184afab78d980cb8cdf43",
+            "PNE536DFDA7C6184AFAB78D980CB8CDF43",
+            "PNe536dfda7c6184afab78d980cb8cdf4",
+            "PN+536dfda7c6184afab78d980cb8cdf43",
+        ] {
+            assert!(text.parse::<NumberSid>().is_err(), "{text}");
+        }
+    }
+}

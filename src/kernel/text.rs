@@ -1,0 +1,164 @@
+//! Texts that a client chooses: names and callback addresses.
+
+use std::fmt;
+
+/// A name: 1 to 64 characters (Unicode scalar values), none of them a control character.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct FriendlyName(String);
+
+#[derive(Debug, thiserror::Error)]
+#[error("must be 1 to 64 characters without control characters")]
+pub struct NotAName;
+
+impl FriendlyName {
+    pub const LONGEST: usize = 64;
+
+    /// # Errors
+    /// When the text is empty, too long, or holds what XML cannot carry.
+    pub fn new(text: String) -> Result<Self, NotAName> {
+        let fits = (1..=Self::LONGEST).contains(&text.chars().count());
+        if fits && text.chars().all(is_printable) { Ok(Self(text)) } else { Err(NotAName) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for FriendlyName {
+    type Err = NotAName;
+
+    fn from_str(text: &str) -> Result<Self, NotAName> {
+        Self::new(text.to_owned())
+    }
+}
+
+impl serde::Serialize for FriendlyName {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
+    }
+}
+
+/// What every XML 1.0 document can carry, without the control characters.
+fn is_printable(c: char) -> bool {
+    !c.is_control() && !matches!(c, '\u{FFFE}' | '\u{FFFF}')
+}
+
+/// An absolute http or https address with a host, kept just as it was given.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct CallbackUrl(String);
+
+#[derive(Debug, thiserror::Error)]
+#[error("must be an absolute http or https URL with a host, at most 2048 characters")]
+pub struct NotACallbackUrl;
+
+impl CallbackUrl {
+    pub const LONGEST: usize = 2048;
+
+    /// # Errors
+    /// When the text is no such address.
+    pub fn new(text: String) -> Result<Self, NotACallbackUrl> {
+        // The URL standard repairs a lot (`http:host`, `http:///host`, tabs); an address
+        // that is handed to others must need no repair.
+        let printable = text.chars().all(|c| is_printable(c) && !c.is_whitespace() && c != '\\');
+        let after_scheme = |scheme: &str| {
+            let (start, rest) = text.split_at_checked(scheme.len())?;
+            start.eq_ignore_ascii_case(scheme).then_some(rest)
+        };
+        let absolute =
+            after_scheme("http://").or_else(|| after_scheme("https://")).is_some_and(|rest| !rest.starts_with('/'));
+        if absolute && printable && text.chars().count() <= Self::LONGEST && url::Url::parse(&text).is_ok() {
+            Ok(Self(text))
+        } else {
+            Err(NotACallbackUrl)
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The HTTP method of a callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Post,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("must be GET or POST")]
+pub struct NotAMethod;
+
+impl Method {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+impl std::str::FromStr for Method {
+    type Err = NotAMethod;
+
+    fn from_str(text: &str) -> Result<Self, NotAMethod> {
+        [Self::Get, Self::Post].into_iter().find(|method| method.as_str().eq_ignore_ascii_case(text)).ok_or(NotAMethod)
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_up_to_64_characters() {
+        assert!(FriendlyName::new("é".repeat(64)).is_ok());
+        for text in ["".to_owned(), "é".repeat(65), "a\u{1}".into(), "a\n".into(), "\u{85}".into(), "\u{FFFE}".into()]
+        {
+            assert!(FriendlyName::new(text.clone()).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn callback_urls_are_absolute() {
+        for text in [
+            "http://mycompany.com/handleNewCall.php",
+            "HTTPS://example.com:8443/a?b=c&d#e",
+            "http://[::1]/",
+            "http://bücher.example/",
+        ] {
+            assert_eq!(CallbackUrl::new(text.into()).unwrap().as_str(), text);
+        }
+        for text in [
+            "",
+            "/handle",
+            "mycompany.com",
+            "ftp://example.com/",
+            "http://",
+            "http:///example.com",
+            "http:example.com",
+            "http:/example.com",
+            "http:\\\\example.com",
+            "http://exa mple.com/",
+            " http://example.com/",
+            "http://example.com/\n",
+            "http://?x",
+            "http://:80/",
+            "javascript:alert(1)",
+        ] {
+            assert!(CallbackUrl::new(text.into()).is_err(), "{text:?}");
+        }
+        let longest = format!("http://example.com/{}", "a".repeat(2048 - 19));
+        assert!(CallbackUrl::new(longest.clone()).is_ok());
+        assert!(CallbackUrl::new(longest + "a").is_err());
+    }
+}

@@ -1,0 +1,41 @@
+//! The statements on the ledger.
+
+use chrono::{DateTime, Utc};
+use sqlx::{Result, query_scalar};
+
+use super::Direction;
+use crate::kernel::db::Db;
+use crate::kernel::money::Money;
+use crate::kernel::sid::AccountSid;
+
+/// The balance and the entry that explains its change, or nothing where there is no such account.
+pub async fn transfer(
+    db: &Db,
+    account: AccountSid,
+    direction: Direction,
+    amount: Money,
+    note: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<Option<Money>> {
+    let (kind, change) = match direction {
+        Direction::Credit => ("credit", amount.cents()),
+        Direction::Debit => ("debit", -amount.cents()),
+    };
+    query_scalar!(
+        r#"with account as (
+            update accounts set balance = balance + $2::bigint
+            where sid = $1 and (status <> 'closed' or $2::bigint < 0)
+            returning sid, balance
+        )
+        insert into ledger_entries (account_sid, at, kind, amount, balance_after, note)
+        select sid, $5, $3::text::entry_kind, $2, balance, $4 from account
+        returning balance_after as "balance: Money""#,
+        account as AccountSid,
+        change,
+        kind,
+        note,
+        now
+    )
+    .fetch_optional(db)
+    .await
+}

@@ -1,0 +1,15 @@
+//! numberbank: a self-hosted, multi-tenant phone number registry on PostgreSQL that speaks
+//! Twilio's 2008-08-01 IncomingPhoneNumbers API. ARCHITECTURE.md says how the house is laid out.
+
+pub mod accounts;
+pub mod app;
+pub mod audit;
+pub mod cli;
+pub mod config;
+pub mod embedded_pg;
+mod error_pages;
+pub mod inventory;
+pub mod kernel;
+pub mod ledger;
+pub mod numbers;
+pub mod telemetry;

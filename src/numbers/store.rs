@@ -1,0 +1,493 @@
+//! The statements on numbers.
+//!
+//! Lock order, here and everywhere: stock, then account, then tenancy. Whoever waits for an
+//! account's row may hold rows of stock, but nobody who holds an account waits for stock, so no
+//! circle can close. Rows of stock are waited for in the order of their `pick` or their digits
+//! by those who wait for more than one; should these two ever meet, PostgreSQL ends one of the
+//! statements, and a purchase is tried again.
+
+use chrono::{DateTime, Utc};
+use sqlx::{Result, query, query_as, query_scalar};
+
+use super::settings::{Callback, CallbackChange, Changes, Settings};
+use super::{Number, Order, Tenancy};
+use crate::accounts::Status;
+use crate::kernel::db::{Db, Transaction};
+use crate::kernel::money::Money;
+use crate::kernel::page::{Page, Slice};
+use crate::kernel::phone::{Kind, PhoneNumber};
+use crate::kernel::sid::{AccountSid, NumberSid};
+use crate::kernel::text::{CallbackUrl, FriendlyName};
+
+/// How a purchase looks for a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// From a random place on, past what other buyers hold: never waits, may miss the last ones.
+    Past,
+    /// From the beginning on, waiting for other buyers: misses nothing.
+    Waiting,
+}
+
+/// What one attempt at a purchase saw and did.
+#[derive(Debug)]
+pub struct Attempt {
+    /// The number that matched and was free.
+    pub candidate: Option<PhoneNumber>,
+    /// The same, when all else was in order too: then it is bought.
+    pub bought: Option<PhoneNumber>,
+    pub price: Money,
+    /// The account as it was when the attempt began.
+    pub status: Option<Status>,
+    pub balance: Option<Money>,
+    pub key_is_known: bool,
+}
+
+/// The whole rule of a purchase, as one statement. Where the debit touches no row, nothing else
+/// happens; where the key is known already, its primary key takes everything back.
+macro_rules! purchase {
+    ($place:literal, $lock:literal, $db:ident, $account:ident, $order:ident, $sid:ident, $from:ident, $now:ident, $area:expr) => {{
+        let settings = &$order.settings;
+        let (url, method) = parts(settings.voice.as_ref());
+        let (sms_url, sms_method) = parts(settings.sms.as_ref());
+        let (voice_fallback_url, voice_fallback_method) = parts(settings.voice_fallback.as_ref());
+        let (sms_fallback_url, sms_fallback_method) = parts(settings.sms_fallback.as_ref());
+        query_as!(
+            Attempt,
+            "with candidate as materialized (
+                -- The next one from a random place; at the end of the queue, on from its beginning.
+                select next.phone_number
+                from (values ($5::integer, 2147483647), (0, $5 - 1)) as stretch (low, high)
+                cross join lateral (
+                    select phone_number from stock
+                    where state = 'available' and kind = $2 and "
+                + $place
+                + " and pick between low and high
+                    order by pick limit 1 for update "
+                + $lock
+                + "
+                ) as next
+                limit 1
+            ), cost as materialized (
+                select coalesce(
+                    (select price from prices where kind = $2 and account_sid = $1),
+                    (select price from prices where kind = $2 and account_sid is null)) as price
+            ), known as materialized (
+                select from idempotency_keys where account_sid = $1 and key = $7
+            ), debit as (
+                update accounts set
+                    balance = balance - cost.price,
+                    local_numbers = local_numbers + ($2 = 'local')::integer,
+                    tollfree_numbers = tollfree_numbers + ($2 = 'tollfree')::integer
+                from candidate, cost
+                where sid = $1 and status = 'active' and balance >= cost.price and not exists (select from known)
+                returning candidate.phone_number, cost.price, balance
+            ), claim as (
+                update stock set state = 'in_use', state_since = $6, tenancy_sid = $4
+                from debit where stock.phone_number = debit.phone_number
+            ), tenancy as (
+                insert into tenancies (sid, account_sid, phone_number, kind, price, started_at, updated_at,
+                    friendly_name, url, method, sms_url, sms_method, voice_fallback_url, voice_fallback_method,
+                    sms_fallback_url, sms_fallback_method, voice_caller_id_lookup)
+                select $4, $1, phone_number, $2, price, $6, $6, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
+                from debit
+            ), entry as (
+                insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
+                select $1, $6, 'purchase', -price, balance, $4, 0 from debit
+            ), remembered as (
+                insert into idempotency_keys (account_sid, key, request, tenancy_sid, created_at)
+                select $1, $7, $8, $4, $6 from debit where $7 is not null
+            )
+            select candidate.phone_number as \"candidate: PhoneNumber\", debit.phone_number as \"bought: PhoneNumber\",
+                cost.price as \"price!: Money\", accounts.status as \"status?: Status\",
+                accounts.balance as \"balance?: Money\", exists (select from known) as \"key_is_known!\"
+            from cost
+            left join candidate on true
+            left join debit on true
+            left join accounts on accounts.sid = $1",
+            $account as AccountSid,
+            $order.kind as Kind,
+            $area,
+            $sid as NumberSid,
+            $from,
+            $now,
+            $order.key.as_ref().map(|key| key.text.as_str()),
+            $order.key.as_ref().map(|key| key.request.as_slice()),
+            settings.friendly_name.as_ref().map(FriendlyName::as_str),
+            url,
+            method,
+            sms_url,
+            sms_method,
+            voice_fallback_url,
+            voice_fallback_method,
+            sms_fallback_url,
+            sms_fallback_method,
+            settings.voice_caller_id_lookup
+        )
+        .fetch_one($db)
+        .await
+    }};
+}
+
+fn parts(callback: Option<&Callback>) -> (Option<&str>, Option<&str>) {
+    callback.map(|callback| (callback.url.as_str(), callback.method.as_str())).unzip()
+}
+
+/// One attempt to buy. By area code and anywhere each walk an index of their own.
+pub async fn buy(
+    db: &Db,
+    look: Look,
+    account: AccountSid,
+    order: &Order,
+    sid: NumberSid,
+    from: i32,
+    now: DateTime<Utc>,
+) -> Result<Attempt> {
+    let area = order.area_code.map(|code| code.as_smallint());
+    match (look, area.is_some()) {
+        (Look::Past, true) => purchase!("area_code = $3", "skip locked", db, account, order, sid, from, now, area),
+        (Look::Past, false) => {
+            purchase!("$3::smallint is null", "skip locked", db, account, order, sid, from, now, area)
+        }
+        (Look::Waiting, true) => purchase!("area_code = $3", "", db, account, order, sid, from, now, area),
+        (Look::Waiting, false) => purchase!("$3::smallint is null", "", db, account, order, sid, from, now, area),
+    }
+}
+
+/// The purchase that a key remembers.
+pub struct First {
+    pub request: Vec<u8>,
+    pub sid: NumberSid,
+    pub phone_number: PhoneNumber,
+    pub started_at: DateTime<Utc>,
+}
+
+pub async fn recall(db: &Db, account: AccountSid, key: &str, since: DateTime<Utc>) -> Result<Option<First>> {
+    query_as!(
+        First,
+        r#"select request, tenancies.sid as "sid: NumberSid", phone_number as "phone_number: PhoneNumber", started_at
+        from idempotency_keys join tenancies on tenancies.sid = tenancy_sid
+        where idempotency_keys.account_sid = $1 and key = $2 and created_at > $3"#,
+        account as AccountSid,
+        key,
+        since
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Forgets a key that is too old.
+pub async fn forget(db: &Db, account: AccountSid, key: &str, since: DateTime<Utc>) -> Result<()> {
+    query!(
+        "delete from idempotency_keys where account_sid = $1 and key = $2 and created_at <= $3",
+        account as AccountSid,
+        key,
+        since
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// A row of `tenancies`, as far as the wire shows it.
+struct Row {
+    sid: NumberSid,
+    account_sid: AccountSid,
+    phone_number: PhoneNumber,
+    kind: Kind,
+    started_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    friendly_name: Option<FriendlyName>,
+    url: Option<String>,
+    method: Option<String>,
+    sms_url: Option<String>,
+    sms_method: Option<String>,
+    voice_fallback_url: Option<String>,
+    voice_fallback_method: Option<String>,
+    sms_fallback_url: Option<String>,
+    sms_fallback_method: Option<String>,
+    voice_caller_id_lookup: bool,
+    /// How many there are in the list that this row is a part of.
+    total: Option<i64>,
+}
+
+impl From<Row> for Number {
+    fn from(row: Row) -> Self {
+        let callback =
+            |url: Option<String>, method: Option<String>| url.zip(method).map(|(url, method)| Callback { url, method });
+        Self {
+            sid: row.sid,
+            account_sid: row.account_sid,
+            phone_number: row.phone_number,
+            kind: row.kind,
+            settings: Settings {
+                friendly_name: row.friendly_name,
+                voice: callback(row.url, row.method),
+                voice_fallback: callback(row.voice_fallback_url, row.voice_fallback_method),
+                sms: callback(row.sms_url, row.sms_method),
+                sms_fallback: callback(row.sms_fallback_url, row.sms_fallback_method),
+                voice_caller_id_lookup: row.voice_caller_id_lookup,
+            },
+            started_at: row.started_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+/// `query_as!` for rows of `tenancies`: what the statement says before and after their columns.
+macro_rules! numbers {
+    ($before:literal, $after:literal $(, $value:expr)*) => {
+        numbers!($before, total "null::bigint", $after $(, $value)*)
+    };
+    ($before:literal, total $total:literal, $after:literal $(, $value:expr)*) => {
+        query_as!(
+            Row,
+            $before + "sid as \"sid!: NumberSid\", account_sid as \"account_sid!: AccountSid\",
+                phone_number as \"phone_number!: PhoneNumber\", kind as \"kind!: Kind\",
+                started_at as \"started_at!\", updated_at as \"updated_at!\",
+                friendly_name as \"friendly_name: FriendlyName\", url, method, sms_url, sms_method,
+                voice_fallback_url, voice_fallback_method, sms_fallback_url, sms_fallback_method,
+                voice_caller_id_lookup as \"voice_caller_id_lookup!\", " + $total + " as total" + $after
+            $(, $value)*
+        )
+    };
+}
+
+pub async fn find(db: &Db, account: AccountSid, sid: NumberSid) -> Result<Option<Number>> {
+    let row = numbers!(
+        "select ",
+        " from tenancies where sid = $1 and account_sid = $2 and ended_at is null",
+        sid as NumberSid,
+        account as AccountSid
+    );
+    Ok(row.fetch_optional(db).await?.map(Number::from))
+}
+
+/// Changes what is given, where the account is active. A callback's method goes with its address:
+/// it ends with it, begins as POST, and else stays unless another is given.
+pub async fn update(
+    db: &Db,
+    account: AccountSid,
+    sid: NumberSid,
+    changes: &Changes,
+    now: DateTime<Utc>,
+) -> Result<Option<Number>> {
+    let url = |change: &CallbackChange| change.url.value().map(|url| CallbackUrl::as_str(url).to_owned());
+    let method = |change: &CallbackChange| change.method.map(|method| method.as_str());
+    let row = numbers!(
+        "update tenancies set
+            updated_at = $4,
+            friendly_name = case when $5 then $6 else friendly_name end,
+            url = case when $7 then $8 else url end,
+            method = case when case when $7 then $8 else url end is not null then coalesce($9, method, 'POST') end,
+            voice_fallback_url = case when $10 then $11 else voice_fallback_url end,
+            voice_fallback_method = case when case when $10 then $11 else voice_fallback_url end is not null
+                then coalesce($12, voice_fallback_method, 'POST') end,
+            sms_url = case when $13 then $14 else sms_url end,
+            sms_method = case when case when $13 then $14 else sms_url end is not null
+                then coalesce($15, sms_method, 'POST') end,
+            sms_fallback_url = case when $16 then $17 else sms_fallback_url end,
+            sms_fallback_method = case when case when $16 then $17 else sms_fallback_url end is not null
+                then coalesce($18, sms_fallback_method, 'POST') end,
+            voice_caller_id_lookup = coalesce($19, voice_caller_id_lookup)
+        where sid = $1 and account_sid = $2 and ended_at is null
+            and (kind = 'local' or not $3)
+            and exists (select from accounts where accounts.sid = $2 and status = 'active')
+        returning ",
+        "",
+        sid as NumberSid,
+        account as AccountSid,
+        changes.sms,
+        now,
+        changes.friendly_name.is_set(),
+        changes.friendly_name.value().map(FriendlyName::as_str),
+        changes.voice.url.is_set(),
+        url(&changes.voice),
+        method(&changes.voice),
+        changes.voice_fallback.url.is_set(),
+        url(&changes.voice_fallback),
+        method(&changes.voice_fallback),
+        changes.sms_main.url.is_set(),
+        url(&changes.sms_main),
+        method(&changes.sms_main),
+        changes.sms_fallback.url.is_set(),
+        url(&changes.sms_fallback),
+        method(&changes.sms_fallback),
+        changes.voice_caller_id_lookup
+    );
+    Ok(row.fetch_optional(db).await?.map(Number::from))
+}
+
+/// Ends a tenancy; 0 where there is no open one. The row of stock decides: whoever comes second
+/// finds that it no longer belongs to this tenancy.
+pub async fn release(db: &Db, account: AccountSid, sid: NumberSid, now: DateTime<Utc>) -> Result<u64> {
+    let result = query!(
+        "with freed as (
+            update stock set state = 'quarantined', state_since = $3, tenancy_sid = null
+            from tenancies
+            where tenancies.sid = $1 and tenancies.account_sid = $2 and ended_at is null
+                and stock.phone_number = tenancies.phone_number and stock.tenancy_sid = tenancies.sid
+            returning stock.kind
+        ), returned as (
+            update accounts set
+                local_numbers = local_numbers - (freed.kind = 'local')::integer,
+                tollfree_numbers = tollfree_numbers - (freed.kind = 'tollfree')::integer
+            from freed where accounts.sid = $2
+            returning accounts.sid
+        )
+        update tenancies set ended_at = greatest($3, started_at) from returned where tenancies.sid = $1",
+        sid as NumberSid,
+        account as AccountSid,
+        now
+    )
+    .execute(db)
+    .await?;
+    Ok(result.rows_affected())
+}
+
+/// Ends all tenancies of an account.
+pub async fn release_all(within: &mut Transaction, account: AccountSid, now: DateTime<Utc>) -> Result<u64> {
+    let result = query!(
+        "with held as materialized (
+            select stock.phone_number, stock.tenancy_sid, stock.kind
+            from tenancies join stock on stock.phone_number = tenancies.phone_number and stock.tenancy_sid = tenancies.sid
+            where tenancies.account_sid = $1 and ended_at is null
+            order by stock.phone_number for update of stock
+        ), freed as (
+            update stock set state = 'quarantined', state_since = $2, tenancy_sid = null
+            from held where stock.phone_number = held.phone_number
+            returning held.tenancy_sid, held.kind
+        ), returned as (
+            update accounts set
+                local_numbers = local_numbers - (select count(*) from freed where kind = 'local'),
+                tollfree_numbers = tollfree_numbers - (select count(*) from freed where kind = 'tollfree')
+            where sid = $1
+            returning sid
+        )
+        update tenancies set ended_at = greatest($2, started_at)
+        from freed, returned where tenancies.sid = freed.tenancy_sid",
+        account as AccountSid,
+        now
+    )
+    .execute(&mut **within)
+    .await?;
+    Ok(result.rows_affected())
+}
+
+/// A page of all numbers of a kind or both. Both kinds are walked on one index and merged, from
+/// the place of `page.after` on, so that the last page costs what the first one does; without
+/// such a place, the pages before are passed over one number at a time. `None` where the account
+/// never held the number that the page is to begin after.
+pub async fn list(db: &Db, account: AccountSid, kind: Option<Kind>, page: Page) -> Result<Option<Slice<Number>>> {
+    let rows = numbers!(
+        "select ",
+        total "(select case $2::number_kind when 'local' then local_numbers when 'tollfree' then tollfree_numbers
+            else local_numbers + tollfree_numbers end from accounts where accounts.sid = $1)",
+        " from (
+            select * from tenancies
+            where account_sid = $1 and ended_at is null and kind = 'local' and $2 is distinct from 'tollfree'
+            union all
+            select * from tenancies
+            where account_sid = $1 and ended_at is null and kind = 'tollfree' and $2 is distinct from 'local'
+        ) as held
+        where (started_at, sid) < (
+            case when $3::uuid is null then 'infinity'
+                else (select started_at from tenancies where sid = $3 and account_sid = $1) end,
+            coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+        order by started_at desc, sid desc offset $4 limit $5",
+        account as AccountSid,
+        kind as Option<Kind>,
+        page.after as Option<NumberSid>,
+        if page.after.is_some() { 0 } else { page.start() },
+        i64::from(page.size) + 1
+    )
+    .fetch_all(db)
+    .await?;
+    match rows.first().and_then(|row| row.total) {
+        Some(total) => Ok(Some(Slice::new(page, total, rows.into_iter().map(Number::from).collect()))),
+        None => empty(db, account, kind, page).await,
+    }
+}
+
+/// A page without numbers still tells how many there are on others.
+async fn empty(db: &Db, account: AccountSid, kind: Option<Kind>, page: Page) -> Result<Option<Slice<Number>>> {
+    let list = query!(
+        r#"select case $2::number_kind when 'local' then local_numbers when 'tollfree' then tollfree_numbers
+                else local_numbers + tollfree_numbers end as "total!",
+            $3::uuid is null or exists (select from tenancies where sid = $3 and account_sid = $1) as "place_is_known!"
+        from accounts where sid = $1"#,
+        account as AccountSid,
+        kind as Option<Kind>,
+        page.after as Option<NumberSid>
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(list.place_is_known.then(|| Slice::new(page, list.total, Vec::new())))
+}
+
+pub async fn find_by_digits(db: &Db, account: AccountSid, number: PhoneNumber) -> Result<Option<Number>> {
+    let row = numbers!(
+        "select ",
+        " from tenancies where phone_number = $1 and account_sid = $2 and ended_at is null",
+        number as PhoneNumber,
+        account as AccountSid
+    );
+    Ok(row.fetch_optional(db).await?.map(Number::from))
+}
+
+/// A page of the numbers with a certain name; `default` is the number that goes by this name
+/// where it was given none.
+pub async fn list_by_name(
+    db: &Db,
+    account: AccountSid,
+    kind: Option<Kind>,
+    name: &str,
+    default: Option<PhoneNumber>,
+    page: Page,
+) -> Result<Slice<Number>> {
+    let rows = numbers!(
+        "with named as materialized (
+            select * from tenancies
+            where account_sid = $1 and ended_at is null and ($2::number_kind is null or kind = $2)
+                and (friendly_name = $3 or (friendly_name is null and phone_number = $4))
+        )
+        select ",
+        total "(select count(*) from named)",
+        " from named order by started_at desc, sid desc offset $5 limit $6",
+        account as AccountSid,
+        kind as Option<Kind>,
+        name,
+        default as Option<PhoneNumber>,
+        page.start(),
+        i64::from(page.size) + 1
+    )
+    .fetch_all(db)
+    .await?;
+    let total = rows.first().and_then(|row| row.total).unwrap_or(0);
+    Ok(Slice::new(page, total, rows.into_iter().map(Number::from).collect()))
+}
+
+/// Everyone who held a number, the earliest first.
+pub async fn history(db: &Db, number: PhoneNumber) -> Result<Vec<Tenancy>> {
+    query_as!(
+        Tenancy,
+        r#"select sid as "sid!: NumberSid", account_sid as "account_sid!: AccountSid", started_at as "from!",
+            ended_at as "to", price as "price!: Money"
+        from tenancies where phone_number = $1 and ended_at is not null
+        union all
+        select sid, account_sid, started_at, ended_at, price
+        from tenancies where phone_number = $1 and ended_at is null
+        order by 3, 1"#,
+        number as PhoneNumber
+    )
+    .fetch_all(db)
+    .await
+}
+
+pub async fn digits_of(db: &Db, sid: NumberSid) -> Result<Option<PhoneNumber>> {
+    query_scalar!(
+        r#"select phone_number as "phone_number: PhoneNumber" from tenancies where sid = $1"#,
+        sid as NumberSid
+    )
+    .fetch_optional(db)
+    .await
+}
