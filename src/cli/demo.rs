@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::serve::{listen, serve};
+use super::serve::{listen, serve, site};
 use super::show::show;
-use super::{Context, Database, Done, Failure};
+use super::{Context, Database, Done, Failure, write_out};
 use crate::config::{Output, Serve};
 use crate::kernel::db;
 use crate::kernel::money::Money;
@@ -40,7 +40,7 @@ struct Credentials {
 pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Done {
     let listener = listen(settings)?;
     db::migrate(&database.options).await?;
-    let site = format!("http://{}", listener.local_addr()?);
+    let site = site(&listener)?;
     let note = note(database);
     let credentials = match fill_if_empty(context).await? {
         Some(credentials) => {
@@ -50,11 +50,15 @@ pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Do
         None => note.and_then(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()),
     };
     let hint = hint(&site, credentials.as_ref(), context).await?;
-    if context.output == Output::Json {
-        let (sid, token) = credentials.map(|known| (known.sid, known.auth_token)).unzip();
-        show(context.output, &json!({ "listening_on": site, "account_sid": sid, "auth_token": token }))?;
-    }
-    serve(listener, settings, database, context.output, &hint).await
+    let output = context.output;
+    serve(listener, settings, database, || match output {
+        Output::Table => write_out(&format!("listening on {site}\n{hint}")),
+        Output::Json => {
+            let (sid, token) = credentials.map(|known| (known.sid, known.auth_token)).unzip();
+            show(output, &json!({ "listening_on": site, "account_sid": sid, "auth_token": token }))
+        }
+    })
+    .await
 }
 
 /// Where the demo notes its token, as a client would: the registry itself keeps a hash only.

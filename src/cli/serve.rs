@@ -15,7 +15,12 @@ use crate::kernel::db;
 pub async fn run(settings: &Serve, database: &Database, output: Output) -> Done {
     let listener = listen(settings)?;
     db::migrate(&database.options).await?;
-    serve(listener, settings, database, output, "").await
+    let site = site(&listener)?;
+    serve(listener, settings, database, || match output {
+        Output::Table => write_out(&format!("listening on {site}\n")),
+        Output::Json => show(output, &json!({ "listening_on": site })),
+    })
+    .await
 }
 
 pub async fn migrate(database: &Database, output: Output) -> Done {
@@ -33,9 +38,18 @@ pub fn listen(settings: &Serve) -> Result<TcpListener, Failure> {
         .map_err(|error| Failure::Bad(format!("cannot serve on {}: {error}", settings.bind)))
 }
 
-/// Serves until a signal comes; `hint` is shown once it does.
-pub async fn serve(listener: TcpListener, settings: &Serve, database: &Database, output: Output, hint: &str) -> Done {
-    let address = listener.local_addr()?;
+/// Where a listener can be reached.
+pub fn site(listener: &TcpListener) -> Result<String, Failure> {
+    Ok(format!("http://{}", listener.local_addr()?))
+}
+
+/// Serves until a signal comes; `announce` tells that it does.
+pub async fn serve(
+    listener: TcpListener,
+    settings: &Serve,
+    database: &Database,
+    announce: impl FnOnce() -> Done,
+) -> Done {
     let server = app::serve(
         listener,
         app::Settings {
@@ -48,10 +62,7 @@ pub async fn serve(listener: TcpListener, settings: &Serve, database: &Database,
     )?;
     let handle = server.handle();
     let mut serving = tokio::spawn(server);
-    match output {
-        Output::Table => write_out(&format!("listening on http://{address}\n{hint}"))?,
-        Output::Json => show(output, &json!({ "listening_on": format!("http://{address}") }))?,
-    }
+    announce()?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         _ = terminate.recv() => {}

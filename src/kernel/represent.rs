@@ -195,7 +195,9 @@ impl Xml {
         let mut xml = Self(Writer::new(Vec::with_capacity(1024)));
         xml.event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)));
         xml.element(BytesStart::new("TwilioResponse"), content);
-        xml.0.into_inner()
+        let mut document = xml.0.into_inner();
+        document.push(b'\n');
+        document
     }
 
     fn record(&mut self, record: &impl Record) {
@@ -266,7 +268,7 @@ impl Json {
         let mut json = Self { buffer: Vec::with_capacity(1024), first: true };
         json.raw("{\"TwilioResponse\":");
         content(&mut json);
-        json.raw("}");
+        json.raw("}\n");
         json.buffer
     }
 

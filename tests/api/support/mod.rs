@@ -1,0 +1,224 @@
+//! What every test stands on: one PostgreSQL for the process, a database and a server for each test.
+
+mod cluster;
+
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chrono::{DateTime, Utc};
+use numberbank::app;
+use numberbank::kernel::clock::Clock;
+use numberbank::kernel::db::{self, Db};
+use numberbank::kernel::money::Money;
+use numberbank::{accounts, audit, inventory};
+use reqwest::{Client, Method, RequestBuilder, Response};
+use sqlx::postgres::PgConnectOptions;
+
+/// When every test begins: the moment of the source document's examples.
+pub fn beginning() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_207_074_392, 0).expect("a time")
+}
+
+/// Runs a test against a server of its own, and audits what it leaves behind.
+pub fn test(body: impl AsyncFnOnce(&World)) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let world = World::new().await;
+        body(&world).await;
+        assert_eq!(audit::audit(&world.db).await.expect("the audit runs"), [], "the invariants hold");
+        world.end().await;
+    });
+}
+
+/// A database with a server before it.
+pub struct World {
+    pub server: Server,
+    /// For looking behind the scenes.
+    pub db: Db,
+    pub clock: Clock,
+    pub options: PgConnectOptions,
+    name: String,
+}
+
+/// An instance of the service.
+pub struct Server {
+    pub site: String,
+    pub client: Client,
+    handle: actix_web::dev::ServerHandle,
+}
+
+/// An account and its token in clear.
+#[derive(Clone)]
+pub struct Account {
+    pub sid: String,
+    pub token: String,
+}
+
+static DATABASES: AtomicU32 = AtomicU32::new(0);
+
+impl World {
+    async fn new() -> Self {
+        let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        let options = cluster::create_database(&name).await;
+        let clock = Clock::frozen(beginning());
+        let server = Server::start(&options, &clock);
+        Self { server, db: db::command_pool(&options), clock, options, name }
+    }
+
+    async fn end(self) {
+        self.server.stop().await;
+        self.db.close().await;
+        cluster::drop_database(&self.name).await;
+    }
+
+    /// Another instance of the service on the same database.
+    pub fn another_server(&self) -> Server {
+        Server::start(&self.options, &self.clock)
+    }
+
+    /// A new account with so many dollars.
+    pub async fn account(&self, balance: &str) -> Account {
+        let balance: Money = balance.parse().expect("an amount");
+        let name = "Test".parse().expect("a name");
+        let created = accounts::create(&self.db, &self.clock, &name, balance).await.expect("an account");
+        Account { sid: created.sid.to_string(), token: created.auth_token.reveal().to_owned() }
+    }
+
+    /// Adds so many numbers to the stock, from this one on.
+    pub async fn stock(&self, first: i64, count: i64) {
+        let added = inventory::add(&self.db, &self.clock, &[first..=first + count - 1], |_| {}).await.expect("stock");
+        assert_eq!(added.rejected, 0);
+    }
+}
+
+impl Server {
+    /// Serves on a free port, with settings small enough for many at once.
+    pub fn start(options: &PgConnectOptions, clock: &Clock) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let site = format!("http://{}", listener.local_addr().expect("an address"));
+        let settings = app::Settings {
+            database: options.clone(),
+            workers: 1,
+            connections: 8,
+            verifications: 2,
+            clock: clock.clone(),
+        };
+        let server = app::serve(listener, settings).expect("a server");
+        let handle = server.handle();
+        tokio::spawn(server);
+        Self { site, client: Client::new(), handle }
+    }
+
+    pub async fn stop(&self) {
+        self.handle.stop(false).await;
+    }
+
+    /// A request to a path, without credentials.
+    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        self.client.request(method, format!("{}{path}", self.site))
+    }
+
+    /// A request below the account's own path, with its credentials: `""` is the account itself.
+    pub fn call(&self, account: &Account, method: &str, below: &str) -> RequestBuilder {
+        self.request(method, &format!("{}{below}", account.path())).basic_auth(&account.sid, Some(&account.token))
+    }
+
+    pub async fn get(&self, account: &Account, below: &str) -> Answer {
+        Answer::of(self.call(account, "GET", below)).await
+    }
+
+    pub async fn delete(&self, account: &Account, below: &str) -> Answer {
+        Answer::of(self.call(account, "DELETE", below)).await
+    }
+
+    pub async fn post(&self, account: &Account, below: &str, form: &[(&str, &str)]) -> Answer {
+        Answer::of(self.call(account, "POST", below).with_form(form)).await
+    }
+
+    pub async fn put(&self, account: &Account, below: &str, form: &[(&str, &str)]) -> Answer {
+        Answer::of(self.call(account, "PUT", below).with_form(form)).await
+    }
+
+    /// Buys a local number with these settings.
+    pub async fn buy(&self, account: &Account, form: &[(&str, &str)]) -> Answer {
+        self.post(account, "/IncomingPhoneNumbers/Local", form).await
+    }
+}
+
+impl Account {
+    pub fn path(&self) -> String {
+        format!("/2008-08-01/Accounts/{}", self.sid)
+    }
+}
+
+/// Adds a form to a request.
+pub trait WithForm {
+    fn with_form(self, form: &[(&str, &str)]) -> Self;
+}
+
+impl WithForm for RequestBuilder {
+    fn with_form(self, form: &[(&str, &str)]) -> Self {
+        let mut text = url::form_urlencoded::Serializer::new(String::new());
+        self.header("Content-Type", "application/x-www-form-urlencoded").body(text.extend_pairs(form).finish())
+    }
+}
+
+/// An answer that was read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub async fn of(request: RequestBuilder) -> Self {
+        Self::read(request.send().await.expect("an answer")).await
+    }
+
+    pub async fn read(response: Response) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, headers, body: response.text().await.expect("a body") }
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The text of the first XML element of this name.
+    pub fn element(&self, name: &str) -> String {
+        self.elements(name).into_iter().next().unwrap_or_else(|| panic!("no {name} in {}", self.body))
+    }
+
+    /// The texts of all XML elements of this name.
+    pub fn elements(&self, name: &str) -> Vec<String> {
+        let (start, end) = (format!("<{name}>"), format!("</{name}>"));
+        let texts = self.body.split(&start).skip(1);
+        texts.map(|rest| rest.split(&end).next().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// An attribute of the list in this answer.
+    pub fn attribute(&self, name: &str) -> String {
+        let start = format!(" {name}=\"");
+        let rest = self.body.split_once(&start).unwrap_or_else(|| panic!("no {name} in {}", self.body)).1;
+        rest.split('"').next().unwrap_or_default().replace("&amp;", "&")
+    }
+
+    /// Fails unless this is a RestException of this status and code, and whole in itself.
+    #[track_caller]
+    pub fn assert_refused(&self, status: u16, code: u16) {
+        assert_eq!(self.status, status, "{}", self.body);
+        assert_eq!(self.element("Status"), status.to_string());
+        assert_eq!(self.element("Code"), code.to_string(), "{}", self.body);
+        assert!(!self.element("Message").is_empty());
+        assert!(self.element("MoreInfo").ends_with(&format!("/docs/errors/{code}")));
+    }
+
+    #[track_caller]
+    pub fn assert_status(&self, status: u16) -> &Self {
+        assert_eq!(self.status, status, "{}", self.body);
+        self
+    }
+}
