@@ -228,7 +228,7 @@ pub struct Filter {
 /// 29002 when the page is to begin after a number that the account never held.
 pub async fn list(db: &Db, account: AccountSid, filter: &Filter, page: Page) -> Result<Slice<Number>> {
     match (&filter.number, &filter.name) {
-        (None, None) => store::list(db, account, filter.kind, page).await?.ok_or_else(unknown_place),
+        (None, None) => list_all(db, account, filter.kind, page).await?.ok_or_else(unknown_place),
         (None, Some(name)) => {
             // A number without a name of its own goes by its digits, nicely formatted.
             let default = PhoneNumber::from_decorated(name).filter(|number| number.formatted() == *name);
@@ -248,6 +248,20 @@ pub async fn list(db: &Db, account: AccountSid, filter: &Filter, page: Page) -> 
             Ok(Slice::new(page, total, if page.number == 0 { found } else { Vec::new() }))
         }
     }
+}
+
+/// A page begins after the number that it names or, where it names only its own number, after
+/// the one that stands before it now.
+async fn list_all(db: &Db, account: AccountSid, kind: Option<Kind>, page: Page) -> Result<Option<Slice<Number>>> {
+    let after = match (page.after, page.start()) {
+        (None, 0) => None,
+        (None, start) => match store::place(db, account, kind, start - 1).await? {
+            Some(before) => Some(before),
+            None => return Ok(store::empty(db, account, kind, None, page).await?),
+        },
+        (after, _) => after,
+    };
+    Ok(store::list(db, account, kind, after, page).await?)
 }
 
 /// All that is known of a number: its place in stock, and everyone who held it.

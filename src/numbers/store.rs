@@ -373,43 +373,81 @@ pub async fn release_all(within: &mut Transaction, account: AccountSid, now: Dat
     Ok(result.rows_affected())
 }
 
-/// A page of all numbers of a kind or both. Both kinds are walked on one index and merged, from
-/// the place of `page.after` on, so that the last page costs what the first one does; without
-/// such a place, the pages before are passed over one number at a time. `None` where the account
-/// never held the number that the page is to begin after.
-pub async fn list(db: &Db, account: AccountSid, kind: Option<Kind>, page: Page) -> Result<Option<Slice<Number>>> {
+/// A page of all numbers of a kind or both, from right after a number on: the last page costs what
+/// the first one does. Both kinds are walked on one index and merged; the inner limits, which are
+/// those of the largest page, tell the planner that a walk will do. `None` where the account never
+/// held the number that the page is to begin after.
+pub async fn list(
+    db: &Db,
+    account: AccountSid,
+    kind: Option<Kind>,
+    after: Option<NumberSid>,
+    page: Page,
+) -> Result<Option<Slice<Number>>> {
     let rows = numbers!(
-        "select ",
+        "with place as materialized (
+            select coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid) as sid,
+                case when $3 is null then 'infinity'
+                    else (select started_at from tenancies where sid = $3 and account_sid = $1) end as started_at
+        )
+        select ",
         total "(select case $2::number_kind when 'local' then local_numbers when 'tollfree' then tollfree_numbers
             else local_numbers + tollfree_numbers end from accounts where accounts.sid = $1)",
         " from (
-            select * from tenancies
+            (select * from tenancies
             where account_sid = $1 and ended_at is null and kind = 'local' and $2 is distinct from 'tollfree'
+                and (started_at, sid) < ((select started_at from place), (select sid from place))
+            order by started_at desc, sid desc limit 1001)
             union all
-            select * from tenancies
+            (select * from tenancies
             where account_sid = $1 and ended_at is null and kind = 'tollfree' and $2 is distinct from 'local'
+                and (started_at, sid) < ((select started_at from place), (select sid from place))
+            order by started_at desc, sid desc limit 1001)
         ) as held
-        where (started_at, sid) < (
-            case when $3::uuid is null then 'infinity'
-                else (select started_at from tenancies where sid = $3 and account_sid = $1) end,
-            coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
-        order by started_at desc, sid desc offset $4 limit $5",
+        order by started_at desc, sid desc limit $4",
         account as AccountSid,
         kind as Option<Kind>,
-        page.after as Option<NumberSid>,
-        if page.after.is_some() { 0 } else { page.start() },
+        after as Option<NumberSid>,
         i64::from(page.size) + 1
     )
     .fetch_all(db)
     .await?;
     match rows.first().and_then(|row| row.total) {
         Some(total) => Ok(Some(Slice::new(page, total, rows.into_iter().map(Number::from).collect()))),
-        None => empty(db, account, kind, page).await,
+        None => empty(db, account, kind, after, page).await,
     }
 }
 
+/// The number that has so many before it in the list; costs as much as there are. Each kind is put
+/// in order by itself, which the index does, so that the two can be merged instead of sorted.
+pub async fn place(db: &Db, account: AccountSid, kind: Option<Kind>, before: i64) -> Result<Option<NumberSid>> {
+    query_scalar!(
+        r#"select sid as "sid!: NumberSid" from (
+            (select started_at, sid from tenancies
+            where account_sid = $1 and ended_at is null and kind = 'local' and $2::number_kind is distinct from 'tollfree'
+            order by started_at desc, sid desc)
+            union all
+            (select started_at, sid from tenancies
+            where account_sid = $1 and ended_at is null and kind = 'tollfree' and $2 is distinct from 'local'
+            order by started_at desc, sid desc)
+        ) as held
+        order by started_at desc, sid desc offset $3 limit 1"#,
+        account as AccountSid,
+        kind as Option<Kind>,
+        before
+    )
+    .fetch_optional(db)
+    .await
+}
+
 /// A page without numbers still tells how many there are on others.
-async fn empty(db: &Db, account: AccountSid, kind: Option<Kind>, page: Page) -> Result<Option<Slice<Number>>> {
+pub async fn empty(
+    db: &Db,
+    account: AccountSid,
+    kind: Option<Kind>,
+    after: Option<NumberSid>,
+    page: Page,
+) -> Result<Option<Slice<Number>>> {
     let list = query!(
         r#"select case $2::number_kind when 'local' then local_numbers when 'tollfree' then tollfree_numbers
                 else local_numbers + tollfree_numbers end as "total!",
@@ -417,7 +455,7 @@ async fn empty(db: &Db, account: AccountSid, kind: Option<Kind>, page: Page) -> 
         from accounts where sid = $1"#,
         account as AccountSid,
         kind as Option<Kind>,
-        page.after as Option<NumberSid>
+        after as Option<NumberSid>
     )
     .fetch_one(db)
     .await?;
