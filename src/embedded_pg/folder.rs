@@ -1,0 +1,146 @@
+//! The data folder: where it is, whose it is, and who may enter it.
+
+use std::env;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Uid, User};
+
+use super::Error;
+
+/// The strictest limit on a socket's path is that of macOS: 104 bytes with the final zero.
+pub(super) const SOCKET_PATH_LIMIT: usize = 103;
+
+/// A user other than ourselves, as whom the server runs.
+pub(super) struct Owner {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) name: String,
+}
+
+pub(super) fn folder_error(path: &Path, source: io::Error) -> Error {
+    Error::Folder { path: path.to_owned(), source }
+}
+
+/// Opens a file to append to. Never through a symbolic link: root would write wherever another user points it.
+pub(super) fn open_file(path: &Path, owner: Option<&Owner>) -> Result<File, Error> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true).mode(0o600);
+    let opened = options.custom_flags(nix::libc::O_NOFOLLOW).open(path).and_then(|file| {
+        if let Some(owner) = owner {
+            fchown(&file, Some(owner.uid), Some(owner.gid))?;
+        }
+        Ok(file)
+    });
+    opened.map_err(|e| folder_error(path, e))
+}
+
+pub(super) fn socket(pg_dir: &Path) -> PathBuf {
+    pg_dir.join(".s.PGSQL.5432")
+}
+
+/// The folder as the host, percent-encoded: what sqlx, libpq and tokio-postgres all read. The port and the TLS mode are
+/// spelled out, or they would be taken from the environment.
+pub(super) fn url(pg_dir: &Path) -> String {
+    let mut host = String::new();
+    for &byte in pg_dir.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            host.push(byte.into());
+        } else {
+            host.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    format!("postgres://numberbank@{host}:5432/numberbank?sslmode=disable")
+}
+
+pub(super) fn default_data_dir() -> Result<PathBuf, Error> {
+    if Uid::effective().is_root() {
+        return Ok("/var/lib/numberbank".into());
+    }
+    let home = env::home_dir().filter(|home| home.is_absolute()).ok_or(Error::NoHome);
+    if cfg!(target_os = "macos") {
+        return Ok(home?.join("Library/Application Support/numberbank"));
+    }
+    let xdg = env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    Ok(xdg.map_or_else(|| home.map(|home| home.join(".local/share")), Ok)?.join("numberbank"))
+}
+
+/// Who runs the server if not ourselves: PostgreSQL refuses to run as root. Whoever owns an existing cluster goes on
+/// doing so, even if a user `postgres` has appeared since.
+pub(super) fn server_user(data_dir: &Path) -> Result<Option<Owner>, Error> {
+    if !Uid::effective().is_root() {
+        return Ok(None);
+    }
+    let present = fs::symlink_metadata(data_dir.join("pg")).ok().filter(|meta| meta.uid() != 0);
+    if let Some(meta) = present {
+        let user = User::from_uid(Uid::from_raw(meta.uid())).ok().flatten();
+        let name = user.map_or_else(|| meta.uid().to_string(), |user| user.name);
+        return Ok(Some(Owner { uid: meta.uid(), gid: meta.gid(), name }));
+    }
+    let user = ["postgres", "nobody"].iter().find_map(|name| User::from_name(name).ok().flatten());
+    let user = user.ok_or(Error::NoUser)?;
+    Ok(Some(Owner { uid: user.uid.as_raw(), gid: user.gid.as_raw(), name: user.name }))
+}
+
+/// Whether a socket's path fits and the server's user can enter the folder and each one above it, as far as they exist;
+/// of those that it cannot, names the outermost.
+pub(super) fn check_folder(dir: &Path, owner: Option<&Owner>) -> Result<(), Error> {
+    let socket = socket(&dir.join("pg"));
+    if socket.as_os_str().len() >= SOCKET_PATH_LIMIT {
+        return Err(Error::LongPath(socket));
+    }
+    let Some(owner) = owner else { return Ok(()) };
+    let closed = |folder: &&Path| {
+        fs::metadata(folder).is_ok_and(|meta| {
+            let may_enter = match (meta.uid() == owner.uid, meta.gid() == owner.gid) {
+                (true, _) => 0o100,
+                (_, true) => 0o010,
+                _ => 0o001,
+            };
+            meta.is_dir() && meta.mode() & may_enter == 0
+        })
+    };
+    match dir.ancestors().filter(closed).last() {
+        Some(folder) => Err(Error::Unreachable { folder: folder.to_owned(), user: owner.name.clone() }),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn make_data_dir(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(dir)?;
+    if Uid::effective().is_root() {
+        // Whatever the umask: the server's user has to come through.
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(())
+}
+
+pub(super) fn make_pg_dir(dir: &Path, owner: Option<&Owner>) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    match owner {
+        Some(owner) => lchown(dir, Some(owner.uid), Some(owner.gid)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_holds_any_folder() {
+        assert_eq!(
+            url(Path::new("/a b/ü,%/pg")),
+            "postgres://numberbank@%2Fa%20b%2F%C3%BC%2C%25%2Fpg:5432/numberbank?sslmode=disable"
+        );
+    }
+}
