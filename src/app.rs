@@ -105,7 +105,7 @@ pub fn serve(listener: TcpListener, settings: Settings) -> std::io::Result<Serve
     let connections = settings.connections.div_ceil(share);
     let server = HttpServer::new(move || {
         // A pool for each worker: a connection stays on the thread that serves with it.
-        let database = db::serving_pool(&settings.database, connections);
+        let database = db::serving(&settings.database, connections);
         Actix::new()
             .wrap(from_fn(frame))
             .app_data(database)

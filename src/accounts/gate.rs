@@ -3,17 +3,18 @@
 //! - What is remembered is a keyed digest of the token and the credential it proved, never the token.
 //! - Every [`CONFIRM_AFTER`] the credential is compared with the account's: a replaced token or a
 //!   closed account stops working everywhere within that time, with nothing to listen to or to miss.
-//! - Verifications run a few at once, off the serving threads; a short queue waits, the rest is
+//! - Verifications run a few at once, on threads of their own; a short queue waits, the rest is
 //!   refused at once. So a flood of wrong tokens starves nobody who is known, and fills no memory.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use blake2::Blake2sMac256;
 use blake2::digest::{KeyInit, Mac};
 use lru::LruCache;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use uuid::Uuid;
 
 use super::{not_authenticated, store, token};
@@ -34,8 +35,17 @@ const LONGEST_QUEUE: usize = 32;
 pub struct Gate {
     key: [u8; 32],
     known: Mutex<LruCache<AccountSid, Known>>,
-    running: Arc<Semaphore>,
-    places: Semaphore,
+    verifiers: mpsc::Sender<Task>,
+    places: Arc<Semaphore>,
+}
+
+/// A token to verify, and who waits for the outcome.
+struct Task {
+    token: String,
+    hash: Option<String>,
+    outcome: oneshot::Sender<bool>,
+    /// Given back when the task is done, also where the client has hung up long before.
+    _place: OwnedSemaphorePermit,
 }
 
 /// A verification that succeeded.
@@ -54,8 +64,8 @@ impl Gate {
         Self {
             key,
             known: Mutex::new(LruCache::new(MOST_REMEMBERED)),
-            running: Arc::new(Semaphore::new(at_once)),
-            places: Semaphore::new(at_once + LONGEST_QUEUE),
+            verifiers: start_verifiers(at_once),
+            places: Arc::new(Semaphore::new(at_once + LONGEST_QUEUE)),
         }
     }
 
@@ -93,20 +103,16 @@ impl Gate {
     }
 
     async fn verify(&self, db: &Db, sid: AccountSid, token: &str, digest: [u8; 32]) -> Result<()> {
-        let _place = self.places.try_acquire().map_err(|_| {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
             Code::TooManyRequests.because("Too many credentials wait to be verified; try again in a second")
         })?;
-        let stopped = |_| Error::Internal("the gate is closed".to_owned());
-        let permit = Arc::clone(&self.running).acquire_owned().await.map_err(stopped)?;
         let confirmed = Instant::now();
         let (credential, hash) = store::token_hash(db, sid).await?.unzip();
-        let token = token.to_owned();
-        // The permit goes along: a client that hangs up does not let more of them run.
-        let verified = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            token::verify(&token, hash.as_deref())
-        });
-        let verified = verified.await.map_err(|error| Error::Internal(error.to_string()))?;
+        let (outcome, verified) = oneshot::channel();
+        let task = Task { token: token.to_owned(), hash, outcome, _place: place };
+        let gone = || Error::Internal("no thread verifies tokens".to_owned());
+        self.verifiers.send(task).map_err(|_| gone())?;
+        let verified = verified.await.map_err(|_| gone())?;
         match credential.filter(|_| verified) {
             Some(credential) => {
                 self.memory().put(sid, Known { digest, credential, confirmed });
@@ -124,4 +130,24 @@ impl Gate {
     fn memory(&self) -> MutexGuard<'_, LruCache<AccountSid, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Threads that verify tokens until their gate is gone. A few that stay keep the memory of a
+/// verification for the next one; a pool of many would keep that of each of its threads.
+fn start_verifiers(at_once: usize) -> mpsc::Sender<Task> {
+    let (sender, tasks) = mpsc::channel::<Task>();
+    let tasks = Arc::new(Mutex::new(tasks));
+    for _ in 0..at_once {
+        let tasks = Arc::clone(&tasks);
+        let next = move || tasks.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
+        thread::spawn(move || {
+            for task in std::iter::from_fn(next) {
+                // Nobody waits any more for what a client that hung up has asked.
+                if !task.outcome.is_closed() {
+                    let _ = task.outcome.send(token::verify(&task.token, task.hash.as_deref()));
+                }
+            }
+        });
+    }
+    sender
 }

@@ -93,7 +93,7 @@ impl Command {
 
 impl Verb {
     async fn run(self, global: &Global, database: &Database) -> Done {
-        let context = Context { output: global.output, clock: Clock::System, db: db::command_pool(&database.options) };
+        let context = Context { output: global.output, clock: Clock::System, db: db::for_command(&database.options) };
         match self {
             Self::Serve(settings) => return serve::run(&settings, database, global.output).await,
             Self::Demo(settings) => return demo::run(&settings, database, &context).await,

@@ -1,4 +1,4 @@
-//! The way to PostgreSQL: one pool for each thread that serves, and the migrations.
+//! The way to PostgreSQL: connections at hand for each thread that serves, and the migrations.
 
 use std::time::Duration;
 
@@ -9,8 +9,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// A pool of connections. Cheap to clone.
-pub type Db = sqlx::PgPool;
+pub use super::pool::Db;
 
 /// A transaction that rolls back unless it is committed.
 pub type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;
@@ -25,9 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A statement of a request that takes longer than this is given up by PostgreSQL itself.
 const LONGEST_STATEMENT: &str = "4s";
 
-/// A connection that was idle for longer than this is tried before it is used.
-const TRUSTED_IDLE: Duration = Duration::from_secs(1);
-
 /// Reads a PostgreSQL URL.
 ///
 /// # Errors
@@ -40,23 +36,15 @@ pub fn options(url: &str) -> Result<PgConnectOptions, String> {
     Ok(options.application_name("numberbank").disable_statement_logging())
 }
 
-/// A pool for the thread that calls this; connects when it is first used.
-pub fn serving_pool(options: &PgConnectOptions, connections: u32) -> Db {
-    PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(PATIENCE)
-        // A round trip before every use would double what a small read costs. Connections that
-        // broke while they rested are found by the test after a pause; others fail one request.
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move { Ok(meta.idle_for < TRUSTED_IDLE || connection.ping().await.is_ok()) })
-        })
-        .connect_lazy_with(options.clone().options([("statement_timeout", LONGEST_STATEMENT)]))
+/// Connections for the thread that calls this; they are made when they are first used.
+pub fn serving(options: &PgConnectOptions, connections: u32) -> Db {
+    let options = options.clone().options([("statement_timeout", LONGEST_STATEMENT)]);
+    Db::new(PgPoolOptions::new().acquire_timeout(PATIENCE), options, connections)
 }
 
-/// A pool for a command: few connections, no limit on how long a statement takes.
-pub fn command_pool(options: &PgConnectOptions) -> Db {
-    PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(10)).connect_lazy_with(options.clone())
+/// Connections for a command: few, with no limit on how long a statement takes.
+pub fn for_command(options: &PgConnectOptions) -> Db {
+    Db::new(PgPoolOptions::new().acquire_timeout(Duration::from_secs(10)), options.clone(), 4)
 }
 
 /// What can go wrong with migrations.

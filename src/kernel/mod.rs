@@ -9,6 +9,7 @@ pub mod money;
 pub mod page;
 pub mod params;
 pub mod phone;
+mod pool;
 pub mod represent;
 pub mod sid;
 pub mod text;

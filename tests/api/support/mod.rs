@@ -63,7 +63,7 @@ impl World {
         let options = cluster::create_database(&name).await;
         let clock = Clock::frozen(beginning());
         let server = Server::start(&options, &clock);
-        Self { server, db: db::command_pool(&options), clock, options, name }
+        Self { server, db: db::for_command(&options), clock, options, name }
     }
 
     async fn end(self) {

@@ -1,0 +1,157 @@
+//! Connections at hand. sqlx's pool makes them, counts them and tests them, but it does so with a
+//! round trip whenever one comes back, which doubles what a small read costs. So connections that
+//! worked are kept out of it, and only those that did not go back to be tested.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
+use sqlx::{Connection, Describe, Either, Error, Execute, Executor, Postgres, SqlStr};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::db::Transaction;
+
+/// A connection that was idle for longer than this is tried before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+type PoolConnection = sqlx::pool::PoolConnection<Postgres>;
+
+/// A database. Cheap to clone; statements run on `&Db`.
+#[derive(Clone, Debug)]
+pub struct Db(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    pool: sqlx::PgPool,
+    /// As many as the pool makes: who has one finds a connection at hand or has one made.
+    permits: Semaphore,
+    patience: Duration,
+    at_hand: Mutex<Vec<(PoolConnection, Instant)>>,
+}
+
+impl Db {
+    /// At most so many connections, made by a pool with these options.
+    pub fn new(pool: PgPoolOptions, options: PgConnectOptions, connections: u32) -> Self {
+        let patience = pool.get_acquire_timeout();
+        // The test is done here, and only after a rest.
+        let pool = pool.max_connections(connections).idle_timeout(None).test_before_acquire(false);
+        Self(Arc::new(Shared {
+            pool: pool.connect_lazy_with(options),
+            permits: Semaphore::new(connections as usize),
+            patience,
+            at_hand: Mutex::default(),
+        }))
+    }
+
+    /// # Errors
+    /// When the database is out of reach.
+    pub async fn begin(&self) -> sqlx::Result<Transaction> {
+        self.at_hand().clear();
+        self.0.pool.begin().await
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.at_hand().clear();
+        self.0.pool.close().await;
+    }
+
+    async fn acquire(&self) -> sqlx::Result<Lease<'_>> {
+        let permit = tokio::time::timeout(self.0.patience, self.0.permits.acquire()).await;
+        let permit = permit.map_err(|_| Error::PoolTimedOut)?.map_err(|_| Error::PoolClosed)?;
+        while let Some((mut connection, since)) = self.take() {
+            if since.elapsed() < TRUSTED_IDLE || connection.ping().await.is_ok() {
+                return Ok(Lease { db: self, connection, _permit: permit });
+            }
+        }
+        Ok(Lease { db: self, connection: self.0.pool.acquire().await?, _permit: permit })
+    }
+
+    fn take(&self) -> Option<(PoolConnection, Instant)> {
+        self.at_hand().pop()
+    }
+
+    fn at_hand(&self) -> MutexGuard<'_, Vec<(PoolConnection, Instant)>> {
+        self.0.at_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection in use. Dropped, as when a client hangs up, it goes back to the pool to be tested.
+struct Lease<'a> {
+    db: &'a Db,
+    connection: PoolConnection,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Lease<'_> {
+    /// Keeps the connection at hand if its statement was answered, were it with a refusal.
+    /// Where one breaks, the others are suspect too.
+    fn done<T>(self, outcome: sqlx::Result<T>) -> sqlx::Result<T> {
+        match &outcome {
+            Ok(_) | Err(Error::RowNotFound | Error::Database(_)) => {
+                self.db.at_hand().push((self.connection, Instant::now()));
+            }
+            Err(_) => self.db.at_hand().clear(),
+        }
+        outcome
+    }
+}
+
+impl<'p> Executor<'p> for &'_ Db {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Either<PgQueryResult, PgRow>>>
+    where
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let db = self.clone();
+        let steps = async move {
+            let mut lease = db.acquire().await?;
+            let steps = lease.connection.fetch_many(query).try_collect::<Vec<_>>().await;
+            Ok::<_, Error>(stream::iter(lease.done(steps)?).map(Ok))
+        };
+        stream::once(steps).try_flatten().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
+    where
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let db = self.clone();
+        async move {
+            let mut lease = db.acquire().await?;
+            let row = lease.connection.fetch_optional(query).await;
+            lease.done(row)
+        }
+        .boxed()
+    }
+
+    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, sqlx::Result<PgStatement>>
+    where
+        'p: 'e,
+    {
+        let db = self.clone();
+        async move {
+            let mut lease = db.acquire().await?;
+            let statement = lease.connection.prepare_with(sql, parameters).await;
+            lease.done(statement)
+        }
+        .boxed()
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>>
+    where
+        'p: 'e,
+    {
+        let db = self.clone();
+        async move {
+            let mut lease = db.acquire().await?;
+            let described = lease.connection.describe(sql).await;
+            lease.done(described)
+        }
+        .boxed()
+    }
+}
