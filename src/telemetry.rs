@@ -4,9 +4,12 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging, at the level that `RUST_LOG` names or `info`.
+/// What is logged unless `RUST_LOG` says otherwise: our own words, and of libraries what needs attention.
+const DEFAULT: &str = "warn,numberbank=info";
+
+/// Starts logging.
 pub fn start() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

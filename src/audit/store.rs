@@ -73,8 +73,8 @@ pub async fn purchases(within: &mut Transaction) -> Result<Vec<Breach>> {
             from ledger_entries where kind = 'purchase' group by tenancy_sid
         )
         select 3 as "invariant!", 'PN' || replace(coalesce(tenancies.sid, paid.tenancy_sid)::text, '-', '') as "subject!",
-            format('%s tenancy, %s purchase entries of %s for a price of %s, %s number in stock',
-                case when tenancies.sid is null then 'no' else 'one' end, coalesce(entries, 0), amount, price,
+            format('%s tenancy at %s cents, %s purchase entries of %s cents, %s number in stock',
+                case when tenancies.sid is null then 'no' else 'one' end, coalesce(price, 0), coalesce(entries, 0), coalesce(amount, 0),
                 case when stock.phone_number is null then 'no' else 'one' end) as "what!"
         from tenancies
         full join paid on paid.tenancy_sid = tenancies.sid

@@ -27,7 +27,7 @@ fn rows_table(rows: &[Value]) -> String {
     for row in rows.iter().filter_map(Value::as_object) {
         table.add_row(row.values().map(cell));
     }
-    format!("{}\n", table.trim_fmt())
+    lines(table)
 }
 
 fn fields_table(fields: &Map<String, Value>) -> String {
@@ -35,7 +35,7 @@ fn fields_table(fields: &Map<String, Value>) -> String {
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_array()) {
         table.add_row([Cell::new(name), Cell::new(text(value))]);
     }
-    let mut shown = format!("{}\n", table.trim_fmt());
+    let mut shown = lines(table);
     for (name, rows) in fields.iter().filter_map(|(name, value)| Some((name, value.as_array()?))) {
         shown += &format!("\n{name}\n{}", rows_table(rows));
     }
@@ -46,6 +46,13 @@ fn plain() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table
+}
+
+fn lines(mut table: Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    format!("{}\n", table.trim_fmt())
 }
 
 fn cell(value: &Value) -> Cell {
