@@ -85,7 +85,10 @@ pub async fn buy(db: &Db, clock: &Clock, account: AccountSid, order: &Order) -> 
     let mut look = Look::Past;
     for _ in 0..MOST_ATTEMPTS {
         let sid = NumberSid::random();
-        let from = (random_bits() >> 97) as i32; // 31 random bits: where to begin among those that match
+        let from = match look {
+            Look::Past => (random_bits() >> 97) as i32, // 31 random bits: where to begin among those that match
+            Look::Waiting => 0,                         // all who wait do so in one order, so that no circle closes
+        };
         let attempt = match store::buy(db, look, account, order, sid, from, now).await {
             Ok(attempt) => attempt,
             Err(error) if is_deadlock(&error) || violated(&error) == Some("idempotency_keys_pkey") => continue,
