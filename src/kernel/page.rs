@@ -72,6 +72,11 @@ impl<T> Slice<T> {
         Self { page, total, items, more }
     }
 
+    /// Which page this is; whatever was asked for, nothing to list is page 0.
+    pub fn number(&self) -> i64 {
+        if self.total == 0 { 0 } else { i64::from(self.page.number) }
+    }
+
     pub fn pages(&self) -> i64 {
         let size = i64::from(self.page.size);
         (self.total + size - 1) / size

@@ -176,7 +176,7 @@ impl Uris {
             let (path, ending, size) = (&asked.path, asked.ending, slice.page.size);
             format!("{path}{ending}?Page={page}&PageSize={size}{filters}{after}")
         };
-        let number = i64::from(slice.page.number);
+        let number = slice.number();
         let after = slice.page.after.map(|sid| sid.to_string());
         Self {
             this: uri(number, after.as_deref()),
@@ -210,10 +210,8 @@ impl Xml {
     fn list<T: Record>(&mut self, list: &List<'_, T>, uris: &Uris) {
         let slice = list.slice;
         let (start, end) = slice.places();
-        // An empty list has no first page to stand on.
-        let number = if slice.total == 0 { 0 } else { slice.page.number };
         let numbers = [
-            ("page", i64::from(number)),
+            ("page", slice.number()),
             ("numpages", slice.pages()),
             ("pagesize", i64::from(slice.page.size)),
             ("total", slice.total),
