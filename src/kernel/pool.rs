@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{Connection, Describe, Either, Error, Execute, Executor, Postgres, SqlStr};
+use sqlx::{Connection, Describe, Either, Error, Execute, Executor, PgConnection, Postgres, SqlStr};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::db::Transaction;
@@ -36,8 +36,10 @@ impl Db {
     /// At most so many connections, made by a pool with these options.
     pub fn new(pool: PgPoolOptions, options: PgConnectOptions, connections: u32) -> Self {
         let patience = pool.get_acquire_timeout();
-        // The test is done here, and only after a rest.
+        // Tests are done here: of connections that rested, and of those that come back, for which the
+        // pool would wait without end where a silent network has swallowed them.
         let pool = pool.max_connections(connections).idle_timeout(None).test_before_acquire(false);
+        let pool = pool.after_release(move |connection, _| tried(connection, patience).map(Ok).boxed());
         Self(Arc::new(Shared {
             pool: pool.connect_lazy_with(options),
             permits: Semaphore::new(connections as usize),
@@ -63,7 +65,7 @@ impl Db {
         let permit = tokio::time::timeout(self.0.patience, self.0.permits.acquire()).await;
         let permit = permit.map_err(|_| Error::PoolTimedOut)?.map_err(|_| Error::PoolClosed)?;
         while let Some((mut connection, since)) = self.take() {
-            if since.elapsed() < TRUSTED_IDLE || connection.ping().await.is_ok() {
+            if since.elapsed() < TRUSTED_IDLE || tried(&mut connection, self.0.patience).await {
                 return Ok(Lease { db: self, connection, _permit: permit });
             }
         }
@@ -77,6 +79,11 @@ impl Db {
     fn at_hand(&self) -> MutexGuard<'_, Vec<(PoolConnection, Instant)>> {
         self.0.at_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a connection answers in time.
+async fn tried(connection: &mut PgConnection, patience: Duration) -> bool {
+    tokio::time::timeout(patience, connection.ping()).await.is_ok_and(|answer| answer.is_ok())
 }
 
 /// A connection in use. Dropped, as when a client hangs up, it goes back to the pool to be tested.
