@@ -13,7 +13,7 @@ use crate::kernel::money::Money;
 use crate::kernel::phone::{Kind, PhoneNumber};
 
 /// Rows are sent to the database this many at a time.
-const BATCH: usize = 10_000;
+const BATCH: usize = 2_000;
 
 /// The longest provider or note, in characters.
 const LONGEST_TEXT: usize = 255;
