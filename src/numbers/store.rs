@@ -132,6 +132,9 @@ fn parts(callback: Option<&Callback>) -> (Option<&str>, Option<&str>) {
     callback.map(|callback| (callback.url.as_str(), callback.method.as_str())).unzip()
 }
 
+/// No number has this area code.
+const NOWHERE: i16 = 0;
+
 /// One attempt to buy. By area code and anywhere each walk an index of their own.
 pub async fn buy(
     db: &Db,
@@ -142,7 +145,8 @@ pub async fn buy(
     from: i32,
     now: DateTime<Utc>,
 ) -> Result<Attempt> {
-    let area = order.area_code.map(|code| code.as_smallint());
+    // An area code of the other kind has none of this kind: nothing is searched for where nothing can be.
+    let area = order.area_code.map(|code| if code.kind() == order.kind { code.as_smallint() } else { NOWHERE });
     match (look, area.is_some()) {
         (Look::Past, true) => purchase!("area_code = $3", "skip locked", db, account, order, sid, from, now, area),
         (Look::Past, false) => {
