@@ -79,7 +79,7 @@ async fn list_of(call: &Call, kind: Option<Kind>) -> Result<HttpResponse> {
     let slice = super::list(&call.db, call.account, &filter, page).await?;
     let given = [("PhoneNumber", number), ("FriendlyName", name)];
     let filters: Vec<_> = given.iter().filter_map(|(name, value)| Some((*name, (*value)?))).collect();
-    let last_sid = slice.items.last().filter(|_| filters.is_empty()).map(|number| number.sid.to_string());
+    let last_sid = slice.items.last().map(|number| number.sid.to_string());
     let columns = columns(kind.unwrap_or(Kind::Local));
     let list = List { name: "IncomingPhoneNumbers", columns, filters: &filters, slice: &slice, last_sid };
     Ok(represent::list(&call.asked, &list))

@@ -235,7 +235,7 @@ pub async fn list(db: &Db, account: AccountSid, filter: &Filter, page: Page) -> 
         (None, Some(name)) => {
             // A number without a name of its own goes by its digits, nicely formatted.
             let default = PhoneNumber::from_decorated(name).filter(|number| number.formatted() == *name);
-            Ok(store::list_by_name(db, account, filter.kind, name, default, page).await?)
+            store::list_by_name(db, account, filter.kind, name, default, page).await?.ok_or_else(unknown_place)
         }
         (Some(number), name) => {
             let found = match number {

@@ -476,8 +476,8 @@ pub async fn find_by_digits(db: &Db, account: AccountSid, number: PhoneNumber) -
     Ok(row.fetch_optional(db).await?.map(Number::from))
 }
 
-/// A page of the numbers with a certain name; `default` is the number that goes by this name
-/// where it was given none.
+/// A page of the numbers with a certain name, walked like [`list`]; `default` is the number that
+/// goes by this name where it was given none.
 pub async fn list_by_name(
     db: &Db,
     account: AccountSid,
@@ -485,7 +485,7 @@ pub async fn list_by_name(
     name: &str,
     default: Option<PhoneNumber>,
     page: Page,
-) -> Result<Slice<Number>> {
+) -> Result<Option<Slice<Number>>> {
     let rows = numbers!(
         "with named as materialized (
             select * from tenancies
@@ -494,18 +494,52 @@ pub async fn list_by_name(
         )
         select ",
         total "(select count(*) from named)",
-        " from named order by started_at desc, sid desc offset $5 limit $6",
+        " from named
+        where (started_at, sid) < (
+            case when $5::uuid is null then 'infinity'
+                else (select started_at from tenancies where sid = $5 and account_sid = $1) end,
+            coalesce($5, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+        order by started_at desc, sid desc offset $6 limit $7",
         account as AccountSid,
         kind as Option<Kind>,
         name,
         default as Option<PhoneNumber>,
-        page.start(),
+        page.after as Option<NumberSid>,
+        if page.after.is_some() { 0 } else { page.start() },
         i64::from(page.size) + 1
     )
     .fetch_all(db)
     .await?;
-    let total = rows.first().and_then(|row| row.total).unwrap_or(0);
-    Ok(Slice::new(page, total, rows.into_iter().map(Number::from).collect()))
+    match rows.first().and_then(|row| row.total) {
+        Some(total) => Ok(Some(Slice::new(page, total, rows.into_iter().map(Number::from).collect()))),
+        None => empty_by_name(db, account, kind, name, default, page).await,
+    }
+}
+
+/// As [`empty`], for the numbers with a certain name.
+async fn empty_by_name(
+    db: &Db,
+    account: AccountSid,
+    kind: Option<Kind>,
+    name: &str,
+    default: Option<PhoneNumber>,
+    page: Page,
+) -> Result<Option<Slice<Number>>> {
+    let list = query!(
+        r#"select count(*) as "total!",
+            $5::uuid is null or exists (select from tenancies where sid = $5 and account_sid = $1) as "place_is_known!"
+        from tenancies
+        where account_sid = $1 and ended_at is null and ($2::number_kind is null or kind = $2)
+            and (friendly_name = $3 or (friendly_name is null and phone_number = $4))"#,
+        account as AccountSid,
+        kind as Option<Kind>,
+        name,
+        default as Option<PhoneNumber>,
+        page.after as Option<NumberSid>
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(list.place_is_known.then(|| Slice::new(page, list.total, Vec::new())))
 }
 
 /// Everyone who held a number, the earliest first.
