@@ -34,7 +34,7 @@ pub async fn update(call: Call) -> Result<HttpResponse> {
     let name = name.map_err(|must| Code::FriendlyName.because(format!("FriendlyName {must}")))?;
     let account = match name {
         Some(name) => super::rename(&call.db, &call.clock, call.account, &name).await?,
-        None => super::find(&call.db, call.account).await?,
+        None => super::find_active(&call.db, call.account).await?,
     };
     Ok(represent::one(&call.asked, StatusCode::OK, &account))
 }

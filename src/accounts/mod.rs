@@ -74,6 +74,15 @@ pub async fn find(db: &Db, sid: AccountSid) -> Result<Account> {
     store::find(db, sid).await?.ok_or_else(|| unknown(sid))
 }
 
+/// The account, where it may be changed.
+///
+/// # Errors
+/// 20404 when there is no such account, 20005 when it is not active.
+pub async fn find_active(db: &Db, sid: AccountSid) -> Result<Account> {
+    let account = find(db, sid).await?;
+    if account.status == Status::Active { Ok(account) } else { Err(not_active()) }
+}
+
 /// # Errors
 /// 20005 when the account is not active.
 pub async fn rename(db: &Db, clock: &Clock, sid: AccountSid, name: &FriendlyName) -> Result<Account> {
