@@ -3,3 +3,7 @@
 mod support;
 
 mod accounts;
+mod golden;
+mod lists;
+mod paths;
+mod tenancy;

@@ -1,6 +1,8 @@
 //! What every test stands on: one PostgreSQL for the process, a database and a server for each test.
 
 mod cluster;
+mod raw;
+mod xml;
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +12,8 @@ use numberbank::app;
 use numberbank::kernel::clock::Clock;
 use numberbank::kernel::db::{self, Db};
 use numberbank::kernel::money::Money;
-use numberbank::{accounts, audit, inventory};
+use numberbank::{accounts, audit, inventory, numbers};
+use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use sqlx::postgres::PgConnectOptions;
 
@@ -90,6 +93,30 @@ impl World {
         let added = inventory::add(&self.db, &self.clock, &[first..=first + count - 1], |_| {}).await.expect("stock");
         assert_eq!(added.rejected, 0);
     }
+
+    pub async fn suspend(&self, account: &Account) {
+        let sid = account.sid.parse().expect("a Sid");
+        accounts::set_status(&self.db, &self.clock, sid, accounts::Status::Suspended).await.expect("a suspension");
+    }
+
+    /// Closes an account and releases whatever it holds.
+    pub async fn close(&self, account: &Account) {
+        let sid = account.sid.parse().expect("a Sid");
+        let mut transaction = self.db.begin().await.expect("a transaction");
+        numbers::release_all(&mut transaction, &self.clock, sid).await.expect("a release");
+        accounts::close(&mut transaction, &self.clock, sid).await.expect("a closing");
+        transaction.commit().await.expect("a commit");
+    }
+
+    /// Everything that is stored, in a few letters: the same as long as nothing changes.
+    pub async fn fingerprint(&self) -> String {
+        let statement = "select md5(string_agg(line, chr(10) order by line)) from (
+                select accounts::text from accounts union all select stock::text from stock
+                union all select prices::text from prices union all select tenancies::text from tenancies
+                union all select ledger_entries::text from ledger_entries
+                union all select idempotency_keys::text from idempotency_keys) as everything (line)";
+        sqlx::query_scalar(statement).fetch_one(&self.db).await.expect("a fingerprint")
+    }
 }
 
 impl Server {
@@ -141,6 +168,11 @@ impl Server {
         Answer::of(self.call(account, "PUT", below).with_form(form)).await
     }
 
+    /// A path as the server gives it, with an account's credentials.
+    pub async fn follow(&self, account: &Account, path: &str) -> Answer {
+        Answer::of(self.request("GET", path).basic_auth(&account.sid, Some(&account.token))).await
+    }
+
     /// Buys a local number with these settings.
     pub async fn buy(&self, account: &Account, form: &[(&str, &str)]) -> Answer {
         self.post(account, "/IncomingPhoneNumbers/Local", form).await
@@ -169,7 +201,7 @@ impl WithForm for RequestBuilder {
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    pub headers: reqwest::header::HeaderMap,
+    pub headers: HeaderMap,
     pub body: String,
 }
 
@@ -204,6 +236,13 @@ impl Answer {
         let start = format!(" {name}=\"");
         let rest = self.body.split_once(&start).unwrap_or_else(|| panic!("no {name} in {}", self.body)).1;
         rest.split('"').next().unwrap_or_default().replace("&amp;", "&")
+    }
+
+    /// The headers apart from the date, which goes on by itself.
+    pub fn timeless_headers(&self) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        headers.remove(DATE);
+        headers
     }
 
     /// Fails unless this is a RestException of this status and code, and whole in itself.

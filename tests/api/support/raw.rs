@@ -1,0 +1,50 @@
+//! HTTP as bytes, for what a well-behaved client would never send.
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{Account, Answer, Server};
+
+impl Server {
+    /// Sends a request line, headers and body just as they are, and reads until the server hangs up.
+    pub async fn raw(&self, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let address = self.site.trim_start_matches("http://");
+        let mut request = format!("{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        let mut request = (request + "\r\n").into_bytes();
+        request.extend_from_slice(body);
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        stream.write_all(&request).await.expect("the server reads");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.expect("the server answers");
+        read(&answer)
+    }
+}
+
+impl Account {
+    /// The value of an Authorization header.
+    pub fn authorization(&self) -> String {
+        use base64::Engine;
+        let credentials = format!("{}:{}", self.sid, self.token);
+        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(credentials))
+    }
+}
+
+/// Reads an answer whose body goes on to the end.
+fn read(answer: &[u8]) -> Answer {
+    let text = std::str::from_utf8(answer).expect("an answer in UTF-8");
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head in {text:?}"));
+    let mut lines = head.split("\r\n");
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).expect("a status");
+    let headers: HeaderMap = lines
+        .map(|line| {
+            let (name, value) = line.split_once(": ").expect("a header");
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("a header's name");
+            (name, HeaderValue::from_str(value).expect("a header's value"))
+        })
+        .collect();
+    Answer { status, headers, body: body.to_owned() }
+}

@@ -1,0 +1,214 @@
+//! Who may do what: every route and method against everybody who might ask.
+
+use numberbank::app::ROUTES;
+use reqwest::RequestBuilder;
+
+use crate::support::{Account, Answer, WithForm, World, test};
+
+/// Where a route has no such case.
+const NONE: u16 = 0;
+
+/// Status by who asks: without credentials, with unreadable ones, with a wrong token, a closed account,
+/// a suspended one, an account on another's path, and one with another's number under its own path.
+type Row = (&'static str, &'static str, [u16; 7]);
+
+#[rustfmt::skip]
+const TABLE: &[Row] = &[
+    ("/Accounts", "GET", [401, 401, 401, 401, 200, NONE, NONE]),
+    ("/Accounts/{AccountSid}", "GET", [401, 401, 401, 401, 200, 404, NONE]),
+    ("/Accounts/{AccountSid}", "POST", [401, 401, 401, 401, 403, 404, NONE]),
+    ("/Accounts/{AccountSid}", "PUT", [401, 401, 401, 401, 403, 404, NONE]),
+    ("/Accounts/{AccountSid}/Balance", "GET", [401, 401, 401, 401, 200, 404, NONE]),
+    ("/Accounts/{AccountSid}/IncomingPhoneNumbers", "GET", [401, 401, 401, 401, 200, 404, NONE]),
+    ("/Accounts/{AccountSid}/IncomingPhoneNumbers/Local", "GET", [401, 401, 401, 401, 200, 404, NONE]),
+    ("/Accounts/{AccountSid}/IncomingPhoneNumbers/Local", "POST", [401, 401, 401, 401, 403, 404, NONE]),
+    ("/Accounts/{AccountSid}/IncomingPhoneNumbers/TollFree", "GET", [401, 401, 401, 401, 200, 404, NONE]),
+    ("/Accounts/{AccountSid}/IncomingPhoneNumbers/TollFree", "POST", [401, 401, 401, 401, 403, 404, NONE]),
+    ("/Accounts/{AccountSid}/IncomingPhoneNumbers/{Sid}", "GET", [401, 401, 401, 401, 200, 404, 404]),
+    ("/Accounts/{AccountSid}/IncomingPhoneNumbers/{Sid}", "POST", [401, 401, 401, 401, 403, 404, 404]),
+    ("/Accounts/{AccountSid}/IncomingPhoneNumbers/{Sid}", "PUT", [401, 401, 401, 401, 403, 404, 404]),
+    ("/Accounts/{AccountSid}/IncomingPhoneNumbers/{Sid}", "DELETE", [401, 401, 401, 401, 204, 404, 404]),
+];
+
+/// An account and a number that it holds, or held.
+struct Tenant {
+    account: Account,
+    number: String,
+}
+
+async fn tenant(world: &World) -> Tenant {
+    let account = world.account("50.00").await;
+    let number = world.server.buy(&account, &[("Url", "http://example.com/old")]).await;
+    Tenant { number: number.assert_status(201).element("Sid"), account }
+}
+
+struct Cast {
+    own: Tenant,
+    other: Tenant,
+    suspended: Tenant,
+    closed: Tenant,
+}
+
+/// Everybody who asks, and enough stock that nothing but the authorisation is in the way.
+async fn cast(world: &World) -> Cast {
+    world.stock(4_158_675_300, 20).await;
+    world.stock(8_668_675_300, 20).await;
+    let (own, other, suspended) = (tenant(world).await, tenant(world).await, tenant(world).await);
+    world.suspend(&suspended.account).await;
+    Cast { own, other, suspended, closed: closed(world).await }
+}
+
+/// A closed account that the server does not remember from before.
+async fn closed(world: &World) -> Tenant {
+    let before = world.another_server();
+    let account = world.account("50.00").await;
+    let number = before.buy(&account, &[]).await.assert_status(201).element("Sid");
+    before.stop().await;
+    world.close(&account).await;
+    Tenant { account, number }
+}
+
+fn path(route: &str, account: &Account, number: &str) -> String {
+    format!("/2008-08-01{}", route.replace("{AccountSid}", &account.sid).replace("{Sid}", number))
+}
+
+/// A request that would be granted to the right caller.
+fn request(world: &World, method: &str, path: &str) -> RequestBuilder {
+    let request = world.server.request(method, path);
+    match method {
+        "POST" | "PUT" => request.with_form(&[("FriendlyName", "New"), ("Url", "http://example.com/new")]),
+        _ => request,
+    }
+}
+
+fn asking(request: RequestBuilder, sid: &str, token: &str) -> RequestBuilder {
+    request.basic_auth(sid, Some(token))
+}
+
+impl Cast {
+    /// The requests of a row, in the order of its statuses.
+    fn requests(&self, world: &World, route: &str, method: &str) -> [RequestBuilder; 7] {
+        let Self { own, other, suspended, closed } = self;
+        let by = |asker: &Account, account: &Account, number: &str| {
+            asking(request(world, method, &path(route, account, number)), &asker.sid, &asker.token)
+        };
+        let anonymous = || request(world, method, &path(route, &own.account, &own.number));
+        [
+            anonymous(),
+            anonymous().header("Authorization", "Basic !"),
+            asking(anonymous(), &own.account.sid, &other.account.token),
+            by(&closed.account, &closed.account, &closed.number),
+            by(&suspended.account, &suspended.account, &suspended.number),
+            by(&own.account, &other.account, &other.number),
+            by(&own.account, &own.account, &other.number),
+        ]
+    }
+}
+
+fn assert_as_expected(answer: &Answer, status: u16) {
+    match status {
+        401 => {
+            answer.assert_refused(401, 20003);
+            assert_eq!(answer.header("WWW-Authenticate"), "Basic realm=\"numberbank\"");
+        }
+        403 => answer.assert_refused(403, 20005),
+        404 => answer.assert_refused(404, 20404),
+        granted => drop(answer.assert_status(granted)),
+    }
+}
+
+#[test]
+fn every_route_and_method_is_in_the_table() {
+    let routes = ROUTES.iter().flat_map(|(path, methods)| methods.iter().map(move |method| (*path, *method)));
+    let table = TABLE.iter().map(|(path, method, _)| (*path, *method));
+    assert_eq!(routes.collect::<Vec<_>>(), table.collect::<Vec<_>>());
+}
+
+#[test]
+fn everybody_gets_what_the_table_says_and_a_refusal_changes_nothing() {
+    test(async |world| {
+        let cast = cast(world).await;
+        for (route, method, statuses) in TABLE {
+            for (request, status) in cast.requests(world, route, method).into_iter().zip(statuses) {
+                if *status == NONE {
+                    continue;
+                }
+                let before = world.fingerprint().await;
+                let answer = Answer::of(request).await;
+                println!("{method} {route}: {status}");
+                assert_as_expected(&answer, *status);
+                assert!(*status < 400 || before == world.fingerprint().await, "a refusal changed something");
+            }
+        }
+    });
+}
+
+#[test]
+fn the_right_caller_is_granted_every_row() {
+    test(async |world| {
+        let Cast { own, .. } = cast(world).await;
+        for (route, method, _) in TABLE {
+            let request = request(world, method, &path(route, &own.account, &own.number));
+            let answer = Answer::of(asking(request, &own.account.sid, &own.account.token)).await;
+            assert!((200..300).contains(&answer.status), "{method} {route}: {}", answer.body);
+        }
+    });
+}
+
+#[test]
+fn an_unknown_account_a_closed_one_and_a_wrong_token_look_the_same() {
+    test(async |world| {
+        let Cast { own, other, closed, .. } = cast(world).await;
+        let unknown = "AC00000000000000000000000000000000";
+        for (route, method, _) in TABLE {
+            let path = path(route, &own.account, &own.number);
+            let refused = async |sid: &str, token: &str| {
+                let answer = Answer::of(asking(request(world, method, &path), sid, token)).await;
+                answer.assert_refused(401, 20003);
+                (answer.timeless_headers(), answer.body)
+            };
+            let wrong_token = refused(&own.account.sid, &other.account.token).await;
+            assert_eq!(refused(unknown, &own.account.token).await, wrong_token, "{method} {route}");
+            assert_eq!(refused(&closed.account.sid, &closed.account.token).await, wrong_token, "{method} {route}");
+        }
+    });
+}
+
+#[test]
+fn what_is_anothers_and_what_does_not_exist_look_the_same() {
+    test(async |world| {
+        let Cast { own, other, .. } = cast(world).await;
+        let nobody = Account { sid: "AC00000000000000000000000000000000".to_owned(), token: String::new() };
+        let nothing = "PN00000000000000000000000000000000";
+        for (route, method, _) in TABLE.iter().filter(|(route, ..)| route.contains("{AccountSid}")) {
+            let refused = async |account: &Account, number: &str| {
+                let request = request(world, method, &path(route, account, number));
+                let answer = Answer::of(asking(request, &own.account.sid, &own.account.token)).await;
+                answer.assert_refused(404, 20404);
+                (answer.timeless_headers(), answer.body)
+            };
+            let anothers = refused(&other.account, &other.number).await;
+            assert_eq!(refused(&nobody, nothing).await, anothers, "{method} {route}");
+            if route.contains("{Sid}") {
+                let anothers = refused(&own.account, &other.number).await;
+                assert_eq!(refused(&own.account, nothing).await, anothers, "{method} {route}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_list_shows_the_callers_own_numbers_only() {
+    test(async |world| {
+        let Cast { own, other, .. } = cast(world).await;
+        for tenant in [&own, &other] {
+            for below in ["", "/Local"] {
+                let answer = world.server.get(&tenant.account, &format!("/IncomingPhoneNumbers{below}")).await;
+                assert_eq!(answer.elements("Sid"), [tenant.number.as_str()]);
+                assert_eq!(answer.elements("AccountSid"), [tenant.account.sid.as_str()]);
+            }
+            let answer = world.server.get(&tenant.account, "/IncomingPhoneNumbers/TollFree").await;
+            assert_eq!(answer.elements("Sid"), [""; 0]);
+        }
+    });
+}
