@@ -6,7 +6,9 @@ use crate::kernel::error::{Code, Result, not_found};
 
 /// `GET /docs/errors/{code}`
 pub async fn show(number: web::Path<String>) -> Result<HttpResponse> {
-    let code = number.parse().ok().and_then(Code::from_number).ok_or_else(not_found)?;
+    let code = number.parse().ok().and_then(Code::from_number);
+    // One page a code, under one name: `+21452` is not another.
+    let code = code.filter(|code| code.number().to_string() == *number).ok_or_else(not_found)?;
     let (number, status, title) = (code.number(), code.status(), code.title());
     let page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Error {number}: {title}</title>\n\
