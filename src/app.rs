@@ -112,7 +112,7 @@ pub fn serve(listener: TcpListener, settings: Settings) -> std::io::Result<Serve
             .app_data(settings.clock.clone())
             .app_data(gate.clone())
             .service(tree())
-            .service(web::resource("/docs/errors/{code}").route(web::get().to(error_pages::show)))
+            .service(resource("/docs/errors/{code}", &["GET"]).route(web::get().to(error_pages::show)))
             .default_service(web::to(|| async { Err::<HttpResponse, Error>(not_found()) }))
     });
     Ok(server
