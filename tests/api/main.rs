@@ -5,5 +5,7 @@ mod support;
 mod accounts;
 mod golden;
 mod lists;
+mod numbers;
 mod paths;
+mod requests;
 mod tenancy;
