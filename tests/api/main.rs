@@ -7,5 +7,6 @@ mod golden;
 mod lists;
 mod numbers;
 mod paths;
+mod properties;
 mod requests;
 mod tenancy;
