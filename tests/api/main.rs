@@ -3,10 +3,16 @@
 mod support;
 
 mod accounts;
+mod audit;
+mod authentication;
 mod golden;
+mod idempotency;
+mod ledger;
 mod lists;
 mod numbers;
+mod outage;
 mod paths;
 mod properties;
+mod races;
 mod requests;
 mod tenancy;

@@ -1,0 +1,205 @@
+//! Who is let in, and how soon nobody is any more.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::future::{join, join_all};
+use numberbank::accounts::{self, Status};
+use sqlx::AssertSqlSafe;
+
+use crate::support::{Account, Answer, Server, World, eventually, test};
+
+async fn with_authorization(server: &Server, account: &Account, authorization: &str) -> Answer {
+    Answer::of(server.request("GET", &account.path()).header("Authorization", authorization)).await
+}
+
+async fn with_token(server: &Server, account: &Account, token: &str) -> Answer {
+    server.get(&Account { sid: account.sid.clone(), token: token.to_owned() }, "").await
+}
+
+async fn set_status(world: &World, account: &Account, status: Status) {
+    let sid = account.sid.parse().expect("a Sid");
+    accounts::set_status(&world.db, &world.clock, sid, status).await.expect("a status");
+}
+
+async fn close(world: &World, account: &Account) {
+    let mut transaction = world.db.begin().await.expect("a transaction");
+    let sid = account.sid.parse().expect("a Sid");
+    accounts::close(&mut transaction, &world.clock, sid).await.expect("the account is closed");
+    transaction.commit().await.expect("it stays so");
+}
+
+#[track_caller]
+fn assert_unknown(answer: &Answer) {
+    answer.assert_refused(401, 20003);
+    assert_eq!(answer.header("WWW-Authenticate"), "Basic realm=\"numberbank\"");
+}
+
+#[test]
+fn only_basic_credentials_of_an_account_let_in() {
+    test(async |world| {
+        let (account, other) = (world.account("1.00").await, world.account("1.00").await);
+        let encode = |text: &str| STANDARD.encode(text);
+        let (sid, token) = (&account.sid, &account.token);
+        let right = encode(&format!("{sid}:{token}"));
+        for wrong in [
+            format!("Bearer {right}"),
+            format!("Basic{right}"),
+            format!("Basic {right}x"),
+            "Basic".to_owned(),
+            "Basic !!!".to_owned(),
+            format!("Basic {}", encode(sid)),
+            format!("Basic {}", encode(&format!("{sid}:"))),
+            format!("Basic {}", encode(&format!("{sid}:{token} "))),
+            format!("Basic {}", encode(&format!("{sid}:{}", token.to_uppercase()))),
+            format!("Basic {}", encode(&format!("{}:{token}", sid.to_lowercase()))),
+            format!("Basic {}", encode(&format!("{sid}:{}", other.token))),
+            format!("Basic {}", STANDARD.encode([0xff, b':', 0xff])),
+        ] {
+            assert_unknown(&with_authorization(&world.server, &account, &wrong).await);
+        }
+        assert_unknown(&Answer::of(world.server.request("GET", &account.path())).await);
+        for right in [format!("Basic {right}"), format!("basic {right}"), format!("BASIC  {right}")] {
+            with_authorization(&world.server, &account, &right).await.assert_status(200);
+        }
+    });
+}
+
+#[test]
+fn an_unknown_account_and_a_wrong_token_are_answered_alike() {
+    test(async |world| {
+        let (account, closed) = (world.account("1.00").await, world.account("1.00").await);
+        close(world, &closed).await;
+        let unknown = Account { sid: format!("AC{}", "0".repeat(32)), token: account.token.clone() };
+        let wrong = Account { sid: account.sid.clone(), token: closed.token.clone() };
+        let mut answers = Vec::new();
+        for caller in [&wrong, &unknown, &closed] {
+            // Also on the path of somebody else, who is there or is not.
+            for path in [wrong.path(), unknown.path(), closed.path(), "/2008-08-01/Accounts".to_owned()] {
+                let call = world.server.request("GET", &path).basic_auth(&caller.sid, Some(&caller.token));
+                let mut answer = Answer::of(call).await;
+                assert_unknown(&answer);
+                answer.headers.remove("date");
+                answers.push((answer.body, answer.headers));
+            }
+        }
+        assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+    });
+}
+
+#[test]
+fn a_replaced_token_stops_working_on_every_instance() {
+    test(async |world| {
+        let servers = [&world.server, &world.another_server()];
+        let account = &world.known_accounts(&servers, 2, "1.00").await[0];
+        let sid = account.sid.parse().expect("a Sid");
+        let new = accounts::rotate_token(&world.db, &world.clock, sid).await.expect("a new token");
+        for server in servers {
+            eventually("the old token stops working", async || server.get(account, "").await.status == 401).await;
+            assert_unknown(&server.get(account, "").await);
+            with_token(server, account, new.auth_token.reveal()).await.assert_status(200);
+            // Who tries the old one does not put out the new one.
+            assert_unknown(&server.get(account, "").await);
+            with_token(server, account, new.auth_token.reveal()).await.assert_status(200);
+        }
+        servers[1].stop().await;
+    });
+}
+
+#[test]
+fn a_suspension_takes_effect_on_every_instance_and_ends_there_too() {
+    test(async |world| {
+        let servers = [&world.server, &world.another_server()];
+        let accounts = world.known_accounts(&servers, 2, "5.00").await;
+        let (account, other) = (&accounts[0], &accounts[1]);
+        world.stock(4_158_670_000, 5).await;
+        let bought = world.server.buy(account, &[]).await;
+        let path = format!("/IncomingPhoneNumbers/{}", bought.assert_status(201).element("Sid"));
+        set_status(world, account, Status::Suspended).await;
+        for server in servers {
+            let name = [("FriendlyName", "New")];
+            eventually("the suspension is heeded", async || server.put(account, "", &name).await.status == 403).await;
+            server.put(account, "", &name).await.assert_refused(403, 20005);
+            server.put(account, &path, &[("Url", "")]).await.assert_refused(403, 20005);
+            server.buy(account, &[]).await.assert_refused(403, 20005);
+            server.get(account, &path).await.assert_status(200);
+            server.buy(other, &[]).await.assert_status(201);
+        }
+        servers[1].delete(account, &path).await.assert_status(204);
+        set_status(world, account, Status::Active).await;
+        for server in servers {
+            let name = [("FriendlyName", "New")];
+            eventually("the end of it is heeded", async || server.put(account, "", &name).await.status == 200).await;
+            server.buy(account, &[]).await.assert_status(201);
+        }
+        servers[1].stop().await;
+    });
+}
+
+#[test]
+fn a_closed_account_is_let_in_nowhere() {
+    test(async |world| {
+        let servers = [&world.server, &world.another_server()];
+        let accounts = world.known_accounts(&servers, 2, "5.00").await;
+        close(world, &accounts[0]).await;
+        for server in servers {
+            eventually("the account is gone", async || server.get(&accounts[0], "").await.status == 401).await;
+            assert_unknown(&server.get(&accounts[0], "").await);
+            server.get(&accounts[1], "").await.assert_status(200);
+        }
+        servers[1].stop().await;
+    });
+}
+
+#[test]
+fn a_flood_of_wrong_tokens_does_not_keep_a_known_client_out() {
+    test(async |world| {
+        let accounts = world.known_accounts(&[&world.server], 2, "5.00").await;
+        let (known, attacked) = (&accounts[0], &accounts[1]);
+        let tokens: Vec<_> = (0..200).map(|n| format!("{n:032x}")).collect();
+        let flood = join_all(tokens.iter().map(|token| with_token(&world.server, attacked, token)));
+        let client = async {
+            for _ in 0..30 {
+                world.server.get(known, "/Balance").await.assert_status(200);
+                world.server.get(attacked, "/Balance").await.assert_status(200);
+            }
+        };
+        let (answers, ()) = join(flood, client).await;
+        for answer in &answers {
+            if answer.status == 429 {
+                answer.assert_refused(429, 20429);
+                assert!(answer.header("Retry-After").parse::<u32>().expect("Retry-After is seconds") > 0);
+            } else {
+                assert_unknown(answer);
+            }
+        }
+        // When it is over, newcomers are verified again.
+        let newcomer = world.account("1.00").await;
+        eventually("a newcomer is let in", async || world.server.get(&newcomer, "").await.status == 200).await;
+    });
+}
+
+#[test]
+fn no_token_is_in_the_database() {
+    test(async |world| {
+        let (account, other) = (world.account("5.00").await, world.account("5.00").await);
+        world.stock(4_158_670_000, 2).await;
+        world.server.buy_once(&account, "key", &[]).await.assert_status(201);
+        world.server.buy(&other, &[]).await.assert_status(201);
+        let sid = other.sid.parse().expect("a Sid");
+        let new = accounts::rotate_token(&world.db, &world.clock, sid).await.expect("a new token");
+        let tables = "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname = 'public'";
+        let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&world.db).await.expect("tables");
+        assert!(tables.len() > 5);
+        let mut rows = Vec::new();
+        for table in tables {
+            let statement = AssertSqlSafe(format!("select row::text from {table} as row"));
+            rows.extend(sqlx::query_scalar::<_, String>(statement).fetch_all(&world.db).await.expect("rows"));
+        }
+        for token in [&account.token, &other.token, new.auth_token.reveal()] {
+            assert_eq!(token.len(), 32);
+            assert!(!rows.iter().any(|row| row.replace('-', "").contains(token)));
+        }
+        let hashed = "select count(*) from accounts where token_hash like '$argon2id$v=19$m=19456,t=2,p=1$%'";
+        assert_eq!(world.value::<i64>(hashed).await, 2);
+    });
+}

@@ -1,0 +1,241 @@
+//! Money: the balance, the ledger and the audit always tell the same, and the database sees to it itself.
+
+use std::collections::HashMap;
+
+use numberbank::accounts::Status;
+use numberbank::kernel::error::{Result, violated};
+use numberbank::kernel::money::Money;
+use numberbank::kernel::phone::Kind;
+use numberbank::ledger::Direction;
+use numberbank::{accounts, audit, inventory, ledger};
+use proptest::prelude::*;
+use sqlx::{AssertSqlSafe, Executor};
+
+use crate::support::{Account, Answer, World, test};
+
+/// How many accounts there are, and numbers of each kind.
+const ACCOUNTS: usize = 3;
+const NUMBERS: [usize; 2] = [4, 2];
+
+const KINDS: [Kind; 2] = [Kind::Local, Kind::TollFree];
+
+/// What may happen. Accounts and kinds are places in a list; amounts are cents.
+#[derive(Clone, Debug)]
+enum Step {
+    Credit(usize, i64),
+    Debit(usize, i64),
+    Price(usize, Option<usize>, i64),
+    Buy(usize, usize),
+    /// The one of the numbers held that comes at this place, all round.
+    Release(usize, usize),
+    Suspend(usize, bool),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (account, kind) = (0..ACCOUNTS, 0..KINDS.len());
+    prop_oneof![
+        3 => (account.clone(), 0..400_i64).prop_map(|(account, cents)| Step::Credit(account, cents)),
+        2 => (account.clone(), 0..400_i64).prop_map(|(account, cents)| Step::Debit(account, cents)),
+        2 => (kind.clone(), proptest::option::of(account.clone()), 0..300_i64)
+            .prop_map(|(kind, account, cents)| Step::Price(kind, account, cents)),
+        6 => (account.clone(), kind).prop_map(|(account, kind)| Step::Buy(account, kind)),
+        2 => (account.clone(), 0..8_usize).prop_map(|(account, place)| Step::Release(account, place)),
+        1 => (account, proptest::bool::weighted(0.3)).prop_map(|(account, is)| Step::Suspend(account, is)),
+    ]
+}
+
+/// Kind, amount, and the balance after it.
+type Entry = (&'static str, i64, i64);
+
+/// What must be true, by the plainest means.
+struct Model {
+    ledgers: [Vec<Entry>; ACCOUNTS],
+    held: [Vec<String>; ACCOUNTS],
+    suspended: [bool; ACCOUNTS],
+    prices: HashMap<(usize, Option<usize>), i64>,
+    left: [usize; 2],
+}
+
+impl Model {
+    fn new() -> Self {
+        let prices = HashMap::from([((0, None), 100), ((1, None), 200)]);
+        let (ledgers, held, suspended) = Default::default();
+        Self { ledgers, held, suspended, prices, left: NUMBERS }
+    }
+
+    fn balance(&self, account: usize) -> i64 {
+        self.ledgers[account].last().map_or(0, |(_, _, after)| *after)
+    }
+
+    /// Whether this much may come or go; if so, it does.
+    fn transfer(&mut self, account: usize, kind: &'static str, amount: i64) -> bool {
+        let after = self.balance(account) + amount;
+        let goes = after >= 0;
+        if goes {
+            self.ledgers[account].push((kind, amount, after));
+        }
+        goes
+    }
+
+    /// The status of the answer to a purchase.
+    fn buy(&mut self, account: usize, kind: usize) -> u16 {
+        let own = self.prices.get(&(kind, Some(account)));
+        let price = *own.unwrap_or_else(|| &self.prices[&(kind, None)]);
+        if self.suspended[account] {
+            return 403;
+        }
+        if self.left[kind] == 0 {
+            return 400;
+        }
+        if !self.transfer(account, "purchase", -price) {
+            return 402;
+        }
+        self.left[kind] -= 1;
+        201
+    }
+
+    fn release(&mut self, account: usize, place: usize) -> Option<String> {
+        let held = &mut self.held[account];
+        (!held.is_empty()).then(|| held.remove(place % held.len()))
+    }
+}
+
+async fn transfer(world: &World, account: &Account, direction: Direction, cents: i64) -> Result<Money> {
+    let sid = account.sid.parse().expect("a Sid");
+    ledger::transfer(&world.db, &world.clock, sid, direction, Money::from_cents(cents), None).await
+}
+
+/// Does the same to the service and to the model.
+async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step) {
+    match *step {
+        Step::Credit(account, cents) => {
+            let done = transfer(world, &accounts[account], Direction::Credit, cents).await;
+            assert_eq!(done.is_ok(), cents > 0 && model.transfer(account, "credit", cents));
+        }
+        Step::Debit(account, cents) => {
+            let done = transfer(world, &accounts[account], Direction::Debit, cents).await;
+            assert_eq!(done.is_ok(), cents > 0 && model.transfer(account, "debit", -cents));
+        }
+        Step::Price(kind, account, cents) => {
+            let sid = account.map(|account| accounts[account].sid.parse().expect("a Sid"));
+            let price = Money::from_cents(cents);
+            inventory::set_price(&world.db, KINDS[kind], sid, price).await.expect("a price");
+            model.prices.insert((kind, account), cents);
+        }
+        Step::Buy(account, kind) => {
+            let path = ["/IncomingPhoneNumbers/Local", "/IncomingPhoneNumbers/TollFree"][kind];
+            let answer: Answer = world.server.post(&accounts[account], path, &[]).await;
+            assert_eq!(answer.status, model.buy(account, kind), "{}", answer.body);
+            model.held[account].extend((answer.status == 201).then(|| answer.element("Sid")));
+        }
+        Step::Release(account, place) => {
+            let Some(sid) = model.release(account, place) else { return };
+            world.server.release(&accounts[account], &sid).await.assert_status(204);
+        }
+        Step::Suspend(account, is) => {
+            let status = if is { Status::Suspended } else { Status::Active };
+            let sid = accounts[account].sid.parse().expect("a Sid");
+            accounts::set_status(&world.db, &world.clock, sid, status).await.expect("a status");
+            model.suspended[account] = is;
+        }
+    }
+}
+
+async fn entries(world: &World, account: &Account) -> Vec<(String, i64, i64)> {
+    let entries = "select kind::text, amount, balance_after from ledger_entries
+        where 'AC' || replace(account_sid::text, '-', '') = $1 order by id";
+    sqlx::query_as(entries).bind(&account.sid).fetch_all(&world.db).await.expect("entries")
+}
+
+async fn agree(world: &World, accounts: &[Account], model: &Model) {
+    for (place, account) in accounts.iter().enumerate() {
+        let balance = Money::from_cents(model.balance(place)).to_string();
+        assert_eq!(world.server.balance(account).await, balance);
+        let expected = model.ledgers[place].iter().map(|(kind, amount, after)| ((*kind).to_owned(), *amount, *after));
+        assert_eq!(entries(world, account).await, expected.collect::<Vec<_>>());
+        let list = world.server.get(account, "/IncomingPhoneNumbers").await;
+        let mut held = list.elements("Sid");
+        held.reverse();
+        assert_eq!(held, model.held[place]);
+    }
+    assert_eq!(audit::audit(&world.db).await.expect("the audit runs"), []);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_balances_and_ledger_agree_with_the_model(steps in proptest::collection::vec(step(), 1..40)) {
+        test(async |world| {
+            world.stock(4_158_670_000, 4).await;
+            world.stock(8_005_550_100, 2).await;
+            let accounts = world.known_accounts(&[&world.server], ACCOUNTS, "0.00").await;
+            let mut model = Model::new();
+            for step in &steps {
+                // Lists are in the order of their times.
+                world.clock.advance(chrono::TimeDelta::seconds(1));
+                act(world, &accounts, &mut model, step).await;
+                agree(world, &accounts, &model).await;
+            }
+        });
+    }
+}
+
+/// Two accounts with a number each, one of them released.
+async fn scene(world: &World) {
+    world.stock(4_158_670_000, 3).await;
+    let (one, two) = (world.account("5.00").await, world.account("5.00").await);
+    let released = world.server.buy(&one, &[]).await.assert_status(201).element("Sid");
+    world.server.buy(&two, &[]).await.assert_status(201);
+    world.server.release(&one, &released).await.assert_status(204);
+}
+
+/// What PostgreSQL itself says to a statement that it refuses: the constraint's name, or its text.
+async fn refusal(world: &World, statement: &str) -> String {
+    let error = world.db.execute(AssertSqlSafe(statement.to_owned())).await.expect_err(statement);
+    violated(&error).map_or_else(|| error.to_string(), str::to_owned)
+}
+
+#[test]
+fn the_database_itself_refuses_what_must_never_be() {
+    test(async |world| {
+        scene(world).await;
+        let copy_of_a_tenancy = "insert into tenancies
+            (sid, account_sid, phone_number, kind, price, started_at, updated_at)
+            select gen_random_uuid(), account_sid, phone_number, kind, price, started_at, updated_at
+            from tenancies where ended_at is null";
+        let copy_of_a_charge = "insert into ledger_entries
+            (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
+            select account_sid, at, kind, amount, balance_after, tenancy_sid, month
+            from ledger_entries where month = 0";
+        for (statement, constraint) in [
+            ("update accounts set balance = -1", "accounts_balance_not_negative"),
+            ("update accounts set balance = balance - 401", "accounts_balance_not_negative"),
+            ("update accounts set local_numbers = -1", "accounts_numbers_not_negative"),
+            (copy_of_a_tenancy, "tenancies_one_open_per_number"),
+            (copy_of_a_charge, "ledger_entries_month_charged_once"),
+            ("update stock set state = 'available' where state = 'in_use'", "stock_tenancy_while_in_use"),
+            ("update stock set state = 'in_use' where state = 'available'", "stock_tenancy_while_in_use"),
+            ("delete from stock where state = 'in_use'", "tenancies_phone_number_fkey"),
+        ] {
+            assert_eq!(refusal(world, statement).await, constraint, "{statement}");
+        }
+    });
+}
+
+#[test]
+fn a_ledger_entry_is_never_changed_and_a_tenancy_never_deleted() {
+    test(async |world| {
+        scene(world).await;
+        for (statement, table) in [
+            ("update ledger_entries set note = 'x'", "ledger_entries"),
+            ("delete from ledger_entries", "ledger_entries"),
+            ("truncate ledger_entries", "ledger_entries"),
+            ("delete from tenancies where ended_at is not null", "tenancies"),
+            ("truncate tenancies cascade", "tenancies"),
+        ] {
+            let refusal = refusal(world, statement).await;
+            assert!(refusal.contains(&format!("{table} is only ever added to")), "{statement}: {refusal}");
+        }
+    });
+}

@@ -1,0 +1,131 @@
+//! A way to PostgreSQL that can be broken: a TCP port that leads to the cluster's Unix socket.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// What becomes of what is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    Open,
+    /// Connections that stood are cut, new ones are refused.
+    Refused,
+    /// New ones are taken, and cut at once.
+    Dropped,
+    /// Connections stay and new ones are taken, but nothing passes any more: not on them, ever.
+    Hung,
+    /// The next request to the database is lost: its connection is cut before it arrives.
+    RequestsLost,
+    /// The next answer of the database is lost: its connection is cut when it comes.
+    AnswersLost,
+}
+
+pub struct Proxy {
+    address: SocketAddr,
+    way: watch::Sender<Way>,
+    /// Holds the port while nobody listens on it.
+    _reserved: TcpSocket,
+    accepting: JoinHandle<()>,
+    target: PgConnectOptions,
+}
+
+impl Proxy {
+    pub async fn start(target: &PgConnectOptions) -> Self {
+        let folder = target.get_socket().expect("the cluster is on a Unix socket");
+        let socket = folder.join(format!(".s.PGSQL.{}", target.get_port()));
+        let reserved = bound(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let address = reserved.local_addr().expect("an address");
+        let (way, watched) = watch::channel(Way::Open);
+        let accepting = tokio::spawn(accept(address, Arc::new(socket), watched));
+        Self { address, way, _reserved: reserved, accepting, target: target.clone() }
+    }
+
+    /// How to reach the database on this way.
+    pub fn options(&self) -> PgConnectOptions {
+        PgConnectOptions::new_without_pgpass()
+            .host(&self.address.ip().to_string())
+            .port(self.address.port())
+            .ssl_mode(PgSslMode::Disable)
+            .username(self.target.get_username())
+            .database(self.target.get_database().expect("a database"))
+    }
+
+    pub fn make(&self, way: Way) {
+        self.way.send_replace(way);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// A socket on this port, beside others on the same.
+fn bound(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseport(true).expect("a port for several");
+    socket.bind(address).expect("a port");
+    socket
+}
+
+async fn accept(address: SocketAddr, target: Arc<PathBuf>, way: watch::Receiver<Way>) {
+    let mut watched = way.clone();
+    while watched.wait_for(|way| *way != Way::Refused).await.is_ok() {
+        let listener = bound(address).listen(128).expect("a listener");
+        loop {
+            tokio::select! {
+                client = listener.accept() => {
+                    let (client, _) = client.expect("a connection");
+                    tokio::spawn(carry(client, Arc::clone(&target), way.clone()));
+                }
+                _ = watched.wait_for(|way| *way == Way::Refused) => break,
+            }
+        }
+    }
+}
+
+/// Carries what is sent there and back until either side ends or the way is broken.
+async fn carry(mut client: TcpStream, target: Arc<PathBuf>, mut way: watch::Receiver<Way>) {
+    let mut server = UnixStream::connect(target.as_path()).await.expect("PostgreSQL takes connections");
+    let (mut sent, mut answered) = ([0; 8192], [0; 8192]);
+    loop {
+        let now = *way.borrow_and_update();
+        match now {
+            Way::Refused | Way::Dropped => return,
+            Way::Hung => return hang(client, server).await,
+            Way::Open | Way::RequestsLost | Way::AnswersLost => {}
+        }
+        let passed = tokio::select! {
+            count = client.read(&mut sent) => match count {
+                Ok(1..) if now == Way::RequestsLost => return,
+                Ok(count @ 1..) => server.write_all(&sent[..count]).await,
+                _ => return,
+            },
+            count = server.read(&mut answered) => match count {
+                Ok(1..) if now == Way::AnswersLost => return,
+                Ok(count @ 1..) => client.write_all(&answered[..count]).await,
+                _ => return,
+            },
+            changed = way.changed() => match changed {
+                Ok(()) => Ok(()),
+                Err(_) => return,
+            },
+        };
+        if passed.is_err() {
+            return;
+        }
+    }
+}
+
+/// Swallows whatever the client sends, for as long as it holds on.
+async fn hang(mut client: TcpStream, _server: UnixStream) {
+    let mut sent = [0; 8192];
+    while let Ok(1..) = client.read(&mut sent).await {}
+}
