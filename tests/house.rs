@@ -1,0 +1,261 @@
+//! The rules of the house: who may import whom, where SQL and time are, what has a name.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const SLICES: [&str; 4] = ["accounts", "inventory", "ledger", "numbers"];
+
+/// Between slices only these; everything else is a way back.
+const MAY_USE: [(&str, &[&str]); 4] =
+    [("accounts", &[]), ("inventory", &[]), ("ledger", &[]), ("numbers", &["accounts", "inventory", "ledger"])];
+
+/// A line of code, or of SQL.
+struct Line {
+    /// Relative to the root of the repository.
+    file: String,
+    number: usize,
+    text: String,
+}
+
+impl Line {
+    /// The folder below `src`, or the file's own name where it lies in none.
+    fn room(&self) -> &str {
+        let path = self.file.strip_prefix("src/").unwrap_or(&self.file);
+        path.split('/').next().unwrap_or(path).trim_end_matches(".rs")
+    }
+
+    /// The name of the file without its folder.
+    fn name(&self) -> &str {
+        self.file.rsplit('/').next().unwrap_or(&self.file)
+    }
+
+    /// Whether this word stands in the line by itself.
+    fn says(&self, word: &str) -> bool {
+        let within = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+        self.text.match_indices(word).any(|(at, _)| {
+            !within(self.text[..at].chars().next_back()) && !within(self.text[at + word.len()..].chars().next())
+        })
+    }
+}
+
+fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if entry.extension().is_some_and(|extension| extension == ending) {
+                found.push(entry);
+            }
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "{folder} holds no .{ending} files");
+    found
+}
+
+/// All lines without their comments, which begin with this.
+fn lines(folder: &str, ending: &str, comment: &str) -> Vec<Line> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = Vec::new();
+    for path in files(folder, ending) {
+        let file = path.strip_prefix(root).expect("a file below the root").display().to_string();
+        let text = fs::read_to_string(&path).expect("a text");
+        all.extend(text.lines().enumerate().map(|(at, line)| Line {
+            file: file.clone(),
+            number: at + 1,
+            text: line.split(comment).next().unwrap_or_default().to_owned(),
+        }));
+    }
+    all
+}
+
+fn code() -> Vec<Line> {
+    lines("src", "rs", "// ")
+}
+
+#[track_caller]
+fn assert_kept<'a>(rule: &str, broken: impl IntoIterator<Item = &'a Line>) {
+    let mut message = String::new();
+    for line in broken {
+        let _ = writeln!(message, "{}:{}: {}\n    {}", line.file, line.number, rule, line.text.trim());
+    }
+    assert!(message.is_empty(), "\n{message}");
+}
+
+#[test]
+fn actix_web_is_known_at_the_edge_only() {
+    let edge = ["src/app.rs", "src/error_pages.rs", "src/accounts/caller.rs"];
+    let kernel = ["src/kernel/error.rs", "src/kernel/represent.rs", "src/kernel/params.rs"];
+    let may = |line: &Line| [edge, kernel].concat().contains(&line.file.as_str()) || line.name() == "http.rs";
+    let code = code();
+    assert!(code.iter().any(|line| line.says("actix_web") && may(line)));
+    let rule = "actix_web belongs in app.rs, error_pages.rs, kernel/{error,represent,params}.rs, */http.rs and \
+        accounts/caller.rs";
+    assert_kept(rule, code.iter().filter(|line| line.says("actix_web") && !may(line)));
+}
+
+/// The macros and functions of sqlx that take SQL, and the beginnings of statements.
+fn is_sql(line: &Line) -> bool {
+    let calls = ["query!", "query_as!", "query_scalar!", "query_unchecked!", "query_file!", "query_file_as!"];
+    let functions = ["sqlx::query", "sqlx::query_as", "sqlx::query_scalar", "sqlx::raw_sql", "AssertSqlSafe"];
+    let text = line.text.trim_start().trim_start_matches("r#").to_lowercase();
+    let statement = ["\"select ", "\"insert into ", "\"update ", "\"delete from ", "\"with "];
+    calls.iter().chain(&functions).any(|word| line.text.contains(word))
+        || statement.iter().any(|start| text.starts_with(start))
+}
+
+#[test]
+fn sql_is_in_stores_only() {
+    // kernel/db.rs runs the migrations; telling that a database is up to date is a part of that.
+    let may = |line: &Line| line.name() == "store.rs" || line.file == "src/kernel/db.rs";
+    let code = code();
+    assert!(code.iter().any(|line| is_sql(line) && may(line)));
+    assert_kept("SQL belongs in store.rs", code.iter().filter(|line| is_sql(line) && !may(line)));
+}
+
+#[test]
+fn a_store_belongs_to_its_slice() {
+    let code = code();
+    let others = |line: &&Line| {
+        let (room, others) = (line.room(), [&SLICES[..], &["audit"]].concat());
+        others.iter().filter(|slice| **slice != room).any(|slice| line.text.contains(&format!("{slice}::store")))
+    };
+    assert_kept("only a slice itself uses its store.rs", code.iter().filter(others));
+    let public = |line: &&Line| line.says("pub mod store") || line.says("pub(crate) mod store");
+    assert_kept("a store is private to its slice", code.iter().filter(public));
+}
+
+#[test]
+fn a_slice_s_http_is_for_the_route_table() {
+    let code = code();
+    let others = |line: &&Line| {
+        line.file != "src/app.rs" && SLICES.iter().any(|slice| line.text.contains(&format!("{slice}::http")))
+    };
+    assert_kept("only app.rs uses a slice's http.rs", code.iter().filter(others));
+}
+
+#[test]
+fn use_cases_know_neither_http_nor_sql() {
+    let http = ["StatusCode", "HttpResponse", "HttpRequest", "HeaderName", "HeaderValue"];
+    let use_case = |line: &&Line| SLICES.contains(&line.room()) && line.name() == "mod.rs";
+    let knows = |line: &&Line| http.iter().any(|word| line.says(word));
+    assert_kept("a slice's mod.rs knows no HTTP", code().iter().filter(use_case).filter(knows));
+}
+
+#[test]
+fn the_kernel_knows_no_slice() {
+    let code = code();
+    let rooms = [&SLICES[..], &["audit", "cli", "app", "config", "error_pages", "embedded_pg"]].concat();
+    let uses = |line: &&Line| {
+        line.room() == "kernel" && rooms.iter().any(|room| line.text.contains(&format!("crate::{room}")))
+    };
+    assert_kept("the kernel imports no slice and nothing above", code.iter().filter(uses));
+    let grouped = |line: &&Line| line.room() == "kernel" && line.text.contains("crate::{");
+    assert_kept("in the kernel, name what is imported in full, so that this test sees it", code.iter().filter(grouped));
+}
+
+/// The rooms that a line imports from, also of `use crate::{accounts, inventory}`.
+fn imported(line: &Line) -> BTreeSet<&str> {
+    let first = |text: &'static str| line.text.split(text).skip(1);
+    let until = |text: &'static str| move |rest: &'_ str| rest.find(text).unwrap_or(rest.len());
+    let mut rooms = BTreeSet::new();
+    for rest in first("crate::") {
+        if let Some(group) = rest.strip_prefix('{') {
+            let group = &group[..until("}")(group)];
+            rooms.extend(group.split(',').map(|part| part.trim().split("::").next().unwrap_or_default()));
+        } else {
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+            rooms.insert(&rest[..end]);
+        }
+    }
+    rooms
+}
+
+#[test]
+fn slices_import_one_way() {
+    let code = code();
+    for (slice, may) in MAY_USE {
+        let rule = match may {
+            [] => format!("{slice} imports no other slice"),
+            may => format!("{slice} imports only {}", may.join(", ")),
+        };
+        let allowed = |room: &&str| *room == slice || *room == "kernel" || may.contains(room);
+        let broken = |line: &&Line| line.room() == slice && !imported(line).iter().all(allowed);
+        assert_kept(&rule, code.iter().filter(broken));
+        let way_up = |line: &&Line| line.room() == slice && line.text.contains("super::super");
+        assert_kept("name another slice from crate:: on", code.iter().filter(way_up));
+    }
+}
+
+#[test]
+fn the_audit_stands_alone() {
+    let allowed = |room: &&str| ["kernel", "audit"].contains(room);
+    let broken = |line: &&Line| line.room() == "audit" && !imported(line).iter().all(allowed);
+    assert_kept("the audit trusts no slice", code().iter().filter(broken));
+}
+
+#[test]
+fn nobody_but_the_command_line_uses_the_command_line_and_the_route_table() {
+    let above = |line: &&Line| !["main", "lib", "cli"].contains(&line.room());
+    let broken = |line: &&Line| ["cli", "app"].iter().any(|room| imported(line).contains(room));
+    assert_kept("only main.rs and cli use cli and app", code().iter().filter(above).filter(broken));
+}
+
+#[test]
+fn time_is_asked_of_the_clock() {
+    let asks = ["Utc::now", "Local::now", "SystemTime::now"];
+    let broken = |line: &&Line| line.name() != "clock.rs" && asks.iter().any(|ask| line.text.contains(ask));
+    assert_kept("time comes from the Clock", code().iter().filter(broken));
+    // Nor of the database, whose clock no test can hold.
+    let asks = ["now()", "current_timestamp", "clock_timestamp", "current_date", "localtimestamp"];
+    let broken = |line: &&Line| {
+        line.name() == "store.rs" && asks.iter().any(|ask| line.text.contains(ask)) && !line.text.contains(".now()")
+    };
+    assert_kept("a store is given the time", code().iter().filter(broken));
+}
+
+fn migrations() -> Vec<Line> {
+    lines("migrations", "sql", "--")
+}
+
+#[test]
+fn every_constraint_has_a_name() {
+    let constraints = ["primary key", "references", "unique", "check", "foreign key", "exclude"];
+    let mut broken = Vec::new();
+    let all = migrations();
+    for line in &all {
+        let text = line.text.to_lowercase();
+        let constrains = constraints.iter().any(|word| Line { text: text.clone(), ..copy(line) }.says(word));
+        let index = text.contains("create unique index");
+        if constrains && !index && !text.contains("constraint ") {
+            broken.push(line);
+        }
+    }
+    assert_kept("a constraint has a name: the code tells refusals apart by it", broken);
+}
+
+fn copy(line: &Line) -> Line {
+    Line { file: line.file.clone(), number: line.number, text: line.text.clone() }
+}
+
+#[test]
+fn every_index_has_a_name_and_a_word_of_why() {
+    for path in files("migrations", "sql") {
+        let text = fs::read_to_string(&path).expect("a text");
+        let lines: Vec<_> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.contains(" index ")) {
+            let Some(rest) = line.split_once("index ").map(|(_, rest)| rest).filter(|_| line.starts_with("create"))
+            else {
+                continue;
+            };
+            let place = format!("{}:{}: {line}", path.display(), at + 1);
+            assert!(!rest.trim_start().starts_with("on "), "an index has a name\n{place}");
+            let above = at.checked_sub(1).and_then(|above| lines.get(above)).copied().unwrap_or_default();
+            assert!(above.starts_with("--"), "an index has a comment right above that says why\n{place}");
+        }
+    }
+}
