@@ -64,7 +64,9 @@ pub enum MigrateError {
 /// # Errors
 /// When the database cannot be reached, or holds migrations that this program does not know.
 pub async fn migrate(options: &PgConnectOptions) -> Result<Vec<String>, MigrateError> {
-    let connection = options.connect().await.map_err(MigrateError::Connect)?;
+    // Without this, every start tells that refinery's own table exists already.
+    let quiet = options.clone().options([("client_min_messages", "warning")]);
+    let connection = quiet.connect().await.map_err(MigrateError::Connect)?;
     let lock = PgAdvisoryLock::new("numberbank migrations");
     let mut guard = lock.acquire(connection).await.map_err(MigrateError::Lock)?;
     let runner: Runner = embedded::migrations::runner();
