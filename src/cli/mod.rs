@@ -1,6 +1,7 @@
 //! The command line: one file for each family of commands.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use sqlx::postgres::PgConnectOptions;
@@ -86,26 +87,33 @@ impl Command {
     /// When it is refused or fails; what it was to change is unchanged then.
     pub async fn run(self) -> Done {
         let database = Database::open(&self.global).await?;
-        let done = self.verb.run(&self.global, &database).await;
+        let db = db::for_command(&database.options);
+        let context = Context { output: self.global.output, clock: Clock::System, db };
+        let done = self.verb.run(&context, &database).await;
+        // Connections first: a private PostgreSQL that stops would cut off what is on its way back to
+        // the pool, and say so. A database that hangs does not keep the command from its end.
+        let _ = tokio::time::timeout(FAREWELL, context.db.close()).await;
         database.close().await.and(done)
     }
 }
 
+/// How long a command waits in the end for its connections to close.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 impl Verb {
-    async fn run(self, global: &Global, database: &Database) -> Done {
-        let context = Context { output: global.output, clock: Clock::System, db: db::for_command(&database.options) };
+    async fn run(self, context: &Context, database: &Database) -> Done {
         match self {
-            Self::Serve(settings) => return serve::run(&settings, database, global.output).await,
-            Self::Demo(settings) => return demo::run(&settings, database, &context).await,
-            Self::Migrate => return serve::migrate(database, global.output).await,
+            Self::Serve(settings) => return serve::run(&settings, database, context.output).await,
+            Self::Demo(settings) => return demo::run(&settings, database, context).await,
+            Self::Migrate => return serve::migrate(database, context.output).await,
             _ => database.ready().await?,
         }
         match self {
-            Self::Account(command) => command.run(&context).await,
-            Self::Inventory(command) => command.run(&context).await,
-            Self::Price(command) => command.run(&context).await,
-            Self::Number(command) => command.run(&context).await,
-            Self::Audit => audit::run(&context).await,
+            Self::Account(command) => command.run(context).await,
+            Self::Inventory(command) => command.run(context).await,
+            Self::Price(command) => command.run(context).await,
+            Self::Number(command) => command.run(context).await,
+            Self::Audit => audit::run(context).await,
             Self::Demo(_) | Self::Serve(_) | Self::Migrate => Ok(()),
         }
     }
