@@ -1,0 +1,223 @@
+//! Every command, in both forms, with its exit codes.
+
+use serde_json::{Value, json};
+
+use crate::home::{Home, Running};
+
+/// A server beside the commands, so that they find PostgreSQL running, and an account with two numbers.
+struct Scene {
+    // Before its home: the server would bring PostgreSQL back.
+    server: Running,
+    home: Home,
+    sid: String,
+    token: String,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let home = Home::new();
+        let server = home.start("serve", &[]);
+        let account = home.json(&["account", "create", "--name", "Acme", "--balance", "100.00"]);
+        let text = |name: &str| account[name].as_str().expect(name).to_owned();
+        assert_eq!(account["balance"], "100.00");
+        let (sid, token) = (text("sid"), text("auth_token"));
+        assert!(sid.starts_with("AC") && sid.len() == 34 && token.len() == 32);
+        Self { server, home, sid, token }
+    }
+
+    fn buy(&self, kind: &str) -> String {
+        let path = format!("/2008-08-01/Accounts/{}/IncomingPhoneNumbers/{kind}.json", self.sid);
+        let (status, body) = self.server.call("POST", &path, [&self.sid, &self.token], "");
+        assert_eq!(status, 201, "{body}");
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        body["TwilioResponse"]["IncomingPhoneNumber"]["Sid"].as_str().expect("a Sid").to_owned()
+    }
+
+    fn status(&self) -> u16 {
+        let path = format!("/2008-08-01/Accounts/{}", self.sid);
+        self.server.call("GET", &path, [&self.sid, &self.token], "").0
+    }
+}
+
+#[test]
+fn accounts_and_their_money() {
+    let scene = Scene::new();
+    let (home, sid) = (&scene.home, scene.sid.as_str());
+    let other = home.json(&["account", "create", "--name", "Other"]);
+    assert_eq!(other["balance"], "0.00");
+
+    let list = home.json(&["account", "list"]);
+    assert_eq!(
+        (list.as_array().map(Vec::len), &list[0]["sid"], &list[1]["sid"]),
+        (Some(2), &json!(sid), &other["sid"])
+    );
+    let table = home.table(&["account", "list"]);
+    assert!(table.lines().count() == 3 && table.contains("Acme") && table.contains("Other"), "{table}");
+    let shown = home.json(&["account", "show", sid]);
+    assert_eq!(
+        (&shown["name"], &shown["status"], &shown["balance"]),
+        (&json!("Acme"), &json!("active"), &json!("100.00"))
+    );
+    assert!(home.table(&["account", "show", sid]).contains("100.00"));
+
+    assert_eq!(home.json(&["account", "credit", sid, "25.00", "--note", "a gift"])["balance"], "125.00");
+    assert_eq!(home.json(&["account", "debit", sid, "0.5"])["balance"], "124.50");
+    home.run(&["account", "debit", sid, "124.51"]).assert_refused("balance");
+    home.run(&["account", "credit", sid, "0"]).assert_refused("0.00");
+    assert_eq!(home.json(&["account", "show", sid])["balance"], "124.50");
+
+    assert_eq!(home.json(&["account", "suspend", sid])["status"], "suspended");
+    assert_eq!(home.json(&["account", "activate", sid])["status"], "active");
+    assert_eq!(scene.status(), 200);
+    let rotated = home.json(&["account", "rotate-token", sid]);
+    assert_ne!(rotated["auth_token"], json!(scene.token));
+    crate::home::eventually("the old token stops working", || scene.status() == 401);
+
+    let nobody = format!("AC{}", "0".repeat(32));
+    for verb in ["show", "suspend", "activate", "close", "rotate-token"] {
+        home.run(&["account", verb, &nobody]).assert_refused(&nobody);
+    }
+    home.run(&["account", "credit", &nobody, "1.00"]).assert_refused(&nobody);
+}
+
+#[test]
+fn an_account_is_closed_once_its_numbers_are_released() {
+    let scene = Scene::new();
+    let (home, sid) = (&scene.home, scene.sid.as_str());
+    home.json(&["inventory", "add", "4158670000-4158670009", "8005550100"]);
+    scene.buy("Local");
+    scene.buy("TollFree");
+    home.run(&["account", "close", sid]).assert_refused("2 numbers");
+    assert_eq!(home.json(&["account", "show", sid])["status"], "active");
+    let closed = home.json(&["account", "close", sid, "--release-numbers"]);
+    assert_eq!((&closed["status"], &closed["released"]), (&json!("closed"), &json!(2)));
+    crate::home::eventually("the account is gone", || scene.status() == 401);
+    for verb in ["activate", "suspend", "rotate-token"] {
+        home.run(&["account", verb, sid]).assert_refused("closed");
+    }
+    assert_eq!(home.json(&["audit"])["ok"], true);
+}
+
+#[test]
+fn stock_prices_and_the_life_of_a_number() {
+    let scene = Scene::new();
+    let (home, sid) = (&scene.home, scene.sid.as_str());
+    let added = home.json(&["inventory", "add", "4158670000-4158670009", "8005550100", "9998670000"]);
+    assert_eq!(added, json!({ "added": 11, "already_known": 0, "rejected": 1 }));
+    let again = home.json(&["inventory", "add", "4158670005-4158670014"]);
+    assert_eq!(again, json!({ "added": 5, "already_known": 5, "rejected": 0 }));
+
+    assert_eq!(home.json(&["inventory", "withdraw", "4158670000", "4158670001"]), json!({ "withdrawn": 2 }));
+    assert_eq!(home.json(&["inventory", "return", "4158670001"]), json!({ "returned": 1 }));
+    home.run(&["inventory", "withdraw", "4158670002", "2128670000"]).assert_refused("2128670000 is not in stock");
+    let listed = |arguments: &[&str]| {
+        let list = home.json(&[&["inventory", "list"], arguments].concat());
+        list.as_array().expect("a list").len()
+    };
+    assert_eq!((listed(&[]), listed(&["--kind", "tollfree"]), listed(&["--area-code", "415"])), (16, 1, 15));
+    assert_eq!((listed(&["--state", "withdrawn"]), listed(&["--state", "available", "--area-code", "415"])), (1, 14));
+    assert_eq!(listed(&["--area-code", "212"]), 0);
+    assert_eq!(home.table(&["inventory", "list"]).lines().count(), 17);
+
+    assert_eq!(home.json(&["price", "set", "local", "1.15"])["price"], "1.15");
+    home.json(&["price", "set", "tollfree", "0", "--account", sid]);
+    let prices = home.json(&["price", "list"]);
+    let expected = json!([
+        { "kind": "local", "account_sid": null, "price": "1.15" },
+        { "kind": "tollfree", "account_sid": null, "price": "2.00" },
+        { "kind": "tollfree", "account_sid": sid, "price": "0.00" }
+    ]);
+    assert_eq!(prices, expected);
+    assert!(home.table(&["price", "list"]).contains("1.15"));
+
+    let (local, tollfree) = (scene.buy("Local"), scene.buy("TollFree"));
+    assert_eq!(home.json(&["account", "show", sid])["balance"], "98.85");
+    let number = home.json(&["number", "show", &local]);
+    assert_eq!(
+        (&number["kind"], &number["state"], &number["holder"]),
+        (&json!("local"), &json!("in_use"), &json!(sid))
+    );
+    assert_eq!(number["history"].as_array().map(Vec::len), Some(1));
+    let tenancy = &number["history"][0];
+    assert_eq!((&tenancy["sid"], &tenancy["account_sid"]), (&json!(local), &json!(sid)));
+    assert_eq!((&tenancy["to"], &tenancy["price"]), (&json!(null), &json!("1.15")));
+    assert!(tenancy["from"].as_str().is_some_and(|from| from.contains('T')));
+    let digits = number["phone_number"].as_str().expect("digits");
+    assert_eq!(home.json(&["number", "show", digits]), number);
+    assert!(home.table(&["number", "show", "8005550100"]).contains(&tollfree));
+    home.run(&["inventory", "withdraw", digits]).assert_refused("in_use");
+    home.run(&["inventory", "return", digits]).assert_refused("in_use");
+
+    let summary = home.json(&["inventory", "summary"]);
+    let expected = json!([
+        { "kind": "local", "area_code": 415,
+          "available": 13, "in_use": 1, "quarantined": 0, "withdrawn": 1, "total": 15 },
+        { "kind": "tollfree", "area_code": 800,
+          "available": 0, "in_use": 1, "quarantined": 0, "withdrawn": 0, "total": 1 }
+    ]);
+    assert_eq!(summary, expected);
+    assert_eq!(home.table(&["inventory", "summary"]).lines().count(), 3);
+
+    let path = format!("/2008-08-01/Accounts/{sid}/IncomingPhoneNumbers/{local}");
+    assert_eq!(scene.server.call("DELETE", &path, [sid, &scene.token], "").0, 204);
+    let released = home.json(&["number", "show", digits]);
+    assert_eq!((&released["state"], &released["holder"]), (&json!("quarantined"), &json!(null)));
+    assert!(released["history"][0]["to"].is_string());
+    home.run(&["number", "show", "2128670000"]).assert_refused("2128670000");
+    home.run(&["number", "show", "nonsense"]).assert_refused("nonsense");
+    home.run(&["number", "show", &format!("PN{}", "0".repeat(32))]).assert_refused("PN0000");
+}
+
+#[test]
+fn the_audit_tells_by_its_exit_code() {
+    let scene = Scene::new();
+    let home = &scene.home;
+    assert_eq!(home.json(&["audit"]), json!({ "ok": true, "breaches": [] }));
+    assert!(home.table(&["audit"]).contains("hold"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let options = numberbank::kernel::db::options(&home.url("x")).expect("a URL");
+        let db = numberbank::kernel::db::command_pool(&options);
+        sqlx::query("update accounts set balance = balance + 1").execute(&db).await.expect("the account is richer");
+        db.close().await;
+    });
+    let bad = home.run(&["audit", "--output", "json"]);
+    let found: Value = serde_json::from_str(&bad.out).expect("one JSON document");
+    assert_eq!((bad.code, &found["ok"], &found["breaches"][0]["invariant"]), (Some(1), &json!(false), &json!(1)));
+    assert_eq!(found["breaches"][0]["subject"], json!(scene.sid));
+    assert_eq!(bad.err.lines().count(), 1, "{}", bad.err);
+    let table = home.run(&["audit"]);
+    assert!(table.code == Some(1) && table.out.contains(&scene.sid), "{table:?}");
+}
+
+#[test]
+fn bad_usage_is_exit_code_2_and_touches_nothing() {
+    let home = Home::new();
+    for arguments in [
+        &[][..],
+        &["nonsense"],
+        &["account"],
+        &["account", "create"],
+        &["account", "create", "--name", ""],
+        &["account", "create", "--name", &"x".repeat(65)],
+        &["account", "create", "--name", "A", "--balance", "1.005"],
+        &["account", "create", "--name", "A", "--balance", "-1"],
+        &["account", "show", "AC1"],
+        &["account", "credit", &format!("AC{}", "0".repeat(32)), "ten"],
+        &["inventory", "add", "415867530"],
+        &["inventory", "add", "4158675309-4158675300"],
+        &["inventory", "list", "--kind", "mobile"],
+        &["inventory", "list", "--area-code", "416"],
+        &["inventory", "withdraw"],
+        &["price", "set", "local"],
+        &["price", "set", "local", "1.155"],
+        &["audit", "--output", "xml"],
+        &["serve", "--bind", "nowhere"],
+    ] {
+        home.run(arguments).assert_bad_usage();
+    }
+    assert!(!home.data_dir().exists());
+    for arguments in [&["--help"][..], &["account", "--help"], &["--version"]] {
+        assert!(home.table(arguments).contains("numberbank"), "{arguments:?}");
+    }
+}

@@ -1,0 +1,249 @@
+//! The program as it is shipped, on a data folder of its own.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Waits for what must become true by itself; gives up long after it should have.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "in vain: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A data folder. Whatever still runs on it is stopped in the end.
+pub struct Home {
+    folder: TempDir,
+}
+
+/// What a command answered.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Home {
+    pub fn new() -> Self {
+        let mut folder = tempfile::Builder::new();
+        // As root, PostgreSQL runs as another user, who has to come through.
+        folder.prefix("nb-cli-").permissions(fs::Permissions::from_mode(0o755));
+        Self { folder: folder.tempdir_in("/tmp").expect("a folder") }
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A file to give to a command.
+    pub fn file(&self, name: &str, text: &str) -> String {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    }
+
+    /// The program with these arguments, and nothing of this process' settings.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = program(arguments);
+        command.arg("--data-dir").arg(self.data_dir());
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.command(arguments).output())
+    }
+
+    /// The answer to a command that must go well, as JSON.
+    #[track_caller]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        self.run(&[arguments, &["--output", "json"]].concat()).done_json()
+    }
+
+    /// The answer to a command that must go well, for people.
+    #[track_caller]
+    pub fn table(&self, arguments: &[&str]) -> String {
+        self.run(arguments).done().out
+    }
+
+    /// Starts `serve` or `demo` on a free port, and waits until it says that it listens.
+    pub fn start(&self, verb: &str, environment: &[(&str, &str)]) -> Running {
+        let mut command = self.command(&[verb, "--bind", "127.0.0.1:0"]);
+        command.envs(environment.iter().copied());
+        Running::start(command, self.folder.path())
+    }
+
+    /// The process id of the private PostgreSQL; `None` while there is none.
+    pub fn postgres(&self) -> Option<Pid> {
+        let text = fs::read_to_string(self.data_dir().join("pg/cluster/postmaster.pid")).ok()?;
+        let pid: i32 = text.lines().next()?.trim().parse().ok()?;
+        // An id may have passed to another program.
+        let ours = command_line(pid).contains(&*self.data_dir().to_string_lossy());
+        ours.then(|| Pid::from_raw(pid))
+    }
+
+    /// The URL of the private PostgreSQL, with a password that it does not ask for.
+    pub fn url(&self, password: &str) -> String {
+        let folder = self.data_dir().join("pg").display().to_string().replace('/', "%2F");
+        format!("postgres://numberbank:{password}@{folder}:5432/numberbank?sslmode=disable")
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let begun = Instant::now();
+        // It must be gone before its folder is. No panic here: the test may have failed already.
+        while let Some(pid) = self.postgres().filter(|_| begun.elapsed() < Duration::from_secs(30)) {
+            let _ = kill(pid, Signal::SIGQUIT);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn command_line(pid: i32) -> String {
+    let arguments = if cfg!(target_os = "linux") {
+        fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()
+    } else {
+        let ps = Command::new("ps").args(["-ww", "-o", "args=", "-p", &pid.to_string()]).output();
+        ps.map(|output| output.stdout).unwrap_or_default()
+    };
+    String::from_utf8_lossy(&arguments).into_owned()
+}
+
+/// The program with these arguments, without any of the settings of this process.
+pub fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_numberbank"));
+    command.args(arguments).stdin(Stdio::null()).env_remove("DATABASE_URL").env_remove("RUST_LOG");
+    for name in ["DATA_DIR", "OUTPUT", "BIND", "WORKERS", "CONNECTIONS", "VERIFICATIONS"] {
+        command.env_remove(format!("NUMBERBANK_{name}"));
+    }
+    command
+}
+
+impl Ran {
+    pub fn of(output: std::io::Result<Output>) -> Self {
+        let output = output.expect("the program runs");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// With this on its standard input.
+    pub fn with_input(mut command: Command, input: &str) -> Self {
+        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = spawned.expect("the program starts");
+        child.stdin.take().expect("its standard input").write_all(input.as_bytes()).expect("it reads");
+        Self::of(child.wait_with_output())
+    }
+
+    #[track_caller]
+    pub fn done(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self
+    }
+
+    #[track_caller]
+    pub fn done_json(self) -> Value {
+        serde_json::from_str(&self.done().out).expect("one JSON document and nothing else")
+    }
+
+    /// Fails unless the command was refused with nothing but one line, which says this.
+    #[track_caller]
+    pub fn assert_refused(&self, says: &str) {
+        assert_eq!((self.code, self.out.as_str()), (Some(1), ""), "{self:?}");
+        assert_eq!(self.err.lines().count(), 1, "{self:?}");
+        assert!(self.err.starts_with("numberbank: ") && self.err.contains(says), "{self:?}");
+    }
+
+    #[track_caller]
+    pub fn assert_bad_usage(&self) {
+        assert_eq!((self.code, self.out.as_str()), (Some(2), ""), "{self:?}");
+        assert!(!self.err.is_empty());
+    }
+}
+
+/// A server that runs until it is stopped, or goes out of scope.
+pub struct Running {
+    child: Child,
+    out: PathBuf,
+    err: PathBuf,
+}
+
+impl Running {
+    fn start(mut command: Command, folder: &Path) -> Self {
+        let file = |name: &str| tempfile::Builder::new().prefix(name).tempfile_in(folder).expect("a file").keep();
+        let ((out_file, out), (err_file, err)) = (file("out-").expect("it stays"), file("err-").expect("it stays"));
+        let child = command.stdout::<File>(out_file).stderr::<File>(err_file).spawn().expect("the program starts");
+        let mut running = Self { child, out, err };
+        eventually("it listens", || {
+            let ended = running.child.try_wait().expect("a child");
+            assert!(ended.is_none(), "{ended:?}: {}", running.err());
+            running.out().contains("listening")
+        });
+        running
+    }
+
+    pub fn out(&self) -> String {
+        fs::read_to_string(&self.out).expect("its standard output")
+    }
+
+    pub fn err(&self) -> String {
+        fs::read_to_string(&self.err).expect("its standard error")
+    }
+
+    /// Where it listens.
+    pub fn site(&self) -> String {
+        let out = self.out();
+        let line = out.lines().find_map(|line| line.strip_prefix("listening on ")).expect("a line that tells where");
+        assert!(line.starts_with("http://127.0.0.1:"), "{line}");
+        line.to_owned()
+    }
+
+    pub fn address(&self) -> String {
+        self.site().trim_start_matches("http://").to_owned()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).expect("a process id");
+        kill(Pid::from_raw(pid), signal).expect("the server lives");
+    }
+
+    /// Its exit code, `None` if a signal ended it.
+    pub fn ended(&mut self) -> Option<i32> {
+        let mut status = None;
+        eventually("the server stops", || {
+            status = self.child.try_wait().expect("a child");
+            status.is_some()
+        });
+        status.and_then(|status| status.code())
+    }
+
+    /// A request with credentials, answered with status and body.
+    pub fn call(&self, method: &str, path: &str, [sid, token]: [&str; 2], form: &str) -> (u16, String) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let method = method.parse().expect("a method");
+            let call = reqwest::Client::new().request(method, format!("{}{path}", self.site()));
+            let call = call.basic_auth(sid, Some(token)).body(form.to_owned());
+            let answer = call.send().await.expect("an answer");
+            (answer.status().as_u16(), answer.text().await.expect("a body"))
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

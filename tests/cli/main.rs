@@ -1,0 +1,7 @@
+//! The command line, as it is shipped: the real program with its private PostgreSQL.
+
+mod commands;
+mod home;
+mod import;
+mod processes;
+mod secrets;

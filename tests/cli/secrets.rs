@@ -1,0 +1,62 @@
+//! What must not be seen is not seen.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::home::{Home, Ran, program};
+
+const PASSWORD: &str = "correct-horse-battery";
+
+#[test]
+fn the_password_of_the_database_is_never_printed() {
+    let home = Home::new();
+    let _server = home.start("serve", &[]);
+    let unreachable = format!("postgres://numberbank:{PASSWORD}@127.0.0.1:1/numberbank");
+    let malformed = format!("mysql://numberbank:{PASSWORD}@127.0.0.1/numberbank");
+    let mut seen = Vec::new();
+    for (url, code) in [(&home.url(PASSWORD), 0), (&unreachable, 1), (&malformed, 1)] {
+        for arguments in [&["migrate"][..], &["account", "list"], &["audit", "--output", "json"]] {
+            let ran = Ran::of(program(arguments).env("DATABASE_URL", url).env("RUST_LOG", "trace").output());
+            assert_eq!(ran.code, Some(code), "{arguments:?}: {ran:?}");
+            seen.push(ran);
+            let mut named = program(arguments);
+            seen.push(Ran::of(named.args(["--database-url", url]).env("RUST_LOG", "trace").output()));
+        }
+        for arguments in [&["--help"][..], &["serve", "--help"], &["nonsense"], &["serve", "--bind", "nowhere"]] {
+            seen.push(Ran::of(program(arguments).env("DATABASE_URL", url).output()));
+        }
+    }
+    for ran in seen {
+        assert!(!ran.out.contains(PASSWORD) && !ran.err.contains(PASSWORD), "{ran:?}");
+    }
+}
+
+#[test]
+fn tokens_and_hashes_are_shown_once_and_logged_never() {
+    let home = Home::new();
+    let server = home.start("serve", &[("RUST_LOG", "trace")]);
+    let account = home.json(&["account", "create", "--name", "Acme", "--balance", "5.00"]);
+    let text = |name: &str| account[name].as_str().expect(name).to_owned();
+    let (sid, token) = (text("sid"), text("auth_token"));
+    home.json(&["inventory", "add", "4158670000"]);
+    let path = format!("/2008-08-01/Accounts/{sid}");
+    assert_eq!(server.call("GET", &path, [&sid, &token], "").0, 200);
+    assert_eq!(server.call("GET", &path, [&sid, "wrong-but-secret"], "").0, 401);
+    assert_eq!(server.call("POST", &format!("{path}/IncomingPhoneNumbers/Local"), [&sid, &token], "").0, 201);
+    assert_eq!(server.call("GET", &path, [&format!("{sid}x"), &token], "").0, 401);
+
+    let mut seen = vec![server.out(), server.err()];
+    for arguments in [&["account", "list"][..], &["account", "show", &sid], &["number", "show", "4158670000"]] {
+        for form in ["table", "json"] {
+            let ran =
+                Ran::of(home.command(arguments).args(["--output", form]).env("RUST_LOG", "trace").output()).done();
+            seen.extend([ran.out, ran.err]);
+        }
+    }
+    let basic = STANDARD.encode(format!("{sid}:{token}"));
+    for secret in [token.as_str(), &basic, "wrong-but-secret", "$argon2"] {
+        let lines = seen.iter().flat_map(|text| text.lines()).filter(|line| line.contains(secret));
+        assert_eq!(lines.collect::<Vec<_>>(), Vec::<&str>::new());
+    }
+    assert!(seen[1].contains("TRACE"), "the log was looked at");
+}
