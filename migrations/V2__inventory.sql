@@ -4,22 +4,28 @@ create type number_kind as enum ('local', 'tollfree');
 create type stock_state as enum ('available', 'in_use', 'quarantined', 'withdrawn');
 
 create table stock (
-    phone_number bigint      constraint stock_pkey primary key, -- ten digits
-    area_code    smallint    not null generated always as ((phone_number / 10000000)::smallint) stored,
-    kind         number_kind not null,
-    state        stock_state not null default 'available',
-    state_since  timestamptz not null,
+    phone_number   bigint      constraint stock_pkey primary key, -- ten digits
+    area_code      smallint    not null generated always as ((phone_number / 10000000)::smallint) stored,
+    kind           number_kind not null,
+    state          stock_state not null default 'available',
+    state_since    timestamptz not null,
+    -- When its quarantine began, until that has ended: a withdrawal does not shorten it.
+    quarantined_at timestamptz,
     -- The open tenancy while in use: what a release must still find here when its turn comes.
-    tenancy_sid  uuid,
+    tenancy_sid    uuid,
     -- A random place in the queue: buyers start at random points and so keep apart.
-    pick         integer     not null default floor(random() * 2147483648)::integer,
-    provider     text,
-    monthly_cost bigint, -- cents, what the operator pays
-    note         text,
-    added_at     timestamptz not null,
+    pick           integer     not null default floor(random() * 2147483648)::integer,
+    provider       text,
+    monthly_cost   bigint, -- cents, what the operator pays
+    note           text,
+    added_at       timestamptz not null,
     constraint stock_phone_number_ten_digits check (
         phone_number between 2000000000 and 9999999999 and phone_number / 1000000 % 10 >= 2),
     constraint stock_tenancy_while_in_use check ((state = 'in_use') = (tenancy_sid is not null)),
+    constraint stock_quarantine_has_beginning check (case state
+        when 'quarantined' then quarantined_at is not null
+        when 'withdrawn' then true
+        else quarantined_at is null end),
     constraint stock_monthly_cost_not_negative check (monthly_cost >= 0)
 )
 -- A sale and a release rewrite the row in place where there is room.

@@ -16,6 +16,7 @@ pub async fn run(Context { db, output, .. }: &Context) -> Done {
     }
     match breaches.len() {
         0 => Ok(()),
+        1 => Err(Failure::Bad("one breach of the invariants".to_owned())),
         count => Err(Failure::Bad(format!("{count} breaches of the invariants"))),
     }
 }

@@ -150,35 +150,39 @@ pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
 /// # Errors
 /// 20404 for a number that is not in stock, 29002 for one that is in use.
 pub async fn withdraw(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result<u64> {
-    move_between(db, clock, numbers, &[State::Available, State::Quarantined], State::Withdrawn).await
-}
-
-/// Puts withdrawn numbers back on sale: all of them, or none. One that is on sale already stays so.
-///
-/// # Errors
-/// 20404 for a number that is not in stock, 29002 for one that is neither withdrawn nor on sale.
-pub async fn put_back(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result<u64> {
-    move_between(db, clock, numbers, &[State::Withdrawn], State::Available).await
-}
-
-async fn move_between(db: &Db, clock: &Clock, numbers: &[PhoneNumber], from: &[State], to: State) -> Result<u64> {
     let mut transaction = db.begin().await?;
-    let found = store::lock(&mut transaction, numbers).await?;
-    for number in numbers {
-        let state = found.iter().find(|stocked| stocked.phone_number == *number).map(|stocked| stocked.state);
-        match state {
-            None => return Err(Code::NotFound.because(format!("{number} is not in stock"))),
-            Some(state) if state != to && !from.contains(&state) => {
-                let (state, to) = (state_name(state), state_name(to));
-                return Err(Code::InvalidParameter
-                    .because(format!("{number} is {state} and cannot become {to}; nothing was changed")));
-            }
-            Some(_) => {}
-        }
-    }
-    let moved = store::set_state(&mut transaction, numbers, from, to, clock.now()).await?;
+    let movable = [State::Available, State::Quarantined, State::Withdrawn];
+    lock(&mut transaction, numbers, &movable, "cannot be withdrawn").await?;
+    let moved = store::withdraw(&mut transaction, numbers, clock.now()).await?;
     transaction.commit().await?;
     Ok(moved)
+}
+
+/// Puts withdrawn numbers back: on sale, or into the quarantine that they were taken out of. All of
+/// them, or none. One that is on sale already stays so.
+///
+/// # Errors
+/// 20404 for a number that is not in stock, 29002 for one that is in use or quarantined.
+pub async fn put_back(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result<u64> {
+    let mut transaction = db.begin().await?;
+    lock(&mut transaction, numbers, &[State::Withdrawn, State::Available], "cannot be put on sale").await?;
+    let moved = store::put_back(&mut transaction, numbers, clock.now()).await?;
+    transaction.commit().await?;
+    Ok(moved)
+}
+
+/// Holds the numbers as they are, if each of them is in one of these states.
+async fn lock(within: &mut Transaction, numbers: &[PhoneNumber], states: &[State], else_: &str) -> Result<()> {
+    let found = store::lock(within, numbers).await?;
+    for number in numbers {
+        let stocked = found.iter().find(|stocked| stocked.phone_number == *number);
+        let state = stocked.ok_or_else(|| Code::NotFound.because(format!("{number} is not in stock")))?.state;
+        if !states.contains(&state) {
+            let state = state_name(state);
+            return Err(Code::InvalidParameter.because(format!("{number} is {state} and {else_}; nothing was changed")));
+        }
+    }
+    Ok(())
 }
 
 /// The name of a state as the command line and the views show it.

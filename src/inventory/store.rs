@@ -109,31 +109,38 @@ pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
     .await
 }
 
-/// Locks the numbers, in the order of their digits, and returns those that exist.
+/// Locks the numbers, in the order in which waiting buyers do, and returns those that exist.
 pub async fn lock(within: &mut Transaction, numbers: &[PhoneNumber]) -> Result<Vec<Stocked>> {
     query_as!(
         Stocked,
         r#"select phone_number as "phone_number: PhoneNumber", kind as "kind: Kind", area_code as "area_code!",
             state as "state: State", provider, monthly_cost as "monthly_cost: Money", note
-        from stock where phone_number = any($1) order by phone_number for update"#,
+        from stock where phone_number = any($1) order by pick for update"#,
         numbers as &[PhoneNumber]
     )
     .fetch_all(&mut **within)
     .await
 }
 
-pub async fn set_state(
-    within: &mut Transaction,
-    numbers: &[PhoneNumber],
-    from: &[State],
-    to: State,
-    now: DateTime<Utc>,
-) -> Result<u64> {
+pub async fn withdraw(within: &mut Transaction, numbers: &[PhoneNumber], now: DateTime<Utc>) -> Result<u64> {
     let result = query!(
-        "update stock set state = $3, state_since = $4 where phone_number = any($1) and state = any($2)",
+        "update stock set state = 'withdrawn', state_since = $2
+        where phone_number = any($1) and state in ('available', 'quarantined')",
         numbers as &[PhoneNumber],
-        from as &[State],
-        to as State,
+        now
+    )
+    .execute(&mut **within)
+    .await?;
+    Ok(result.rows_affected())
+}
+
+/// Back to where they were: a quarantine goes on.
+pub async fn put_back(within: &mut Transaction, numbers: &[PhoneNumber], now: DateTime<Utc>) -> Result<u64> {
+    let result = query!(
+        "update stock set state_since = $2,
+            state = case when quarantined_at is null then 'available'::stock_state else 'quarantined' end
+        where phone_number = any($1) and state = 'withdrawn'",
+        numbers as &[PhoneNumber],
         now
     )
     .execute(&mut **within)

@@ -2,9 +2,9 @@
 //!
 //! Lock order, here and everywhere: stock, then account, then tenancy. Whoever waits for an
 //! account's row may hold rows of stock, but nobody who holds an account waits for stock, so no
-//! circle can close. Rows of stock are waited for in the order of their `pick` or their digits
-//! by those who wait for more than one; should these two ever meet, PostgreSQL ends one of the
-//! statements, and a purchase is tried again.
+//! circle can close. Whoever waits for several rows of stock does so in the order of their `pick`.
+//! A row that a buyer waited for in vain stays locked until the buyer's statement ends, in use or
+//! not, so this holds for releases and withdrawals too.
 
 use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as, query_scalar};
@@ -326,7 +326,7 @@ pub async fn update(
 pub async fn release(db: &Db, account: AccountSid, sid: NumberSid, now: DateTime<Utc>) -> Result<u64> {
     let result = query!(
         "with freed as (
-            update stock set state = 'quarantined', state_since = $3, tenancy_sid = null
+            update stock set state = 'quarantined', state_since = $3, quarantined_at = $3, tenancy_sid = null
             from tenancies
             where tenancies.sid = $1 and tenancies.account_sid = $2 and ended_at is null
                 and stock.phone_number = tenancies.phone_number and stock.tenancy_sid = tenancies.sid
@@ -355,9 +355,9 @@ pub async fn release_all(within: &mut Transaction, account: AccountSid, now: Dat
             select stock.phone_number, stock.tenancy_sid, stock.kind
             from tenancies join stock on stock.phone_number = tenancies.phone_number and stock.tenancy_sid = tenancies.sid
             where tenancies.account_sid = $1 and ended_at is null
-            order by stock.phone_number for update of stock
+            order by stock.pick for update of stock
         ), freed as (
-            update stock set state = 'quarantined', state_since = $2, tenancy_sid = null
+            update stock set state = 'quarantined', state_since = $2, quarantined_at = $2, tenancy_sid = null
             from held where stock.phone_number = held.phone_number
             returning held.tenancy_sid, held.kind
         ), returned as (

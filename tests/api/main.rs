@@ -7,6 +7,7 @@ mod audit;
 mod authentication;
 mod golden;
 mod idempotency;
+mod inventory;
 mod ledger;
 mod lists;
 mod numbers;
