@@ -23,6 +23,7 @@ use crate::kernel::error::{Code, Error, Refusal, Result, not_found};
 use crate::kernel::params::Params;
 use crate::kernel::represent::{self, Asked, Representation};
 use crate::numbers::http as numbers;
+use crate::purchases::http as purchases;
 
 /// The root of the resource tree.
 pub const TREE: &str = "/2008-08-01";
@@ -45,8 +46,8 @@ routes! {
     "/Accounts/{AccountSid}" { GET accounts::show, POST accounts::update, PUT accounts::update }
     "/Accounts/{AccountSid}/Balance" { GET accounts::balance }
     "/Accounts/{AccountSid}/IncomingPhoneNumbers" { GET numbers::list }
-    "/Accounts/{AccountSid}/IncomingPhoneNumbers/Local" { GET numbers::list_local, POST numbers::buy_local }
-    "/Accounts/{AccountSid}/IncomingPhoneNumbers/TollFree" { GET numbers::list_tollfree, POST numbers::buy_tollfree }
+    "/Accounts/{AccountSid}/IncomingPhoneNumbers/Local" { GET numbers::list_local, POST purchases::buy_local }
+    "/Accounts/{AccountSid}/IncomingPhoneNumbers/TollFree" { GET numbers::list_tollfree, POST purchases::buy_tollfree }
     "/Accounts/{AccountSid}/IncomingPhoneNumbers/{Sid}" {
         GET numbers::show, POST numbers::update, PUT numbers::update, DELETE numbers::release
     }

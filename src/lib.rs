@@ -12,4 +12,5 @@ pub mod inventory;
 pub mod kernel;
 pub mod ledger;
 pub mod numbers;
+pub mod purchases;
 pub mod telemetry;

@@ -16,7 +16,8 @@ use crate::kernel::money::Money;
 use crate::kernel::page::Page;
 use crate::kernel::phone::Kind;
 use crate::kernel::sid::AccountSid;
-use crate::numbers::{self, Order};
+use crate::numbers::{self, Settings};
+use crate::purchases::{self, Order, Purchase};
 use crate::{accounts, inventory};
 
 /// Area codes of the demo's stock: large cities from coast to coast.
@@ -121,9 +122,9 @@ async fn held_number(context: &Context, account: AccountSid) -> Result<String, F
     if let Some(number) = held.items.first() {
         return Ok(number.sid.to_string());
     }
-    let order = Order { kind: Kind::Local, area_code: None, settings: numbers::Settings::default(), key: None };
-    match numbers::buy(db, clock, account, &order).await {
-        Ok(numbers::Purchase::Made(number) | numbers::Purchase::Replayed(number)) => Ok(number.sid.to_string()),
+    let order = Order { kind: Kind::Local, area_code: None, settings: Settings::default(), key: None };
+    match purchases::buy(db, clock, account, &order).await {
+        Ok(Purchase::Made(number) | Purchase::Replayed(number)) => Ok(number.sid.to_string()),
         Err(error) => {
             tracing::warn!("the demo account holds no number and could not buy one: {}", super::told(&error));
             Ok("PN-of-a-number-you-bought".to_owned())

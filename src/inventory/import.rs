@@ -5,12 +5,13 @@ use std::io::Read;
 use csv::StringRecord;
 use tokio::sync::mpsc;
 
-use super::{Added, begin_additions, store};
+use super::store::{self, Batch};
+use super::{Added, begin_additions};
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Db;
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::money::Money;
-use crate::kernel::phone::{Kind, PhoneNumber};
+use crate::kernel::phone::PhoneNumber;
 
 /// Rows are sent to the database this many at a time.
 const BATCH: usize = 2_000;
@@ -19,16 +20,6 @@ const BATCH: usize = 2_000;
 const LONGEST_TEXT: usize = 255;
 
 const COLUMNS: [&str; 4] = ["phone_number", "provider", "monthly_cost", "note"];
-
-/// Rows as PostgreSQL's `unnest` takes them: column by column.
-#[derive(Debug, Default)]
-pub struct Batch {
-    pub phone_numbers: Vec<i64>,
-    pub kinds: Vec<Kind>,
-    pub providers: Vec<Option<String>>,
-    pub monthly_costs: Vec<Option<i64>>,
-    pub notes: Vec<Option<String>>,
-}
 
 /// A row that cannot be stored.
 #[derive(Debug, PartialEq, Eq, serde::Serialize)]
@@ -188,6 +179,7 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::phone::Kind;
 
     fn all(text: &str) -> Result<Part> {
         let (sender, mut parts) = mpsc::channel(10);

@@ -5,7 +5,6 @@ use std::ops::RangeInclusive;
 use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as};
 
-use super::import::Batch;
 use super::{Filter, Price, State, Stocked, Summary};
 use crate::kernel::db::{Db, Transaction};
 use crate::kernel::money::Money;
@@ -39,6 +38,16 @@ pub async fn add_range(
     .execute(&mut **within)
     .await?;
     Ok(result.rows_affected())
+}
+
+/// Rows as PostgreSQL's `unnest` takes them: column by column.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub phone_numbers: Vec<i64>,
+    pub kinds: Vec<Kind>,
+    pub providers: Vec<Option<String>>,
+    pub monthly_costs: Vec<Option<i64>>,
+    pub notes: Vec<Option<String>>,
 }
 
 /// Adds a batch of numbers with what the file says of them; returns how many were new.

@@ -9,10 +9,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-pub use super::pool::Db;
-
-/// A transaction that rolls back unless it is committed.
-pub type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;
+pub use super::pool::{Db, Transaction};
 
 mod embedded {
     refinery::embed_migrations!("migrations");

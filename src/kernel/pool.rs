@@ -12,10 +12,11 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgSt
 use sqlx::{Connection, Describe, Either, Error, Execute, Executor, PgConnection, Postgres, SqlStr};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::db::Transaction;
-
 /// A connection that was idle for longer than this is tried before it is used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// A transaction that rolls back unless it is committed.
+pub type Transaction = sqlx::Transaction<'static, Postgres>;
 
 type PoolConnection = sqlx::pool::PoolConnection<Postgres>;
 

@@ -2,17 +2,14 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue, LOCATION};
-use blake2::{Blake2s256, Digest};
 
-use super::settings::{Callback, Changes, Settings};
-use super::{Filter, IdempotencyKey, Number, Order, Purchase};
+use super::settings::{Callback, Changes};
+use super::{Filter, Number};
 use crate::accounts::caller::Call;
 use crate::kernel::clock::rfc2822;
 use crate::kernel::error::{Code, Result, not_found};
 use crate::kernel::page::Page;
-use crate::kernel::params::Params;
-use crate::kernel::phone::{AreaCode, Kind, PhoneNumber};
+use crate::kernel::phone::{Kind, PhoneNumber};
 use crate::kernel::represent::{self, Fields, List, Record};
 use crate::kernel::sid::NumberSid;
 
@@ -29,16 +26,6 @@ pub async fn list_local(call: Call) -> Result<HttpResponse> {
 /// `GET …/IncomingPhoneNumbers/TollFree`
 pub async fn list_tollfree(call: Call) -> Result<HttpResponse> {
     list_of(&call, Some(Kind::TollFree)).await
-}
-
-/// `POST …/IncomingPhoneNumbers/Local`
-pub async fn buy_local(call: Call) -> Result<HttpResponse> {
-    buy(&call, Kind::Local).await
-}
-
-/// `POST …/IncomingPhoneNumbers/TollFree`
-pub async fn buy_tollfree(call: Call) -> Result<HttpResponse> {
-    buy(&call, Kind::TollFree).await
 }
 
 /// `GET …/IncomingPhoneNumbers/{Sid}`
@@ -83,79 +70,6 @@ async fn list_of(call: &Call, kind: Option<Kind>) -> Result<HttpResponse> {
     let columns = columns(kind.unwrap_or(Kind::Local));
     let list = List { name: "IncomingPhoneNumbers", columns, filters: &filters, slice: &slice, last_sid };
     Ok(represent::list(&call.asked, &list))
-}
-
-async fn buy(call: &Call, kind: Kind) -> Result<HttpResponse> {
-    let order = order(call, kind)?;
-    let (number, replayed) = match super::buy(&call.db, &call.clock, call.account, &order).await? {
-        Purchase::Made(number) => (number, false),
-        Purchase::Replayed(number) => (number, true),
-    };
-    let mut response = represent::one(&call.asked, StatusCode::CREATED, &number);
-    let location = format!("/2008-08-01/Accounts/{}/IncomingPhoneNumbers/{}", number.account_sid, number.sid);
-    let headers = response.headers_mut();
-    headers.insert(LOCATION, HeaderValue::try_from(location).expect("a path of Sids is a header value"));
-    if replayed {
-        headers.insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
-    }
-    Ok(response)
-}
-
-fn order(call: &Call, kind: Kind) -> Result<Order> {
-    let area_code = call.input.get("AreaCode")?.filter(|text| !text.is_empty()).map(str::parse::<AreaCode>);
-    let area_code = area_code.transpose().map_err(|_| {
-        Code::AreaCode.because(
-            "AreaCode must be a US area code of three digits, such as 415; leave it out for a number from anywhere",
-        )
-    })?;
-    let settings = Settings::first(kind, &Changes::read(&call.input)?)?;
-    let key = idempotency_key(call)?.map(|text| IdempotencyKey { text, request: digest(kind, &call.input) });
-    Ok(Order { kind, area_code, settings, key })
-}
-
-fn idempotency_key(call: &Call) -> Result<Option<String>> {
-    let names = ["Idempotency-Key", "I-Twilio-Idempotency-Token"];
-    let mut given = names.iter().filter_map(|name| call.header(name));
-    let Some(key) = given.next() else { return Ok(None) };
-    if given.any(|other| other != key) {
-        return Err(
-            Code::RepeatedParameter.because(format!("{} must not differ; send one of them", names.join(" and ")))
-        );
-    }
-    if !(1..=255).contains(&key.len()) || !key.iter().all(u8::is_ascii_graphic) {
-        return Err(Code::InvalidParameter.because("Idempotency-Key must be 1 to 255 visible ASCII characters"));
-    }
-    Ok(String::from_utf8(key.to_vec()).ok())
-}
-
-/// The parameters that a purchase heeds; others do not make another request of it.
-const HEEDED: [&str; 11] = [
-    "AreaCode",
-    "FriendlyName",
-    "Url",
-    "Method",
-    "VoiceFallbackUrl",
-    "VoiceFallbackMethod",
-    "SmsUrl",
-    "SmsMethod",
-    "SmsFallbackUrl",
-    "SmsFallbackMethod",
-    "VoiceCallerIdLookup",
-];
-
-/// A digest of what is asked for, in whichever order it is sent.
-fn digest(kind: Kind, form: &Params) -> Vec<u8> {
-    let mut digest = Blake2s256::new_with_prefix(kind.to_string());
-    for name in HEEDED {
-        // No parameter holds a NUL, so the parts cannot be mistaken for one another.
-        digest.update(b"\0");
-        digest.update(name);
-        if let Ok(Some(value)) = form.get(name) {
-            digest.update(b"=");
-            digest.update(value);
-        }
-    }
-    digest.finalize().to_vec()
 }
 
 /// The elements of a local number; a toll-free one has none that begins with Sms.
