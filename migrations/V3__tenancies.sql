@@ -41,7 +41,7 @@ create unique index tenancies_one_open_per_number on tenancies (phone_number) wh
 -- Lists: newest first, one kind at a time; both kinds together merge two walks.
 create index tenancies_open_by_account on tenancies (account_sid, kind, started_at, sid) where ended_at is null;
 -- Lists by name. Numbers that keep their default name do not pay for it.
-create index tenancies_open_by_name on tenancies (account_sid, friendly_name)
+create index tenancies_open_by_name on tenancies (account_sid, friendly_name, started_at, sid) include (kind)
     where ended_at is null and friendly_name is not null;
 -- The history of a number; written only at a release.
 create index tenancies_ended_by_number on tenancies (phone_number, started_at) where ended_at is not null;

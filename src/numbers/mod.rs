@@ -105,13 +105,10 @@ pub struct Filter {
 /// # Errors
 /// 29002 when the page is to begin after a number that the account never held.
 pub async fn list(db: &Db, account: AccountSid, filter: &Filter, page: Page) -> Result<Slice<Number>> {
+    let kind = filter.kind;
     match (&filter.number, &filter.name) {
-        (None, None) => list_all(db, account, filter.kind, page).await?.ok_or_else(unknown_place),
-        (None, Some(name)) => {
-            // A number without a name of its own goes by its digits, nicely formatted.
-            let default = PhoneNumber::from_decorated(name).filter(|number| number.formatted() == *name);
-            store::list_by_name(db, account, filter.kind, name, default, page).await?.ok_or_else(unknown_place)
-        }
+        (None, None) => list_all(db, account, kind, page).await?.ok_or_else(unknown_place),
+        (None, Some(name)) => list_by_name(db, account, kind, name, page).await?.ok_or_else(unknown_place),
         (Some(number), name) => {
             let found = match number {
                 Some(number) => store::find_by_digits(db, account, *number).await?,
@@ -128,18 +125,44 @@ pub async fn list(db: &Db, account: AccountSid, filter: &Filter, page: Page) -> 
     }
 }
 
-/// A page begins after the number that it names or, where it names only its own number, after
-/// the one that stands before it now.
 async fn list_all(db: &Db, account: AccountSid, kind: Option<Kind>, page: Page) -> Result<Option<Slice<Number>>> {
-    let after = match (page.after, page.start()) {
-        (None, 0) => None,
-        (None, start) => match store::place(db, account, kind, start - 1).await? {
-            Some(before) => Some(before),
-            None => return Ok(store::empty(db, account, kind, None, page).await?),
-        },
-        (after, _) => after,
+    let before = |count| store::place(db, account, kind, count);
+    let total = match beginning(page, before).await? {
+        Some(after) => return Ok(store::list(db, account, kind, after, page).await?),
+        None => store::count(db, account, kind, None).await?,
     };
-    Ok(store::list(db, account, kind, after, page).await?)
+    Ok(total.map(|total| Slice::new(page, total, Vec::new())))
+}
+
+async fn list_by_name(
+    db: &Db,
+    account: AccountSid,
+    kind: Option<Kind>,
+    name: &str,
+    page: Page,
+) -> Result<Option<Slice<Number>>> {
+    // A number without a name of its own goes by its digits, nicely formatted.
+    let default = PhoneNumber::from_decorated(name).filter(|number| number.formatted() == name);
+    let named = store::Named { name, default };
+    let before = |count| store::place_by_name(db, account, kind, named, count);
+    let total = match beginning(page, before).await? {
+        Some(after) => return Ok(store::list_by_name(db, account, kind, named, after, page).await?),
+        None => store::count_by_name(db, account, kind, named, None).await?,
+    };
+    Ok(total.map(|total| Slice::new(page, total, Vec::new())))
+}
+
+/// The number after which a page begins: the one that it names or, where it gives only its own
+/// number, the one that stands before it now. `None` where the list is shorter.
+async fn beginning<F>(page: Page, before: impl FnOnce(i64) -> F) -> Result<Option<Option<NumberSid>>>
+where
+    F: Future<Output = sqlx::Result<Option<NumberSid>>>,
+{
+    match (page.after, page.start()) {
+        (Some(after), _) => Ok(Some(Some(after))),
+        (None, 0) => Ok(Some(None)),
+        (None, start) => Ok(before(start - 1).await?.map(Some)),
+    }
 }
 
 /// All that is known of a number: its place in stock, and everyone who held it.

@@ -236,10 +236,12 @@ pub async fn list(
     )
     .fetch_all(db)
     .await?;
-    match rows.first().and_then(|row| row.total) {
-        Some(total) => Ok(Some(Slice::new(page, total, rows.into_iter().map(Number::from).collect()))),
-        None => empty(db, account, kind, after, page).await,
-    }
+    // A page without numbers still tells how many there are on others.
+    let total = match rows.first().and_then(|row| row.total) {
+        Some(total) => Some(total),
+        None => count(db, account, kind, after).await?,
+    };
+    Ok(total.map(|total| Slice::new(page, total, rows.into_iter().map(Number::from).collect())))
 }
 
 /// The number that has so many before it in the list; costs as much as there are. Each kind is put
@@ -264,26 +266,19 @@ pub async fn place(db: &Db, account: AccountSid, kind: Option<Kind>, before: i64
     .await
 }
 
-/// A page without numbers still tells how many there are on others.
-pub async fn empty(
-    db: &Db,
-    account: AccountSid,
-    kind: Option<Kind>,
-    after: Option<NumberSid>,
-    page: Page,
-) -> Result<Option<Slice<Number>>> {
-    let list = query!(
+/// How many numbers an account holds; `None` where it never held the number `after`.
+pub async fn count(db: &Db, account: AccountSid, kind: Option<Kind>, after: Option<NumberSid>) -> Result<Option<i64>> {
+    query_scalar!(
         r#"select case $2::number_kind when 'local' then local_numbers when 'tollfree' then tollfree_numbers
-                else local_numbers + tollfree_numbers end as "total!",
-            $3::uuid is null or exists (select from tenancies where sid = $3 and account_sid = $1) as "place_is_known!"
-        from accounts where sid = $1"#,
+                else local_numbers + tollfree_numbers end as "total!"
+        from accounts
+        where sid = $1 and ($3::uuid is null or exists (select from tenancies where sid = $3 and account_sid = $1))"#,
         account as AccountSid,
         kind as Option<Kind>,
         after as Option<NumberSid>
     )
-    .fetch_one(db)
-    .await?;
-    Ok(list.place_is_known.then(|| Slice::new(page, list.total, Vec::new())))
+    .fetch_optional(db)
+    .await
 }
 
 pub async fn find_by_digits(db: &Db, account: AccountSid, number: PhoneNumber) -> Result<Option<Number>> {
@@ -296,70 +291,113 @@ pub async fn find_by_digits(db: &Db, account: AccountSid, number: PhoneNumber) -
     Ok(row.fetch_optional(db).await?.map(Number::from))
 }
 
-/// A page of the numbers with a certain name, walked like [`list`]; `default` is the number that
-/// goes by this name where it was given none.
+/// The name that a list is limited to.
+#[derive(Clone, Copy)]
+pub struct Named<'a> {
+    pub name: &'a str,
+    /// The number that goes by this name where it was given none.
+    pub default: Option<PhoneNumber>,
+}
+
+/// A page of the numbers with a certain name, walked like [`list`].
 pub async fn list_by_name(
     db: &Db,
     account: AccountSid,
     kind: Option<Kind>,
-    name: &str,
-    default: Option<PhoneNumber>,
+    named: Named<'_>,
+    after: Option<NumberSid>,
     page: Page,
 ) -> Result<Option<Slice<Number>>> {
     let rows = numbers!(
-        "with named as materialized (
-            select * from tenancies
-            where account_sid = $1 and ended_at is null and ($2::number_kind is null or kind = $2)
-                and (friendly_name = $3 or (friendly_name is null and phone_number = $4))
+        "with place as materialized (
+            select coalesce($5, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid) as sid,
+                case when $5 is null then 'infinity'
+                    else (select started_at from tenancies where sid = $5 and account_sid = $1) end as started_at
         )
         select ",
-        total "(select count(*) from named)",
-        " from named
-        where (started_at, sid) < (
-            case when $5::uuid is null then 'infinity'
-                else (select started_at from tenancies where sid = $5 and account_sid = $1) end,
-            coalesce($5, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
-        order by started_at desc, sid desc offset $6 limit $7",
+        " from (
+            (select * from tenancies
+            where account_sid = $1 and ended_at is null and friendly_name = $3
+                and ($2::number_kind is null or kind = $2)
+                and (started_at, sid) < ((select started_at from place), (select sid from place))
+            order by started_at desc, sid desc limit 1001)
+            union all
+            (select * from tenancies
+            where account_sid = $1 and ended_at is null and friendly_name is null and phone_number = $4
+                and ($2 is null or kind = $2)
+                and (started_at, sid) < ((select started_at from place), (select sid from place))
+            order by started_at desc, sid desc limit 1)
+        ) as named
+        order by started_at desc, sid desc limit $6",
         account as AccountSid,
         kind as Option<Kind>,
-        name,
-        default as Option<PhoneNumber>,
-        page.after as Option<NumberSid>,
-        if page.after.is_some() { 0 } else { page.start() },
+        named.name,
+        named.default as Option<PhoneNumber>,
+        after as Option<NumberSid>,
         i64::from(page.size) + 1
     )
     .fetch_all(db)
     .await?;
-    match rows.first().and_then(|row| row.total) {
-        Some(total) => Ok(Some(Slice::new(page, total, rows.into_iter().map(Number::from).collect()))),
-        None => empty_by_name(db, account, kind, name, default, page).await,
-    }
+    let items = rows.into_iter().map(Number::from).collect();
+    let total = count_by_name(db, account, kind, named, after).await?;
+    Ok(total.map(|total| Slice::new(page, total, items)))
 }
 
-/// As [`empty`], for the numbers with a certain name.
-async fn empty_by_name(
+/// How many numbers have a certain name; `None` where the account never held the number `after`.
+pub async fn count_by_name(
     db: &Db,
     account: AccountSid,
     kind: Option<Kind>,
-    name: &str,
-    default: Option<PhoneNumber>,
-    page: Page,
-) -> Result<Option<Slice<Number>>> {
-    let list = query!(
-        r#"select count(*) as "total!",
-            $5::uuid is null or exists (select from tenancies where sid = $5 and account_sid = $1) as "place_is_known!"
-        from tenancies
-        where account_sid = $1 and ended_at is null and ($2::number_kind is null or kind = $2)
-            and (friendly_name = $3 or (friendly_name is null and phone_number = $4))"#,
+    named: Named<'_>,
+    after: Option<NumberSid>,
+) -> Result<Option<i64>> {
+    query_scalar!(
+        r#"select (select count(*) from tenancies
+                where account_sid = $1 and ended_at is null and friendly_name = $3
+                    and ($2::number_kind is null or kind = $2))
+            + (select count(*) from tenancies
+                where account_sid = $1 and ended_at is null and friendly_name is null and phone_number = $4
+                    and ($2 is null or kind = $2)) as "total!"
+        where $5::uuid is null or exists (select from tenancies where sid = $5 and account_sid = $1)"#,
         account as AccountSid,
         kind as Option<Kind>,
-        name,
-        default as Option<PhoneNumber>,
-        page.after as Option<NumberSid>
+        named.name,
+        named.default as Option<PhoneNumber>,
+        after as Option<NumberSid>
     )
-    .fetch_one(db)
-    .await?;
-    Ok(list.place_is_known.then(|| Slice::new(page, list.total, Vec::new())))
+    .fetch_optional(db)
+    .await
+}
+
+/// As [`place`], in the list of the numbers with a certain name.
+pub async fn place_by_name(
+    db: &Db,
+    account: AccountSid,
+    kind: Option<Kind>,
+    named: Named<'_>,
+    before: i64,
+) -> Result<Option<NumberSid>> {
+    query_scalar!(
+        r#"select sid as "sid!: NumberSid" from (
+            (select started_at, sid from tenancies
+            where account_sid = $1 and ended_at is null and friendly_name = $3
+                and ($2::number_kind is null or kind = $2)
+            order by started_at desc, sid desc)
+            union all
+            (select started_at, sid from tenancies
+            where account_sid = $1 and ended_at is null and friendly_name is null and phone_number = $4
+                and ($2 is null or kind = $2)
+            order by started_at desc, sid desc)
+        ) as named
+        order by started_at desc, sid desc offset $5 limit 1"#,
+        account as AccountSid,
+        kind as Option<Kind>,
+        named.name,
+        named.default as Option<PhoneNumber>,
+        before
+    )
+    .fetch_optional(db)
+    .await
 }
 
 /// Everyone who held a number, the earliest first.
