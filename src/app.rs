@@ -103,7 +103,7 @@ const SHUTDOWN_SECONDS: u64 = 30;
 pub fn serve(listener: TcpListener, settings: Settings) -> std::io::Result<Server> {
     let gate = web::Data::new(Gate::new(settings.verifications));
     let share = u32::try_from(settings.workers).unwrap_or(u32::MAX).max(1);
-    let connections = settings.connections.div_ceil(share);
+    let connections = (settings.connections / share).max(1);
     let server = HttpServer::new(move || {
         // A pool for each worker: a connection stays on the thread that serves with it.
         let database = db::serving(&settings.database, connections);

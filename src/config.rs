@@ -59,8 +59,10 @@ pub struct Serve {
 }
 
 impl Serve {
+    /// As many as there are connections for, at the most.
     pub fn workers(&self) -> usize {
-        self.workers.map_or_else(processors, usize::from)
+        let connections = usize::try_from(self.connections).unwrap_or(usize::MAX);
+        self.workers.map_or_else(processors, usize::from).min(connections)
     }
 
     /// Half of the processors: the other half goes on serving clients that are known.

@@ -4,8 +4,9 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// What is logged unless `RUST_LOG` says otherwise: our own words, and of libraries what needs attention.
-const DEFAULT: &str = "warn,numberbank=info";
+/// What is logged unless `RUST_LOG` says otherwise: our own words, and of libraries what needs
+/// attention; not each request that is no HTTP, or anybody could fill the log.
+const DEFAULT: &str = "warn,numberbank=info,actix_http=off";
 
 /// Starts logging.
 pub fn start() {

@@ -1,6 +1,8 @@
 //! The extractor that is the proof of who asks: a handler that takes a [`Call`] runs only for an
 //! authenticated caller, on the caller's own path, with a body that could be read.
 
+use std::time::Duration;
+
 use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
@@ -25,6 +27,9 @@ const LARGEST_BODY: usize = 16 * 1024;
 /// which sends all of it before it reads still gets the answer.
 const LARGEST_DISCARDED: usize = 1024 * 1024;
 
+/// How long a body may take to arrive: less than a whole request, so that the client is told.
+const LONGEST_UPLOAD: Duration = Duration::from_secs(4);
+
 /// A request of an authenticated caller.
 pub struct Call {
     /// The caller, who is also the owner of the path.
@@ -43,9 +48,9 @@ impl Call {
         self.request.match_info().get(name).unwrap_or_default()
     }
 
-    /// A header, if it is there; a value that is not visible ASCII comes back as it cannot be used.
-    pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.request.headers().get(name).map(|value| value.as_bytes())
+    /// All values of a header.
+    pub fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.request.headers().get_all(name).map(|value| value.as_bytes())
     }
 }
 
@@ -93,6 +98,19 @@ async fn form(request: &HttpRequest, mut payload: Payload) -> Result<Params> {
     if declared.is_some_and(|length: u64| length > LARGEST_DISCARDED as u64) {
         return Err(too_large());
     }
+    let slow = |_| Code::Unreadable.because("The body of the request did not arrive within 4 seconds; send it again");
+    let (body, length) = tokio::time::timeout(LONGEST_UPLOAD, read(&mut payload)).await.map_err(slow)??;
+    if length > LARGEST_BODY {
+        return Err(too_large());
+    }
+    if !body.is_empty() && !is_form(request) {
+        return Err(Code::ContentType.because("Send the body as application/x-www-form-urlencoded"));
+    }
+    Params::parse(&body)
+}
+
+/// The body as far as it may go, and how long it was.
+async fn read(payload: &mut Payload) -> Result<(Vec<u8>, usize)> {
     let (mut body, mut length) = (Vec::new(), 0);
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Code::Unreadable.because("The body of the request broke off; send it again"))?;
@@ -103,13 +121,7 @@ async fn form(request: &HttpRequest, mut payload: Payload) -> Result<Params> {
             break;
         }
     }
-    if length > LARGEST_BODY {
-        return Err(too_large());
-    }
-    if !body.is_empty() && !is_form(request) {
-        return Err(Code::ContentType.because("Send the body as application/x-www-form-urlencoded"));
-    }
-    Params::parse(&body)
+    Ok((body, length))
 }
 
 /// Old clients send no content type at all; what they send is a form.

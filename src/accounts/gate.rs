@@ -113,12 +113,13 @@ impl Gate {
         let gone = || Error::Internal("no thread verifies tokens".to_owned());
         self.verifiers.send(task).map_err(|_| gone())?;
         let verified = verified.await.map_err(|_| gone())?;
-        match credential.filter(|_| verified) {
-            Some(credential) => {
-                self.memory().put(sid, Known { digest, credential, confirmed });
-                Ok(())
-            }
-            None => Err(not_authenticated()),
+        let credential = credential.filter(|_| verified).ok_or_else(not_authenticated)?;
+        self.memory().put(sid, Known { digest, credential, confirmed });
+        // The queue may have been long: what was so when it began must still be so.
+        if confirmed.elapsed() < CONFIRM_AFTER || self.confirm(db, sid, credential).await? {
+            Ok(())
+        } else {
+            Err(not_authenticated())
         }
     }
 

@@ -15,10 +15,7 @@ pub struct Breach {
     pub what: String,
 }
 
-/// How many breaches of each invariant are named.
-pub const MOST_NAMED: i64 = 1000;
-
-/// Every breach of the four invariants, at most [`MOST_NAMED`] of each:
+/// Every breach of the four invariants:
 ///
 /// 1. an account's balance is the sum of its ledger entries and never negative, and every
 ///    entry's `balance_after` is the running sum;

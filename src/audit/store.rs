@@ -2,7 +2,7 @@
 
 use sqlx::{Result, query, query_as};
 
-use super::{Breach, MOST_NAMED};
+use super::Breach;
 use crate::kernel::db::Transaction;
 
 pub async fn freeze(within: &mut Transaction) -> Result<()> {
@@ -26,9 +26,7 @@ pub async fn balances(within: &mut Transaction) -> Result<Vec<Breach>> {
         select 1, 'AC' || replace(accounts.sid::text, '-', ''),
             format('balance is %s, the ledger sums up to %s', balance, coalesce(sum, 0))
         from accounts left join sums on account_sid = accounts.sid
-        where balance <> coalesce(sum, 0) or balance < 0
-        limit $1"#,
-        MOST_NAMED
+        where balance <> coalesce(sum, 0) or balance < 0"#
     )
     .fetch_all(&mut **within)
     .await
@@ -57,9 +55,7 @@ pub async fn holders(within: &mut Transaction) -> Result<Vec<Breach>> {
             format('counts %s local and %s toll-free numbers, holds %s and %s', local_numbers, tollfree_numbers,
                 coalesce(local, 0), coalesce(tollfree, 0))
         from accounts left join held on account_sid = accounts.sid
-        where (local_numbers, tollfree_numbers) <> (coalesce(local, 0), coalesce(tollfree, 0))
-        limit $1"#,
-        MOST_NAMED
+        where (local_numbers, tollfree_numbers) <> (coalesce(local, 0), coalesce(tollfree, 0))"#
     )
     .fetch_all(&mut **within)
     .await
@@ -80,9 +76,7 @@ pub async fn purchases(within: &mut Transaction) -> Result<Vec<Breach>> {
         full join paid on paid.tenancy_sid = tenancies.sid
         left join stock on stock.phone_number = tenancies.phone_number
         where tenancies.sid is null or stock.phone_number is null or coalesce(entries, 0) <> 1
-            or paid.account_sid <> tenancies.account_sid::text or -amount <> price or stock.kind <> tenancies.kind
-        limit $1"#,
-        MOST_NAMED
+            or paid.account_sid <> tenancies.account_sid::text or -amount <> price or stock.kind <> tenancies.kind"#
     )
     .fetch_all(&mut **within)
     .await
@@ -100,9 +94,7 @@ pub async fn months(within: &mut Transaction) -> Result<Vec<Breach>> {
             format('month %s is charged %s times, the tenancy ended at %s', month, entries, ended_at) as "what!"
         from charged join tenancies on tenancies.sid = tenancy_sid
         where entries > 1
-            or (started_at at time zone 'UTC') + make_interval(months => month) > (ended_at at time zone 'UTC')
-        limit $1"#,
-        MOST_NAMED
+            or (started_at at time zone 'UTC') + make_interval(months => month) > (ended_at at time zone 'UTC')"#
     )
     .fetch_all(&mut **within)
     .await

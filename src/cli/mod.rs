@@ -134,7 +134,8 @@ struct Database {
 
 impl Database {
     async fn open(global: &Global) -> Result<Self, Failure> {
-        if let Some(url) = &global.database_url {
+        // An empty one is none: so do container set-ups pass a variable that is not set.
+        if let Some(url) = global.database_url.as_ref().filter(|url| !url.0.is_empty()) {
             return Ok(Self { options: db::options(&url.0).map_err(Failure::Bad)?, private: None });
         }
         let settings =

@@ -71,18 +71,20 @@ pub async fn add_batch(within: &mut Transaction, batch: &Batch, now: DateTime<Ut
 }
 
 pub async fn list(db: &Db, filter: Filter, after: Option<PhoneNumber>, limit: i64) -> Result<Vec<Stocked>> {
+    // An area code is a stretch of numbers, which the primary key walks.
+    let stretch = filter.area_code.map(|code| i64::from(code.as_smallint()) * 10_000_000);
+    let (first, last) = stretch.map_or((0, i64::MAX - 1), |first| (first, first + 9_999_999));
     query_as!(
         Stocked,
         r#"select phone_number as "phone_number: PhoneNumber", kind as "kind: Kind", area_code as "area_code!",
             state as "state: State", provider, monthly_cost as "monthly_cost: Money", note
         from stock
-        where phone_number > $1
-            and ($2::smallint is null or phone_number / 10000000 = $2)
+        where phone_number > $1 and phone_number < $2
             and ($3::number_kind is null or kind = $3)
             and ($4::stock_state is null or state = $4)
         order by phone_number limit $5"#,
-        after.map_or(0, PhoneNumber::digits),
-        filter.area_code.map(|code| code.as_smallint()),
+        after.map_or(first - 1, PhoneNumber::digits),
+        last + 1,
         filter.kind as Option<Kind>,
         filter.state as Option<State>,
         limit

@@ -18,8 +18,9 @@ mod embedded {
 /// How long a request may wait for a connection. The wire promises a 503 within five seconds.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A statement of a request that takes longer than this is given up by PostgreSQL itself.
-const LONGEST_STATEMENT: &str = "4s";
+/// What PostgreSQL itself gives up for a request: a statement that takes too long, and a wait for
+/// rows that others hold, so that one account's crowd does not keep every connection.
+const LIMITS: [(&str, &str); 2] = [("statement_timeout", "4s"), ("lock_timeout", "2s")];
 
 /// Reads a PostgreSQL URL.
 ///
@@ -35,7 +36,7 @@ pub fn options(url: &str) -> Result<PgConnectOptions, String> {
 
 /// Connections for the thread that calls this; they are made when they are first used.
 pub fn serving(options: &PgConnectOptions, connections: u32) -> Db {
-    let options = options.clone().options([("statement_timeout", LONGEST_STATEMENT)]);
+    let options = options.clone().options(LIMITS);
     Db::new(PgPoolOptions::new().acquire_timeout(PATIENCE), options, connections)
 }
 

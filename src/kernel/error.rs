@@ -56,10 +56,10 @@ catalogue! {
         "More credentials wait to be verified than this server verifies at once.",
         "Wait as long as the Retry-After header says, then try again.";
     Internal = 20500, 500, "Internal server error",
-        "Something went wrong inside the server. Nothing was changed.",
-        "Try again; if it stays, tell the operator when it happened.";
+        "Something went wrong inside the server.",
+        "Look whether the request took effect before you try again; if it stays, tell the operator when it happened.";
     Unavailable = 20503, 503, "Service unavailable",
-        "The server cannot reach its database just now.",
+        "The server cannot reach its database just now, or others keep it too busy for this request.",
         "Try again after what the Retry-After header says; send an Idempotency-Key with purchases, so that a retry buys nothing twice.";
     Url = 21402, 400, "Invalid URL",
         "A callback URL is not an absolute http or https URL with a host, or is longer than 2048 characters.",
@@ -163,9 +163,11 @@ impl Error {
                 code: Code::Unavailable,
                 message: "The service is unavailable for a moment, try again shortly".to_owned(),
             },
-            Self::Internal(_) => {
-                Refusal { code: Code::Internal, message: "An internal error occurred, nothing was changed".to_owned() }
-            }
+            Self::Internal(_) => Refusal {
+                code: Code::Internal,
+                message: "An internal error occurred; look whether the request took effect before you try again"
+                    .to_owned(),
+            },
         }
     }
 }

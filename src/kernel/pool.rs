@@ -27,7 +27,8 @@ pub struct Db(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     pool: sqlx::PgPool,
-    /// As many as the pool makes: who has one finds a connection at hand or has one made.
+    /// As many as the pool makes: who has one finds a connection at hand, or has one made as soon as
+    /// those that are being tested are back.
     permits: Semaphore,
     patience: Duration,
     at_hand: Mutex<Vec<(PoolConnection, Instant)>>,
@@ -98,11 +99,17 @@ impl Lease<'_> {
     /// Keeps the connection at hand if its statement was answered, were it with a refusal.
     /// Where one breaks, the others are suspect too.
     fn done<T>(self, outcome: sqlx::Result<T>) -> sqlx::Result<T> {
-        match &outcome {
-            Ok(_) | Err(Error::RowNotFound | Error::Database(_)) => {
-                self.db.at_hand().push((self.connection, Instant::now()));
-            }
-            Err(_) => self.db.at_hand().clear(),
+        let answered = match &outcome {
+            Ok(_) | Err(Error::RowNotFound) => true,
+            // The server's last words to a connection that it ends: 57P01 and its kin.
+            Err(Error::Database(error)) => !error.code().is_some_and(|state| state.starts_with("57P")),
+            Err(_) => false,
+        };
+        let mut at_hand = self.db.at_hand();
+        if answered {
+            at_hand.push((self.connection, Instant::now()));
+        } else {
+            at_hand.clear();
         }
         outcome
     }

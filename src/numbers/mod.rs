@@ -55,7 +55,7 @@ pub async fn update(db: &Db, clock: &Clock, account: AccountSid, sid: NumberSid,
         Ok(Some(number)) => Ok(number),
         Ok(None) => {
             let number = find(db, account, sid).await?;
-            Err(if number.kind == Kind::TollFree && changes.sms {
+            Err(if number.kind == Kind::TollFree && changes.any_sms {
                 settings::sms_on_tollfree()
             } else {
                 accounts::not_active()

@@ -2,7 +2,6 @@
 
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::params::Params;
-use crate::kernel::phone::Kind;
 use crate::kernel::text::{CallbackUrl, FriendlyName, Method};
 
 /// The settings of a number.
@@ -57,8 +56,9 @@ pub struct Changes {
     pub friendly_name: Change<FriendlyName>,
     pub voice: CallbackChange,
     pub voice_fallback: CallbackChange,
-    pub sms: bool,
-    pub sms_main: CallbackChange,
+    /// Whether anything about SMS is given at all, which a toll-free number refuses.
+    pub any_sms: bool,
+    pub sms: CallbackChange,
     pub sms_fallback: CallbackChange,
     pub voice_caller_id_lookup: Option<bool>,
 }
@@ -71,20 +71,28 @@ impl Changes {
     /// # Errors
     /// The refusal that names the first parameter which cannot be.
     pub fn read(form: &Params) -> Result<Self> {
-        let mut sms = false;
-        for name in SMS_PARAMETERS {
-            sms |= form.get(name)?.is_some_and(|value| !value.is_empty());
-        }
         Ok(Self {
             friendly_name: friendly_name(form)?,
             voice: CallbackChange::read(form, "Url", "Method")?,
             voice_fallback: CallbackChange::read(form, "VoiceFallbackUrl", "VoiceFallbackMethod")?,
-            sms,
-            sms_main: CallbackChange::read(form, "SmsUrl", "SmsMethod")?,
+            any_sms: any_sms(form)?,
+            sms: CallbackChange::read(form, "SmsUrl", "SmsMethod")?,
             sms_fallback: CallbackChange::read(form, "SmsFallbackUrl", "SmsFallbackMethod")?,
             voice_caller_id_lookup: flag(form, "VoiceCallerIdLookup")?,
         })
     }
+}
+
+/// Whether a form says anything about SMS.
+///
+/// # Errors
+/// 29003 for a parameter that was sent twice.
+pub fn any_sms(form: &Params) -> Result<bool> {
+    let mut any = false;
+    for name in SMS_PARAMETERS {
+        any |= form.get(name)?.is_some_and(|value| !value.is_empty());
+    }
+    Ok(any)
 }
 
 impl CallbackChange {
@@ -110,18 +118,17 @@ impl Settings {
     /// The settings of a number that is bought with them.
     ///
     /// # Errors
-    /// 21405, 21406, 21407 for what does not fit together.
-    pub fn first(kind: Kind, given: &Changes) -> Result<Self> {
+    /// 21405 and 21406 for what does not fit together.
+    pub fn first(given: &Changes) -> Result<Self> {
         let settings = Self {
             friendly_name: given.friendly_name.value().cloned(),
             voice: given.voice.first(),
             voice_fallback: given.voice_fallback.first(),
-            sms: given.sms_main.first(),
+            sms: given.sms.first(),
             sms_fallback: given.sms_fallback.first(),
             voice_caller_id_lookup: given.voice_caller_id_lookup.unwrap_or(false),
         };
         match &settings {
-            _ if kind == Kind::TollFree && given.sms => Err(sms_on_tollfree()),
             Self { voice: None, voice_fallback: Some(_), .. } => Err(voice_fallback_without_url()),
             Self { sms: None, sms_fallback: Some(_), .. } => Err(sms_fallback_without_url()),
             _ => Ok(settings),

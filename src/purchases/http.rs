@@ -11,7 +11,7 @@ use crate::kernel::error::{Code, Result};
 use crate::kernel::params::Params;
 use crate::kernel::phone::{AreaCode, Kind};
 use crate::kernel::represent;
-use crate::numbers::settings::{Changes, Settings};
+use crate::numbers::settings::{self, Changes, Settings};
 
 /// `POST …/IncomingPhoneNumbers/Local`
 pub async fn buy_local(call: Call) -> Result<HttpResponse> {
@@ -46,19 +46,20 @@ fn order(call: &Call, kind: Kind) -> Result<Order> {
             "AreaCode must be a US area code of three digits, such as 415; leave it out for a number from anywhere",
         )
     })?;
-    let settings = Settings::first(kind, &Changes::read(&call.input)?)?;
+    if kind == Kind::TollFree && settings::any_sms(&call.input)? {
+        return Err(settings::sms_on_tollfree());
+    }
+    let settings = Settings::first(&Changes::read(&call.input)?)?;
     let key = idempotency_key(call)?.map(|text| IdempotencyKey { text, request: digest(kind, &call.input) });
     Ok(Order { kind, area_code, settings, key })
 }
 
 fn idempotency_key(call: &Call) -> Result<Option<String>> {
     let names = ["Idempotency-Key", "I-Twilio-Idempotency-Token"];
-    let mut given = names.iter().filter_map(|name| call.header(name));
+    let mut given = names.iter().flat_map(|name| call.headers(name));
     let Some(key) = given.next() else { return Ok(None) };
     if given.any(|other| other != key) {
-        return Err(
-            Code::RepeatedParameter.because(format!("{} must not differ; send one of them", names.join(" and ")))
-        );
+        return Err(Code::RepeatedParameter.because(format!("{} must not differ; send one key", names.join(" and "))));
     }
     if !(1..=255).contains(&key.len()) || !key.iter().all(u8::is_ascii_graphic) {
         return Err(Code::InvalidParameter.because("Idempotency-Key must be 1 to 255 visible ASCII characters"));
