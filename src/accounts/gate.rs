@@ -3,8 +3,9 @@
 //! - What is remembered is a keyed digest of the token and the credential it proved, never the token.
 //! - Every [`CONFIRM_AFTER`] the credential is compared with the account's: a replaced token or a
 //!   closed account stops working everywhere within that time, with nothing to listen to or to miss.
-//! - Verifications run a few at once, on threads of their own; a short queue waits, the rest is
-//!   refused at once. So a flood of wrong tokens starves nobody who is known, and fills no memory.
+//! - Verifications run a few at once, on threads of their own; a short queue waits, of each account
+//!   a few tokens only, and the rest is refused at once. Requests with the same token share one
+//!   verification. So a flood of wrong tokens starves nobody who is known, and fills no memory.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -17,9 +18,10 @@ use lru::LruCache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use uuid::Uuid;
 
+use super::flights::{Digest, Flight, Flights, too_many};
 use super::{not_authenticated, store, token};
 use crate::kernel::db::Db;
-use crate::kernel::error::{Code, Error, Result};
+use crate::kernel::error::{Error, Result};
 use crate::kernel::sid::{AccountSid, random_bits};
 
 /// How long a remembered verification is believed without a look at the account.
@@ -34,6 +36,7 @@ const LONGEST_QUEUE: usize = 32;
 /// Lets in who knows the token of an account. One for the whole process.
 pub struct Gate {
     key: [u8; 32],
+    flights: Flights,
     known: Mutex<LruCache<AccountSid, Known>>,
     verifiers: mpsc::Sender<Task>,
     places: Arc<Semaphore>,
@@ -50,7 +53,7 @@ struct Task {
 
 /// A verification that succeeded.
 struct Known {
-    digest: [u8; 32],
+    digest: Digest,
     credential: Uuid,
     confirmed: Instant,
 }
@@ -63,6 +66,7 @@ impl Gate {
         key[16..].copy_from_slice(&random_bits().to_ne_bytes());
         Self {
             key,
+            flights: Flights::default(),
             known: Mutex::new(LruCache::new(MOST_REMEMBERED)),
             verifiers: start_verifiers(at_once),
             places: Arc::new(Semaphore::new(at_once + LONGEST_QUEUE)),
@@ -77,14 +81,26 @@ impl Gate {
     pub async fn admit(&self, db: &Db, sid: AccountSid, token: &str) -> Result<()> {
         let digest = self.digest(token);
         match self.recall(sid, digest) {
-            Some((_, true)) => Ok(()),
-            Some((credential, false)) if self.confirm(db, sid, credential).await? => Ok(()),
-            _ => self.verify(db, sid, token, digest).await,
+            Some((_, true)) => return Ok(()),
+            Some((credential, false)) if self.confirm(db, sid, credential).await? => return Ok(()),
+            _ => {}
+        }
+        loop {
+            let verified = match self.flights.board(sid, digest)? {
+                Flight::Pilot(pilot) => Some(pilot.tell(self.verify(db, sid, token, digest).await?)),
+                Flight::Passenger(outcome) => outcome.await,
+            };
+            match verified {
+                Some(true) => return Ok(()),
+                Some(false) => return Err(not_authenticated()),
+                // The pilot's client hung up, or was refused: somebody else takes over.
+                None => {}
+            }
         }
     }
 
     /// The remembered credential that this token proved, and whether it needs no look at the account.
-    fn recall(&self, sid: AccountSid, digest: [u8; 32]) -> Option<(Uuid, bool)> {
+    fn recall(&self, sid: AccountSid, digest: Digest) -> Option<(Uuid, bool)> {
         let mut memory = self.memory();
         let known = memory.get(&sid).filter(|known| known.digest == digest)?;
         Some((known.credential, known.confirmed.elapsed() < CONFIRM_AFTER))
@@ -102,10 +118,8 @@ impl Gate {
         Ok(stands)
     }
 
-    async fn verify(&self, db: &Db, sid: AccountSid, token: &str, digest: [u8; 32]) -> Result<()> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            Code::TooManyRequests.because("Too many credentials wait to be verified; try again in a second")
-        })?;
+    async fn verify(&self, db: &Db, sid: AccountSid, token: &str, digest: Digest) -> Result<bool> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| too_many())?;
         let confirmed = Instant::now();
         let (credential, hash) = store::token_hash(db, sid).await?.unzip();
         let (outcome, verified) = oneshot::channel();
@@ -113,17 +127,13 @@ impl Gate {
         let gone = || Error::Internal("no thread verifies tokens".to_owned());
         self.verifiers.send(task).map_err(|_| gone())?;
         let verified = verified.await.map_err(|_| gone())?;
-        let credential = credential.filter(|_| verified).ok_or_else(not_authenticated)?;
+        let Some(credential) = credential.filter(|_| verified) else { return Ok(false) };
         self.memory().put(sid, Known { digest, credential, confirmed });
         // The queue may have been long: what was so when it began must still be so.
-        if confirmed.elapsed() < CONFIRM_AFTER || self.confirm(db, sid, credential).await? {
-            Ok(())
-        } else {
-            Err(not_authenticated())
-        }
+        Ok(confirmed.elapsed() < CONFIRM_AFTER || self.confirm(db, sid, credential).await?)
     }
 
-    fn digest(&self, token: &str) -> [u8; 32] {
+    fn digest(&self, token: &str) -> Digest {
         let mac = Blake2sMac256::new_from_slice(&self.key).expect("the key is 32 bytes");
         mac.chain_update(token.as_bytes()).finalize().into_bytes().into()
     }

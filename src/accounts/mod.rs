@@ -10,6 +10,7 @@ use crate::kernel::sid::AccountSid;
 use crate::kernel::text::FriendlyName;
 
 pub mod caller;
+mod flights;
 pub mod gate;
 pub mod http;
 mod store;
