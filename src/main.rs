@@ -1,20 +1,23 @@
 //! The process: reads the command line and runs one command.
 
-use std::process::ExitCode;
+use std::io::Write;
+use std::process::exit;
 
 use clap::Parser;
 use numberbank::cli::Command;
 use numberbank::telemetry;
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn main() {
     let command = Command::parse();
     telemetry::start();
+    // By `exit`, because a thread that still waits for standard input would keep the process.
     match command.run().await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => exit(0),
         Err(error) => {
-            eprintln!("numberbank: {error}");
-            ExitCode::FAILURE
+            // Where nobody can be told, the exit status tells.
+            let _ = writeln!(std::io::stderr(), "numberbank: {error}");
+            exit(1)
         }
     }
 }

@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::show::show;
-use super::{Context, Done};
-use crate::accounts::{self, Status};
+use super::{Context, Done, Failure};
+use crate::accounts::{self, Created, Status};
+use crate::kernel::error::Error;
 use crate::kernel::money::Money;
 use crate::kernel::sid::AccountSid;
 use crate::kernel::text::FriendlyName;
@@ -58,9 +59,9 @@ pub struct Transfer {
 
 impl Account {
     pub async fn run(self, context: &Context) -> Done {
-        let Context { db, clock, output } = context;
+        let Context { db, clock, output, .. } = context;
         match self {
-            Self::Create { name, balance } => show(*output, &accounts::create(db, clock, &name, balance).await?),
+            Self::Create { name, balance } => reveal(context, &accounts::create(db, clock, &name, balance).await?),
             Self::List => show(*output, &accounts::list(db).await?),
             Self::Show { sid } => show(*output, &accounts::find(db, sid).await?),
             Self::Credit(transfer) => transfer.run(Direction::Credit, context).await,
@@ -68,23 +69,39 @@ impl Account {
             Self::Suspend { sid } => show(*output, &accounts::set_status(db, clock, sid, Status::Suspended).await?),
             Self::Activate { sid } => show(*output, &accounts::set_status(db, clock, sid, Status::Active).await?),
             Self::Close { sid, release_numbers } => close(context, sid, release_numbers).await,
-            Self::RotateToken { sid } => show(*output, &accounts::rotate_token(db, clock, sid).await?),
+            Self::RotateToken { sid } => reveal(context, &accounts::rotate_token(db, clock, sid).await?),
         }
     }
 }
 
 impl Transfer {
-    async fn run(&self, direction: Direction, Context { db, clock, output }: &Context) -> Done {
+    async fn run(&self, direction: Direction, Context { db, clock, output, .. }: &Context) -> Done {
         let balance = ledger::transfer(db, clock, self.sid, direction, self.amount, self.note.as_deref()).await?;
         show(*output, &json!({ "sid": self.sid, "balance": balance }))
     }
 }
 
+/// Shows a token, this once. Where it cannot be shown, it is lost: that is no success.
+fn reveal(context: &Context, created: &Created) -> Done {
+    show(context.output, created).map_err(|error| {
+        let sid = created.sid;
+        Failure::Bad(format!(
+            "account {sid} has a new token, but it could not be shown ({error}): \
+            make another with 'numberbank account rotate-token {sid}'"
+        ))
+    })
+}
+
 /// Releases and closes in one transaction: all of it, or nothing.
-async fn close(Context { db, clock, output }: &Context, sid: AccountSid, release_numbers: bool) -> Done {
-    let mut transaction = db.begin().await.map_err(crate::kernel::error::Error::from)?;
-    let released = if release_numbers { numbers::release_all(&mut transaction, clock, sid).await? } else { 0 };
+async fn close(Context { db, clock, output, .. }: &Context, sid: AccountSid, release_numbers: bool) -> Done {
+    let mut transaction = db.begin().await.map_err(Error::from)?;
+    let mut released = 0;
+    if release_numbers {
+        released += numbers::release_all(&mut transaction, clock, sid).await?;
+        // Purchases may have come in between; the account is locked by now, so none comes any more.
+        released += numbers::release_all(&mut transaction, clock, sid).await?;
+    }
     let account = accounts::close(&mut transaction, clock, sid).await?;
-    transaction.commit().await.map_err(crate::kernel::error::Error::from)?;
+    transaction.commit().await.map_err(Error::from)?;
     show(*output, &json!({ "sid": sid, "status": account.status, "balance": account.balance, "released": released }))
 }

@@ -52,7 +52,7 @@ pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Do
     };
     let hint = hint(&site, credentials.as_ref(), context).await?;
     let output = context.output;
-    serve(listener, settings, database, || match output {
+    serve(listener, settings, database, context, || match output {
         Output::Table => write_out(&format!("listening on {site}\n{hint}")),
         Output::Json => {
             let (sid, token) = credentials.map(|known| (known.sid, known.auth_token)).unzip();

@@ -59,7 +59,7 @@ pub struct Listing {
 
 impl Inventory {
     pub async fn run(self, context: &Context) -> Done {
-        let Context { db, clock, output } = context;
+        let Context { db, clock, output, .. } = context;
         match self {
             Self::Add { ranges } => add(context, &ranges).await,
             Self::Import { file, skip_bad } => import(context, file, skip_bad).await,
@@ -86,7 +86,7 @@ fn range(text: &str) -> Result<RangeInclusive<i64>, String> {
     if range.is_empty() { Err(format!("'{text}' ends before it begins")) } else { Ok(range) }
 }
 
-async fn add(Context { db, clock, output }: &Context, ranges: &[RangeInclusive<i64>]) -> Done {
+async fn add(Context { db, clock, output, .. }: &Context, ranges: &[RangeInclusive<i64>]) -> Done {
     let count: i64 = ranges.iter().map(|range| range.end() - range.start() + 1).sum();
     let bar = bar(Some(count.unsigned_abs()), "{human_pos} of {human_len} numbers");
     let added = inventory::add(db, clock, ranges, |count| bar.inc(count)).await;
@@ -97,7 +97,7 @@ async fn add(Context { db, clock, output }: &Context, ranges: &[RangeInclusive<i
 /// How many bad rows a JSON answer repeats; all of them are named on standard error.
 const MOST_REPEATED: usize = 10_000;
 
-async fn import(Context { db, clock, output }: &Context, file: PathBuf, skip_bad: bool) -> Done {
+async fn import(Context { db, clock, output, .. }: &Context, file: PathBuf, skip_bad: bool) -> Done {
     let (source, length): (Box<dyn Read + Send>, _) = if file.as_os_str() == "-" {
         (Box::new(io::stdin()), None)
     } else {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use sqlx::postgres::PgConnectOptions;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::config::{Global, Output};
 use crate::embedded_pg::{self, Cluster};
@@ -68,6 +70,11 @@ pub enum Failure {
     Embedded(#[from] embedded_pg::Error),
     #[error("{0}")]
     Io(#[from] io::Error),
+    #[error("interrupted")]
+    Interrupted,
+    /// Whoever read the answer has seen enough, as `| head` does.
+    #[error("nobody reads the answer")]
+    NoReader,
 }
 
 /// On the command line a refusal is told in words, its code is of no use there.
@@ -81,20 +88,37 @@ fn told(error: &Error) -> String {
 type Done = Result<(), Failure>;
 
 impl Command {
-    /// Runs the command to its end.
+    /// Runs the command to its end, or until SIGTERM or SIGINT.
     ///
     /// # Errors
-    /// When it is refused or fails; what it was to change is unchanged then.
+    /// When it is refused, fails or is interrupted; what it was to change is unchanged then, unless
+    /// only its answer could not be written.
     pub async fn run(self) -> Done {
+        // Before anything is started that would have to be stopped.
+        let stop = stop_signals()?;
         let database = Database::open(&self.global).await?;
         let db = db::for_command(&database.options);
-        let context = Context { output: self.global.output, clock: Clock::System, db };
+        let context = Context { output: self.global.output, clock: Clock::System, db, stop };
         let done = self.verb.run(&context, &database).await;
         // Connections first: a private PostgreSQL that stops would cut off what is on its way back to
         // the pool, and say so. A database that hangs does not keep the command from its end.
         let _ = tokio::time::timeout(FAREWELL, context.db.close()).await;
-        database.close().await.and(done)
+        match database.close().await.and(done) {
+            Err(Failure::NoReader) => Ok(()),
+            done => done,
+        }
     }
+}
+
+/// Becomes true at the first SIGTERM or SIGINT.
+fn stop_signals() -> Result<watch::Receiver<bool>, Failure> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (tell, told) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        tell.send(true)
+    });
+    Ok(told)
 }
 
 /// How long a command waits in the end for its connections to close.
@@ -103,8 +127,19 @@ const FAREWELL: Duration = Duration::from_secs(2);
 impl Verb {
     async fn run(self, context: &Context, database: &Database) -> Done {
         match self {
-            Self::Serve(settings) => return serve::run(&settings, database, context.output).await,
-            Self::Demo(settings) => return demo::run(&settings, database, context).await,
+            // These stop by themselves, and finish what is in flight.
+            Self::Demo(settings) => demo::run(&settings, database, context).await,
+            Self::Serve(settings) => serve::run(&settings, database, context).await,
+            other => tokio::select! {
+                done = other.run_to_end(context, database) => done,
+                () = context.stopped() => Err(Failure::Interrupted),
+            },
+        }
+    }
+
+    async fn run_to_end(self, context: &Context, database: &Database) -> Done {
+        match self {
+            Self::Demo(_) | Self::Serve(_) => return Ok(()),
             Self::Migrate => return serve::migrate(database, context.output).await,
             _ => database.ready().await?,
         }
@@ -124,6 +159,15 @@ struct Context {
     output: Output,
     clock: Clock,
     db: Db,
+    stop: watch::Receiver<bool>,
+}
+
+impl Context {
+    /// Returns at SIGTERM or SIGINT.
+    async fn stopped(&self) {
+        // The sender goes only after it has told.
+        let _ = self.stop.clone().wait_for(|stop| *stop).await;
+    }
 }
 
 /// The database of a command: one that was named, or the private one.
@@ -166,13 +210,13 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.map_err(|error| Failure::Bad(error.to_string()))
 }
 
-/// Writes to standard output. A reader that has seen enough (`| head`) is no failure.
+/// Writes to standard output.
 fn write_out(text: &str) -> Done {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::NoReader,
+        _ => error.into(),
+    })
 }
 
 #[cfg(test)]

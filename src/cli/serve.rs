@@ -3,22 +3,20 @@
 use std::net::TcpListener;
 
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::show::show;
-use super::{Database, Done, Failure, write_out};
+use super::{Context, Database, Done, Failure, write_out};
 use crate::app;
 use crate::config::{Output, Serve};
-use crate::kernel::clock::Clock;
 use crate::kernel::db;
 
-pub async fn run(settings: &Serve, database: &Database, output: Output) -> Done {
+pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Done {
     let listener = listen(settings)?;
     db::migrate(&database.options).await?;
     let site = site(&listener)?;
-    serve(listener, settings, database, || match output {
+    serve(listener, settings, database, context, || match context.output {
         Output::Table => write_out(&format!("listening on {site}\n")),
-        Output::Json => show(output, &json!({ "listening_on": site })),
+        Output::Json => show(context.output, &json!({ "listening_on": site })),
     })
     .await
 }
@@ -48,6 +46,7 @@ pub async fn serve(
     listener: TcpListener,
     settings: &Serve,
     database: &Database,
+    context: &Context,
     announce: impl FnOnce() -> Done,
 ) -> Done {
     let server = app::serve(
@@ -57,16 +56,18 @@ pub async fn serve(
             workers: settings.workers(),
             connections: settings.connections,
             verifications: settings.verifications(),
-            clock: Clock::System,
+            clock: context.clock.clone(),
         },
     )?;
     let handle = server.handle();
     let mut serving = tokio::spawn(server);
-    announce()?;
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // A reader of the announcement that has seen enough does not end the service.
+    match announce() {
+        Err(Failure::NoReader) => {}
+        done => done?,
+    }
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = context.stopped() => {}
         ended = &mut serving => return ended.map_err(|error| Failure::Bad(error.to_string()))?.map_err(Failure::Io),
     }
     tracing::info!("stopping: what is in flight is finished first");
