@@ -1,8 +1,7 @@
 //! Import of a CSV file: streamed, in one transaction, with every bad row named.
 
-use std::io::Read;
+use std::io::{self, BufRead, BufReader, Read};
 
-use csv::StringRecord;
 use tokio::sync::mpsc;
 
 use super::store::{self, Batch};
@@ -18,6 +17,9 @@ const BATCH: usize = 2_000;
 
 /// The longest provider or note, in characters.
 const LONGEST_TEXT: usize = 255;
+
+/// The longest row, in bytes.
+const LONGEST_ROW: usize = 4096;
 
 const COLUMNS: [&str; 4] = ["phone_number", "provider", "monthly_cost", "note"];
 
@@ -52,8 +54,10 @@ pub async fn import(
     let (sender, mut parts) = mpsc::channel(1);
     let reader = tokio::task::spawn_blocking(move || read(source, &sender));
     let (now, mut result) = (clock.now(), Added::default());
+    // Others may add to the stock until there is something to store.
+    let mut next = parts.recv().await;
     let mut transaction = begin_additions(db).await?;
-    while let Some((batch, bad)) = parts.recv().await {
+    while let Some((batch, bad)) = next {
         result.rejected += bad.len() as u64;
         let rows = batch.phone_numbers.len() as u64;
         let hopeless = result.rejected > 0 && !skip_bad;
@@ -65,6 +69,7 @@ pub async fn import(
             result.already_known += rows - added;
         }
         heard(Event::Rows(handled));
+        next = parts.recv().await;
     }
     reader.await.map_err(|error| Error::Internal(error.to_string()))??;
     if result.rejected > 0 && !skip_bad {
@@ -81,22 +86,18 @@ type Part = (Batch, Vec<BadRow>);
 
 /// Reads the file and sends it on in parts; ends early when nobody listens any more.
 fn read(source: impl Read, to: &mpsc::Sender<Part>) -> Result<()> {
-    let mut csv = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(source);
-    let columns = Columns::of(csv.headers().map_err(|error| unreadable(&error))?)?;
-    let (mut record, mut part) = (StringRecord::new(), Part::default());
-    loop {
-        let line = csv.position().line();
-        match csv.read_record(&mut record) {
-            Ok(false) => break,
-            Ok(true) => {
-                let line = record.position().map_or(line, csv::Position::line);
-                match row(&record, &columns) {
-                    Ok(row) => part.0.push(row),
-                    Err(reason) => part.1.push(BadRow { line, reason }),
-                }
-            }
-            Err(error) if error.is_io_error() => return Err(unreadable(&error)),
-            Err(_) => part.1.push(BadRow { line, reason: "the row is not UTF-8 text".to_owned() }),
+    let (mut lines, mut cells) = (Lines::of(source), Cells::default());
+    let header = match lines.next()? {
+        Some(line) => cells.split(line).and_then(|header| Columns::of(&header)),
+        None => Err("it is empty".to_owned()),
+    };
+    let columns =
+        header.map_err(|reason| Code::InvalidParameter.because(format!("the file cannot be used: {reason}")))?;
+    let mut part = Part::default();
+    while let Some(line) = lines.next()? {
+        match cells.split(line).and_then(|cells| row(&cells, &columns)) {
+            Ok(row) => part.0.push(row),
+            Err(reason) => part.1.push(BadRow { line: lines.number, reason }),
         }
         if part.0.phone_numbers.len() + part.1.len() >= BATCH && to.blocking_send(std::mem::take(&mut part)).is_err() {
             return Ok(());
@@ -107,33 +108,112 @@ fn read(source: impl Read, to: &mpsc::Sender<Part>) -> Result<()> {
     Ok(())
 }
 
-fn unreadable(error: &csv::Error) -> Error {
-    Code::InvalidParameter.because(format!("the file cannot be read: {error}"))
+/// A file line by line. A row never spans lines, so that a quote which is not closed swallows
+/// nothing but its own.
+struct Lines<R> {
+    source: BufReader<R>,
+    /// Of the line that was read last, counted from 1.
+    number: u64,
+    line: Vec<u8>,
+}
+
+impl<R: Read> Lines<R> {
+    fn of(source: R) -> Self {
+        Self { source: BufReader::new(source), number: 0, line: Vec::new() }
+    }
+
+    /// The next line that is not blank; at most one byte more of it than a row may have.
+    fn next(&mut self) -> Result<Option<&[u8]>> {
+        loop {
+            self.number += 1;
+            self.line.clear();
+            let unreadable =
+                |error: io::Error| Code::InvalidParameter.because(format!("the file cannot be read: {error}"));
+            let most = LONGEST_ROW as u64 + 1;
+            let read = self.source.by_ref().take(most).read_until(b'\n', &mut self.line).map_err(unreadable)?;
+            if read as u64 == most && self.line.last() != Some(&b'\n') {
+                self.source.skip_until(b'\n').map_err(unreadable)?;
+            }
+            match read {
+                0 => return Ok(None),
+                _ if self.line.trim_ascii().is_empty() => {}
+                _ => return Ok(Some(&self.line)),
+            }
+        }
+    }
+}
+
+/// Splits rows into cells.
+struct Cells {
+    csv: csv_core::Reader,
+    text: Vec<u8>,
+}
+
+impl Default for Cells {
+    fn default() -> Self {
+        Self { csv: csv_core::Reader::new(), text: vec![0; LONGEST_ROW] }
+    }
+}
+
+impl Cells {
+    /// # Errors
+    /// The reason why the row cannot be read.
+    fn split(&mut self, line: &[u8]) -> Result<Vec<&str>, String> {
+        let line = line.trim_ascii_end();
+        let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
+        if line.len() > LONGEST_ROW {
+            return Err(format!("the row is longer than {LONGEST_ROW} bytes"));
+        }
+        let text = std::str::from_utf8(line).map_err(|_| "the row is not UTF-8 text")?;
+        if text.chars().any(char::is_control) {
+            return Err("the row holds a control character".to_owned());
+        }
+        if line.iter().filter(|byte| **byte == b'"').count() % 2 == 1 {
+            return Err("a quote is not closed".to_owned());
+        }
+        let (mut ends, mut count) = ([0; COLUMNS.len() + 1], 0);
+        self.csv.reset();
+        // The second call tells the parser that the row ends here.
+        for input in [line, &[]] {
+            let written = ends[..count].last().copied().unwrap_or(0);
+            let (_, _, _, more) = self.csv.read_record(input, &mut self.text[written..], &mut ends[count..]);
+            count += more;
+        }
+        let starts = std::iter::once(0).chain(ends);
+        let cells = starts.zip(&ends[..count]).map(|(start, end)| std::str::from_utf8(&self.text[start..*end]));
+        cells.map(|cell| cell.map(str::trim).map_err(|_| "the row is not UTF-8 text".to_owned())).collect()
+    }
 }
 
 /// Where in a row each known column stands.
 struct Columns {
-    places: [Option<usize>; 4],
+    places: [Option<usize>; COLUMNS.len()],
     count: usize,
 }
 
 impl Columns {
-    fn of(header: &StringRecord) -> Result<Self> {
-        let names: Vec<_> = header.iter().map(|name| name.trim_start_matches('\u{feff}')).collect();
-        let refused = |why: String| Err(Code::InvalidParameter.because(why));
+    /// # Errors
+    /// The reason why this is no header.
+    fn of(names: &[&str]) -> Result<Self, String> {
         for (place, name) in names.iter().enumerate() {
             if !COLUMNS.contains(name) {
-                return refused(format!("column '{name}' is unknown; the header may name {}", COLUMNS.join(", ")));
+                let name = shortened(name);
+                return Err(format!("column '{name}' is unknown; the header may name {}", COLUMNS.join(", ")));
             }
             if names[..place].contains(name) {
-                return refused(format!("column {name} stands in the header twice"));
+                return Err(format!("column {name} stands in the header twice"));
             }
         }
         if !names.contains(&COLUMNS[0]) {
-            return refused(format!("the file needs a header with a column {}", COLUMNS[0]));
+            return Err(format!("it needs a header with a column {}", COLUMNS[0]));
         }
         Ok(Self { places: COLUMNS.map(|column| names.iter().position(|name| *name == column)), count: names.len() })
     }
+}
+
+/// Enough of a text to know it again. No number and no amount is as long.
+fn shortened(text: &str) -> String {
+    text.chars().take(40).collect()
 }
 
 struct Row {
@@ -145,23 +225,24 @@ struct Row {
 
 /// # Errors
 /// The reason why the row cannot be stored.
-fn row(record: &StringRecord, columns: &Columns) -> Result<Row, String> {
-    if record.len() > columns.count {
-        return Err(format!("the row has {} cells, the header {}", record.len(), columns.count));
+fn row(cells: &[&str], columns: &Columns) -> Result<Row, String> {
+    if cells.len() > columns.count {
+        return Err(format!("the row has more cells than the header, which has {}", columns.count));
     }
-    let cell = |at: usize| columns.places[at].and_then(|place| record.get(place)).filter(|text| !text.is_empty());
+    let cell =
+        |at: usize| columns.places[at].and_then(|place| cells.get(place).copied()).filter(|text| !text.is_empty());
     let text = |at: usize| match cell(at) {
-        Some(text) if text.chars().count() > LONGEST_TEXT || text.contains('\0') => {
-            Err(format!("{} must be at most {LONGEST_TEXT} characters without NUL", COLUMNS[at]))
+        Some(text) if text.chars().count() > LONGEST_TEXT => {
+            Err(format!("{} must be at most {LONGEST_TEXT} characters", COLUMNS[at]))
         }
         text => Ok(text.map(str::to_owned)),
     };
+    let phone_number = shortened(cell(0).unwrap_or_default());
+    let monthly_cost = cell(2).map(|cost| shortened(cost).parse::<Money>().map(Money::cents));
     Ok(Row {
-        phone_number: cell(0).unwrap_or_default().parse().map_err(|error| format!("phone_number {error}"))?,
+        phone_number: phone_number.parse().map_err(|error| format!("phone_number {error}"))?,
         provider: text(1)?,
-        monthly_cost: cell(2)
-            .map(|cost| cost.parse::<Money>().map(Money::cents).map_err(|error| format!("monthly_cost {error}")))
-            .transpose()?,
+        monthly_cost: monthly_cost.transpose().map_err(|error| format!("monthly_cost {error}"))?,
         note: text(3)?,
     })
 }
@@ -198,11 +279,21 @@ mod tests {
 
     #[test]
     fn each_bad_row_is_named_with_its_line() {
-        let (good, bad) =
-            all("phone_number,monthly_cost\n4158675309,0.85\n415,1\n4158675310,x\n4161234567\n4158675311\n1,2,3\n")
-                .unwrap();
-        assert_eq!(good.phone_numbers, [4_158_675_309, 4_158_675_311]);
-        assert_eq!(bad.iter().map(|row| row.line).collect::<Vec<_>>(), [3, 4, 5, 7]);
+        let (good, bad) = all("phone_number,note\n\n4158675309,ok\n415,1\r\n4158675310,\"open\n\n\n4161234567\n\
+            4158675311\n1,2,3\n4158675312,a\u{1}b\n4158675313,\"a\"\"b, c\"")
+        .unwrap();
+        assert_eq!(good.phone_numbers, [4_158_675_309, 4_158_675_311, 4_158_675_313]);
+        assert_eq!(good.notes[2].as_deref(), Some("a\"b, c"));
+        assert_eq!(bad.iter().map(|row| row.line).collect::<Vec<_>>(), [4, 5, 8, 10, 11]);
+    }
+
+    #[test]
+    fn a_row_has_an_end_and_a_reason_too() {
+        let long = format!("phone_number\n{}\n4158675309\n{}\n", "9".repeat(100_000), "8".repeat(4000));
+        let (good, bad) = all(&long).unwrap();
+        assert_eq!(good.phone_numbers, [4_158_675_309]);
+        assert_eq!(bad.iter().map(|row| row.line).collect::<Vec<_>>(), [2, 4]);
+        assert!(bad.iter().all(|row| row.reason.len() < 100), "{bad:?}");
     }
 
     #[test]
