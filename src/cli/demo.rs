@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde_json::json;
 
@@ -34,7 +34,7 @@ const BALANCE: Money = Money::from_cents(10_000);
 /// The demo's own credentials.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Credentials {
-    sid: String,
+    sid: AccountSid,
     auth_token: String,
 }
 
@@ -42,14 +42,7 @@ pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Do
     let listener = listen(settings)?;
     db::migrate(&database.options).await?;
     let site = site(&listener)?;
-    let note = note(database);
-    let credentials = match fill_if_empty(context).await? {
-        Some(credentials) => {
-            keep(note, &credentials)?;
-            Some(credentials)
-        }
-        None => note.and_then(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()),
-    };
+    let credentials = prepare(database, context).await?;
     let hint = hint(&site, credentials.as_ref(), context).await?;
     let output = context.output;
     serve(listener, settings, database, context, || match output {
@@ -62,46 +55,60 @@ pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Do
     .await
 }
 
-/// Where the demo notes its token, as a client would: the registry itself keeps a hash only.
-fn note(database: &Database) -> Option<PathBuf> {
-    database.private.as_ref().map(|cluster| cluster.data_dir().join("demo-credentials.json"))
-}
-
-fn keep(note: Option<PathBuf>, credentials: &Credentials) -> Done {
-    let Some(path) = note else { return Ok(()) };
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    Ok(file.write_all(json!(credentials).to_string().as_bytes())?)
-}
-
-/// A demo account and demo stock, where there is neither. The numbers are those that are set
-/// aside for fiction (555-0100 to 555-0199), so none is anybody's.
-async fn fill_if_empty(context: &Context) -> Result<Option<Credentials>, Failure> {
+/// The demo's account and stock, where the database is empty; else the credentials that an earlier
+/// demo has noted, if they are still good.
+async fn prepare(database: &Database, context: &Context) -> Result<Option<Credentials>, Failure> {
+    let _alone = db::alone(&database.options, "demo").await?;
     let Context { db, clock, .. } = context;
-    let stocked = inventory::list(db, inventory::Filter::default(), None, 1).await?;
-    if !stocked.is_empty() || !accounts::list(db).await?.is_empty() {
-        return Ok(None);
+    let is_bare = inventory::list(db, inventory::Filter::default(), None, 1).await?.is_empty();
+    let note = database.private.as_ref().map(|cluster| cluster.data_dir().join("demo-credentials.json"));
+    let credentials = if is_bare && accounts::list(db).await?.is_empty() {
+        let name = "Demo".parse().map_err(|error| Failure::Bad(format!("name {error}")))?;
+        let created = accounts::create(db, clock, &name, BALANCE).await?;
+        let credentials = Credentials { sid: created.sid, auth_token: created.auth_token.reveal().to_owned() };
+        note.as_deref().map_or(Ok(()), |note| keep(note, &credentials))?;
+        Some(credentials)
+    } else {
+        noted(note.as_deref(), context).await?
+    };
+    if is_bare && credentials.is_some() {
+        stock(context).await?;
     }
-    let ranges: Vec<_> = AREA_CODES
-        .iter()
-        .chain(&TOLL_FREE_CODES)
-        .map(|code| code * 10_000_000 + 5_550_100)
-        .map(|first| first..=first + 99)
-        .collect();
+    Ok(credentials)
+}
+
+/// The registry itself keeps a hash only; so the demo notes its token as a client would. A new file
+/// takes the old one's place: nobody else can have prepared it.
+fn keep(note: &Path, credentials: &Credentials) -> Done {
+    let new = note.with_extension("new");
+    let _ = fs::remove_file(&new);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    file.write_all(json!(credentials).to_string().as_bytes())?;
+    Ok(fs::rename(new, note)?)
+}
+
+async fn noted(note: Option<&Path>, Context { db, .. }: &Context) -> Result<Option<Credentials>, Failure> {
+    let text = note.and_then(|note| fs::read_to_string(note).ok()).unwrap_or_default();
+    let Ok(noted) = serde_json::from_str::<Credentials>(&text) else { return Ok(None) };
+    Ok(accounts::is_token(db, noted.sid, &noted.auth_token).await?.then_some(noted))
+}
+
+/// Numbers that are set aside for fiction (555-0100 to 555-0199), so that none is anybody's.
+async fn stock(Context { db, clock, .. }: &Context) -> Done {
+    let first = AREA_CODES.iter().chain(&TOLL_FREE_CODES).map(|code| code * 10_000_000 + 5_550_100);
+    let ranges: Vec<_> = first.map(|first| first..=first + 99).collect();
     inventory::add(db, clock, &ranges, |_| {}).await?;
-    let name = "Demo".parse().map_err(|error| Failure::Bad(format!("name {error}")))?;
-    let created = accounts::create(db, clock, &name, BALANCE).await?;
-    Ok(Some(Credentials { sid: created.sid.to_string(), auth_token: created.auth_token.reveal().to_owned() }))
+    Ok(())
 }
 
 /// What to paste: lists, buys, changes and releases.
 async fn hint(site: &str, credentials: Option<&Credentials>, context: &Context) -> Result<String, Failure> {
-    let Some((known, sid)) = credentials.and_then(|known| Some((known, known.sid.parse().ok()?))) else {
+    let Some(Credentials { sid: account, auth_token }) = credentials else {
         return Ok("this database has accounts already: 'numberbank account list' shows them,\n\
             'numberbank account rotate-token SID' makes a new token\n"
             .to_owned());
     };
-    let Credentials { sid: account, auth_token } = known;
-    let held = held_number(context, sid).await?;
+    let held = held_number(context, *account).await?;
     let numbers = format!("{site}/2008-08-01/Accounts/{account}/IncomingPhoneNumbers");
     let curl = format!("curl -sS -u {account}:{auth_token}");
     Ok(format!(

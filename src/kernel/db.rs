@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use refinery_core::traits::r#async::{AsyncMigrate, AsyncQuery, AsyncTransaction};
 use refinery_core::{Migration, Runner};
-use sqlx::postgres::{PgAdvisoryLock, PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgAdvisoryLock, PgAdvisoryLockGuard, PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -50,7 +50,7 @@ pub fn for_command(options: &PgConnectOptions) -> Db {
 pub enum MigrateError {
     #[error("cannot connect to the database: {0}")]
     Connect(#[source] sqlx::Error),
-    #[error("cannot take the migration lock: {0}")]
+    #[error("cannot take a lock on the database: {0}")]
     Lock(#[source] sqlx::Error),
     #[error("migration failed: {0}")]
     Migrate(#[source] Box<refinery_core::Error>),
@@ -64,9 +64,7 @@ pub enum MigrateError {
 pub async fn migrate(options: &PgConnectOptions) -> Result<Vec<String>, MigrateError> {
     // Without this, every start tells that refinery's own table exists already.
     let quiet = options.clone().options([("client_min_messages", "warning")]);
-    let connection = quiet.connect().await.map_err(MigrateError::Connect)?;
-    let lock = PgAdvisoryLock::new("numberbank migrations");
-    let mut guard = lock.acquire(connection).await.map_err(MigrateError::Lock)?;
+    let mut guard = alone(&quiet, "migrations").await?;
     let runner: Runner = embedded::migrations::runner();
     let report = runner
         .run_async(&mut Migrating(guard.as_mut()))
@@ -75,6 +73,17 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<Vec<String>, MigrateE
     let connection = guard.release_now().await.map_err(MigrateError::Lock)?;
     connection.close().await.map_err(MigrateError::Connect)?;
     Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
+}
+
+/// Waits until no other process does the same thing on this database, and keeps others waiting
+/// until the guard is dropped.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn alone(options: &PgConnectOptions, what: &str) -> Result<PgAdvisoryLockGuard<PgConnection>, MigrateError> {
+    let connection = options.connect().await.map_err(MigrateError::Connect)?;
+    let lock = PgAdvisoryLock::new(format!("numberbank {what}"));
+    lock.acquire(connection).await.map_err(MigrateError::Lock)
 }
 
 /// Whether every migration that this program knows has been applied.
