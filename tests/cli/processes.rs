@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::home::{Home, Ran, Running, eventually, program};
 
@@ -160,6 +161,36 @@ fn sigterm_lets_a_server_finish_what_is_in_flight() {
 #[test]
 fn sigint_lets_a_server_finish_what_is_in_flight() {
     stops(Signal::SIGINT);
+}
+
+#[test]
+fn a_command_that_is_interrupted_takes_its_postgresql_along() {
+    let home = Home::new();
+    home.json(&["migrate"]);
+    let mut import = home.command(&["inventory", "import", "-"]);
+    let import = import.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut import = import.expect("the program starts");
+    let mut rows = import.stdin.take().expect("its standard input");
+    rows.write_all(b"phone_number\n4158675309\n").expect("it reads");
+    eventually("PostgreSQL runs", || home.postgres().is_some());
+    kill(Pid::from_raw(import.id().cast_signed()), Signal::SIGINT).expect("it lives");
+    Ran::of(import.wait_with_output()).assert_refused("interrupted");
+    drop(rows);
+    assert_eq!(home.postgres(), None);
+    assert_eq!(home.json(&["inventory", "list"]).as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn the_demo_prints_no_credentials_that_were_replaced() {
+    let home = Home::new();
+    let mut demo = home.start("demo", &[]);
+    let (_, [sid, token]) = pasted(&demo);
+    home.json(&["account", "rotate-token", &sid]);
+    demo.signal(Signal::SIGTERM);
+    assert_eq!(demo.ended(), Some(0));
+    let demo = home.start("demo", &[]);
+    eventually("it says what to do", || demo.out().contains("rotate-token"));
+    assert!(!demo.out().contains(&token) && !demo.out().contains("curl"), "{}", demo.out());
 }
 
 #[test]

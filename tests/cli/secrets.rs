@@ -1,5 +1,7 @@
 //! What must not be seen is not seen.
 
+use std::process::Stdio;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -59,4 +61,20 @@ fn tokens_and_hashes_are_shown_once_and_logged_never() {
         assert_eq!(lines.collect::<Vec<_>>(), Vec::<&str>::new());
     }
     assert!(seen[1].contains("TRACE"), "the log was looked at");
+}
+
+#[test]
+fn a_token_that_nobody_could_read_is_no_success() {
+    let home = Home::new();
+    home.json(&["migrate"]);
+    let unread = |arguments: &[&str]| {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let child = home.command(arguments).stdout(writer).stderr(Stdio::piped()).spawn();
+        Ran::of(child.expect("the program starts").wait_with_output())
+    };
+    unread(&["account", "create", "--name", "Acme"]).assert_refused("rotate-token AC");
+    let sid = home.json(&["account", "list"])[0]["sid"].as_str().expect("a Sid").to_owned();
+    unread(&["account", "rotate-token", &sid]).assert_refused(&sid);
+    unread(&["account", "list"]).done();
 }
