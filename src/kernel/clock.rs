@@ -1,7 +1,8 @@
 //! The one source of time. Everything that stores or compares a time asks a [`Clock`].
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use chrono::format::{Item, StrftimeItems};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
 /// Tells the time (UTC, whole microseconds as PostgreSQL keeps them).
@@ -35,9 +36,13 @@ impl Clock {
     }
 }
 
+/// Read once: to do so for every date took a tenth of the time of a page.
+static RFC2822: LazyLock<Vec<Item<'static>>> =
+    LazyLock::new(|| StrftimeItems::new("%a, %d %b %Y %H:%M:%S +0000").collect());
+
 /// RFC 2822 with a two-digit day and UTC as `+0000`: `Tue, 01 Apr 2008 18:26:32 +0000`.
 pub fn rfc2822(at: DateTime<Utc>) -> String {
-    at.format("%a, %d %b %Y %H:%M:%S +0000").to_string()
+    at.format_with_items(RFC2822.iter()).to_string()
 }
 
 #[cfg(test)]
