@@ -7,7 +7,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use reqwest::header::HeaderValue;
 
-use crate::support::{Account, Answer, WithForm, World, test};
+use crate::support::{Account, Answer, PARAMETERS, WithForm, World, test};
 
 const CASES: u32 = 256;
 const ALL: &str = "/IncomingPhoneNumbers";
@@ -69,19 +69,7 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn parameter() -> impl Strategy<Value = String> {
-    let known = select(vec![
-        "AreaCode",
-        "FriendlyName",
-        "Url",
-        "Method",
-        "VoiceFallbackUrl",
-        "VoiceFallbackMethod",
-        "SmsUrl",
-        "SmsMethod",
-        "SmsFallbackUrl",
-        "SmsFallbackMethod",
-        "VoiceCallerIdLookup",
-    ]);
+    let known = select(PARAMETERS.to_vec());
     prop_oneof![8 => known.prop_map(str::to_owned), 1 => any::<String>()]
 }
 

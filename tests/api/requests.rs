@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
 use numberbank::kernel::error::Code;
 use reqwest::RequestBuilder;
 
-use crate::support::{Account, Answer, World, test};
+use crate::support::{Account, Answer, PARAMETERS, World, test};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const LOCAL: &str = "/IncomingPhoneNumbers/Local";
@@ -34,19 +34,7 @@ fn the_same_parameter_twice_is_error_29003() {
     test(async |world| {
         let (account, number) = holder(world).await;
         let before = world.fingerprint().await;
-        for name in [
-            "AreaCode",
-            "FriendlyName",
-            "Url",
-            "Method",
-            "VoiceFallbackUrl",
-            "VoiceFallbackMethod",
-            "SmsUrl",
-            "SmsMethod",
-            "SmsFallbackUrl",
-            "SmsFallbackMethod",
-            "VoiceCallerIdLookup",
-        ] {
+        for name in PARAMETERS {
             let updated = if name == "AreaCode" { LOCAL } else { &number };
             for below in [LOCAL, updated] {
                 // Even the same value twice, and even when nothing is in it.

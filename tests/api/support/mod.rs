@@ -25,6 +25,21 @@ pub fn beginning() -> DateTime<Utc> {
     DateTime::from_timestamp(1_207_074_392, 0).expect("a time")
 }
 
+/// Every parameter that a purchase heeds.
+pub const PARAMETERS: [&str; 11] = [
+    "AreaCode",
+    "FriendlyName",
+    "Url",
+    "Method",
+    "VoiceFallbackUrl",
+    "VoiceFallbackMethod",
+    "SmsUrl",
+    "SmsMethod",
+    "SmsFallbackUrl",
+    "SmsFallbackMethod",
+    "VoiceCallerIdLookup",
+];
+
 /// Runs a test against a server of its own, and audits what it leaves behind.
 pub fn test(body: impl AsyncFnOnce(&World)) {
     test_without_audit(async |world| {
