@@ -99,6 +99,8 @@ async fn close(Context { db, clock, output, .. }: &Context, sid: AccountSid, rel
     if release_numbers {
         released += numbers::release_all(&mut transaction, clock, sid).await?;
         // Purchases may have come in between; the account is locked by now, so none comes any more.
+        // Where one of them is just being released, the two wait for each other: PostgreSQL ends
+        // one after a second, and it has changed nothing.
         released += numbers::release_all(&mut transaction, clock, sid).await?;
     }
     let account = accounts::close(&mut transaction, clock, sid).await?;

@@ -1,8 +1,8 @@
 //! The statements of a purchase.
 //!
 //! Lock order, here and everywhere: stock, then account, then tenancy. Whoever waits for an
-//! account's row may hold rows of stock, but nobody who holds an account waits for stock, so no
-//! circle can close. Whoever waits for several rows of stock does so in the order of their `pick`.
+//! account's row may hold rows of stock, but nobody who holds an account waits for stock (but for
+//! `account close`, which says so), so no circle can close. Whoever waits for several rows of stock does so in the order of their `pick`.
 //! A row that a buyer waited for in vain stays locked until the buyer's statement ends, in use or
 //! not, so this holds for releases and withdrawals too.
 
