@@ -21,12 +21,9 @@ use crate::kernel::clock::Clock;
 use crate::kernel::db;
 use crate::kernel::error::{Code, Error, Refusal, Result, not_found};
 use crate::kernel::params::Params;
-use crate::kernel::represent::{self, Asked, Representation};
+use crate::kernel::represent::{self, Asked, Representation, TREE};
 use crate::numbers::http as numbers;
 use crate::purchases::http as purchases;
-
-/// The root of the resource tree.
-pub const TREE: &str = "/2008-08-01";
 
 macro_rules! routes {
     ($($path:literal { $($method:ident $handler:path),+ })+) => {

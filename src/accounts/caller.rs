@@ -69,9 +69,10 @@ impl FromRequest for Call {
             }
             let input = match *request.method() {
                 Method::POST | Method::PUT => form(&request, payload).await?,
-                _ => request.extensions().get::<Params>().cloned().unwrap_or_default(),
+                _ => request.extensions_mut().remove::<Params>().unwrap_or_default(),
             };
-            let asked = request.extensions().get::<Asked>().cloned().unwrap_or_default();
+            // Nobody after this asks for it.
+            let asked = request.extensions_mut().remove::<Asked>().unwrap_or_default();
             Ok(Self { account, db, clock: shared(&request)?, asked, input, request })
         }
         .boxed_local()

@@ -10,6 +10,18 @@ use crate::kernel::money::Money;
 use crate::kernel::sid::AccountSid;
 use crate::kernel::text::FriendlyName;
 
+/// `query_as!` for accounts: what the statement says before and after their columns.
+macro_rules! accounts {
+    ($before:literal, $after:literal $(, $value:expr)*) => {
+        query_as!(
+            Account,
+            $before + "sid as \"sid: AccountSid\", name, status as \"status: Status\", balance as \"balance: Money\",
+                local_numbers, tollfree_numbers, created_at, updated_at" + $after
+            $(, $value)*
+        )
+    };
+}
+
 /// The account and, where it starts with money, the credit that explains it.
 pub async fn create(
     db: &Db,
@@ -39,26 +51,11 @@ pub async fn create(
 }
 
 pub async fn list(db: &Db) -> Result<Vec<Account>> {
-    query_as!(
-        Account,
-        r#"select sid as "sid: AccountSid", name, status as "status: Status", balance as "balance: Money",
-            local_numbers, tollfree_numbers, created_at, updated_at
-        from accounts order by created_at, sid"#
-    )
-    .fetch_all(db)
-    .await
+    accounts!("select ", " from accounts order by created_at, sid").fetch_all(db).await
 }
 
 pub async fn find(db: &Db, sid: AccountSid) -> Result<Option<Account>> {
-    query_as!(
-        Account,
-        r#"select sid as "sid: AccountSid", name, status as "status: Status", balance as "balance: Money",
-            local_numbers, tollfree_numbers, created_at, updated_at
-        from accounts where sid = $1"#,
-        sid as AccountSid
-    )
-    .fetch_optional(db)
-    .await
+    accounts!("select ", " from accounts where sid = $1", sid as AccountSid).fetch_optional(db).await
 }
 
 /// The credential in force, unless the account is closed or does not exist.
@@ -78,11 +75,10 @@ pub async fn token_hash(db: &Db, sid: AccountSid) -> Result<Option<(Uuid, String
 }
 
 pub async fn rename(db: &Db, sid: AccountSid, name: &FriendlyName, now: DateTime<Utc>) -> Result<Option<Account>> {
-    query_as!(
-        Account,
-        r#"update accounts set name = $2, updated_at = $3 where sid = $1 and status = 'active'
-        returning sid as "sid: AccountSid", name, status as "status: Status", balance as "balance: Money",
-            local_numbers, tollfree_numbers, created_at, updated_at"#,
+    accounts!(
+        "update accounts set name = $2, updated_at = $3 where sid = $1 and status = 'active'
+        returning ",
+        "",
         sid as AccountSid,
         name.as_str(),
         now
@@ -92,12 +88,11 @@ pub async fn rename(db: &Db, sid: AccountSid, name: &FriendlyName, now: DateTime
 }
 
 pub async fn set_status(db: &Db, sid: AccountSid, status: Status, now: DateTime<Utc>) -> Result<Option<Account>> {
-    query_as!(
-        Account,
-        r#"update accounts set status = $2, updated_at = case when status = $2 then updated_at else $3 end
+    accounts!(
+        "update accounts set status = $2, updated_at = case when status = $2 then updated_at else $3 end
         where sid = $1 and status <> 'closed'
-        returning sid as "sid: AccountSid", name, status as "status: Status", balance as "balance: Money",
-            local_numbers, tollfree_numbers, created_at, updated_at"#,
+        returning ",
+        "",
         sid as AccountSid,
         status as Status,
         now
@@ -108,14 +103,13 @@ pub async fn set_status(db: &Db, sid: AccountSid, status: Status, now: DateTime<
 
 /// Closes the account if it holds no number; locks it either way.
 pub async fn close(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
-    query_as!(
-        Account,
-        r#"update accounts set
+    accounts!(
+        "update accounts set
             status = case when local_numbers + tollfree_numbers = 0 then 'closed' else status end,
             updated_at = case when local_numbers + tollfree_numbers = 0 and status <> 'closed' then $2 else updated_at end
         where sid = $1
-        returning sid as "sid: AccountSid", name, status as "status: Status", balance as "balance: Money",
-            local_numbers, tollfree_numbers, created_at, updated_at"#,
+        returning ",
+        "",
         sid as AccountSid,
         now
     )
@@ -124,12 +118,11 @@ pub async fn close(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>
 }
 
 pub async fn rotate_token(db: &Db, sid: AccountSid, token_hash: &str, now: DateTime<Utc>) -> Result<Option<Account>> {
-    query_as!(
-        Account,
-        r#"update accounts set credential = gen_random_uuid(), token_hash = $2, updated_at = $3
+    accounts!(
+        "update accounts set credential = gen_random_uuid(), token_hash = $2, updated_at = $3
         where sid = $1 and status <> 'closed'
-        returning sid as "sid: AccountSid", name, status as "status: Status", balance as "balance: Money",
-            local_numbers, tollfree_numbers, created_at, updated_at"#,
+        returning ",
+        "",
         sid as AccountSid,
         token_hash,
         now

@@ -15,6 +15,7 @@ use crate::kernel::db;
 use crate::kernel::money::Money;
 use crate::kernel::page::Page;
 use crate::kernel::phone::Kind;
+use crate::kernel::represent::TREE;
 use crate::kernel::sid::AccountSid;
 use crate::numbers::{self, Settings};
 use crate::purchases::{self, Order, Purchase};
@@ -109,7 +110,7 @@ async fn hint(site: &str, credentials: Option<&Credentials>, context: &Context) 
             .to_owned());
     };
     let held = held_number(context, *account).await?;
-    let numbers = format!("{site}/2008-08-01/Accounts/{account}/IncomingPhoneNumbers");
+    let numbers = format!("{site}{TREE}/Accounts/{account}/IncomingPhoneNumbers");
     let curl = format!("curl -sS -u {account}:{auth_token}");
     Ok(format!(
         "AccountSid {account}\nAuthToken  {auth_token}\n\n\
@@ -117,7 +118,7 @@ async fn hint(site: &str, credentials: Option<&Credentials>, context: &Context) 
         {curl} -d AreaCode=415 -d FriendlyName=Support -d Url=http://example.com/answer {numbers}/Local\n\
         {curl} -d FriendlyName=Sales -d Url=http://example.com/sales {numbers}/{held}\n\
         {curl} -i -X DELETE {numbers}/{held}\n\
-        {curl} {site}/2008-08-01/Accounts/{account}/Balance\n"
+        {curl} {site}{TREE}/Accounts/{account}/Balance\n"
     ))
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use futures_util::TryFutureExt;
 use sqlx::postgres::PgConnectOptions;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -130,26 +131,12 @@ impl Verb {
             // These stop by themselves, and finish what is in flight.
             Self::Demo(settings) => demo::run(&settings, database, context).await,
             Self::Serve(settings) => serve::run(&settings, database, context).await,
-            other => tokio::select! {
-                done = other.run_to_end(context, database) => done,
-                () = context.stopped() => Err(Failure::Interrupted),
-            },
-        }
-    }
-
-    async fn run_to_end(self, context: &Context, database: &Database) -> Done {
-        match self {
-            Self::Demo(_) | Self::Serve(_) => return Ok(()),
-            Self::Migrate => return serve::migrate(database, context.output).await,
-            _ => database.ready().await?,
-        }
-        match self {
-            Self::Account(command) => command.run(context).await,
-            Self::Inventory(command) => command.run(context).await,
-            Self::Price(command) => command.run(context).await,
-            Self::Number(command) => command.run(context).await,
-            Self::Audit => audit::run(context).await,
-            Self::Demo(_) | Self::Serve(_) | Self::Migrate => Ok(()),
+            Self::Migrate => context.unless_stopped(serve::migrate(database, context.output)).await,
+            Self::Account(command) => context.once_ready(database, command.run(context)).await,
+            Self::Inventory(command) => context.once_ready(database, command.run(context)).await,
+            Self::Price(command) => context.once_ready(database, command.run(context)).await,
+            Self::Number(command) => context.once_ready(database, command.run(context)).await,
+            Self::Audit => context.once_ready(database, audit::run(context)).await,
         }
     }
 }
@@ -167,6 +154,17 @@ impl Context {
     async fn stopped(&self) {
         // The sender goes only after it has told.
         let _ = self.stop.clone().wait_for(|stop| *stop).await;
+    }
+
+    async fn unless_stopped(&self, work: impl Future<Output = Done>) -> Done {
+        tokio::select! {
+            done = work => done,
+            () = self.stopped() => Err(Failure::Interrupted),
+        }
+    }
+
+    async fn once_ready(&self, database: &Database, work: impl Future<Output = Done>) -> Done {
+        self.unless_stopped(database.ready().and_then(|()| work)).await
     }
 }
 

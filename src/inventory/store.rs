@@ -11,6 +11,19 @@ use crate::kernel::money::Money;
 use crate::kernel::phone::{Kind, PhoneNumber};
 use crate::kernel::sid::AccountSid;
 
+/// `query_as!` for numbers in stock: what the statement says before and after their columns.
+macro_rules! stocked {
+    ($before:literal, $after:literal $(, $value:expr)*) => {
+        query_as!(
+            Stocked,
+            $before + "phone_number as \"phone_number: PhoneNumber\", kind as \"kind: Kind\",
+                area_code as \"area_code!\", state as \"state: State\", provider,
+                monthly_cost as \"monthly_cost: Money\", note" + $after
+            $(, $value)*
+        )
+    };
+}
+
 /// Lets one transaction at a time add to the stock; it waits for others to end.
 pub async fn lock_additions(within: &mut Transaction) -> Result<()> {
     query!("select pg_advisory_xact_lock(hashtext('numberbank stock additions'))")
@@ -74,15 +87,13 @@ pub async fn list(db: &Db, filter: Filter, after: Option<PhoneNumber>, limit: i6
     // An area code is a stretch of numbers, which the primary key walks.
     let stretch = filter.area_code.map(|code| i64::from(code.as_smallint()) * 10_000_000);
     let (first, last) = stretch.map_or((0, i64::MAX - 1), |first| (first, first + 9_999_999));
-    query_as!(
-        Stocked,
-        r#"select phone_number as "phone_number: PhoneNumber", kind as "kind: Kind", area_code as "area_code!",
-            state as "state: State", provider, monthly_cost as "monthly_cost: Money", note
-        from stock
+    stocked!(
+        "select ",
+        " from stock
         where phone_number > $1 and phone_number < $2
             and ($3::number_kind is null or kind = $3)
             and ($4::stock_state is null or state = $4)
-        order by phone_number limit $5"#,
+        order by phone_number limit $5",
         after.map_or(first - 1, PhoneNumber::digits),
         last + 1,
         filter.kind as Option<Kind>,
@@ -94,15 +105,7 @@ pub async fn list(db: &Db, filter: Filter, after: Option<PhoneNumber>, limit: i6
 }
 
 pub async fn find(db: &Db, number: PhoneNumber) -> Result<Option<Stocked>> {
-    query_as!(
-        Stocked,
-        r#"select phone_number as "phone_number: PhoneNumber", kind as "kind: Kind", area_code as "area_code!",
-            state as "state: State", provider, monthly_cost as "monthly_cost: Money", note
-        from stock where phone_number = $1"#,
-        number as PhoneNumber
-    )
-    .fetch_optional(db)
-    .await
+    stocked!("select ", " from stock where phone_number = $1", number as PhoneNumber).fetch_optional(db).await
 }
 
 pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
@@ -122,15 +125,9 @@ pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
 
 /// Locks the numbers, in the order in which waiting buyers do, and returns those that exist.
 pub async fn lock(within: &mut Transaction, numbers: &[PhoneNumber]) -> Result<Vec<Stocked>> {
-    query_as!(
-        Stocked,
-        r#"select phone_number as "phone_number: PhoneNumber", kind as "kind: Kind", area_code as "area_code!",
-            state as "state: State", provider, monthly_cost as "monthly_cost: Money", note
-        from stock where phone_number = any($1) order by pick for update"#,
-        numbers as &[PhoneNumber]
-    )
-    .fetch_all(&mut **within)
-    .await
+    stocked!("select ", " from stock where phone_number = any($1) order by pick for update", numbers as &[PhoneNumber])
+        .fetch_all(&mut **within)
+        .await
 }
 
 pub async fn withdraw(within: &mut Transaction, numbers: &[PhoneNumber], now: DateTime<Utc>) -> Result<u64> {

@@ -13,6 +13,9 @@ use crate::kernel::error::{Code, Error, Refusal};
 use crate::kernel::page::Slice;
 use crate::kernel::params::encode;
 
+/// The root of the resource tree.
+pub const TREE: &str = "/2008-08-01";
+
 /// The representation that a path's ending asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Representation {

@@ -10,7 +10,7 @@ use crate::accounts::caller::Call;
 use crate::kernel::error::{Code, Result};
 use crate::kernel::params::Params;
 use crate::kernel::phone::{AreaCode, Kind};
-use crate::kernel::represent;
+use crate::kernel::represent::{self, TREE};
 use crate::numbers::settings::{self, Changes, Settings};
 
 /// `POST …/IncomingPhoneNumbers/Local`
@@ -30,7 +30,7 @@ async fn buy(call: &Call, kind: Kind) -> Result<HttpResponse> {
         Purchase::Replayed(number) => (number, true),
     };
     let mut response = represent::one(&call.asked, StatusCode::CREATED, &number);
-    let location = format!("/2008-08-01/Accounts/{}/IncomingPhoneNumbers/{}", number.account_sid, number.sid);
+    let location = format!("{TREE}/Accounts/{}/IncomingPhoneNumbers/{}", number.account_sid, number.sid);
     let headers = response.headers_mut();
     headers.insert(LOCATION, HeaderValue::try_from(location).expect("a path of Sids is a header value"));
     if replayed {
