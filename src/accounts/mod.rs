@@ -30,17 +30,52 @@ pub enum Status {
     Closed,
 }
 
+/// Why an account was suspended or activated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
+#[sqlx(type_name = "change_reason", rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
+pub enum Reason {
+    /// The operator said so.
+    Operator,
+    /// A monthly fee was due that the balance did not cover.
+    Unpaid,
+    /// A credit covered what was due.
+    Paid,
+}
+
 /// An account as its owner and the operator see it: no token, no hash.
 #[derive(Debug, serde::Serialize)]
 pub struct Account {
     pub sid: AccountSid,
     pub name: String,
     pub status: Status,
+    /// Why it is suspended: where the operator said so, nothing else lifts it.
+    pub reason: Option<Reason>,
     pub balance: Money,
     pub local_numbers: i64,
     pub tollfree_numbers: i64,
+    /// What the numbers that it holds cost a month.
+    pub monthly_fees: Money,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+}
+
+/// What became of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
+#[sqlx(type_name = "account_change", rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    Suspended,
+    Activated,
+    Closed,
+}
+
+/// A change of an account's status.
+#[derive(Debug, serde::Serialize)]
+pub struct Happened {
+    pub at: DateTime<Utc>,
+    pub change: Change,
+    pub reason: Reason,
 }
 
 /// A new account and the token that is shown this once.
@@ -90,13 +125,31 @@ pub async fn rename(db: &Db, clock: &Clock, sid: AccountSid, name: &FriendlyName
     store::rename(db, sid, name, clock.now()).await?.ok_or_else(not_active)
 }
 
-/// Suspends an account, or makes it active again. Either is done again without harm.
+/// Suspends an account, which can be done again without harm.
 ///
 /// # Errors
 /// 20404 when there is no such account, 20005 when it is closed.
-pub async fn set_status(db: &Db, clock: &Clock, sid: AccountSid, status: Status) -> Result<Account> {
-    let changed = store::set_status(db, sid, status, clock.now()).await?;
+pub async fn suspend(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Account> {
+    let changed = store::suspend(db, sid, clock.now()).await?;
     changed_or_why_not(db, sid, changed).await
+}
+
+/// Makes an account active again, whatever it was suspended for. What it owes stays due: the next
+/// run of the fees charges it, or suspends the account anew.
+///
+/// # Errors
+/// 20404 when there is no such account, 20005 when it is closed.
+pub async fn activate(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Account> {
+    let changed = store::activate(db, sid, clock.now()).await?;
+    changed_or_why_not(db, sid, changed).await
+}
+
+/// What became of an account, the earliest first.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn events(db: &Db, sid: AccountSid) -> Result<Vec<Happened>> {
+    Ok(store::events(db, sid).await?)
 }
 
 /// Closes an account for good, which must hold no number any more.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as, query_scalar};
 use uuid::Uuid;
 
-use super::{Account, Status};
+use super::{Account, Change, Happened, Reason, Status};
 use crate::kernel::db::{Db, Transaction};
 use crate::kernel::money::Money;
 use crate::kernel::sid::AccountSid;
@@ -15,8 +15,11 @@ macro_rules! accounts {
     ($before:literal, $after:literal $(, $value:expr)*) => {
         query_as!(
             Account,
-            $before + "sid as \"sid: AccountSid\", name, status as \"status: Status\", balance as \"balance: Money\",
-                local_numbers, tollfree_numbers, created_at, updated_at" + $after
+            $before + "sid as \"sid: AccountSid\", name, status as \"status!: Status\",
+                case when closed_at is not null then null when suspended_at is not null then 'operator'::change_reason
+                    when unpaid_since is not null then 'unpaid' end as \"reason: Reason\",
+                balance as \"balance: Money\", local_numbers, tollfree_numbers, monthly_fees as \"monthly_fees: Money\",
+                created_at, updated_at" + $after
             $(, $value)*
         )
     };
@@ -87,14 +90,43 @@ pub async fn rename(db: &Db, sid: AccountSid, name: &FriendlyName, now: DateTime
     .await
 }
 
-pub async fn set_status(db: &Db, sid: AccountSid, status: Status, now: DateTime<Utc>) -> Result<Option<Account>> {
+/// Suspends the account; what is suspended by the operator already stays as it is.
+pub async fn suspend(db: &Db, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
-        "update accounts set status = $2, updated_at = case when status = $2 then updated_at else $3 end
-        where sid = $1 and status <> 'closed'
+        "with open as materialized (
+            select sid as it, suspended_at as before from accounts where sid = $1 and closed_at is null for update
+        ), event as (
+            insert into account_events (account_sid, at, change, reason)
+            select it, $2, 'suspended', 'operator' from open where before is null
+        )
+        update accounts set suspended_at = coalesce(before, $2),
+            updated_at = case when before is null then $2 else updated_at end
+        from open where sid = it
         returning ",
         "",
         sid as AccountSid,
-        status as Status,
+        now
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Makes the account active, whatever it was suspended for.
+pub async fn activate(db: &Db, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
+    accounts!(
+        "with open as materialized (
+            select sid as it, coalesce(suspended_at, unpaid_since) is not null as was_suspended
+            from accounts where sid = $1 and closed_at is null for update
+        ), event as (
+            insert into account_events (account_sid, at, change, reason)
+            select it, $2, 'activated', 'operator' from open where was_suspended
+        )
+        update accounts set suspended_at = null, unpaid_since = null,
+            updated_at = case when was_suspended then $2 else updated_at end
+        from open where sid = it
+        returning ",
+        "",
+        sid as AccountSid,
         now
     )
     .fetch_optional(db)
@@ -104,10 +136,16 @@ pub async fn set_status(db: &Db, sid: AccountSid, status: Status, now: DateTime<
 /// Closes the account if it holds no number; locks it either way.
 pub async fn close(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
-        "update accounts set
-            status = case when local_numbers + tollfree_numbers = 0 then 'closed' else status end,
-            updated_at = case when local_numbers + tollfree_numbers = 0 and status <> 'closed' then $2 else updated_at end
-        where sid = $1
+        "with account as materialized (
+            select sid as it, closed_at is null and local_numbers + tollfree_numbers = 0 as closes
+            from accounts where sid = $1 for update
+        ), event as (
+            insert into account_events (account_sid, at, change, reason)
+            select it, $2, 'closed', 'operator' from account where closes
+        )
+        update accounts set closed_at = case when closes then $2 else closed_at end,
+            updated_at = case when closes then $2 else updated_at end
+        from account where sid = it
         returning ",
         "",
         sid as AccountSid,
@@ -117,10 +155,22 @@ pub async fn close(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>
     .await
 }
 
+/// What became of an account, the earliest first.
+pub async fn events(db: &Db, sid: AccountSid) -> Result<Vec<Happened>> {
+    query_as!(
+        Happened,
+        r#"select at, change as "change: Change", reason as "reason: Reason"
+        from account_events where account_sid = $1 order by id"#,
+        sid as AccountSid
+    )
+    .fetch_all(db)
+    .await
+}
+
 pub async fn rotate_token(db: &Db, sid: AccountSid, token_hash: &str, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
         "update accounts set credential = gen_random_uuid(), token_hash = $2, updated_at = $3
-        where sid = $1 and status <> 'closed'
+        where sid = $1 and closed_at is null
         returning ",
         "",
         sid as AccountSid,

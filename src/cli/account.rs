@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::show::show;
 use super::{Context, Done, Failure};
-use crate::accounts::{self, Created, Status};
+use crate::accounts::{self, Created};
 use crate::kernel::error::Error;
 use crate::kernel::money::Money;
 use crate::kernel::sid::AccountSid;
@@ -66,8 +66,8 @@ impl Account {
             Self::Show { sid } => show(*output, &accounts::find(db, sid).await?),
             Self::Credit(transfer) => transfer.run(Direction::Credit, context).await,
             Self::Debit(transfer) => transfer.run(Direction::Debit, context).await,
-            Self::Suspend { sid } => show(*output, &accounts::set_status(db, clock, sid, Status::Suspended).await?),
-            Self::Activate { sid } => show(*output, &accounts::set_status(db, clock, sid, Status::Active).await?),
+            Self::Suspend { sid } => show(*output, &accounts::suspend(db, clock, sid).await?),
+            Self::Activate { sid } => show(*output, &accounts::activate(db, clock, sid).await?),
             Self::Close { sid, release_numbers } => close(context, sid, release_numbers).await,
             Self::RotateToken { sid } => reveal(context, &accounts::rotate_token(db, clock, sid).await?),
         }

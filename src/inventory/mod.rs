@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use crate::kernel::clock::Clock;
 use crate::kernel::db::{Db, Transaction};
 use crate::kernel::error::{Code, Result};
@@ -24,6 +26,34 @@ pub enum State {
     Quarantined,
     /// Taken out of sale by the operator.
     Withdrawn,
+}
+
+/// What moves a number from one state to another. Which moves are legal, and for what cause, is
+/// known to the trigger `stock_moved` alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
+#[sqlx(type_name = "move_cause", rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
+pub enum Cause {
+    Sale,
+    /// By its holder.
+    Release,
+    /// With its holder's account.
+    Close,
+    /// Its fee was not paid.
+    Unpaid,
+    /// Its quarantine has ended.
+    Recycle,
+    /// Back to its last holder.
+    Restore,
+    Withdraw,
+    Return,
+}
+
+/// How long a released number is not sold again.
+#[derive(Clone, Copy, Debug)]
+pub struct Quarantine {
+    pub local: TimeDelta,
+    pub tollfree: TimeDelta,
 }
 
 /// A number in stock, as the operator sees it.
@@ -169,6 +199,59 @@ pub async fn put_back(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result
     let moved = store::put_back(&mut transaction, numbers, clock.now()).await?;
     transaction.commit().await?;
     Ok(moved)
+}
+
+/// Puts the numbers on sale again whose quarantine has ended by `as_of`; returns how many.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn recycle(db: &Db, clock: &Clock, as_of: DateTime<Utc>, quarantine: Quarantine) -> Result<u64> {
+    let now = clock.now().max(as_of);
+    let mut recycled = 0;
+    for (kind, length) in [(Kind::Local, quarantine.local), (Kind::TollFree, quarantine.tollfree)] {
+        loop {
+            match store::recycle(db, kind, as_of - length, now).await? {
+                0 => break,
+                some => recycled += some,
+            }
+        }
+    }
+    Ok(recycled)
+}
+
+/// Replaces the rows that count the stock by their sums.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn fold_counts(db: &Db) -> Result<()> {
+    Ok(store::fold_counts(db).await?)
+}
+
+/// Below how many available numbers of an area code the operator wants to know.
+#[derive(Debug, serde::Serialize)]
+pub struct Threshold {
+    pub kind: Kind,
+    pub area_code: i16,
+    pub threshold: i32,
+}
+
+/// All thresholds, by kind and area code.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn thresholds(db: &Db) -> Result<Vec<Threshold>> {
+    Ok(store::thresholds(db).await?)
+}
+
+/// Sets the threshold of an area code; 0 removes it.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn set_threshold(db: &Db, area_code: AreaCode, threshold: i32) -> Result<()> {
+    Ok(match threshold {
+        0 => store::remove_threshold(db, area_code).await?,
+        _ => store::set_threshold(db, area_code, threshold).await?,
+    })
 }
 
 /// Holds the numbers as they are, if each of them is in one of these states.

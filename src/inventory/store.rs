@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as};
 
-use super::{Filter, Price, State, Stocked, Summary};
+use super::{Filter, Price, State, Stocked, Summary, Threshold};
 use crate::kernel::db::{Db, Transaction};
 use crate::kernel::money::Money;
-use crate::kernel::phone::{Kind, PhoneNumber};
+use crate::kernel::phone::{AreaCode, Kind, PhoneNumber};
 use crate::kernel::sid::AccountSid;
 
 /// `query_as!` for numbers in stock: what the statement says before and after their columns.
@@ -108,16 +108,14 @@ pub async fn find(db: &Db, number: PhoneNumber) -> Result<Option<Stocked>> {
     stocked!("select ", " from stock where phone_number = $1", number as PhoneNumber).fetch_optional(db).await
 }
 
+/// From the counts that every move keeps: their rows add up.
 pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
     query_as!(
         Summary,
-        r#"select kind as "kind: Kind", area_code as "area_code!",
-            count(*) filter (where state = 'available') as "available!",
-            count(*) filter (where state = 'in_use') as "in_use!",
-            count(*) filter (where state = 'quarantined') as "quarantined!",
-            count(*) filter (where state = 'withdrawn') as "withdrawn!",
-            count(*) as "total!"
-        from stock group by kind, area_code order by kind, area_code"#
+        r#"select kind as "kind: Kind", area_code, sum(available) as "available!", sum(in_use) as "in_use!",
+            sum(quarantined) as "quarantined!", sum(withdrawn) as "withdrawn!",
+            sum(available + in_use + quarantined + withdrawn) as "total!"
+        from stock_counts group by kind, area_code order by kind, area_code"#
     )
     .fetch_all(db)
     .await
@@ -132,7 +130,7 @@ pub async fn lock(within: &mut Transaction, numbers: &[PhoneNumber]) -> Result<V
 
 pub async fn withdraw(within: &mut Transaction, numbers: &[PhoneNumber], now: DateTime<Utc>) -> Result<u64> {
     let result = query!(
-        "update stock set state = 'withdrawn', state_since = $2
+        "update stock set state = 'withdrawn', moved_by = 'withdraw', state_since = $2
         where phone_number = any($1) and state in ('available', 'quarantined')",
         numbers as &[PhoneNumber],
         now
@@ -145,7 +143,7 @@ pub async fn withdraw(within: &mut Transaction, numbers: &[PhoneNumber], now: Da
 /// Back to where they were: a quarantine goes on.
 pub async fn put_back(within: &mut Transaction, numbers: &[PhoneNumber], now: DateTime<Utc>) -> Result<u64> {
     let result = query!(
-        "update stock set state_since = $2,
+        "update stock set moved_by = 'return', state_since = $2,
             state = case when quarantined_at is null then 'available'::stock_state else 'quarantined' end
         where phone_number = any($1) and state = 'withdrawn'",
         numbers as &[PhoneNumber],
@@ -154,6 +152,63 @@ pub async fn put_back(within: &mut Transaction, numbers: &[PhoneNumber], now: Da
     .execute(&mut **within)
     .await?;
     Ok(result.rows_affected())
+}
+
+/// Puts some numbers on sale again that are in quarantine since `since` or longer. Those that
+/// somebody else is about to move are left to the next run: this one waits for nobody.
+pub async fn recycle(db: &Db, kind: Kind, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
+    let result = query!(
+        "update stock set state = 'available', moved_by = 'recycle', state_since = $3, quarantined_at = null
+        where phone_number in (
+            select phone_number from stock where state = 'quarantined' and kind = $1 and quarantined_at <= $2
+            order by quarantined_at limit 5000 for update skip locked
+        )",
+        kind as Kind,
+        since,
+        now
+    )
+    .execute(db)
+    .await?;
+    Ok(result.rows_affected())
+}
+
+/// Replaces the rows that count the stock by their sums. Two at once take different rows.
+pub async fn fold_counts(db: &Db) -> Result<()> {
+    query!(
+        "with folded as (delete from stock_counts returning *)
+        insert into stock_counts
+        select kind, area_code, sum(available), sum(in_use), sum(quarantined), sum(withdrawn)
+        from folded group by kind, area_code"
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+pub async fn thresholds(db: &Db) -> Result<Vec<Threshold>> {
+    query_as!(
+        Threshold,
+        r#"select kind as "kind: Kind", area_code, threshold from stock_thresholds order by kind, area_code"#
+    )
+    .fetch_all(db)
+    .await
+}
+
+pub async fn set_threshold(db: &Db, area_code: AreaCode, threshold: i32) -> Result<()> {
+    query!(
+        "insert into stock_thresholds (kind, area_code, threshold) values ($1, $2, $3)
+        on conflict (kind, area_code) do update set threshold = excluded.threshold",
+        area_code.kind() as Kind,
+        area_code.as_smallint(),
+        threshold
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+pub async fn remove_threshold(db: &Db, area_code: AreaCode) -> Result<()> {
+    query!("delete from stock_thresholds where area_code = $1", area_code.as_smallint()).execute(db).await.map(drop)
 }
 
 pub async fn prices(db: &Db) -> Result<Vec<Price>> {

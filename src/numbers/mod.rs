@@ -1,13 +1,13 @@
 //! Numbers: finding, changing and releasing what is held. On the wire an open tenancy is an
 //! IncomingPhoneNumber.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::accounts;
-use crate::inventory::{self, Stocked};
+use crate::inventory::{self, Cause, State, Stocked};
 use crate::kernel::clock::Clock;
 use crate::kernel::db::{Db, Transaction};
-use crate::kernel::error::{Code, Result, not_found, violated};
+use crate::kernel::error::{Code, Error, Result, not_found, violated};
 use crate::kernel::money::Money;
 use crate::kernel::page::{Page, Slice, unknown_place};
 use crate::kernel::phone::{Kind, PhoneNumber};
@@ -87,6 +87,42 @@ pub async fn release(db: &Db, clock: &Clock, account: AccountSid, sid: NumberSid
 /// When the database is out of reach.
 pub async fn release_all(within: &mut Transaction, clock: &Clock, account: AccountSid) -> Result<u64> {
     Ok(store::release_all(within, account, clock.now()).await?)
+}
+
+/// Releases numbers whose fee is due since a day or longer, of accounts that have not paid since a
+/// moment: some of them, and returns how many; 0 when there are none left.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn release_unpaid(db: &Db, clock: &Clock, due: NaiveDate, unpaid: DateTime<Utc>) -> Result<u64> {
+    Ok(store::release_unpaid(db, due, unpaid, clock.now()).await?)
+}
+
+/// Gives a released number back to its last holder, with the same Sid and settings, as long as it is
+/// in quarantine. Nothing is charged for it, nor later for months that began while nobody held it.
+///
+/// # Errors
+/// 20404 when no number was ever sold under this Sid, 29002 when it cannot be given back any more,
+/// 20005 when its holder's account is closed.
+pub async fn restore(db: &Db, clock: &Clock, sid: NumberSid) -> Result<()> {
+    let refused = |why: String| Err(Code::InvalidParameter.because(why));
+    let mut transaction = db.begin().await?;
+    let released = store::lock_released(&mut transaction, sid).await?.ok_or_else(|| never_sold(sid))?;
+    let number = released.phone_number;
+    if released.is_held {
+        return refused(format!("{number} is held under {sid} already"));
+    }
+    if released.state != State::Quarantined {
+        let state = inventory::state_name(released.state);
+        return refused(format!("{number} is {state}; it can be given back only while it is in quarantine"));
+    }
+    if !released.is_last {
+        return refused(format!("{number} had another holder after {sid}; it can go back to its last one only"));
+    }
+    match store::restore(&mut transaction, sid, clock.now()).await? {
+        0 => Err(Code::AccountNotActive.because(format!("the account that held {sid} is closed for good"))),
+        _ => Ok(transaction.commit().await?),
+    }
 }
 
 /// Which numbers of an account a list shows.
@@ -172,6 +208,7 @@ pub struct Biography {
     pub stocked: Stocked,
     pub holder: Option<AccountSid>,
     pub history: Vec<Tenancy>,
+    pub moves: Vec<Move>,
 }
 
 /// Who held a number from when to when; an open one has no end.
@@ -184,6 +221,16 @@ pub struct Tenancy {
     pub price: Money,
 }
 
+/// A move of a number from one state to another.
+#[derive(Debug, serde::Serialize)]
+pub struct Move {
+    pub at: DateTime<Utc>,
+    pub to: State,
+    pub cause: Cause,
+    /// The tenancy that began or ended with it.
+    pub sid: Option<NumberSid>,
+}
+
 /// The biography of a number.
 ///
 /// # Errors
@@ -191,9 +238,9 @@ pub struct Tenancy {
 pub async fn biography(db: &Db, number: PhoneNumber) -> Result<Biography> {
     let stocked = inventory::find(db, number).await?;
     let stocked = stocked.ok_or_else(|| Code::NotFound.because(format!("{number} is not in stock")))?;
-    let history = store::history(db, number).await?;
+    let (history, moves) = (store::history(db, number).await?, store::moves(db, number).await?);
     let holder = history.iter().find(|tenancy| tenancy.to.is_none()).map(|tenancy| tenancy.account_sid);
-    Ok(Biography { stocked, holder, history })
+    Ok(Biography { stocked, holder, history, moves })
 }
 
 /// The digits of a number that was ever sold under this Sid.
@@ -201,5 +248,9 @@ pub async fn biography(db: &Db, number: PhoneNumber) -> Result<Biography> {
 /// # Errors
 /// 20404 when none was.
 pub async fn digits_of(db: &Db, sid: NumberSid) -> Result<PhoneNumber> {
-    store::digits_of(db, sid).await?.ok_or_else(|| Code::NotFound.because(format!("There is no number {sid}")))
+    store::digits_of(db, sid).await?.ok_or_else(|| never_sold(sid))
+}
+
+fn never_sold(sid: NumberSid) -> Error {
+    Code::NotFound.because(format!("There is no number {sid}"))
 }

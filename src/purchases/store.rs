@@ -75,19 +75,20 @@ macro_rules! purchase {
             ), debit as (
                 update accounts set
                     balance = balance - cost.price,
+                    monthly_fees = monthly_fees + cost.price,
                     local_numbers = local_numbers + ($2 = 'local')::integer,
                     tollfree_numbers = tollfree_numbers + ($2 = 'tollfree')::integer
                 from candidate, cost
                 where sid = $1 and status = 'active' and balance >= cost.price and not exists (select from known)
                 returning candidate.phone_number, cost.price, balance
             ), claim as (
-                update stock set state = 'in_use', state_since = $6, tenancy_sid = $4
+                update stock set state = 'in_use', moved_by = 'sale', state_since = $6, tenancy_sid = $4
                 from debit where stock.phone_number = debit.phone_number
             ), tenancy as (
-                insert into tenancies (sid, account_sid, phone_number, kind, price, started_at, updated_at,
+                insert into tenancies (sid, account_sid, phone_number, kind, price, started_at, updated_at, due_on,
                     friendly_name, url, method, sms_url, sms_method, voice_fallback_url, voice_fallback_method,
                     sms_fallback_url, sms_fallback_method, voice_caller_id_lookup)
-                select $4, $1, phone_number, $2, price, $6, $6, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
+                select $4, $1, phone_number, $2, price, $6, $6, month_begins($6, 1), $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
                 from debit
             ), entry as (
                 insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)

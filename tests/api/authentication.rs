@@ -18,7 +18,11 @@ async fn with_token(server: &Server, account: &Account, token: &str) -> Answer {
 
 async fn set_status(world: &World, account: &Account, status: Status) {
     let sid = account.sid.parse().expect("a Sid");
-    accounts::set_status(&world.db, &world.clock, sid, status).await.expect("a status");
+    let changed = match status {
+        Status::Suspended => accounts::suspend(&world.db, &world.clock, sid).await,
+        _ => accounts::activate(&world.db, &world.clock, sid).await,
+    };
+    changed.expect("a status");
 }
 
 async fn close(world: &World, account: &Account) {

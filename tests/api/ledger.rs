@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use numberbank::accounts::Status;
 use numberbank::kernel::error::{Result, violated};
 use numberbank::kernel::money::Money;
 use numberbank::kernel::phone::Kind;
@@ -133,9 +132,12 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
             world.server.release(&accounts[account], &sid).await.assert_status(204);
         }
         Step::Suspend(account, is) => {
-            let status = if is { Status::Suspended } else { Status::Active };
             let sid = accounts[account].sid.parse().expect("a Sid");
-            accounts::set_status(&world.db, &world.clock, sid, status).await.expect("a status");
+            if is {
+                accounts::suspend(&world.db, &world.clock, sid).await.expect("a suspension");
+            } else {
+                accounts::activate(&world.db, &world.clock, sid).await.expect("an activation");
+            }
             model.suspended[account] = is;
         }
     }

@@ -150,7 +150,7 @@ impl World {
 
     pub async fn suspend(&self, account: &Account) {
         let sid = account.sid.parse().expect("a Sid");
-        accounts::set_status(&self.db, &self.clock, sid, accounts::Status::Suspended).await.expect("a suspension");
+        accounts::suspend(&self.db, &self.clock, sid).await.expect("a suspension");
     }
 
     /// Closes an account and releases whatever it holds.
