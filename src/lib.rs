@@ -4,11 +4,13 @@
 pub mod accounts;
 pub mod app;
 pub mod audit;
+pub mod billing;
 pub mod cli;
 pub mod config;
 pub mod embedded_pg;
 mod error_pages;
 pub mod inventory;
+pub mod jobs;
 pub mod kernel;
 pub mod ledger;
 pub mod numbers;

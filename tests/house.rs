@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const SLICES: [&str; 5] = ["accounts", "inventory", "ledger", "numbers", "purchases"];
+const SLICES: [&str; 6] = ["accounts", "billing", "inventory", "ledger", "numbers", "purchases"];
 
 /// Between slices only these; everything else is a way back.
-const MAY_USE: [(&str, &[&str]); 5] = [
+const MAY_USE: [(&str, &[&str]); 6] = [
     ("accounts", &[]),
+    ("billing", &["accounts", "inventory", "ledger", "numbers"]),
     ("inventory", &[]),
     ("ledger", &[]),
     ("numbers", &["accounts", "inventory", "ledger"]),

@@ -1,11 +1,13 @@
 //! `account …`
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use serde_json::json;
 
 use super::show::show;
 use super::{Context, Done, Failure};
-use crate::accounts::{self, Created};
+use crate::accounts::{self, Created, Happened};
+use crate::billing::{self, Credited};
 use crate::kernel::error::Error;
 use crate::kernel::money::Money;
 use crate::kernel::sid::AccountSid;
@@ -28,7 +30,7 @@ pub enum Account {
     List,
     /// Show one account
     Show { sid: AccountSid },
-    /// Put money on an account
+    /// Put money on an account; where that covers the fees that it owes, they are charged and it is active again
     Credit(Transfer),
     /// Take money off an account
     Debit(Transfer),
@@ -63,9 +65,12 @@ impl Account {
         match self {
             Self::Create { name, balance } => reveal(context, &accounts::create(db, clock, &name, balance).await?),
             Self::List => show(*output, &accounts::list(db).await?),
-            Self::Show { sid } => show(*output, &accounts::find(db, sid).await?),
-            Self::Credit(transfer) => transfer.run(Direction::Credit, context).await,
-            Self::Debit(transfer) => transfer.run(Direction::Debit, context).await,
+            Self::Show { sid } => {
+                let (account, events) = (accounts::find(db, sid).await?, accounts::events(db, sid).await?);
+                show(*output, &Biography { account, events })
+            }
+            Self::Credit(transfer) => transfer.credit(context).await,
+            Self::Debit(transfer) => transfer.debit(context).await,
             Self::Suspend { sid } => show(*output, &accounts::suspend(db, clock, sid).await?),
             Self::Activate { sid } => show(*output, &accounts::activate(db, clock, sid).await?),
             Self::Close { sid, release_numbers } => close(context, sid, release_numbers).await,
@@ -74,10 +79,27 @@ impl Account {
     }
 }
 
+/// An account, and what became of it.
+#[derive(Serialize)]
+struct Biography {
+    #[serde(flatten)]
+    account: accounts::Account,
+    events: Vec<Happened>,
+}
+
 impl Transfer {
-    async fn run(&self, direction: Direction, Context { db, clock, output, .. }: &Context) -> Done {
-        let balance = ledger::transfer(db, clock, self.sid, direction, self.amount, self.note.as_deref()).await?;
-        show(*output, &json!({ "sid": self.sid, "balance": balance }))
+    async fn credit(&self, Context { db, clock, output, .. }: &Context) -> Done {
+        let credited = billing::credit(db, clock, self.sid, self.amount, self.note.as_deref()).await?;
+        let Credited { balance, charged } = credited;
+        show(*output, &json!({ "sid": self.sid, "balance": balance, "charged": charged }))
+    }
+
+    async fn debit(&self, Context { db, clock, output, .. }: &Context) -> Done {
+        let mut transaction = db.begin().await.map_err(Error::from)?;
+        let (sid, note) = (self.sid, self.note.as_deref());
+        let balance = ledger::transfer(&mut transaction, clock, sid, Direction::Debit, self.amount, note).await?;
+        transaction.commit().await.map_err(Error::from)?;
+        show(*output, &json!({ "sid": sid, "balance": balance }))
     }
 }
 

@@ -134,7 +134,7 @@ async fn import(Context { db, clock, output, .. }: &Context, file: PathBuf, skip
 }
 
 /// A progress bar on standard error, which shows on a terminal only.
-fn bar(length: Option<u64>, what: &str) -> ProgressBar {
+pub fn bar(length: Option<u64>, what: &str) -> ProgressBar {
     let bar = length.map_or_else(ProgressBar::no_length, ProgressBar::new);
     let style = ProgressStyle::with_template(&format!("{{wide_bar}} {{percent:>3}}%  {what}  {{elapsed_precise}}"));
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))

@@ -21,6 +21,7 @@ mod demo;
 mod inventory;
 mod number;
 mod price;
+mod runs;
 mod serve;
 mod show;
 
@@ -54,6 +55,10 @@ enum Verb {
     /// One number and everyone who held it
     #[command(subcommand)]
     Number(number::Number),
+    /// Charge the monthly fees that are due; again, or twice at once, charges nothing twice
+    Bill(runs::Bill),
+    /// Put numbers on sale again whose quarantine has ended
+    Recycle(runs::Recycle),
     /// Prove that money and stock add up
     Audit,
 }
@@ -136,6 +141,8 @@ impl Verb {
             Self::Inventory(command) => context.once_ready(database, command.run(context)).await,
             Self::Price(command) => context.once_ready(database, command.run(context)).await,
             Self::Number(command) => context.once_ready(database, command.run(context)).await,
+            Self::Bill(command) => context.once_ready(database, command.run(context)).await,
+            Self::Recycle(command) => context.once_ready(database, command.run(context)).await,
             Self::Audit => context.once_ready(database, audit::run(context)).await,
         }
     }

@@ -5,6 +5,7 @@ use clap::Subcommand;
 use super::show::show;
 use super::{Context, Done, Failure};
 use crate::kernel::phone::PhoneNumber;
+use crate::kernel::sid::NumberSid;
 use crate::numbers;
 
 #[derive(Subcommand, Debug)]
@@ -15,15 +16,22 @@ pub enum Number {
         #[arg(value_name = "NUMBER_OR_SID")]
         which: String,
     },
+    /// Give a released number back to its last holder, while it is in quarantine
+    Restore { sid: NumberSid },
 }
 
 impl Number {
-    pub async fn run(self, Context { db, output, .. }: &Context) -> Done {
-        let Self::Show { which } = self;
-        let number = match (which.parse(), PhoneNumber::from_decorated(&which)) {
-            (Ok(sid), _) => numbers::digits_of(db, sid).await?,
-            (_, Some(number)) => number,
-            _ => return Err(Failure::Bad(format!("'{which}' is neither a phone number nor the Sid of one"))),
+    pub async fn run(self, Context { db, clock, output, .. }: &Context) -> Done {
+        let number = match self {
+            Self::Show { which } => match (which.parse(), PhoneNumber::from_decorated(&which)) {
+                (Ok(sid), _) => numbers::digits_of(db, sid).await?,
+                (_, Some(number)) => number,
+                _ => return Err(Failure::Bad(format!("'{which}' is neither a phone number nor the Sid of one"))),
+            },
+            Self::Restore { sid } => {
+                numbers::restore(db, clock, sid).await?;
+                numbers::digits_of(db, sid).await?
+            }
         };
         show(*output, &numbers::biography(db, number).await?)
     }

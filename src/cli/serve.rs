@@ -3,12 +3,13 @@
 use std::net::TcpListener;
 
 use serde_json::json;
+use tokio::task::JoinHandle;
 
 use super::show::show;
 use super::{Context, Database, Done, Failure, write_out};
-use crate::app;
-use crate::config::{Output, Serve};
+use crate::config::{Jobs, Output, Serve};
 use crate::kernel::db;
+use crate::{app, jobs};
 
 pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Done {
     let listener = listen(settings)?;
@@ -61,6 +62,7 @@ pub async fn serve(
     )?;
     let handle = server.handle();
     let mut serving = tokio::spawn(server);
+    let jobs = start_jobs(settings, database, context);
     // A reader of the announcement that has seen enough does not end the service.
     match announce() {
         Err(Failure::NoReader) => {}
@@ -70,8 +72,21 @@ pub async fn serve(
         () = context.stopped() => {}
         ended = &mut serving => return ended.map_err(|error| Failure::Bad(error.to_string()))?.map_err(Failure::Io),
     }
+    // Whatever they have not finished, the next run does.
+    jobs.abort();
     tracing::info!("stopping: what is in flight is finished first");
     handle.stop(true).await;
     serving.await.map_err(|error| Failure::Bad(error.to_string()))??;
     Ok(())
+}
+
+fn start_jobs(settings: &Serve, database: &Database, context: &Context) -> JoinHandle<()> {
+    let Jobs::Every(every) = settings.jobs else { return tokio::spawn(async {}) };
+    tokio::spawn(jobs::keep_running(jobs::Settings {
+        database: database.options.clone(),
+        clock: context.clock.clone(),
+        every,
+        quarantine: settings.quarantine.lengths(),
+        grace: settings.grace.length(),
+    }))
 }

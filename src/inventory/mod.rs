@@ -206,11 +206,10 @@ pub async fn put_back(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result
 /// # Errors
 /// When the database is out of reach.
 pub async fn recycle(db: &Db, clock: &Clock, as_of: DateTime<Utc>, quarantine: Quarantine) -> Result<u64> {
-    let now = clock.now().max(as_of);
     let mut recycled = 0;
     for (kind, length) in [(Kind::Local, quarantine.local), (Kind::TollFree, quarantine.tollfree)] {
         loop {
-            match store::recycle(db, kind, as_of - length, now).await? {
+            match store::recycle(db, kind, as_of - length, clock.now()).await? {
                 0 => break,
                 some => recycled += some,
             }
@@ -248,10 +247,11 @@ pub async fn thresholds(db: &Db) -> Result<Vec<Threshold>> {
 /// # Errors
 /// When the database is out of reach.
 pub async fn set_threshold(db: &Db, area_code: AreaCode, threshold: i32) -> Result<()> {
-    Ok(match threshold {
+    match threshold {
         0 => store::remove_threshold(db, area_code).await?,
         _ => store::set_threshold(db, area_code, threshold).await?,
-    })
+    }
+    Ok(())
 }
 
 /// Holds the numbers as they are, if each of them is in one of these states.

@@ -28,6 +28,12 @@ impl Clock {
         now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
     }
 
+    /// This clock, or one that stands still at `time` where that is still to come: what is done as of a
+    /// later time is also written down as done then, but nothing is ever dated back.
+    pub fn not_before(&self, time: DateTime<Utc>) -> Self {
+        if time > self.now() { Self::frozen(time) } else { self.clone() }
+    }
+
     /// Moves a frozen clock; the system's cannot be moved and stays as it is.
     pub fn advance(&self, by: TimeDelta) {
         if let Self::Frozen(at) = self {

@@ -86,6 +86,20 @@ pub async fn alone(options: &PgConnectOptions, what: &str) -> Result<PgAdvisoryL
     lock.acquire(connection).await.map_err(MigrateError::Lock)
 }
 
+/// As [`alone`], but waits for nobody: `None` where another process is at it.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn try_alone(
+    options: &PgConnectOptions,
+    what: &str,
+) -> Result<Option<PgAdvisoryLockGuard<PgConnection>>, MigrateError> {
+    let connection = options.connect().await.map_err(MigrateError::Connect)?;
+    let lock = PgAdvisoryLock::new(format!("numberbank {what}"));
+    let taken = lock.try_acquire(connection).await.map_err(MigrateError::Lock)?;
+    Ok(taken.left())
+}
+
 /// Whether every migration that this program knows has been applied.
 ///
 /// # Errors

@@ -1,9 +1,9 @@
 //! The ledger: what moved an account's money. Entries are only ever added; the balance is their sum.
 //!
-//! A purchase writes its own entry, within its one statement (see `numbers`).
+//! A purchase and a fee write their own entries, within their statements (see `purchases` and `billing`).
 
 use crate::kernel::clock::Clock;
-use crate::kernel::db::Db;
+use crate::kernel::db::Transaction;
 use crate::kernel::error::{Code, Result, violated};
 use crate::kernel::money::Money;
 use crate::kernel::sid::AccountSid;
@@ -17,13 +17,13 @@ pub enum Direction {
     Debit,
 }
 
-/// Moves money and returns the balance after it. A closed account can be debited, to pay out
+/// Moves money, within a transaction that then holds the account, and returns the balance after it. A closed account can be debited, to pay out
 /// what is left, but not credited.
 ///
 /// # Errors
 /// 29002 for nothing, 20404 when there is no such account, 29001 when a debit exceeds the balance.
 pub async fn transfer(
-    db: &Db,
+    within: &mut Transaction,
     clock: &Clock,
     account: AccountSid,
     direction: Direction,
@@ -33,7 +33,7 @@ pub async fn transfer(
     if amount == Money::ZERO {
         return Err(Code::InvalidParameter.because("The amount must be more than 0.00"));
     }
-    match store::transfer(db, account, direction, amount, note, clock.now()).await {
+    match store::transfer(within, account, direction, amount, note, clock.now()).await {
         Ok(Some(balance)) => Ok(balance),
         Ok(None) => Err(Code::NotFound.because(format!("There is no open account {account}"))),
         Err(error) if violated(&error) == Some("accounts_balance_not_negative") => {

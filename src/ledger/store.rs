@@ -4,13 +4,13 @@ use chrono::{DateTime, Utc};
 use sqlx::{Result, query_scalar};
 
 use super::Direction;
-use crate::kernel::db::Db;
+use crate::kernel::db::Transaction;
 use crate::kernel::money::Money;
 use crate::kernel::sid::AccountSid;
 
 /// The balance and the entry that explains its change, or nothing where there is no such account.
 pub async fn transfer(
-    db: &Db,
+    within: &mut Transaction,
     account: AccountSid,
     direction: Direction,
     amount: Money,
@@ -36,6 +36,6 @@ pub async fn transfer(
         note,
         now
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut **within)
     .await
 }

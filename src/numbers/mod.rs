@@ -1,7 +1,7 @@
 //! Numbers: finding, changing and releasing what is held. On the wire an open tenancy is an
 //! IncomingPhoneNumber.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::accounts;
 use crate::inventory::{self, Cause, State, Stocked};
@@ -89,13 +89,13 @@ pub async fn release_all(within: &mut Transaction, clock: &Clock, account: Accou
     Ok(store::release_all(within, account, clock.now()).await?)
 }
 
-/// Releases numbers whose fee is due since a day or longer, of accounts that have not paid since a
-/// moment: some of them, and returns how many; 0 when there are none left.
+/// Releases numbers whose fee is due since then or longer, of accounts that have not paid since then:
+/// some of them, and returns how many; 0 when there are none left.
 ///
 /// # Errors
 /// When the database is out of reach.
-pub async fn release_unpaid(db: &Db, clock: &Clock, due: NaiveDate, unpaid: DateTime<Utc>) -> Result<u64> {
-    Ok(store::release_unpaid(db, due, unpaid, clock.now()).await?)
+pub async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Result<u64> {
+    Ok(store::release_unpaid(db, since, clock.now()).await?)
 }
 
 /// Gives a released number back to its last holder, with the same Sid and settings, as long as it is

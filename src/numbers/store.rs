@@ -1,6 +1,6 @@
 //! The statements on numbers.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as, query_scalar};
 
 use super::settings::{Callback, CallbackChange, Changes, Settings};
@@ -210,10 +210,10 @@ pub async fn release_all(within: &mut Transaction, account: AccountSid, now: Dat
     )
 }
 
-/// Ends tenancies whose fee is due since `due` or longer, of accounts that have not paid since
-/// `unpaid`: a thousand at most. The accounts are locked before anything is changed, for a credit
-/// may have paid meanwhile.
-pub async fn release_unpaid(db: &Db, due: NaiveDate, unpaid: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
+/// Ends tenancies whose fee is due since then or longer, of accounts that have not paid since then: a
+/// thousand at most. The accounts are locked before anything is changed, for a credit may have paid
+/// meanwhile.
+pub async fn release_unpaid(db: &Db, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
     release!(
         "overdue as materialized (
             select tenancies.sid, phone_number, account_sid, price
@@ -234,8 +234,8 @@ pub async fn release_unpaid(db: &Db, due: NaiveDate, unpaid: DateTime<Utc>, now:
         "unpaid",
         db,
         now,
-        due,
-        unpaid
+        since.date_naive(),
+        since
     )
 }
 

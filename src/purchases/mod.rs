@@ -82,6 +82,14 @@ pub async fn buy(db: &Db, clock: &Clock, account: AccountSid, order: &Order) -> 
     Err(Error::Unavailable("other buyers got in the way of a purchase again and again".to_owned()))
 }
 
+/// Forgets the keys that are too old to be heeded; returns how many.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn forget_old_keys(db: &Db, clock: &Clock) -> Result<u64> {
+    Ok(store::forget_all(db, clock.now() - KEY_LIFETIME).await?)
+}
+
 enum Verdict {
     Bought(PhoneNumber),
     KeyIsKnown,

@@ -140,10 +140,10 @@ broken! {
     a_month_that_is_charged_twice_is_named:
         "alter table ledger_entries drop constraint ledger_entries_month_charged_once;
         insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
-            values (:account, now(), 'debit', -100, 4700, :sid, 1), (:account, now(), 'debit', -100, 4600, :sid, 1);
+            values (:account, now(), 'monthly_fee', -100, 4700, :sid, 1), (:account, now(), 'monthly_fee', -100, 4600, :sid, 1);
         update accounts set balance = 4600 where sid = :account" => [(4, Sid)];
     a_month_that_is_charged_after_the_end_is_named:
         "insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
-            values (:account, now(), 'debit', -100, 4700, :released, 1);
+            values (:account, now(), 'monthly_fee', -100, 4700, :released, 1);
         update accounts set balance = 4700 where sid = :account" => [(4, Released)];
 }

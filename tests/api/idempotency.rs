@@ -1,7 +1,6 @@
 //! A purchase with a key happens once, however often it is asked for.
 
 use chrono::TimeDelta;
-use numberbank::ledger::{self, Direction};
 use reqwest::header::HeaderValue;
 
 use crate::support::{Account, Answer, WithForm, World, test};
@@ -139,8 +138,7 @@ fn a_purchase_that_failed_does_not_burn_its_key() {
         let poor = world.account("0.50").await;
         world.server.buy_once(&poor, "key", &[]).await.assert_refused(402, 29001);
         world.server.buy_once(&poor, "key", &[("AreaCode", "212")]).await.assert_refused(400, 21452);
-        let (sid, amount) = (poor.sid.parse().expect("a Sid"), "0.50".parse().expect("an amount"));
-        ledger::transfer(&world.db, &world.clock, sid, Direction::Credit, amount, None).await.expect("a credit");
+        world.credit(&poor, "0.50").await;
         let bought = world.server.buy_once(&poor, "key", &[]).await;
         assert_eq!(bought.assert_status(201).header("Idempotent-Replayed"), "");
         assert_eq!(world.server.balance(&poor).await, "0.00");

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use numberbank::billing::Credited;
 use numberbank::kernel::error::{Result, violated};
 use numberbank::kernel::money::Money;
 use numberbank::kernel::phone::Kind;
 use numberbank::ledger::Direction;
-use numberbank::{accounts, audit, inventory, ledger};
+use numberbank::{accounts, audit, billing, inventory, ledger};
 use proptest::prelude::*;
 use sqlx::{AssertSqlSafe, Executor};
 
@@ -99,20 +100,28 @@ impl Model {
     }
 }
 
-async fn transfer(world: &World, account: &Account, direction: Direction, cents: i64) -> Result<Money> {
+async fn credit(world: &World, account: &Account, cents: i64) -> Result<Credited> {
     let sid = account.sid.parse().expect("a Sid");
-    ledger::transfer(&world.db, &world.clock, sid, direction, Money::from_cents(cents), None).await
+    billing::credit(&world.db, &world.clock, sid, Money::from_cents(cents), None).await
+}
+
+async fn debit(world: &World, account: &Account, cents: i64) -> Result<Money> {
+    let (sid, amount) = (account.sid.parse().expect("a Sid"), Money::from_cents(cents));
+    let mut transaction = world.db.begin().await?;
+    let balance = ledger::transfer(&mut transaction, &world.clock, sid, Direction::Debit, amount, None).await?;
+    transaction.commit().await?;
+    Ok(balance)
 }
 
 /// Does the same to the service and to the model.
 async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step) {
     match *step {
         Step::Credit(account, cents) => {
-            let done = transfer(world, &accounts[account], Direction::Credit, cents).await;
+            let done = credit(world, &accounts[account], cents).await;
             assert_eq!(done.is_ok(), cents > 0 && model.transfer(account, "credit", cents));
         }
         Step::Debit(account, cents) => {
-            let done = transfer(world, &accounts[account], Direction::Debit, cents).await;
+            let done = debit(world, &accounts[account], cents).await;
             assert_eq!(done.is_ok(), cents > 0 && model.transfer(account, "debit", -cents));
         }
         Step::Price(kind, account, cents) => {
@@ -203,8 +212,8 @@ fn the_database_itself_refuses_what_must_never_be() {
     test(async |world| {
         scene(world).await;
         let copy_of_a_tenancy = "insert into tenancies
-            (sid, account_sid, phone_number, kind, price, started_at, updated_at)
-            select gen_random_uuid(), account_sid, phone_number, kind, price, started_at, updated_at
+            (sid, account_sid, phone_number, kind, price, started_at, updated_at, due_on)
+            select gen_random_uuid(), account_sid, phone_number, kind, price, started_at, updated_at, due_on
             from tenancies where ended_at is null";
         let copy_of_a_charge = "insert into ledger_entries
             (account_sid, at, kind, amount, balance_after, tenancy_sid, month)

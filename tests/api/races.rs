@@ -6,7 +6,6 @@ use futures_util::future::{join, join_all, try_join_all};
 use numberbank::inventory;
 use numberbank::kernel::error::{Code, Error};
 use numberbank::kernel::phone::PhoneNumber;
-use numberbank::ledger::{self, Direction};
 
 use crate::support::{Account, Answer, Server, World, eventually, test};
 
@@ -162,8 +161,7 @@ fn unless_refused(result: Result<u64, Error>) -> Option<()> {
 
 async fn credit(world: &World, accounts: &[Account]) {
     for account in accounts.iter().cycle().take(40) {
-        let (sid, cents) = (account.sid.parse().expect("a Sid"), "0.01".parse().expect("an amount"));
-        ledger::transfer(&world.db, &world.clock, sid, Direction::Credit, cents, None).await.expect("a credit");
+        world.credit(account, "0.01").await;
     }
 }
 
@@ -258,7 +256,7 @@ fn buyers_who_wait_for_the_same_numbers_do_not_block_each_other() {
         let accounts = world.known_accounts(&[&world.server], 8, "5.00").await;
         world.stock(4_158_670_000, 8).await;
         let mut holder = world.db.begin().await.expect("a transaction");
-        let take = "update stock set state = 'withdrawn'";
+        let take = "update stock set state = 'withdrawn', moved_by = 'withdraw'";
         sqlx::query(take).execute(&mut *holder).await.expect("all are locked");
         let commit = async {
             eventually("all buyers wait", async || {

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use numberbank::app;
+use numberbank::billing::Credited;
 use numberbank::kernel::clock::Clock;
 use numberbank::kernel::db::{self, Db};
 use numberbank::kernel::money::Money;
-use numberbank::{accounts, audit, inventory, numbers};
+use numberbank::{accounts, audit, billing, inventory, numbers};
 use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use sqlx::postgres::PgConnectOptions;
@@ -146,6 +147,11 @@ impl World {
     pub async fn stock(&self, first: i64, count: i64) {
         let added = inventory::add(&self.db, &self.clock, &[first..=first + count - 1], |_| {}).await.expect("stock");
         assert_eq!(added.rejected, 0);
+    }
+
+    pub async fn credit(&self, account: &Account, dollars: &str) -> Credited {
+        let (sid, amount) = (account.sid.parse().expect("a Sid"), dollars.parse().expect("an amount"));
+        billing::credit(&self.db, &self.clock, sid, amount, None).await.expect("a credit")
     }
 
     pub async fn suspend(&self, account: &Account) {

@@ -1,0 +1,125 @@
+//! Billing: monthly fees, and what becomes of accounts that cannot pay them.
+//!
+//! A tenancy names the month that is charged next and the day on which that begins (`due_month` and
+//! `due_on`). Charging one writes the ledger entry, takes it from the balance and goes on to the next
+//! month, in one transaction that holds the account: whoever comes second finds nothing due.
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+use crate::kernel::clock::Clock;
+use crate::kernel::db::Db;
+use crate::kernel::error::Result;
+use crate::kernel::money::Money;
+use crate::kernel::sid::{AccountSid, NumberSid};
+use crate::ledger::{self, Direction};
+use crate::numbers;
+
+mod store;
+
+/// What a run of the fees did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Billed {
+    /// Months that were charged.
+    pub charged: i64,
+    /// What they came to.
+    pub amount: Money,
+    /// Accounts that could not pay and were suspended.
+    pub suspended: i64,
+    /// Numbers that were released because their grace period has ended.
+    pub released: u64,
+}
+
+/// Charges every fee that is due by `as_of`, the longest due first; suspends accounts that cannot pay;
+/// releases what was not paid for longer than `grace`. `progress` hears how many more were looked at.
+///
+/// The work is done in batches, each by itself: killed at any point, the next run goes on; several
+/// at once charge each month once.
+///
+/// # Errors
+/// When the database is out of reach; what was charged stays.
+pub async fn bill(
+    db: &Db,
+    clock: &Clock,
+    as_of: DateTime<Utc>,
+    grace: TimeDelta,
+    mut progress: impl FnMut(u64),
+) -> Result<Billed> {
+    let mut billed = Billed { charged: 0, amount: Money::ZERO, suspended: 0, released: 0 };
+    let mut place = Place { due_on: NaiveDate::default(), sid: NumberSid::FIRST };
+    loop {
+        let mut transaction = db.begin().await?;
+        // A fresh look after the accounts are held: no month is charged twice, no released number at all.
+        let due = store::hold_due(&mut transaction, as_of.date_naive(), place).await?;
+        let Some(last) = due.last() else { break };
+        place = Place { due_on: last.due_on, sid: last.sid };
+        let sids: Vec<_> = due.iter().map(|due| due.sid).collect();
+        let charges = store::charge(&mut transaction, &sids, place.due_on, clock.now()).await?;
+        transaction.commit().await?;
+        billed.charged += charges.charged;
+        billed.amount = Money::from_cents(billed.amount.cents() + charges.amount.cents());
+        billed.suspended += charges.suspended;
+        progress(due.len() as u64);
+    }
+    billed.released = release_unpaid(db, clock, as_of - grace).await?;
+    Ok(billed)
+}
+
+/// How many numbers have a fee due by `as_of`.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn count_due(db: &Db, as_of: DateTime<Utc>) -> Result<u64> {
+    Ok(store::count_due(db, as_of.date_naive()).await?.unsigned_abs())
+}
+
+/// A fee that is due.
+#[derive(Debug)]
+struct Due {
+    sid: NumberSid,
+    due_on: NaiveDate,
+}
+
+/// How far a run has come in the order of what is due.
+#[derive(Clone, Copy)]
+struct Place {
+    due_on: NaiveDate,
+    sid: NumberSid,
+}
+
+async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Result<u64> {
+    let mut released = 0;
+    loop {
+        match numbers::release_unpaid(db, clock, since).await? {
+            0 => return Ok(released),
+            some => released += some,
+        }
+    }
+}
+
+/// What a credit came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Credited {
+    pub balance: Money,
+    /// Months that it paid, of an account that was suspended because it could not.
+    pub charged: i64,
+}
+
+/// Puts money on an account, in one transaction with what follows: where the account is suspended
+/// because it could not pay and the balance now covers all that is due, that is charged, the longest
+/// due first, and the account is active again.
+///
+/// # Errors
+/// 29002 for nothing, 20404 when there is no such account.
+pub async fn credit(
+    db: &Db,
+    clock: &Clock,
+    account: AccountSid,
+    amount: Money,
+    note: Option<&str>,
+) -> Result<Credited> {
+    let mut transaction = db.begin().await?;
+    let balance = ledger::transfer(&mut transaction, clock, account, Direction::Credit, amount, note).await?;
+    let settled = store::settle(&mut transaction, account, clock.now()).await?;
+    transaction.commit().await?;
+    Ok(settled.unwrap_or(Credited { balance, charged: 0 }))
+}

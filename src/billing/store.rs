@@ -1,0 +1,142 @@
+//! The statements on monthly fees.
+//!
+//! Lock order as everywhere: stock, then account, then tenancy. Several accounts are locked in the
+//! order of their Sids; who holds one of them and waits for stock there is none (but for `account
+//! close`, of one account).
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::{Result, query_as, query_scalar};
+
+use super::{Credited, Due, Place};
+use crate::kernel::db::{Db, Transaction};
+use crate::kernel::money::Money;
+use crate::kernel::sid::{AccountSid, NumberSid};
+
+/// What is due next after a place, by the end of a day: of one day only, so that an account's
+/// months are charged in their order, and so many at most that no buyer waits long for an account.
+/// Locks the accounts.
+pub async fn hold_due(within: &mut Transaction, by: NaiveDate, after: Place) -> Result<Vec<Due>> {
+    query_as!(
+        Due,
+        r#"with due as materialized (
+            select sid, account_sid, due_on from tenancies
+            where ended_at is null and due_on <= $1 and (due_on, sid) > ($2, $3)
+            order by due_on, sid limit 2000
+        ), day as materialized (
+            select sid, account_sid, due_on from due where due_on = (select min(due_on) from due)
+        ), held as materialized (
+            select sid from accounts where sid in (select account_sid from day) order by sid for update
+        )
+        select day.sid as "sid: NumberSid", due_on from day join held on held.sid = account_sid
+        order by day.sid"#,
+        by,
+        after.due_on,
+        after.sid as NumberSid
+    )
+    .fetch_all(&mut **within)
+    .await
+}
+
+/// What came of a batch of fees.
+pub struct Charges {
+    pub charged: i64,
+    pub amount: Money,
+    pub suspended: i64,
+}
+
+/// Charges the month that begins on this day to those of the tenancies that still are due, whose
+/// accounts are held. Of each account as many as its balance covers, one after the other; then it is
+/// unpaid, and nothing more is taken from it. What is free needs no balance.
+pub async fn charge(
+    within: &mut Transaction,
+    tenancies: &[NumberSid],
+    day: NaiveDate,
+    now: DateTime<Utc>,
+) -> Result<Charges> {
+    query_as!(
+        Charges,
+        r#"with due as (
+            select tenancies.sid, account_sid, price, due_month, started_at, balance, unpaid_since is null as pays,
+                sum(price) over (partition by account_sid order by tenancies.sid) as cost
+            from tenancies join accounts on accounts.sid = account_sid
+            where tenancies.sid = any($1) and ended_at is null and due_on = $2
+        ), judged as materialized (
+            select *, price = 0 or (pays and cost <= balance) as is_paid from due
+        ), entry as (
+            insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
+            select account_sid, $3, 'monthly_fee', -price,
+                balance - sum(price) over (partition by account_sid order by sid), sid, due_month
+            from judged where is_paid order by account_sid, sid
+        ), next as (
+            update tenancies set due_month = judged.due_month + 1,
+                due_on = month_begins(judged.started_at, judged.due_month + 1)
+            from judged where tenancies.sid = judged.sid and is_paid
+        ), account as materialized (
+            select account_sid, count(*) filter (where is_paid) as charged,
+                coalesce(sum(price) filter (where is_paid), 0)::bigint as amount,
+                bool_or(pays and not is_paid) as is_short
+            from judged group by account_sid
+        ), debit as (
+            update accounts set balance = balance - amount,
+                unpaid_since = case when is_short then $3 else unpaid_since end,
+                updated_at = case when is_short then $3 else updated_at end
+            from account where sid = account_sid and (amount > 0 or is_short)
+        ), event as (
+            insert into account_events (account_sid, at, change, reason)
+            select account_sid, $3, 'suspended', 'unpaid' from account where is_short
+        )
+        select coalesce(sum(charged), 0)::bigint as "charged!", coalesce(sum(amount), 0)::bigint as "amount!: Money",
+            count(*) filter (where is_short) as "suspended!"
+        from account"#,
+        tenancies as &[NumberSid],
+        day,
+        now
+    )
+    .fetch_one(&mut **within)
+    .await
+}
+
+/// Charges all that an unpaid account owes and makes it active again, where its balance covers that;
+/// the account is held. Due is what was due when it was found unpaid, or is by now.
+pub async fn settle(within: &mut Transaction, account: AccountSid, now: DateTime<Utc>) -> Result<Option<Credited>> {
+    query_as!(
+        Credited,
+        r#"with unpaid as materialized (
+            select sid, balance, (greatest(unpaid_since, $2) at time zone 'UTC')::date as day
+            from accounts where sid = $1 and unpaid_since is not null
+        ), owed as materialized (
+            select tenancies.sid, price, started_at, month, month_begins(started_at, month) as due_on, balance
+            from unpaid
+            join tenancies on account_sid = unpaid.sid and ended_at is null and due_on <= day
+            cross join lateral generate_series(due_month::integer, months_begun(started_at, day)) as month
+        ), payer as (
+            update accounts set balance = balance - owing, unpaid_since = null, updated_at = $2
+            from (select coalesce(sum(price), 0)::bigint as owing from owed) as debt
+            where sid = (select sid from unpaid) and balance >= owing
+            returning sid, balance, status
+        ), entry as (
+            insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
+            select payer.sid, $2, 'monthly_fee', -price,
+                owed.balance - sum(price) over (order by due_on, owed.sid), owed.sid, month
+            from owed, payer order by due_on, owed.sid
+        ), next as (
+            update tenancies set due_month = last + 1, due_on = month_begins(tenancies.started_at, last + 1)
+            from payer, (select sid as paid, max(month) as last from owed group by sid) as months
+            where tenancies.sid = paid
+        ), event as (
+            insert into account_events (account_sid, at, change, reason)
+            select sid, $2, 'activated', 'paid' from payer where status = 'active'
+        )
+        select balance as "balance: Money", (select count(*) from owed) as "charged!" from payer"#,
+        account as AccountSid,
+        now
+    )
+    .fetch_optional(&mut **within)
+    .await
+}
+
+pub async fn count_due(db: &Db, by: NaiveDate) -> Result<i64> {
+    query_scalar!(r#"select count(*) as "count!" from tenancies where ended_at is null and due_on <= $1"#, by)
+        .fetch_one(db)
+        .await
+}

@@ -1,0 +1,106 @@
+//! `bill` and `recycle`: what `serve` also does by itself.
+
+use chrono::{DateTime, Months, NaiveDate, NaiveTime, Utc};
+use clap::Args;
+use serde_json::json;
+
+use super::inventory::bar;
+use super::show::show;
+use super::{Context, Done, Failure};
+use crate::config::{Grace, Quarantine};
+use crate::kernel::clock::Clock;
+use crate::{billing, inventory};
+
+#[derive(Args, Debug)]
+pub struct Bill {
+    #[command(flatten)]
+    as_of: AsOf,
+    #[command(flatten)]
+    grace: Grace,
+}
+
+#[derive(Args, Debug)]
+pub struct Recycle {
+    #[command(flatten)]
+    as_of: AsOf,
+    #[command(flatten)]
+    quarantine: Quarantine,
+}
+
+#[derive(Args, Debug)]
+struct AsOf {
+    /// Do what is due by then: RFC 3339, or a date for its midnight, UTC [default: now]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    as_of: Option<DateTime<Utc>>,
+    /// Allow a time in the future, for staging
+    #[arg(long)]
+    force: bool,
+}
+
+impl Bill {
+    pub async fn run(self, Context { db, clock, output, .. }: &Context) -> Done {
+        let (as_of, clock) = self.as_of.on(clock)?;
+        let bar = bar(Some(billing::count_due(db, as_of).await?), "{human_pos} of {human_len} fees, {per_sec}");
+        // A missed run of several months meets a number more than once.
+        let progress = |more| {
+            bar.inc(more);
+            bar.set_length(bar.length().unwrap_or_default().max(bar.position()));
+        };
+        let billed = billing::bill(db, &clock, as_of, self.grace.length(), progress).await;
+        bar.finish_and_clear();
+        show(*output, &billed?)
+    }
+}
+
+impl Recycle {
+    pub async fn run(self, Context { db, clock, output, .. }: &Context) -> Done {
+        let (as_of, clock) = self.as_of.on(clock)?;
+        let recycled = inventory::recycle(db, &clock, as_of, self.quarantine.lengths()).await?;
+        show(*output, &json!({ "recycled": recycled }))
+    }
+}
+
+impl AsOf {
+    /// The time by which things are due, and the clock that tells when they are done.
+    fn on(&self, clock: &Clock) -> Result<(DateTime<Utc>, Clock), Failure> {
+        let now = clock.now();
+        let as_of = self.as_of.unwrap_or(now);
+        if as_of > now && !self.force {
+            return Err(Failure::Bad(format!("{as_of} is in the future: --force does it all the same, for staging")));
+        }
+        if as_of > now + Months::new(1200) {
+            return Err(Failure::Bad(format!("{as_of} is more than a hundred years from now")));
+        }
+        Ok((as_of, clock.not_before(as_of)))
+    }
+}
+
+/// Reads RFC 3339, or a date for its midnight, UTC.
+fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    let midnight = |date: NaiveDate| date.and_time(NaiveTime::MIN).and_utc();
+    let time = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc()).ok();
+    let date = || text.parse().ok().map(midnight).filter(|_| text.len() == "2026-01-31".len());
+    time.or_else(date)
+        .ok_or_else(|| "RFC 3339 is expected, as in 2026-01-31T08:00:00Z, or a date, as in 2026-01-31".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_its_midnight() {
+        for (text, read) in [
+            ("2026-01-31", Some("2026-01-31T00:00:00+00:00")),
+            ("2026-01-31T08:00:00Z", Some("2026-01-31T08:00:00+00:00")),
+            ("2026-01-31T23:30:00-02:00", Some("2026-02-01T01:30:00+00:00")),
+            ("2026-02-30", None),
+            ("26-1-1", None),
+            ("2026-01-31T08:00:00", None),
+            ("tomorrow", None),
+            ("", None),
+        ] {
+            assert_eq!(time(text).ok().map(|time| time.to_rfc3339()).as_deref(), read, "{text}");
+        }
+    }
+}

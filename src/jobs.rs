@@ -1,0 +1,91 @@
+//! What `serve` does by itself, now and then: numbers go back on sale, fees are charged, old
+//! idempotency keys are forgotten. Several instances on one database take turns.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use sqlx::postgres::PgConnectOptions;
+
+use crate::billing::{self, Billed};
+use crate::inventory::{self, Quarantine};
+use crate::kernel::clock::Clock;
+use crate::kernel::db::{self, Db, MigrateError};
+use crate::kernel::error::Error;
+use crate::purchases;
+
+/// How the jobs run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub database: PgConnectOptions,
+    pub clock: Clock,
+    pub every: Duration,
+    pub quarantine: Quarantine,
+    pub grace: TimeDelta,
+}
+
+/// After a run that failed the next one comes soon.
+const TRY_AGAIN: Duration = Duration::from_secs(60);
+
+/// What one run did.
+#[derive(Debug)]
+pub struct Done {
+    pub recycled: u64,
+    pub billed: Billed,
+    pub keys_forgotten: u64,
+}
+
+/// Why a run did not come to its end; what it has done by then stays.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error("{0}")]
+    Alone(#[from] MigrateError),
+    #[error("{0}")]
+    Job(#[from] Error),
+}
+
+/// Runs the jobs at once and then every so often, until it is dropped.
+pub async fn keep_running(settings: Settings) {
+    loop {
+        let pause = match run(&settings).await {
+            Ok(done) => {
+                tell(done);
+                settings.every
+            }
+            Err(failure) => {
+                tracing::warn!(%failure, "the jobs did not come to their end");
+                TRY_AGAIN.min(settings.every)
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+fn tell(done: Option<Done>) {
+    let Some(Done { recycled, billed, keys_forgotten }) = done else {
+        return tracing::debug!("another instance runs the jobs");
+    };
+    let Billed { charged, amount, suspended, released } = billed;
+    tracing::info!(recycled, charged, %amount, suspended, released, keys_forgotten, "jobs done");
+}
+
+/// Runs the jobs once; `None` where another instance is at it.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn run(settings: &Settings) -> Result<Option<Done>, Failure> {
+    let Some(_alone) = db::try_alone(&settings.database, "jobs").await? else { return Ok(None) };
+    // Not the connections that serve: fees may take longer than a request, and keep nobody waiting.
+    let db = db::for_command(&settings.database);
+    let done = work(&db, settings).await;
+    db.close().await;
+    Ok(Some(done?))
+}
+
+async fn work(db: &Db, Settings { clock, quarantine, grace, .. }: &Settings) -> Result<Done, Error> {
+    let now = clock.now();
+    Ok(Done {
+        recycled: inventory::recycle(db, clock, now, *quarantine).await?,
+        billed: billing::bill(db, clock, now, *grace, |_| {}).await?,
+        keys_forgotten: purchases::forget_old_keys(db, clock).await?,
+    })
+}
