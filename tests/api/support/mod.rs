@@ -9,10 +9,12 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
+use numberbank::accounts::{Reason, Status};
 use numberbank::app;
-use numberbank::billing::Credited;
+use numberbank::billing::{Billed, Credited};
+use numberbank::inventory::Quarantine;
 use numberbank::kernel::clock::Clock;
 use numberbank::kernel::db::{self, Db};
 use numberbank::kernel::money::Money;
@@ -154,6 +156,30 @@ impl World {
         billing::credit(&self.db, &self.clock, sid, amount, None).await.expect("a credit")
     }
 
+    /// Moves the clock to this time: RFC 3339.
+    pub fn on(&self, time: &str) {
+        let time = DateTime::parse_from_rfc3339(time).expect("a time").to_utc();
+        self.clock.advance(time - self.clock.now());
+    }
+
+    /// Charges what is due by now, with a grace of 14 days.
+    pub async fn bill(&self) -> Billed {
+        let now = self.clock.now();
+        billing::bill(&self.db, &self.clock, now, TimeDelta::days(14), |_| {}).await.expect("a run of the fees")
+    }
+
+    /// Puts numbers on sale again that were in quarantine for 45 days.
+    pub async fn recycle(&self) -> u64 {
+        let quarantine = Quarantine { local: TimeDelta::days(45), tollfree: TimeDelta::days(45) };
+        inventory::recycle(&self.db, &self.clock, self.clock.now(), quarantine).await.expect("a run")
+    }
+
+    /// How an account stands: its status, and why.
+    pub async fn standing(&self, account: &Account) -> (Status, Option<Reason>) {
+        let account = accounts::find(&self.db, account.sid.parse().expect("a Sid")).await.expect("an account");
+        (account.status, account.reason)
+    }
+
     pub async fn suspend(&self, account: &Account) {
         let sid = account.sid.parse().expect("a Sid");
         accounts::suspend(&self.db, &self.clock, sid).await.expect("a suspension");
@@ -174,6 +200,8 @@ impl World {
                 select accounts::text from accounts union all select stock::text from stock
                 union all select prices::text from prices union all select tenancies::text from tenancies
                 union all select ledger_entries::text from ledger_entries
+                union all select stock_moves::text from stock_moves
+                union all select account_events::text from account_events
                 union all select idempotency_keys::text from idempotency_keys) as everything (line)";
         sqlx::query_scalar(statement).fetch_one(&self.db).await.expect("a fingerprint")
     }

@@ -1,0 +1,257 @@
+//! Years in the life of numbers and their money, against a model by the plainest means.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Days, Months, NaiveDate, TimeDelta, Utc};
+use numberbank::accounts::Reason;
+use numberbank::kernel::money::Money;
+use numberbank::kernel::phone::Kind;
+use numberbank::{audit, inventory, numbers};
+use proptest::prelude::*;
+
+use crate::support::{Account, World, beginning, test};
+
+const ACCOUNTS: usize = 2;
+const NUMBERS: usize = 4;
+const PRICES: [i64; 3] = [0, 100, 250];
+
+/// What may happen. Accounts and tenancies are places in a list, the latter all round; amounts are cents.
+#[derive(Clone, Debug)]
+enum Step {
+    Price(usize),
+    Buy(usize),
+    Release(usize),
+    Restore(usize),
+    Credit(usize, i64),
+    Bill,
+    Recycle,
+    /// So many days and seconds pass.
+    Wait(u64, i64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let account = 0..ACCOUNTS;
+    prop_oneof![
+        1 => (0..PRICES.len()).prop_map(Step::Price),
+        6 => account.clone().prop_map(Step::Buy),
+        2 => (0..20_usize).prop_map(Step::Release),
+        2 => (0..20_usize).prop_map(Step::Restore),
+        4 => (account, 1..700_i64).prop_map(|(account, cents)| Step::Credit(account, cents)),
+        6 => Just(Step::Bill),
+        2 => Just(Step::Recycle),
+        8 => (0..70_u64, 0..100_000_i64).prop_map(|(days, seconds)| Step::Wait(days, seconds)),
+    ]
+}
+
+/// What must be true.
+#[derive(Clone, Default)]
+struct Model {
+    now: DateTime<Utc>,
+    price: i64,
+    ledgers: [Vec<(&'static str, i64)>; ACCOUNTS],
+    unpaid_since: [Option<DateTime<Utc>>; ACCOUNTS],
+    tenancies: Vec<Tenancy>,
+    /// When the numbers in quarantine were released.
+    quarantined: HashMap<String, DateTime<Utc>>,
+}
+
+#[derive(Clone)]
+struct Tenancy {
+    sid: String,
+    number: String,
+    account: usize,
+    price: i64,
+    started: DateTime<Utc>,
+    is_open: bool,
+    /// The month that is charged next.
+    month: u32,
+}
+
+impl Tenancy {
+    fn due(&self) -> NaiveDate {
+        self.started.date_naive() + Months::new(self.month)
+    }
+}
+
+impl Model {
+    fn balance(&self, account: usize) -> i64 {
+        self.ledgers[account].iter().map(|(_, amount)| amount).sum()
+    }
+
+    fn buys(&self, account: usize) -> u16 {
+        let held = self.tenancies.iter().filter(|tenancy| tenancy.is_open).count();
+        match self.balance(account) {
+            _ if self.unpaid_since[account].is_some() => 403,
+            _ if held + self.quarantined.len() == NUMBERS => 400,
+            balance if balance < self.price => 402,
+            _ => 201,
+        }
+    }
+
+    fn buy(&mut self, account: usize, sid: String, number: String) {
+        self.ledgers[account].push(("purchase", -self.price));
+        let (price, started) = (self.price, self.now);
+        self.tenancies.push(Tenancy { sid, number, account, price, started, is_open: true, month: 1 });
+    }
+
+    fn release(&mut self, place: usize) {
+        self.tenancies[place].is_open = false;
+        self.quarantined.insert(self.tenancies[place].number.clone(), self.now);
+    }
+
+    fn restore(&mut self, place: usize) -> bool {
+        let last = self.tenancies.iter().rposition(|other| other.number == self.tenancies[place].number);
+        let goes = last == Some(place) && self.quarantined.remove(&self.tenancies[place].number).is_some();
+        if goes {
+            self.tenancies[place].is_open = true;
+            while self.tenancies[place].due() <= self.now.date_naive() {
+                self.tenancies[place].month += 1;
+            }
+        }
+        goes
+    }
+
+    /// The places of what is due, the longest due first; of one account or of all.
+    fn due(&self, account: Option<usize>) -> Vec<usize> {
+        let of = |tenancy: &Tenancy| account.is_none_or(|account| account == tenancy.account);
+        let is_due = |tenancy: &Tenancy| tenancy.is_open && tenancy.due() <= self.now.date_naive() && of(tenancy);
+        let mut due: Vec<_> = (0..self.tenancies.len()).filter(|place| is_due(&self.tenancies[*place])).collect();
+        due.sort_by_key(|place| (self.tenancies[*place].due(), self.tenancies[*place].sid.clone()));
+        due
+    }
+
+    fn charge(&mut self, place: usize) {
+        let Tenancy { account, price, .. } = self.tenancies[place];
+        self.ledgers[account].push(("monthly_fee", -price));
+        self.tenancies[place].month += 1;
+    }
+
+    fn bill(&mut self) {
+        let pays = |model: &Self, place: usize| {
+            let Tenancy { account, price, .. } = model.tenancies[place];
+            price == 0 || model.unpaid_since[account].is_none()
+        };
+        while let Some(place) = self.due(None).into_iter().find(|place| pays(self, *place)) {
+            let Tenancy { account, price, .. } = self.tenancies[place];
+            match price <= self.balance(account) {
+                true => self.charge(place),
+                false => self.unpaid_since[account] = Some(self.now),
+            }
+        }
+        let long_ago = self.now - Days::new(14);
+        for place in self.due(None) {
+            let unpaid = self.unpaid_since[self.tenancies[place].account].is_some_and(|since| since <= long_ago);
+            if unpaid && self.tenancies[place].due() <= long_ago.date_naive() {
+                self.release(place);
+            }
+        }
+    }
+
+    fn credit(&mut self, account: usize, cents: i64) {
+        self.ledgers[account].push(("credit", cents));
+        let mut paid = self.clone();
+        while let Some(place) = paid.due(Some(account)).first() {
+            paid.charge(*place);
+        }
+        paid.unpaid_since[account] = None;
+        if self.unpaid_since[account].is_some() && paid.balance(account) >= 0 {
+            *self = paid;
+        }
+    }
+}
+
+/// Does the same to the service and to the model.
+async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step) {
+    let place = |place: usize| (!model.tenancies.is_empty()).then(|| place % model.tenancies.len());
+    match *step {
+        Step::Price(place) => {
+            model.price = PRICES[place];
+            let price = Money::from_cents(model.price);
+            inventory::set_price(&world.db, Kind::Local, None, price).await.expect("a price");
+        }
+        Step::Buy(account) => {
+            let answer = world.server.buy(&accounts[account], &[]).await;
+            assert_eq!(answer.status, model.buys(account), "{}", answer.body);
+            if answer.status == 201 {
+                model.buy(account, answer.element("Sid"), answer.element("PhoneNumber"));
+            }
+        }
+        Step::Release(at) => {
+            let Some(at) = place(at) else { return };
+            let Tenancy { account, sid, is_open, .. } = &model.tenancies[at];
+            let answer = world.server.release(&accounts[*account], sid).await;
+            assert_eq!(answer.status == 204, *is_open, "{}", answer.body);
+            if *is_open {
+                model.release(at);
+            }
+        }
+        Step::Restore(at) => {
+            let Some(at) = place(at) else { return };
+            let sid = model.tenancies[at].sid.parse().expect("a Sid");
+            let done = numbers::restore(&world.db, &world.clock, sid).await;
+            assert_eq!(done.is_ok(), model.restore(at), "{done:?}");
+        }
+        Step::Credit(account, cents) => {
+            world.credit(&accounts[account], &Money::from_cents(cents).to_string()).await;
+            model.credit(account, cents);
+        }
+        Step::Bill => {
+            world.bill().await;
+            model.bill();
+        }
+        Step::Recycle => {
+            world.recycle().await;
+            let until = model.now - Days::new(45);
+            model.quarantined.retain(|_, since| *since > until);
+        }
+        Step::Wait(days, seconds) => {
+            world.clock.advance(TimeDelta::days(days.cast_signed()) + TimeDelta::seconds(seconds));
+            model.now = world.clock.now();
+        }
+    }
+}
+
+async fn agree(world: &World, accounts: &[Account], model: &Model) {
+    for (place, account) in accounts.iter().enumerate() {
+        let entries = "select kind::text, amount from ledger_entries
+            where 'AC' || replace(account_sid::text, '-', '') = $1 order by id";
+        let entries: Vec<(String, i64)> =
+            sqlx::query_as(entries).bind(&account.sid).fetch_all(&world.db).await.expect("entries");
+        let expected = model.ledgers[place].iter().map(|(kind, amount)| ((*kind).to_owned(), *amount));
+        assert_eq!(entries, expected.collect::<Vec<_>>());
+        let reason = model.unpaid_since[place].map(|_| Reason::Unpaid);
+        assert_eq!(world.standing(account).await.1, reason);
+        let mut held = world.server.get(account, "/IncomingPhoneNumbers").await.elements("Sid");
+        let open = model.tenancies.iter().filter(|tenancy| tenancy.is_open && tenancy.account == place);
+        let mut expected: Vec<_> = open.map(|tenancy| tenancy.sid.clone()).collect();
+        held.sort();
+        expected.sort();
+        assert_eq!(held, expected);
+    }
+    let quarantined = "select phone_number::text from stock where state = 'quarantined' order by 1";
+    let quarantined: Vec<String> = sqlx::query_scalar(quarantined).fetch_all(&world.db).await.expect("numbers");
+    let mut expected: Vec<_> = model.quarantined.keys().cloned().collect();
+    expected.sort();
+    assert_eq!(quarantined, expected);
+    assert_eq!(audit::audit(&world.db).await.expect("the audit runs"), []);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_over_the_years_agrees_with_the_model(steps in proptest::collection::vec(step(), 40..90)) {
+        test(async |world| {
+            world.stock(4_158_670_000, 4).await;
+            let accounts = world.known_accounts(&[&world.server], ACCOUNTS, "0.00").await;
+            let mut model = Model { now: beginning(), price: 100, ..Model::default() };
+            for step in &steps {
+                // No two purchases at once: which came first would be anybody's guess.
+                world.clock.advance(TimeDelta::seconds(1));
+                model.now = world.clock.now();
+                act(world, &accounts, &mut model, step).await;
+                agree(world, &accounts, &model).await;
+            }
+        });
+    }
+}

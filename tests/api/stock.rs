@@ -1,0 +1,284 @@
+//! The life of a number in stock: legal moves only, each of them recorded and counted.
+
+use chrono::TimeDelta;
+use numberbank::kernel::error::{Result, violated};
+use numberbank::kernel::phone::PhoneNumber;
+use numberbank::numbers::{self, Biography};
+use numberbank::{accounts, inventory};
+use sqlx::{AssertSqlSafe, Executor};
+
+use crate::support::{Account, World, test};
+
+const NUMBER: i64 = 4_158_670_000;
+
+fn number() -> PhoneNumber {
+    PhoneNumber::new(NUMBER).expect("a number")
+}
+
+/// An account that holds the one number in stock, and its Sid.
+async fn holder(world: &World) -> (Account, String) {
+    world.stock(NUMBER, 1).await;
+    let account = world.account("50.00").await;
+    let sid = buy(world, &account).await;
+    (account, sid)
+}
+
+async fn buy(world: &World, account: &Account) -> String {
+    world.clock.advance(TimeDelta::seconds(1));
+    world.server.buy(account, &[("Url", "http://example.com/")]).await.assert_status(201).element("Sid")
+}
+
+async fn release(world: &World, account: &Account, sid: &str) {
+    world.clock.advance(TimeDelta::seconds(1));
+    world.server.release(account, sid).await.assert_status(204);
+}
+
+async fn restore(world: &World, sid: &str) -> Result<()> {
+    world.clock.advance(TimeDelta::seconds(1));
+    numbers::restore(&world.db, &world.clock, sid.parse().expect("a Sid")).await
+}
+
+async fn biography(world: &World) -> Biography {
+    numbers::biography(&world.db, number()).await.expect("a biography")
+}
+
+/// The causes of a number's moves.
+async fn causes(world: &World) -> Vec<String> {
+    biography(world).await.moves.iter().map(|made| format!("{:?}", made.cause)).collect()
+}
+
+#[track_caller]
+fn assert_refused(done: Result<()>, says: &str) {
+    let error = done.expect_err(says).to_string();
+    assert!(error.contains(says), "{error}");
+}
+
+#[test]
+fn every_move_of_a_number_is_recorded() {
+    test(async |world| {
+        let (account, first) = holder(world).await;
+        release(world, &account, &first).await;
+        restore(world, &first).await.expect("it goes back");
+        release(world, &account, &first).await;
+        inventory::withdraw(&world.db, &world.clock, &[number()]).await.expect("a withdrawal");
+        inventory::put_back(&world.db, &world.clock, &[number()]).await.expect("a return");
+        world.clock.advance(TimeDelta::days(45));
+        assert_eq!(world.recycle().await, 1);
+        let second = buy(world, &account).await;
+        world.close(&account).await;
+        let expected = ["Sale", "Release", "Restore", "Release", "Withdraw", "Return", "Recycle", "Sale", "Close"];
+        assert_eq!(causes(world).await, expected);
+        let biography = biography(world).await;
+        let sids = biography.moves.iter().map(|made| made.sid.map(|sid| sid.to_string()));
+        let (one, two) = (Some(first.clone()), Some(second.clone()));
+        let expected = [&one, &one, &one, &one, &None, &None, &None, &two, &two];
+        assert_eq!(sids.collect::<Vec<_>>(), expected.map(Clone::clone));
+        assert!(biography.moves.is_sorted_by_key(|made| made.at));
+        // A tenancy that went on again is one tenancy.
+        let history: Vec<_> = biography.history.iter().map(|tenancy| tenancy.sid.to_string()).collect();
+        assert_eq!(history, [first, second]);
+    });
+}
+
+#[test]
+fn a_number_is_sold_again_only_when_its_quarantine_has_ended() {
+    test(async |world| {
+        let (account, sid) = holder(world).await;
+        release(world, &account, &sid).await;
+        world.clock.advance(TimeDelta::days(45) - TimeDelta::microseconds(1));
+        assert_eq!(world.recycle().await, 0);
+        world.server.buy(&account, &[]).await.assert_refused(400, 21452);
+        world.clock.advance(TimeDelta::microseconds(1));
+        assert_eq!((world.recycle().await, world.recycle().await), (1, 0));
+        world.server.buy(&account, &[]).await.assert_status(201);
+    });
+}
+
+#[test]
+fn many_runs_at_once_recycle_each_number_once() {
+    test(async |world| {
+        world.stock(NUMBER, 300).await;
+        let account = world.account("300.00").await;
+        for _ in 0..30 {
+            let bought = futures_util::future::join_all((0..10).map(|_| world.server.buy(&account, &[]))).await;
+            futures_util::future::join_all(bought.iter().map(async |answer| {
+                world.server.release(&account, &answer.element("Sid")).await.assert_status(204);
+            }))
+            .await;
+        }
+        world.clock.advance(TimeDelta::days(45));
+        let recycled = futures_util::future::join_all((0..4).map(|_| world.recycle())).await;
+        assert_eq!(recycled.iter().sum::<u64>() + world.recycle().await, 300);
+    });
+}
+
+#[test]
+fn a_withdrawal_does_not_shorten_the_quarantine() {
+    test(async |world| {
+        let (account, sid) = holder(world).await;
+        release(world, &account, &sid).await;
+        inventory::withdraw(&world.db, &world.clock, &[number()]).await.expect("a withdrawal");
+        world.clock.advance(TimeDelta::days(30));
+        assert_eq!(world.recycle().await, 0);
+        inventory::put_back(&world.db, &world.clock, &[number()]).await.expect("a return");
+        assert_eq!(world.recycle().await, 0);
+        world.clock.advance(TimeDelta::days(15));
+        assert_eq!(world.recycle().await, 1);
+    });
+}
+
+#[test]
+fn a_restored_number_is_the_same_as_before() {
+    test(async |world| {
+        let (account, sid) = holder(world).await;
+        let below = format!("/IncomingPhoneNumbers/{sid}");
+        let before = world.server.get(&account, &below).await.body;
+        release(world, &account, &sid).await;
+        world.server.get(&account, &below).await.assert_refused(404, 20404);
+        restore(world, &sid).await.expect("it goes back");
+        assert_eq!(world.server.get(&account, &below).await.body, before);
+        assert_eq!(world.server.balance(&account).await, "49.00");
+        assert_eq!(world.server.get(&account, "/IncomingPhoneNumbers").await.attribute("total"), "1");
+        release(world, &account, &sid).await;
+    });
+}
+
+/// Months that began while nobody held the number are nobody's to pay.
+#[test]
+fn a_restored_number_is_charged_from_its_next_month_on() {
+    test(async |world| {
+        world.on("2008-01-31T10:00:00Z");
+        let (account, sid) = holder(world).await;
+        world.on("2008-02-10T00:00:00Z");
+        release(world, &account, &sid).await;
+        world.on("2008-03-10T00:00:00Z");
+        restore(world, &sid).await.expect("it goes back");
+        world.on("2008-03-30T23:59:59Z");
+        assert_eq!(world.bill().await.charged, 0);
+        world.on("2008-03-31T00:00:00Z");
+        assert_eq!(world.bill().await.charged, 1);
+    });
+}
+
+#[test]
+fn only_the_last_holder_gets_a_number_back_and_only_out_of_quarantine() {
+    test(async |world| {
+        let (account, first) = holder(world).await;
+        assert_refused(restore(world, &first).await, "is held under");
+        let nobody = format!("PN{}", "0".repeat(32));
+        assert_refused(restore(world, &nobody).await, &nobody);
+        release(world, &account, &first).await;
+        world.clock.advance(TimeDelta::days(45));
+        world.recycle().await;
+        assert_refused(restore(world, &first).await, "is available");
+        let second = buy(world, &account).await;
+        assert_refused(restore(world, &first).await, "is in_use");
+        release(world, &account, &second).await;
+        assert_refused(restore(world, &first).await, "another holder");
+        inventory::withdraw(&world.db, &world.clock, &[number()]).await.expect("a withdrawal");
+        assert_refused(restore(world, &second).await, "is withdrawn");
+        inventory::put_back(&world.db, &world.clock, &[number()]).await.expect("a return");
+        world.close(&account).await;
+        let before = world.fingerprint().await;
+        assert_refused(restore(world, &second).await, "closed");
+        assert_eq!(world.fingerprint().await, before);
+    });
+}
+
+/// One of them wins: the number goes back, or it is sold again.
+#[test]
+fn restores_and_recycling_at_once_leave_one_holder() {
+    test(async |world| {
+        let (account, sid) = holder(world).await;
+        for _ in 0..10 {
+            release(world, &account, &sid).await;
+            world.clock.advance(TimeDelta::days(45));
+            let sid = sid.parse().expect("a Sid");
+            let restores =
+                futures_util::future::join_all((0..3).map(|_| numbers::restore(&world.db, &world.clock, sid)));
+            let (restored, recycled) = futures_util::future::join(restores, world.recycle()).await;
+            let restored = restored.iter().filter(|done| done.is_ok()).count() as u64;
+            assert_eq!(restored + recycled, 1);
+            if recycled == 1 {
+                break;
+            }
+        }
+    });
+}
+
+#[test]
+fn the_database_itself_refuses_any_other_move() {
+    test(async |world| {
+        world.stock(NUMBER, 3).await;
+        let account = world.account("50.00").await;
+        let released = buy(world, &account).await;
+        buy(world, &account).await;
+        release(world, &account, &released).await;
+        let holding = "tenancy_sid = (select sid from tenancies limit 1)";
+        let fresh = "quarantined_at = null, tenancy_sid = null";
+        for (from, to) in [
+            (
+                "available",
+                format!("'quarantined', moved_by = 'release', quarantined_at = now(), {}", "tenancy_sid = null"),
+            ),
+            ("available", format!("'in_use', moved_by = 'restore', {holding}")),
+            ("in_use", format!("'available', moved_by = 'recycle', {fresh}")),
+            ("in_use", "'withdrawn', moved_by = 'withdraw', tenancy_sid = null".to_owned()),
+            ("quarantined", format!("'in_use', moved_by = 'sale', quarantined_at = null, {holding}")),
+            ("quarantined", format!("'available', moved_by = 'return', {fresh}")),
+        ] {
+            let statement = format!("update stock set state = {to} where state = '{from}'");
+            let error = world.db.execute(AssertSqlSafe(statement.clone())).await.expect_err(&statement);
+            assert_eq!(violated(&error), Some("stock_moves_legal"), "{statement}: {error}");
+        }
+        for statement in ["update stock_moves set at = now()", "delete from stock_moves", "delete from account_events"]
+        {
+            let error = world.db.execute(statement).await.expect_err(statement);
+            assert!(error.to_string().contains("is only ever added to"), "{error}");
+        }
+    });
+}
+
+#[test]
+fn the_counts_of_the_stock_are_kept_whatever_moves_and_folded_without_loss() {
+    test(async |world| {
+        world.stock(NUMBER, 5).await;
+        world.stock(8_005_550_100, 2).await;
+        let account = world.account("50.00").await;
+        let released = buy(world, &account).await;
+        buy(world, &account).await;
+        release(world, &account, &released).await;
+        let withdrawn =
+            "delete from stock where phone_number in (select phone_number from stock where kind = 'tollfree' limit 1)";
+        world.db.execute(withdrawn).await.expect("a number that was never sold can go");
+        for _ in 0..2 {
+            let summary = inventory::summary(&world.db).await.expect("a summary");
+            let counts: Vec<_> = summary
+                .iter()
+                .map(|row| (row.area_code, [row.available, row.in_use, row.quarantined, row.withdrawn, row.total]))
+                .collect();
+            assert_eq!(counts, [(415, [3, 1, 1, 0, 5]), (800, [1, 0, 0, 0, 1])]);
+            futures_util::future::join_all((0..3).map(|_| inventory::fold_counts(&world.db))).await;
+        }
+        assert_eq!(world.value::<i64>("select count(*) from stock_counts").await, 2);
+    });
+}
+
+#[test]
+fn an_account_s_events_tell_why_it_stands_as_it_does() {
+    test(async |world| {
+        let account = world.account("5.00").await;
+        let sid = account.sid.parse().expect("a Sid");
+        for _ in 0..2 {
+            accounts::suspend(&world.db, &world.clock, sid).await.expect("a suspension");
+        }
+        for _ in 0..2 {
+            accounts::activate(&world.db, &world.clock, sid).await.expect("an activation");
+        }
+        world.close(&account).await;
+        world.close(&account).await;
+        let events = accounts::events(&world.db, sid).await.expect("events");
+        let told: Vec<_> = events.iter().map(|event| format!("{:?} {:?}", event.change, event.reason)).collect();
+        assert_eq!(told, ["Suspended Operator", "Activated Operator", "Closed Operator"]);
+    });
+}
