@@ -125,8 +125,9 @@ fn command_line(pid: i32) -> String {
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_numberbank"));
     command.args(arguments).stdin(Stdio::null()).env_remove("DATABASE_URL").env_remove("RUST_LOG");
-    for name in ["DATA_DIR", "OUTPUT", "BIND", "WORKERS", "CONNECTIONS", "VERIFICATIONS"] {
-        command.env_remove(format!("NUMBERBANK_{name}"));
+    let settings = std::env::vars_os().map(|(name, _)| name);
+    for name in settings.filter(|name| name.to_string_lossy().starts_with("NUMBERBANK_")) {
+        command.env_remove(name);
     }
     command
 }

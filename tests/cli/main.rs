@@ -4,4 +4,5 @@ mod commands;
 mod home;
 mod import;
 mod processes;
+mod runs;
 mod secrets;

@@ -1,0 +1,135 @@
+//! `bill` and `recycle`, by hand and within `serve`, with a time that is told.
+
+use chrono::{Months, NaiveDate, TimeDelta};
+use numberbank::kernel::clock::Clock;
+use serde_json::{Value, json};
+
+use crate::home::{Home, Running, eventually};
+
+/// A server beside the commands that runs no jobs, and an account that has spent its last dollar on a number.
+struct Scene {
+    // Before its home: the server would bring PostgreSQL back.
+    server: Running,
+    home: Home,
+    account: [String; 2],
+    number: String,
+}
+
+impl Scene {
+    fn new(environment: &[(&str, &str)]) -> Self {
+        let home = Home::new();
+        let server = home.start("serve", environment);
+        let account = home.json(&["account", "create", "--name", "Acme", "--balance", "1.00"]);
+        home.json(&["inventory", "add", "4158670000"]);
+        let account = ["sid", "auth_token"].map(|name| account[name].as_str().expect(name).to_owned());
+        let mut scene = Self { server, home, account, number: String::new() };
+        let (status, body) = scene.call("POST", "/Local.json");
+        assert_eq!(status, 201, "{body}");
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        let sid = &body["TwilioResponse"]["IncomingPhoneNumber"]["Sid"];
+        scene.number = sid.as_str().expect("a Sid").to_owned();
+        scene
+    }
+
+    fn call(&self, method: &str, below: &str) -> (u16, String) {
+        let [sid, token] = &self.account;
+        let path = format!("/2008-08-01/Accounts/{sid}/IncomingPhoneNumbers{below}");
+        self.server.call(method, &path, [sid, token], "")
+    }
+
+    fn show(&self) -> Value {
+        self.home.json(&["account", "show", &self.account[0]])
+    }
+
+    /// The day of the purchase, so many months and days later.
+    fn later(&self, months: u32, days: i64) -> String {
+        let number = self.number();
+        let from = number["history"][0]["from"].as_str().expect("a time");
+        after(from[.."2026-01-31".len()].parse().expect("a day"), months, days)
+    }
+
+    fn number(&self) -> Value {
+        self.home.json(&["number", "show", &self.number])
+    }
+}
+
+/// A day, so many months and days later.
+fn after(day: NaiveDate, months: u32, days: i64) -> String {
+    (day + Months::new(months) + TimeDelta::days(days)).to_string()
+}
+
+#[test]
+fn an_account_that_cannot_pay_and_how_it_comes_back() {
+    let scene = Scene::new(&[("NUMBERBANK_JOBS", "off")]);
+    let (home, sid) = (&scene.home, scene.account[0].as_str());
+    let nothing = json!({ "charged": 0, "amount": "0.00", "suspended": 0, "released": 0 });
+    assert_eq!(home.json(&["bill"]), nothing);
+    assert_eq!(home.json(&["bill", "--as-of", &scene.later(1, -1), "--force"]), nothing);
+    let short = json!({ "charged": 0, "amount": "0.00", "suspended": 1, "released": 0 });
+    assert_eq!(home.json(&["bill", "--as-of", &scene.later(1, 0), "--force"]), short);
+    let shown = scene.show();
+    assert_eq!((&shown["status"], &shown["reason"]), (&json!("suspended"), &json!("unpaid")));
+    assert_eq!((&shown["balance"], &shown["events"][0]["reason"]), (&json!("0.00"), &json!("unpaid")));
+    assert_eq!(scene.call("POST", "/Local").0, 403);
+    let paid = home.json(&["account", "credit", sid, "1.50"]);
+    assert_eq!(paid, json!({ "sid": sid, "balance": "0.50", "charged": 1 }));
+    assert_eq!(scene.show()["status"], "active");
+    assert_eq!(home.json(&["bill", "--as-of", &scene.later(1, 0), "--force"]), nothing);
+
+    home.json(&["bill", "--as-of", &scene.later(2, 0), "--force"]);
+    assert_eq!(home.json(&["bill", "--as-of", &scene.later(2, 13), "--force"]), nothing);
+    let released = home.json(&["bill", "--as-of", &scene.later(2, 13), "--force", "--grace", "13"]);
+    assert_eq!(released["released"], 1);
+    assert_eq!((&scene.number()["state"], scene.call("GET", "").0), (&json!("quarantined"), 200));
+    assert_eq!(home.json(&["number", "restore", &scene.number])["holder"], json!(sid));
+    assert_eq!(home.json(&["audit"])["ok"], true);
+}
+
+#[test]
+fn a_released_number_goes_back_on_sale_or_to_its_holder() {
+    let scene = Scene::new(&[("NUMBERBANK_JOBS", "off")]);
+    let (home, below) = (&scene.home, format!("/{}", scene.number));
+    home.run(&["number", "restore", &scene.number]).assert_refused("held");
+    assert_eq!(scene.call("DELETE", &below).0, 204);
+    let restored = home.json(&["number", "restore", &scene.number]);
+    assert_eq!((&restored["state"], &restored["history"][0]["to"]), (&json!("in_use"), &json!(null)));
+    assert_eq!(scene.call("GET", &below).0, 200);
+    assert_eq!(scene.call("DELETE", &below).0, 204);
+    assert_eq!(home.json(&["recycle"]), json!({ "recycled": 0 }));
+    assert_eq!(home.json(&["recycle", "--as-of", &scene.later(0, 44), "--force"]), json!({ "recycled": 0 }));
+    let tollfree = ["recycle", "--as-of", &scene.later(0, 44), "--force", "--quarantine-tollfree", "1"];
+    assert_eq!(home.json(&tollfree), json!({ "recycled": 0 }));
+    assert_eq!(home.json(&["recycle", "--as-of", &scene.later(0, 46), "--force"]), json!({ "recycled": 1 }));
+    let moves = scene.number()["moves"].as_array().expect("moves").clone();
+    let causes: Vec<_> = moves.iter().map(|made| made["cause"].as_str().expect("a cause")).collect();
+    assert_eq!(causes, ["sale", "release", "restore", "release", "recycle"]);
+    home.run(&["number", "restore", &scene.number]).assert_refused("available");
+}
+
+#[test]
+fn a_time_to_come_needs_force_and_a_time_must_be_one() {
+    let home = Home::new();
+    let today = Clock::System.now().date_naive();
+    let (tomorrow, late) = (after(today, 0, 2), after(today, 2400, 0));
+    home.json(&["account", "list"]);
+    for verb in ["bill", "recycle"] {
+        home.run(&[verb, "--as-of", &tomorrow]).assert_refused("--force");
+        home.run(&[verb, "--as-of", &late, "--force"]).assert_refused("hundred years");
+        for time in ["tomorrow", "2026-02-30", "2026-01-01T00:00:00", "1767225600"] {
+            home.run(&[verb, "--as-of", time]).assert_bad_usage();
+        }
+        home.json(&[verb, "--as-of", "2026-01-01T00:00:00-05:00"]);
+    }
+    home.run(&["bill", "--grace", "-1"]).assert_bad_usage();
+    home.run(&["recycle", "--quarantine-local", "many"]).assert_bad_usage();
+    home.run(&["serve", "--jobs", "never"]).assert_bad_usage();
+}
+
+#[test]
+fn serve_recycles_and_bills_by_itself_and_tells_of_it() {
+    let quick = [("NUMBERBANK_JOBS", "1s"), ("NUMBERBANK_QUARANTINE_LOCAL", "0")];
+    let scene = Scene::new(&quick);
+    assert_eq!(scene.call("DELETE", &format!("/{}", scene.number)).0, 204);
+    eventually("it is on sale again", || scene.number()["state"] == "available");
+    eventually("the log tells", || scene.server.err().contains("recycled=1"));
+}
