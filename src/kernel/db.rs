@@ -52,8 +52,15 @@ pub enum MigrateError {
     Connect(#[source] sqlx::Error),
     #[error("cannot take a lock on the database: {0}")]
     Lock(#[source] sqlx::Error),
-    #[error("migration failed: {0}")]
+    #[error("migration failed: {}", reason(.0))]
     Migrate(#[source] Box<refinery_core::Error>),
+}
+
+/// What PostgreSQL says where it refuses a migration, without refinery's words around it.
+fn reason(error: &refinery_core::Error) -> String {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<sqlx::Error>());
+    let said = source.and_then(sqlx::Error::as_database_error).map(|said| said.message().to_owned());
+    said.unwrap_or_else(|| error.to_string())
 }
 
 /// Brings the schema up to date and returns the names of the migrations that it applied.
