@@ -40,6 +40,8 @@ pub enum Output {
     Table,
     /// One JSON document
     Json,
+    /// A header and a line for each row; for 'report' and 'inventory list'
+    Csv,
 }
 
 /// What `serve` and `demo` take.

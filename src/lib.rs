@@ -15,4 +15,5 @@ pub mod kernel;
 pub mod ledger;
 pub mod numbers;
 pub mod purchases;
+pub mod reporting;
 pub mod telemetry;

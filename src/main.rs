@@ -3,13 +3,12 @@
 use std::io::Write;
 use std::process::exit;
 
-use clap::Parser;
 use numberbank::cli::Command;
 use numberbank::telemetry;
 
 #[tokio::main]
 async fn main() {
-    let command = Command::parse();
+    let command = Command::read();
     telemetry::start();
     // By `exit`, because a thread that still waits for standard input would keep the process.
     match command.run().await {

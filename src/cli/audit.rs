@@ -11,8 +11,8 @@ pub async fn run(Context { db, output, .. }: &Context) -> Done {
     let breaches = audit::audit(db).await?;
     match output {
         Output::Json => show(*output, &json!({ "ok": breaches.is_empty(), "breaches": breaches }))?,
-        Output::Table if breaches.is_empty() => write_out("all four invariants hold\n")?,
-        Output::Table => show(*output, &breaches)?,
+        _ if breaches.is_empty() => write_out("all four invariants hold\n")?,
+        _ => show(*output, &breaches)?,
     }
     match breaches.len() {
         0 => Ok(()),

@@ -47,11 +47,11 @@ pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Do
     let hint = hint(&site, credentials.as_ref(), context).await?;
     let output = context.output;
     serve(listener, settings, database, context, || match output {
-        Output::Table => write_out(&format!("listening on {site}\n{hint}")),
         Output::Json => {
             let (sid, token) = credentials.map(|known| (known.sid, known.auth_token)).unzip();
             show(output, &json!({ "listening_on": site, "account_sid": sid, "auth_token": token }))
         }
+        _ => write_out(&format!("listening on {site}\n{hint}")),
     })
     .await
 }

@@ -9,11 +9,12 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::rows::Rows;
 use super::show::show;
-use super::{Context, Done, Failure, write_out};
+use super::{Context, Done, Failure};
 use crate::config::Output;
 use crate::inventory::import::{BadRow, Event};
-use crate::inventory::{self, Filter, State, Stocked};
+use crate::inventory::{self, Filter, State};
 use crate::kernel::phone::{AreaCode, Kind, PhoneNumber};
 
 #[derive(Subcommand, Debug)]
@@ -124,12 +125,12 @@ async fn import(Context { db, clock, output, .. }: &Context, file: PathBuf, skip
     bar.finish_and_clear();
     let imported = imported?;
     match output {
-        Output::Table => show(*output, &imported),
         Output::Json => show(
             *output,
             &json!({ "added": imported.added, "already_known": imported.already_known,
                 "rejected": imported.rejected, "bad_rows": bad_rows }),
         ),
+        _ => show(*output, &imported),
     }
 }
 
@@ -146,29 +147,14 @@ const CHUNK: i64 = 5000;
 impl Listing {
     async fn run(&self, Context { db, output, .. }: &Context) -> Done {
         let filter = Filter { area_code: self.area_code, kind: self.kind, state: self.state };
-        let (mut after, mut first) = (None, true);
-        write_out(match output {
-            Output::Table => "phone_number  kind      state        provider\n",
-            Output::Json => "[",
-        })?;
+        let (mut rows, mut after) = (Rows::new(*output), None);
+        rows.head(&["phone_number", "kind", "area_code", "state", "provider", "monthly_cost", "note"])?;
         loop {
             let chunk = inventory::list(db, filter, after, CHUNK).await?;
             let Some(last) = chunk.last() else { break };
             after = Some(last.phone_number);
-            let text: String = chunk.iter().map(|stocked| line(*output, stocked, std::mem::take(&mut first))).collect();
-            write_out(&text)?;
+            chunk.iter().try_for_each(|stocked| rows.show(stocked))?;
         }
-        if *output == Output::Json { write_out("\n]\n") } else { Ok(()) }
-    }
-}
-
-fn line(output: Output, stocked: &Stocked, first: bool) -> String {
-    match output {
-        Output::Json => format!("{}\n{}", if first { "" } else { "," }, json!(stocked)),
-        Output::Table => {
-            let (number, kind, state) = (stocked.phone_number, stocked.kind, inventory::state_name(stocked.state));
-            let provider = stocked.provider.as_deref().unwrap_or("-");
-            format!("{number}    {kind:<8}  {state:<11}  {provider}\n")
-        }
+        rows.end()
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use futures_util::TryFutureExt;
 use sqlx::postgres::PgConnectOptions;
@@ -21,6 +22,8 @@ mod demo;
 mod inventory;
 mod number;
 mod price;
+mod report;
+mod rows;
 mod runs;
 mod serve;
 mod show;
@@ -61,6 +64,8 @@ enum Verb {
     Recycle(runs::Recycle),
     /// Prove that money and stock add up
     Audit,
+    /// The views of the schema reporting, row by row
+    Report(report::Report),
 }
 
 /// Why a command was refused or failed: one clear line.
@@ -94,6 +99,16 @@ fn told(error: &Error) -> String {
 type Done = Result<(), Failure>;
 
 impl Command {
+    /// Reads the command line; ends the process where it is wrong.
+    pub fn read() -> Self {
+        let command = Self::parse();
+        if command.global.output == Output::Csv && !command.verb.has_csv() {
+            let only = "--output csv is for 'report' and 'inventory list'; other commands answer with table or json\n";
+            clap::Error::raw(ErrorKind::InvalidValue, only).exit();
+        }
+        command
+    }
+
     /// Runs the command to its end, or until SIGTERM or SIGINT.
     ///
     /// # Errors
@@ -144,7 +159,13 @@ impl Verb {
             Self::Bill(command) => context.once_ready(database, command.run(context)).await,
             Self::Recycle(command) => context.once_ready(database, command.run(context)).await,
             Self::Audit => context.once_ready(database, audit::run(context)).await,
+            Self::Report(command) => context.once_ready(database, command.run(context)).await,
         }
+    }
+
+    /// Whether its answer is rows and nothing else.
+    fn has_csv(&self) -> bool {
+        matches!(self, Self::Report(_) | Self::Inventory(inventory::Inventory::List(_)))
     }
 }
 
@@ -218,7 +239,11 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 /// Writes to standard output.
 fn write_out(text: &str) -> Done {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+fn written(result: io::Result<()>) -> Done {
+    result.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::NoReader,
         _ => error.into(),
     })

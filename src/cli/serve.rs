@@ -16,8 +16,8 @@ pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Do
     db::migrate(&database.options).await?;
     let site = site(&listener)?;
     serve(listener, settings, database, context, || match context.output {
-        Output::Table => write_out(&format!("listening on {site}\n")),
         Output::Json => show(context.output, &json!({ "listening_on": site })),
+        _ => write_out(&format!("listening on {site}\n")),
     })
     .await
 }
@@ -26,8 +26,8 @@ pub async fn migrate(database: &Database, output: Output) -> Done {
     let applied = db::migrate(&database.options).await?;
     match output {
         Output::Json => show(output, &json!({ "applied": applied })),
-        Output::Table if applied.is_empty() => write_out("the schema is up to date\n"),
-        Output::Table => write_out(&format!("applied {}\n", applied.join(", "))),
+        _ if applied.is_empty() => write_out("the schema is up to date\n"),
+        _ => write_out(&format!("applied {}\n", applied.join(", "))),
     }
 }
 

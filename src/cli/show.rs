@@ -12,7 +12,7 @@ pub fn show(output: Output, answer: &impl Serialize) -> Done {
     let value = serde_json::to_value(answer).map_err(|error| Failure::Bad(error.to_string()))?;
     write_out(&match output {
         Output::Json => format!("{value:#}\n"),
-        Output::Table => match &value {
+        _ => match &value {
             Value::Array(rows) => rows_table(rows),
             Value::Object(fields) => fields_table(fields),
             other => format!("{}\n", text(other)),

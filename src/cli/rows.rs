@@ -1,0 +1,115 @@
+//! Answers of any length: rows are written as they come, so that millions need no memory.
+
+use std::fmt::Write as _;
+use std::io::{self, BufWriter, Stdout, Write};
+
+use csv::{ReaderBuilder, StringRecord, WriterBuilder};
+use serde::Serialize;
+
+use super::{Done, Failure, written};
+use crate::config::Output;
+
+/// So many bytes of a table are written together; the first, a thousand rows, tell how wide its columns are.
+const BATCH: usize = 1 << 17;
+
+/// Writes rows to standard output.
+pub struct Rows {
+    output: Output,
+    out: BufWriter<Stdout>,
+    /// What comes before the next object.
+    before: &'static str,
+    /// Lines of a table that are written together, its header first.
+    waiting: Vec<u8>,
+    columns: Vec<Column>,
+}
+
+struct Column {
+    width: usize,
+    is_number: bool,
+}
+
+impl Rows {
+    pub fn new(output: Output) -> Self {
+        let out = BufWriter::with_capacity(1 << 16, io::stdout());
+        Self { output, out, before: "[\n", waiting: Vec::new(), columns: Vec::new() }
+    }
+
+    /// Takes a row as it is: an object where the output is JSON, else a line of CSV, the header first.
+    pub fn add(&mut self, row: &[u8]) -> Done {
+        written(match self.output {
+            Output::Csv => self.out.write_all(row),
+            Output::Json => {
+                let before = std::mem::replace(&mut self.before, ",\n");
+                self.out.write_all(before.as_bytes()).and_then(|()| self.out.write_all(row.trim_ascii_end()))
+            }
+            Output::Table => {
+                self.waiting.extend_from_slice(row);
+                if self.waiting.len() > BATCH { self.tabulate() } else { Ok(()) }
+            }
+        })
+    }
+
+    /// The names of the columns, for those who bring their rows by [`Rows::show`].
+    pub fn head(&mut self, names: &[&str]) -> Done {
+        if self.output == Output::Json { Ok(()) } else { self.show(&names) }
+    }
+
+    /// Takes a row in whatever form the output asks for.
+    pub fn show(&mut self, row: &impl Serialize) -> Done {
+        let unreadable = |error: &dyn std::error::Error| Failure::Bad(error.to_string());
+        if self.output == Output::Json {
+            return self.add(&serde_json::to_vec(row).map_err(|error| unreadable(&error))?);
+        }
+        let mut line = WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+        line.serialize(row).map_err(|error| unreadable(&error))?;
+        self.add(&line.into_inner().map_err(|error| unreadable(&error))?)
+    }
+
+    /// Writes what is still to be written.
+    pub fn end(mut self) -> Done {
+        let last = match self.output {
+            Output::Csv => Ok(()),
+            Output::Json => write!(self.out, "{}\n]\n", if self.before == ",\n" { "" } else { "[" }),
+            Output::Table => self.tabulate(),
+        };
+        written(last.and_then(|()| self.out.flush()))
+    }
+
+    fn tabulate(&mut self) -> io::Result<()> {
+        let lines = ReaderBuilder::new().has_headers(false).from_reader(&*self.waiting);
+        let records = lines.into_records().collect::<Result<Vec<_>, _>>()?;
+        self.waiting.clear();
+        if self.columns.is_empty() {
+            self.columns = lay_out(&records);
+        }
+        for record in records {
+            let mut line = String::new();
+            for (field, &Column { width, is_number }) in record.iter().zip(&self.columns) {
+                let text = text(field);
+                let _ = if is_number { write!(line, "{text:>width$}  ") } else { write!(line, "{text:<width$}  ") };
+            }
+            writeln!(self.out, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// Columns as wide as their widest text so far; numbers stand at the right.
+fn lay_out(records: &[StringRecord]) -> Vec<Column> {
+    let Some((header, rows)) = records.split_first() else { return Vec::new() };
+    let column = |at: usize| {
+        let fields = || rows.iter().filter_map(move |row| row.get(at));
+        let width = |field| text(field).chars().count();
+        Column {
+            width: fields().chain(header.get(at)).map(width).max().unwrap_or_default(),
+            is_number: fields().all(|field| field.is_empty() || field.parse::<f64>().is_ok())
+                && fields().any(|field| !field.is_empty()),
+        }
+    };
+    (0..header.len()).map(column).collect()
+}
+
+/// A field on one line.
+fn text(field: &str) -> String {
+    if field.is_empty() { "-".to_owned() } else { field.replace(char::is_control, " ") }
+}

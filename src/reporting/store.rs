@@ -1,0 +1,34 @@
+//! The statements on the views.
+
+use futures_util::stream::BoxStream;
+use sqlx::{Result, query_as};
+
+use super::{Described, Form, View};
+use crate::kernel::db::{Db, Transaction};
+
+/// The views of these names, in their order.
+pub async fn describe(db: &Db, names: &[String]) -> Result<Vec<Described>> {
+    query_as!(
+        Described,
+        r#"select relname::text as "name!", coalesce(obj_description(oid, 'pg_class'), '') as "shows!"
+        from pg_class where relnamespace = 'reporting'::regnamespace and relname = any($1)
+        order by array_position($1, relname::text)"#,
+        names
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The rows of a view as PostgreSQL writes them, which sends each by itself.
+pub async fn copy(within: &mut Transaction, view: View, form: Form) -> Result<BoxStream<'_, Result<impl AsRef<[u8]>>>> {
+    let View { name, order } = view;
+    let (row, options) = match form {
+        Form::Csv => ("*", "header"),
+        // In JSON these two characters are always escaped: nothing is quoted a second time.
+        Form::Json => ("row_to_json(report)", r"delimiter e'\x01', quote e'\x02'"),
+    };
+    let statement = format!(
+        "copy (select {row} from reporting.{name} as report order by {order}) to stdout (format csv, {options})"
+    );
+    Ok(within.copy_out_raw(&statement).await?)
+}
