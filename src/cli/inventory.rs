@@ -46,6 +46,21 @@ pub enum Inventory {
         #[arg(required = true, value_name = "NUMBER")]
         numbers: Vec<PhoneNumber>,
     },
+    /// Below how many available numbers an area code is low on stock
+    #[command(subcommand)]
+    Threshold(Threshold),
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Threshold {
+    /// List all thresholds; 'report low_stock' shows what is below them
+    List,
+    /// Set the threshold of an area code; 0 removes it
+    Set {
+        area_code: AreaCode,
+        #[arg(value_parser = clap::value_parser!(i32).range(0..=10_000_000))]
+        count: i32,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -72,6 +87,7 @@ impl Inventory {
             Self::Return { numbers } => {
                 show(*output, &json!({ "returned": inventory::put_back(db, clock, &numbers).await? }))
             }
+            Self::Threshold(command) => command.run(context).await,
         }
     }
 }
@@ -156,5 +172,18 @@ impl Listing {
             chunk.iter().try_for_each(|stocked| rows.show(stocked))?;
         }
         rows.end()
+    }
+}
+
+impl Threshold {
+    async fn run(self, Context { db, output, .. }: &Context) -> Done {
+        match self {
+            Self::List => show(*output, &inventory::thresholds(db).await?),
+            Self::Set { area_code, count } => {
+                inventory::set_threshold(db, area_code, count).await?;
+                let (kind, area_code) = (area_code.kind(), area_code.as_smallint());
+                show(*output, &json!({ "kind": kind, "area_code": area_code, "threshold": count }))
+            }
+        }
     }
 }
