@@ -17,6 +17,7 @@ mod outage;
 mod paths;
 mod properties;
 mod races;
+mod reporting;
 mod requests;
 mod stock;
 mod tenancy;
