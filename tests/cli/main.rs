@@ -4,5 +4,6 @@ mod commands;
 mod home;
 mod import;
 mod processes;
+mod reports;
 mod runs;
 mod secrets;
