@@ -30,5 +30,5 @@ pub async fn copy(within: &mut Transaction, view: View, form: Form) -> Result<Bo
     let statement = format!(
         "copy (select {row} from reporting.{name} as report order by {order}) to stdout (format csv, {options})"
     );
-    Ok(within.copy_out_raw(&statement).await?)
+    within.copy_out_raw(&statement).await
 }
