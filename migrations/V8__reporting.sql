@@ -188,7 +188,7 @@ comment on column reporting.moves.to_state is 'the state after';
 comment on column reporting.moves.cause is 'sale; release, close (of the account) or unpaid; recycle (its quarantine has ended), restore; withdraw, return';
 comment on column reporting.moves.number_sid is 'the tenancy that began, ended or began again; else null';
 
-comment on view reporting.ledger is 'Every movement of money, in the order of id';
+comment on view reporting.ledger is 'Every movement of money';
 comment on column reporting.ledger.account_sid is 'whose money';
 comment on column reporting.ledger.at is 'when';
 comment on column reporting.ledger.kind is 'credit or debit by the operator, purchase or monthly_fee';
@@ -196,7 +196,7 @@ comment on column reporting.ledger.amount is 'dollars; what leaves the account i
 comment on column reporting.ledger.balance_after is 'dollars';
 comment on column reporting.ledger.phone_number is 'the number that was paid for; null where it was none';
 comment on column reporting.ledger.note is 'what the operator said of it';
-comment on column reporting.ledger.id is 'grows from entry to entry of an account';
+comment on column reporting.ledger.id is 'grows from entry to entry: puts those of an account in order';
 comment on column reporting.ledger.number_sid is 'the tenancy that was paid for; null where it was none';
 
 comment on view reporting.monthly_revenue is 'What accounts were charged in each calendar month, UTC';
