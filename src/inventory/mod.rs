@@ -201,7 +201,8 @@ pub async fn put_back(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result
     Ok(moved)
 }
 
-/// Puts the numbers on sale again whose quarantine has ended by `as_of`; returns how many.
+/// Puts the numbers on sale again whose quarantine has ended by `as_of`; returns how many. Sums up the
+/// counts of the stock on the occasion.
 ///
 /// # Errors
 /// When the database is out of reach.
@@ -215,6 +216,7 @@ pub async fn recycle(db: &Db, clock: &Clock, as_of: DateTime<Utc>, quarantine: Q
             }
         }
     }
+    fold_counts(db).await?;
     Ok(recycled)
 }
 

@@ -45,7 +45,7 @@ catalogue! {
         "Use one of the methods that the Allow header of the answer lists.";
     AccountNotActive = 20005, 403, "Account not active",
         "The account is suspended: it can read and release numbers, but not buy or update them.",
-        "Ask the operator to activate the account.";
+        "Ask the operator to activate the account. Where a monthly fee was not paid, a credit that covers what is due does so.";
     PageSize = 20007, 400, "Page size out of range",
         "The page size (num or PageSize) is not a whole number from 1 to 1000.",
         "Ask for 1 to 1000 numbers a page and follow nextpageuri for the rest.";

@@ -6,8 +6,7 @@ use numberbank::billing::Credited;
 use numberbank::kernel::error::{Result, violated};
 use numberbank::kernel::money::Money;
 use numberbank::kernel::phone::Kind;
-use numberbank::ledger::Direction;
-use numberbank::{accounts, audit, billing, inventory, ledger};
+use numberbank::{accounts, audit, billing, inventory};
 use proptest::prelude::*;
 use sqlx::{AssertSqlSafe, Executor};
 
@@ -105,14 +104,6 @@ async fn credit(world: &World, account: &Account, cents: i64) -> Result<Credited
     billing::credit(&world.db, &world.clock, sid, Money::from_cents(cents), None).await
 }
 
-async fn debit(world: &World, account: &Account, cents: i64) -> Result<Money> {
-    let (sid, amount) = (account.sid.parse().expect("a Sid"), Money::from_cents(cents));
-    let mut transaction = world.db.begin().await?;
-    let balance = ledger::transfer(&mut transaction, &world.clock, sid, Direction::Debit, amount, None).await?;
-    transaction.commit().await?;
-    Ok(balance)
-}
-
 /// Does the same to the service and to the model.
 async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step) {
     match *step {
@@ -121,7 +112,7 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
             assert_eq!(done.is_ok(), cents > 0 && model.transfer(account, "credit", cents));
         }
         Step::Debit(account, cents) => {
-            let done = debit(world, &accounts[account], cents).await;
+            let done = world.debit(&accounts[account], cents, None).await;
             assert_eq!(done.is_ok(), cents > 0 && model.transfer(account, "debit", -cents));
         }
         Step::Price(kind, account, cents) => {

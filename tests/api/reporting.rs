@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use numberbank::inventory;
 use numberbank::kernel::db::{self, Db};
-use numberbank::ledger::{self, Direction};
 use numberbank::numbers;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -82,11 +81,9 @@ fn the_views_show_what_is() {
         assert_eq!((&tenancies[0]["price"], &tenancies[0]["configured"]), (&json!(1.0), &json!(true)));
         assert_eq!((&tenancies[1]["ended_at"], &tenancies[1]["configured"]), (&json!(null), &json!(false)));
 
-        let account_sid = account.sid.parse().expect("a Sid");
-        let amount = "0.50".parse().expect("an amount");
-        ledger::transfer(db, &world.clock, account_sid, Direction::Debit, amount, Some("paid out"))
-            .await
-            .expect("paid");
+        world.debit(&account, 50, Some("paid out")).await.expect("paid");
+        world.clock.advance(TimeDelta::days(31));
+        world.bill().await;
         let ledger = format!(
             "select kind, amount, balance_after, phone_number, note from reporting.ledger
             where account_sid = '{}' order by id",
@@ -99,6 +96,7 @@ fn the_views_show_what_is() {
             entry("purchase", -1.0, 49.0, Some(FIRST), None),
             entry("purchase", -2.0, 47.0, bought, None),
             entry("debit", -0.5, 46.5, None, Some("paid out")),
+            entry("monthly_fee", -2.0, 44.5, bought, None),
         ];
         assert_eq!(rows(db, &ledger).await, expected);
         assert_eq!(value(db, "select amount from reporting.ledger where kind = 'debit'").await, "-0.50");
@@ -106,8 +104,9 @@ fn the_views_show_what_is() {
         let revenue = json!([
             { "month": "2008-04-01", "kind": "local", "charge": "purchase", "count": 1, "amount": 1.0 },
             { "month": "2008-04-01", "kind": "tollfree", "charge": "purchase", "count": 1, "amount": 2.0 },
+            { "month": "2008-05-01", "kind": "tollfree", "charge": "monthly_fee", "count": 1, "amount": 2.0 },
         ]);
-        assert_eq!(json!(rows(db, "select * from reporting.monthly_revenue order by kind").await), revenue);
+        assert_eq!(json!(rows(db, "select * from reporting.monthly_revenue order by month, kind").await), revenue);
     });
 }
 

@@ -17,7 +17,9 @@ use numberbank::billing::{Billed, Credited};
 use numberbank::inventory::Quarantine;
 use numberbank::kernel::clock::Clock;
 use numberbank::kernel::db::{self, Db};
+use numberbank::kernel::error::Result;
 use numberbank::kernel::money::Money;
+use numberbank::ledger::{self, Direction};
 use numberbank::{accounts, audit, billing, inventory, numbers};
 use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, Method, RequestBuilder, Response};
@@ -154,6 +156,14 @@ impl World {
     pub async fn credit(&self, account: &Account, dollars: &str) -> Credited {
         let (sid, amount) = (account.sid.parse().expect("a Sid"), dollars.parse().expect("an amount"));
         billing::credit(&self.db, &self.clock, sid, amount, None).await.expect("a credit")
+    }
+
+    pub async fn debit(&self, account: &Account, cents: i64, note: Option<&str>) -> Result<Money> {
+        let (sid, amount) = (account.sid.parse().expect("a Sid"), Money::from_cents(cents));
+        let mut transaction = self.db.begin().await?;
+        let balance = ledger::transfer(&mut transaction, &self.clock, sid, Direction::Debit, amount, note).await?;
+        transaction.commit().await?;
+        Ok(balance)
     }
 
     /// Moves the clock to this time: RFC 3339.
