@@ -266,3 +266,17 @@ fn every_index_has_a_name_and_a_word_of_why() {
         }
     }
 }
+
+#[test]
+fn the_tests_that_the_readme_names_exist() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("a README");
+    let table = readme.split("| Complaint | Test |").nth(1).expect("a table of complaints");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let named: Vec<_> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
+    assert!(named.len() > 5);
+    let tests = lines("tests/api", "rs", "// ");
+    for name in named {
+        let exists = tests.iter().any(|line| line.text.starts_with(&format!("fn {name}()")));
+        assert!(exists, "README.md names a test that does not exist: {name}");
+    }
+}
