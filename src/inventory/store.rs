@@ -108,14 +108,13 @@ pub async fn find(db: &Db, number: PhoneNumber) -> Result<Option<Stocked>> {
     stocked!("select ", " from stock where phone_number = $1", number as PhoneNumber).fetch_optional(db).await
 }
 
-/// From the counts that every move keeps: their rows add up.
+/// From the counts that every move keeps.
 pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
     query_as!(
         Summary,
-        r#"select kind as "kind: Kind", area_code, sum(available) as "available!", sum(in_use) as "in_use!",
-            sum(quarantined) as "quarantined!", sum(withdrawn) as "withdrawn!",
-            sum(available + in_use + quarantined + withdrawn) as "total!"
-        from stock_counts group by kind, area_code order by kind, area_code"#
+        r#"select kind as "kind!: Kind", area_code as "area_code!", available as "available!", in_use as "in_use!",
+            quarantined as "quarantined!", withdrawn as "withdrawn!", total as "total!"
+        from reporting.inventory_summary order by kind, area_code"#
     )
     .fetch_all(db)
     .await
