@@ -6,21 +6,22 @@ use crate::kernel::error::Result;
 mod store;
 
 /// Something that must never be so.
-#[derive(Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Breach {
     /// Which invariant: 1 balances, 2 holders, 3 purchases, 4 months.
     pub invariant: i32,
-    /// The account Sid, phone number or number Sid that it is about.
+    /// The account Sid, phone number, number Sid, or kind and area code that it is about.
     pub subject: String,
     pub what: String,
 }
 
-/// Every breach of the four invariants:
+/// Every breach of the four invariants, in their order:
 ///
 /// 1. an account's balance is the sum of its ledger entries and never negative, and every
 ///    entry's `balance_after` is the running sum;
-/// 2. a number in use has exactly one open tenancy, any other has none, and an account's count
-///    of numbers is that of its open tenancies;
+/// 2. a number in use has exactly one open tenancy, any other has none; an account's counts of
+///    numbers and their monthly fees are those of its open tenancies, and the stock's counts are
+///    those of its numbers;
 /// 3. every purchase has one tenancy, one ledger entry and one number, and the other way round;
 /// 4. no month of a tenancy is charged twice, and none after its end.
 ///
@@ -32,7 +33,10 @@ pub async fn audit(db: &Db) -> Result<Vec<Breach>> {
     store::freeze(&mut moment).await?;
     let mut breaches = store::balances(&mut moment).await?;
     breaches.extend(store::holders(&mut moment).await?);
+    breaches.extend(store::holdings(&mut moment).await?);
+    breaches.extend(store::counts(&mut moment).await?);
     breaches.extend(store::purchases(&mut moment).await?);
     breaches.extend(store::months(&mut moment).await?);
+    breaches.sort_unstable();
     Ok(breaches)
 }

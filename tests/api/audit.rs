@@ -1,7 +1,5 @@
 //! The audit names whatever is broken, and nothing else.
 
-use std::collections::BTreeSet;
-
 use numberbank::audit;
 use sqlx::AssertSqlSafe;
 
@@ -23,6 +21,8 @@ enum Subject {
     Number,
     Sid,
     Released,
+    Area,
+    NoAccount,
 }
 
 impl Scene {
@@ -44,6 +44,8 @@ impl Scene {
             Subject::Number => &self.number,
             Subject::Sid => &self.sid,
             Subject::Released => &self.released,
+            Subject::Area => "local 415",
+            Subject::NoAccount => "AC00000000000000000000000000000001",
         }
     }
 
@@ -51,6 +53,8 @@ impl Scene {
     fn fill(&self, statement: &str) -> String {
         let uuid = |sid: &str| format!("'{}'::uuid", &sid[2..]);
         statement
+            .replace(":nobody", "'00000000-0000-0000-0000-000000000001'::uuid")
+            .replace(":bystander", "(select sid from accounts where sid <> :account)")
             .replace(":account", &uuid(&self.account.sid))
             .replace(":sid", &uuid(&self.sid))
             .replace(":released", &uuid(&self.released))
@@ -58,25 +62,26 @@ impl Scene {
     }
 }
 
-/// Breaks a fresh world in this way; the audit must name exactly these.
-async fn assert_named(world: &World, statement: &str, expected: &[(i32, Subject)]) {
+/// Breaks a fresh world in this way; the audit must name exactly these breaches, in these words.
+async fn assert_named(world: &World, statement: &str, expected: &[(i32, Subject, &str)]) {
     let scene = Scene::new(world).await;
     // As a replica, PostgreSQL asks neither triggers nor foreign keys.
     let statement = format!("set session_replication_role = replica; {}", scene.fill(statement));
     sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&world.db).await.expect(&statement);
     let breaches = audit::audit(&world.db).await.expect("the audit runs");
-    assert!(breaches.iter().all(|breach| !breach.what.is_empty()));
-    let named: BTreeSet<_> = breaches.iter().map(|breach| (breach.invariant, breach.subject.as_str())).collect();
-    let expected = expected.iter().map(|(invariant, subject)| (*invariant, scene.name(*subject))).collect();
-    assert_eq!(named, expected, "{statement}: {breaches:?}");
+    assert_eq!(breaches.len(), expected.len(), "{statement}: {breaches:?}");
+    for (breach, (invariant, subject, words)) in breaches.iter().zip(expected) {
+        assert_eq!((breach.invariant, breach.subject.as_str()), (*invariant, scene.name(*subject)), "{breaches:?}");
+        assert!(breach.what.contains(words), "{words:?} is not in {breaches:?}");
+    }
 }
 
 macro_rules! broken {
-    ($($name:ident: $statement:expr => [$(($invariant:literal, $subject:ident)),+];)+) => {
+    ($($name:ident: $statement:expr => [$(($invariant:literal, $subject:ident, $words:literal)),+];)+) => {
         $(
             #[test]
             fn $name() {
-                let expected = [$(($invariant, Subject::$subject)),+];
+                let expected = [$(($invariant, Subject::$subject, $words)),+];
                 test_without_audit(async |world| assert_named(world, $statement, &expected).await);
             }
         )+
@@ -86,64 +91,116 @@ macro_rules! broken {
 broken! {
     // 1: balances
     a_balance_that_is_not_the_sum_is_named:
-        "update accounts set balance = balance + 1 where sid = :account" => [(1, Account)];
+        "update accounts set balance = balance + 1 where sid = :account"
+        => [(1, Account, "the balance is 4801 cents, the ledger sums up to 4800")];
     an_entry_whose_balance_after_is_not_the_running_sum_is_named:
-        "update ledger_entries set balance_after = balance_after + 1 where tenancy_sid = :sid" => [(1, Account)];
+        "update ledger_entries set balance_after = balance_after + 1 where tenancy_sid = :sid"
+        => [(1, Account, "says that 4901 cents are left, all up to it sum up to 4900")];
+    every_entry_after_one_that_is_missing_is_named:
+        "delete from ledger_entries where account_sid = :account and kind = 'credit'"
+        => [(1, Account, "says that 4900 cents are left, all up to it sum up to -100"),
+            (1, Account, "says that 4800 cents are left, all up to it sum up to -200"),
+            (1, Account, "the balance is 4800 cents, the ledger sums up to -200")];
     a_negative_balance_is_named:
         "alter table accounts drop constraint accounts_balance_not_negative;
         alter table ledger_entries drop constraint ledger_entries_balance_not_negative;
         insert into ledger_entries (account_sid, at, kind, amount, balance_after)
             values (:account, now(), 'debit', -10000, -5200);
-        update accounts set balance = -5200 where sid = :account" => [(1, Account)];
+        update accounts set balance = -5200 where sid = :account"
+        => [(1, Account, "says that -5200 cents are left, all up to it sum up to -5200"),
+            (1, Account, "the balance is -5200 cents, less than nothing")];
     a_balance_without_any_entry_is_named:
-        "alter table ledger_entries drop constraint ledger_entries_charge_names_month;
-        update ledger_entries set account_sid = gen_random_uuid() where account_sid = :account and kind = 'credit'"
-        => [(1, Account)];
+        "insert into accounts (sid, name, credential, token_hash, balance, created_at, updated_at)
+            values (:nobody, 'Nobody', gen_random_uuid(), '', 5, now(), now())"
+        => [(1, NoAccount, "the balance is 5 cents, the ledger sums up to 0")];
+    entries_of_no_account_are_named:
+        "insert into ledger_entries (account_sid, at, kind, amount, balance_after)
+            values (:nobody, now(), 'credit', 500, 500)"
+        => [(1, NoAccount, "entries of 500 cents, but there is no such account")];
 
     // 2: holders
     a_number_in_use_without_a_tenancy_is_named:
         "update tenancies set ended_at = now() where sid = :sid;
-        update accounts set local_numbers = 0 where sid = :account" => [(2, Number)];
+        update accounts set local_numbers = 0, monthly_fees = 0 where sid = :account"
+        => [(2, Number, "in use by PN")];
     a_number_with_two_tenancies_is_named:
         "drop index tenancies_one_open_per_number;
         update tenancies set ended_at = null,
             phone_number = :number where sid = :released;
-        update accounts set local_numbers = 2 where sid = :account" => [(2, Number)];
+        update accounts set local_numbers = 2, monthly_fees = 200 where sid = :account"
+        => [(2, Number, "not in use by PN")];
     a_tenancy_of_a_number_that_is_not_in_use_is_named:
-        "update stock set state = 'available', tenancy_sid = null where phone_number = :number" => [(2, Number)];
+        "update stock set state = 'available', tenancy_sid = null where phone_number = :number;
+        insert into stock_counts values ('local', 415, 1, -1, 0, 0)"
+        => [(2, Number, "not in use by PN")];
     a_number_in_use_by_another_tenancy_than_its_own_is_named:
-        "update stock set tenancy_sid = :released where phone_number = :number" => [(2, Number)];
-    a_wrong_count_of_numbers_is_named:
-        "update accounts set local_numbers = 7 where sid = :account" => [(2, Account)];
+        "update stock set tenancy_sid = :released where phone_number = :number"
+        => [(2, Number, "in use by PN"), (2, Number, "not in use by PN")];
+    a_wrong_count_of_local_numbers_is_named:
+        "update accounts set local_numbers = 7 where sid = :account"
+        => [(2, Account, "counts 7 local numbers, holds 1")];
+    a_wrong_count_of_tollfree_numbers_is_named:
+        "update accounts set tollfree_numbers = 7 where sid = :account"
+        => [(2, Account, "counts 7 toll-free numbers, holds 0")];
+    wrong_monthly_fees_are_named:
+        "update accounts set monthly_fees = 99 where sid = :account"
+        => [(2, Account, "counts 99 cents a month, holds numbers for 100")];
+    numbers_of_no_account_are_named:
+        "update tenancies set account_sid = :nobody where sid = :sid;
+        update accounts set local_numbers = 0, monthly_fees = 0 where sid = :account"
+        => [(2, NoAccount, "holds numbers, but there is no such account"), (3, Sid, "paid for by AC")];
+    stock_that_is_not_counted_is_named:
+        "delete from stock_counts" => [(2, Area, "counts 0 numbers available, holds 6"),
+            (2, Area, "counts 0 numbers in_use, holds 2"), (2, Area, "counts 0 numbers quarantined, holds 1")];
+    stock_that_is_counted_and_gone_is_named:
+        "delete from stock where phone_number = (select max(phone_number) from stock where state = 'available')"
+        => [(2, Area, "counts 6 numbers available, holds 5")];
+    a_number_that_moved_without_being_counted_is_named:
+        "update stock set state = 'withdrawn' where state = 'quarantined'"
+        => [(2, Area, "counts 0 numbers withdrawn, holds 1"), (2, Area, "counts 1 numbers quarantined, holds 0")];
 
     // 3: purchases
     a_tenancy_that_was_not_paid_for_is_named:
         "delete from ledger_entries where tenancy_sid = :released;
         update ledger_entries set balance_after = 4900 where account_sid = :account and month = 0;
-        update accounts set balance = 4900 where sid = :account" => [(3, Released)];
+        update accounts set balance = 4900 where sid = :account"
+        => [(3, Released, "never paid for")];
     a_purchase_without_a_tenancy_is_named:
-        "delete from tenancies where sid = :released" => [(3, Released)];
+        "delete from tenancies where sid = :released"
+        => [(3, Released, "paid for with 100 cents, but there is no such tenancy")];
     a_purchase_at_another_price_is_named:
-        "update tenancies set price = 99 where sid = :sid" => [(3, Sid)];
+        "update tenancies set price = 99 where sid = :sid;
+        update accounts set monthly_fees = 99 where sid = :account"
+        => [(3, Sid, "paid for with 100 cents, the price is 99")];
     a_purchase_that_another_account_paid_is_named:
-        "update tenancies set account_sid = (select sid from accounts where sid <> :account) where sid = :released"
-        => [(3, Released)];
+        "update tenancies set account_sid = :bystander where sid = :released"
+        => [(3, Released, "paid for by AC")];
     a_purchase_of_a_number_that_is_not_in_stock_is_named:
-        "delete from stock where tenancy_sid is null" => [(3, Released)];
+        "delete from stock where tenancy_sid is null;
+        insert into stock_counts values ('local', 415, -6, 0, -1, 0)"
+        => [(3, Released, "is not in stock")];
+    a_purchase_of_a_number_of_another_kind_is_named:
+        "update tenancies set kind = 'tollfree' where sid = :released"
+        => [(3, Released, "sold as tollfree, its number 415")];
     a_purchase_that_was_paid_twice_is_named:
         "alter table ledger_entries drop constraint ledger_entries_month_charged_once;
         insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
             values (:account, now(), 'purchase', -100, 4700, :sid, 0);
-        update accounts set balance = 4700 where sid = :account" => [(3, Sid), (4, Sid)];
+        update accounts set balance = 4700 where sid = :account"
+        => [(3, Sid, "paid for 2 times"), (4, Sid, "month 0 is charged 2 times")];
 
     // 4: months
     a_month_that_is_charged_twice_is_named:
         "alter table ledger_entries drop constraint ledger_entries_month_charged_once;
         insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
             values (:account, now(), 'monthly_fee', -100, 4700, :sid, 1), (:account, now(), 'monthly_fee', -100, 4600, :sid, 1);
-        update accounts set balance = 4600 where sid = :account" => [(4, Sid)];
+        update accounts set balance = 4600 where sid = :account;
+        update tenancies set due_month = 2, due_on = '2008-06-01' where sid = :sid"
+        => [(4, Sid, "month 1 is charged 2 times")];
     a_month_that_is_charged_after_the_end_is_named:
         "insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
             values (:account, now(), 'monthly_fee', -100, 4700, :released, 1);
-        update accounts set balance = 4700 where sid = :account" => [(4, Released)];
+        update accounts set balance = 4700 where sid = :account;
+        update tenancies set due_month = 2, due_on = '2008-06-01' where sid = :released"
+        => [(4, Released, "month 1 is charged 1 times, the tenancy ended at 2008-04-01")];
 }
