@@ -23,7 +23,8 @@ pub struct Breach {
 ///    numbers and their monthly fees are those of its open tenancies, and the stock's counts are
 ///    those of its numbers;
 /// 3. every purchase has one tenancy, one ledger entry and one number, and the other way round;
-/// 4. no month of a tenancy is charged twice, and none after its end.
+/// 4. no month of a tenancy is charged twice, none after its end, each to its account and at the
+///    price of its sale; the next one is due on the day on which it begins.
 ///
 /// # Errors
 /// When the database is out of reach.
@@ -37,6 +38,7 @@ pub async fn audit(db: &Db) -> Result<Vec<Breach>> {
     breaches.extend(store::counts(&mut moment).await?);
     breaches.extend(store::purchases(&mut moment).await?);
     breaches.extend(store::months(&mut moment).await?);
+    breaches.extend(store::due(&mut moment).await?);
     breaches.sort_unstable();
     Ok(breaches)
 }

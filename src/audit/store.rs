@@ -141,19 +141,45 @@ pub async fn purchases(within: &mut Transaction) -> Result<Vec<Breach>> {
     .await
 }
 
-/// A month begins on the day of the purchase, so many months later, in UTC.
+/// The months that were charged. What the first one cost, and who paid it, is the purchase's matter.
 pub async fn months(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
         r#"with charged as (
-            select tenancy_sid, month, count(*) as entries from ledger_entries
-            where tenancy_sid is not null group by tenancy_sid, month
+            select tenancy_sid, account_sid, kind, -amount as amount, month,
+                row_number() over (partition by tenancy_sid, month) as time
+            from ledger_entries where tenancy_sid is not null
+        ), judged as (
+            select tenancy_sid, month, concat_ws(', ',
+                case when time > 1 then format('is charged %s times', time) end,
+                case when month_begins(started_at, month) > (ended_at at time zone 'UTC')::date
+                    then format('begins on %s, after the end on %s', month_begins(started_at, month),
+                        (ended_at at time zone 'UTC')::date) end,
+                case when charged.kind = 'monthly_fee' then concat_ws(', ',
+                    case when sid is null then 'is charged, but there is no such tenancy' end,
+                    case when amount <> price then format('is charged with %s cents, the price is %s', amount, price) end,
+                    case when charged.account_sid <> tenancies.account_sid then format('is paid by AC%s, sold to AC%s',
+                        replace(charged.account_sid::text, '-', ''), replace(tenancies.account_sid::text, '-', '')) end,
+                    case when month >= due_month then format('is charged, but next is month %s', due_month) end) end
+            ) as what
+            from charged left join tenancies on sid = tenancy_sid
         )
         select 4 as "invariant!", 'PN' || replace(tenancy_sid::text, '-', '') as "subject!",
-            format('month %s is charged %s times, the tenancy ended at %s', month, entries, ended_at) as "what!"
-        from charged join tenancies on tenancies.sid = tenancy_sid
-        where entries > 1
-            or (started_at at time zone 'UTC') + make_interval(months => month) > (ended_at at time zone 'UTC')"#
+            format('month %s %s', month, what) as "what!"
+        from judged where what <> ''"#
+    )
+    .fetch_all(&mut **within)
+    .await
+}
+
+/// The months that are charged next.
+pub async fn due(within: &mut Transaction) -> Result<Vec<Breach>> {
+    query_as!(
+        Breach,
+        r#"select 4 as "invariant!", 'PN' || replace(sid::text, '-', '') as "subject!",
+            format('month %s is due on %s, begins on %s', due_month, due_on, month_begins(started_at, due_month))
+                as "what!"
+        from tenancies where ended_at is null and due_on <> month_begins(started_at, due_month)"#
     )
     .fetch_all(&mut **within)
     .await

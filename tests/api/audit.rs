@@ -23,6 +23,7 @@ enum Subject {
     Released,
     Area,
     NoAccount,
+    NoTenancy,
 }
 
 impl Scene {
@@ -46,6 +47,7 @@ impl Scene {
             Subject::Released => &self.released,
             Subject::Area => "local 415",
             Subject::NoAccount => "AC00000000000000000000000000000001",
+            Subject::NoTenancy => "PN00000000000000000000000000000001",
         }
     }
 
@@ -202,5 +204,29 @@ broken! {
             values (:account, now(), 'monthly_fee', -100, 4700, :released, 1);
         update accounts set balance = 4700 where sid = :account;
         update tenancies set due_month = 2, due_on = '2008-06-01' where sid = :released"
-        => [(4, Released, "month 1 is charged 1 times, the tenancy ended at 2008-04-01")];
+        => [(4, Released, "month 1 begins on 2008-05-01, after the end on 2008-04-01")];
+    a_fee_that_is_not_the_price_is_named:
+        "insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
+            values (:account, now(), 'monthly_fee', 0, 4800, :sid, 1);
+        update tenancies set due_month = 2, due_on = '2008-06-01' where sid = :sid"
+        => [(4, Sid, "month 1 is charged with 0 cents, the price is 100")];
+    a_fee_that_another_account_paid_is_named:
+        "insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
+            values (:bystander, now(), 'monthly_fee', -100, 4800, :sid, 1);
+        update accounts set balance = 4800 where sid = :bystander;
+        update tenancies set due_month = 2, due_on = '2008-06-01' where sid = :sid"
+        => [(4, Sid, "month 1 is paid by AC")];
+    a_fee_that_was_charged_and_is_still_due_is_named:
+        "insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
+            values (:account, now(), 'monthly_fee', -100, 4700, :sid, 1);
+        update accounts set balance = 4700 where sid = :account"
+        => [(4, Sid, "month 1 is charged, but next is month 1")];
+    a_fee_of_no_tenancy_is_named:
+        "insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
+            values (:account, now(), 'monthly_fee', -100, 4700, :nobody, 1);
+        update accounts set balance = 4700 where sid = :account"
+        => [(4, NoTenancy, "month 1 is charged, but there is no such tenancy")];
+    a_fee_that_is_due_on_the_wrong_day_is_named:
+        "update tenancies set due_on = '2008-05-02' where sid = :sid"
+        => [(4, Sid, "month 1 is due on 2008-05-02, begins on 2008-05-01")];
 }
