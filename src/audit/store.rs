@@ -9,17 +9,19 @@ pub async fn freeze(within: &mut Transaction) -> Result<()> {
     query!("set transaction isolation level repeatable read, read only").execute(&mut **within).await.map(drop)
 }
 
-/// The ledger is read once: of it stay the wrong entries and the last one of each account, whose
-/// running sum is what the balance must be.
+/// The ledger is read once: of it stay the last entry of each account, whose running sum is what the
+/// balance must be, and the entries that do not follow from the one before: where each of them does, each is
+/// the running sum, and where one is missing, not all that come after it are named.
 pub async fn balances(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
         r#"with running as (
             select account_sid, id, balance_after, sum(amount) over entries as sum,
+                lag(balance_after, 1, 0::bigint) over entries + amount as follows,
                 lead(id) over entries is null as is_last
             from ledger_entries window entries as (partition by account_sid order by id)
         ), noted as materialized (
-            select * from running where balance_after <> sum or sum < 0 or is_last
+            select * from running where balance_after <> follows or balance_after < 0 or is_last
         ), judged as (
             select coalesce(accounts.sid, account_sid) as sid, concat_ws(', ',
                 case when accounts.sid is null then format('entries of %s cents, but there is no such account', sum) end,
@@ -29,9 +31,9 @@ pub async fn balances(within: &mut Transaction) -> Result<Vec<Breach>> {
             from accounts full join (select account_sid, sum from noted where is_last) as ledgers
                 on account_sid = accounts.sid
             union all
-            select account_sid, format('entry %s says that %s cents are left, all up to it sum up to %s',
-                id, balance_after, sum)
-            from noted where balance_after <> sum or sum < 0
+            select account_sid, format('entry %s says that %s cents are left, with the one before it they are %s',
+                id, balance_after, follows)
+            from noted where balance_after <> follows or balance_after < 0
         )
         select 1 as "invariant!", 'AC' || replace(sid::text, '-', '') as "subject!", what as "what!"
         from judged where what <> ''"#

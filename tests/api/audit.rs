@@ -97,11 +97,11 @@ broken! {
         => [(1, Account, "the balance is 4801 cents, the ledger sums up to 4800")];
     an_entry_whose_balance_after_is_not_the_running_sum_is_named:
         "update ledger_entries set balance_after = balance_after + 1 where tenancy_sid = :sid"
-        => [(1, Account, "says that 4901 cents are left, all up to it sum up to 4900")];
-    every_entry_after_one_that_is_missing_is_named:
+        => [(1, Account, "says that 4901 cents are left, with the one before it they are 4900"),
+            (1, Account, "says that 4800 cents are left, with the one before it they are 4801")];
+    an_entry_after_one_that_is_missing_is_named:
         "delete from ledger_entries where account_sid = :account and kind = 'credit'"
-        => [(1, Account, "says that 4900 cents are left, all up to it sum up to -100"),
-            (1, Account, "says that 4800 cents are left, all up to it sum up to -200"),
+        => [(1, Account, "says that 4900 cents are left, with the one before it they are -100"),
             (1, Account, "the balance is 4800 cents, the ledger sums up to -200")];
     a_negative_balance_is_named:
         "alter table accounts drop constraint accounts_balance_not_negative;
@@ -109,7 +109,7 @@ broken! {
         insert into ledger_entries (account_sid, at, kind, amount, balance_after)
             values (:account, now(), 'debit', -10000, -5200);
         update accounts set balance = -5200 where sid = :account"
-        => [(1, Account, "says that -5200 cents are left, all up to it sum up to -5200"),
+        => [(1, Account, "says that -5200 cents are left, with the one before it they are -5200"),
             (1, Account, "the balance is -5200 cents, less than nothing")];
     a_balance_without_any_entry_is_named:
         "insert into accounts (sid, name, credential, token_hash, balance, created_at, updated_at)
