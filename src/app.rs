@@ -24,6 +24,7 @@ use crate::kernel::params::Params;
 use crate::kernel::represent::{self, Asked, Representation, TREE};
 use crate::numbers::http as numbers;
 use crate::purchases::http as purchases;
+use crate::releases::http as releases;
 
 macro_rules! routes {
     ($($path:literal { $($method:ident $handler:path),+ })+) => {
@@ -46,7 +47,7 @@ routes! {
     "/Accounts/{AccountSid}/IncomingPhoneNumbers/Local" { GET numbers::list_local, POST purchases::buy_local }
     "/Accounts/{AccountSid}/IncomingPhoneNumbers/TollFree" { GET numbers::list_tollfree, POST purchases::buy_tollfree }
     "/Accounts/{AccountSid}/IncomingPhoneNumbers/{Sid}" {
-        GET numbers::show, POST numbers::update, PUT numbers::update, DELETE numbers::release
+        GET numbers::show, POST numbers::update, PUT numbers::update, DELETE releases::release
     }
 }
 

@@ -15,5 +15,6 @@ pub mod kernel;
 pub mod ledger;
 pub mod numbers;
 pub mod purchases;
+pub mod releases;
 pub mod reporting;
 pub mod telemetry;

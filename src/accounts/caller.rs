@@ -18,7 +18,7 @@ use crate::kernel::db::Db;
 use crate::kernel::error::{Code, Error, Result, not_found};
 use crate::kernel::params::Params;
 use crate::kernel::represent::Asked;
-use crate::kernel::sid::AccountSid;
+use crate::kernel::sid::{AccountSid, NumberSid};
 
 /// The largest body that is read: 16 KiB.
 const LARGEST_BODY: usize = 16 * 1024;
@@ -46,6 +46,11 @@ impl Call {
     /// A part of the path.
     pub fn path(&self, name: &str) -> &str {
         self.request.match_info().get(name).unwrap_or_default()
+    }
+
+    /// The number that the path names. What is no Sid names nothing that is there.
+    pub fn number(&self) -> Result<NumberSid> {
+        self.path("Sid").parse().map_err(|_| not_found())
     }
 
     /// All values of a header.

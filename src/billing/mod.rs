@@ -12,7 +12,7 @@ use crate::kernel::error::Result;
 use crate::kernel::money::Money;
 use crate::kernel::sid::{AccountSid, NumberSid};
 use crate::ledger::{self, Direction};
-use crate::numbers;
+use crate::releases;
 
 mod store;
 
@@ -89,7 +89,7 @@ struct Place {
 async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Result<u64> {
     let mut released = 0;
     loop {
-        match numbers::release_unpaid(db, clock, since).await? {
+        match releases::release_unpaid(db, clock, since).await? {
             0 => return Ok(released),
             some => released += some,
         }

@@ -13,7 +13,7 @@ use crate::kernel::money::Money;
 use crate::kernel::sid::AccountSid;
 use crate::kernel::text::FriendlyName;
 use crate::ledger::{self, Direction};
-use crate::numbers;
+use crate::releases;
 
 #[derive(Subcommand, Debug)]
 pub enum Account {
@@ -119,11 +119,11 @@ async fn close(Context { db, clock, output, .. }: &Context, sid: AccountSid, rel
     let mut transaction = db.begin().await.map_err(Error::from)?;
     let mut released = 0;
     if release_numbers {
-        released += numbers::release_all(&mut transaction, clock, sid).await?;
+        released += releases::release_all(&mut transaction, clock, sid).await?;
         // Purchases may have come in between; the account is locked by now, so none comes any more.
         // Where one of them is just being released, the two wait for each other: PostgreSQL ends
         // one after a second, and it has changed nothing.
-        released += numbers::release_all(&mut transaction, clock, sid).await?;
+        released += releases::release_all(&mut transaction, clock, sid).await?;
     }
     let account = accounts::close(&mut transaction, clock, sid).await?;
     transaction.commit().await.map_err(Error::from)?;

@@ -6,7 +6,7 @@ use super::show::show;
 use super::{Context, Done, Failure};
 use crate::kernel::phone::PhoneNumber;
 use crate::kernel::sid::NumberSid;
-use crate::numbers;
+use crate::{numbers, releases};
 
 #[derive(Subcommand, Debug)]
 pub enum Number {
@@ -29,7 +29,7 @@ impl Number {
                 _ => return Err(Failure::Bad(format!("'{which}' is neither a phone number nor the Sid of one"))),
             },
             Self::Restore { sid } => {
-                numbers::restore(db, clock, sid).await?;
+                releases::restore(db, clock, sid).await?;
                 numbers::digits_of(db, sid).await?
             }
         };

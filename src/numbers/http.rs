@@ -7,11 +7,10 @@ use super::settings::{Callback, Changes};
 use super::{Filter, Number};
 use crate::accounts::caller::Call;
 use crate::kernel::clock::rfc2822;
-use crate::kernel::error::{Code, Result, not_found};
+use crate::kernel::error::{Code, Result};
 use crate::kernel::page::Page;
 use crate::kernel::phone::{Kind, PhoneNumber};
 use crate::kernel::represent::{self, Fields, List, Record};
-use crate::kernel::sid::NumberSid;
 
 /// `GET …/IncomingPhoneNumbers`
 pub async fn list(call: Call) -> Result<HttpResponse> {
@@ -30,13 +29,13 @@ pub async fn list_tollfree(call: Call) -> Result<HttpResponse> {
 
 /// `GET …/IncomingPhoneNumbers/{Sid}`
 pub async fn show(call: Call) -> Result<HttpResponse> {
-    let number = super::find(&call.db, call.account, sid(&call)?).await?;
+    let number = super::find(&call.db, call.account, call.number()?).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &number))
 }
 
 /// `POST` or `PUT …/IncomingPhoneNumbers/{Sid}`
 pub async fn update(call: Call) -> Result<HttpResponse> {
-    let sid = sid(&call)?;
+    let sid = call.number()?;
     let changes = Changes::read(&call.input)?;
     if !changes.voice.url.is_set() {
         super::find(&call.db, call.account, sid).await?;
@@ -46,17 +45,6 @@ pub async fn update(call: Call) -> Result<HttpResponse> {
     }
     let number = super::update(&call.db, &call.clock, call.account, sid, &changes).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &number))
-}
-
-/// `DELETE …/IncomingPhoneNumbers/{Sid}`
-pub async fn release(call: Call) -> Result<HttpResponse> {
-    super::release(&call.db, &call.clock, call.account, sid(&call)?).await?;
-    Ok(HttpResponse::NoContent().finish())
-}
-
-/// What is no Sid names nothing that is there.
-fn sid(call: &Call) -> Result<NumberSid> {
-    call.path("Sid").parse().map_err(|_| not_found())
 }
 
 async fn list_of(call: &Call, kind: Option<Kind>) -> Result<HttpResponse> {

@@ -1,12 +1,12 @@
 //! The statements on numbers.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Result, query, query_as, query_scalar};
+use sqlx::{Result, query_as, query_scalar};
 
 use super::settings::{Callback, CallbackChange, Changes, Settings};
 use super::{Move, Number, Tenancy};
 use crate::inventory::{Cause, State};
-use crate::kernel::db::{Db, Transaction};
+use crate::kernel::db::Db;
 use crate::kernel::money::Money;
 use crate::kernel::page::{Page, Slice};
 use crate::kernel::phone::{Kind, PhoneNumber};
@@ -140,159 +140,6 @@ pub async fn update(
         changes.voice_caller_id_lookup
     );
     Ok(row.fetch_optional(db).await?.map(Number::from))
-}
-
-/// Ends tenancies, as one statement: those that `held` finds, whose rows of stock it locks. These
-/// decide: whoever comes second finds that the number no longer belongs to the tenancy. A tenancy
-/// ends no earlier than the last month that was charged ahead of time.
-macro_rules! release {
-    ($held:literal, $cause:literal, $to:expr, $now:ident $(, $value:expr)*) => {
-        query!(
-            "with " + $held + ", freed as (
-                update stock set state = 'quarantined', moved_by = '" + $cause + "', state_since = $1,
-                    quarantined_at = $1, tenancy_sid = null
-                from held where stock.phone_number = held.phone_number
-                returning held.tenancy_sid, held.account_sid, held.kind, held.price
-            ), fewer as (
-                select account_sid, count(*) filter (where kind = 'local') as local,
-                    count(*) filter (where kind = 'tollfree') as tollfree, sum(price)::bigint as fees
-                from freed group by account_sid
-            ), returned as (
-                update accounts set local_numbers = local_numbers - fewer.local,
-                    tollfree_numbers = tollfree_numbers - fewer.tollfree, monthly_fees = monthly_fees - fewer.fees
-                from fewer where accounts.sid = fewer.account_sid
-                returning accounts.sid
-            )
-            update tenancies set
-                ended_at = greatest($1, started_at, month_begins(started_at, due_month - 1)::timestamp at time zone 'UTC')
-            from freed join returned on returned.sid = freed.account_sid
-            where tenancies.sid = freed.tenancy_sid",
-            $now $(, $value)*
-        )
-        .execute($to)
-        .await
-        .map(|result| result.rows_affected())
-    };
-}
-
-/// Ends a tenancy; 0 where there is no open one.
-pub async fn release(db: &Db, account: AccountSid, sid: NumberSid, now: DateTime<Utc>) -> Result<u64> {
-    release!(
-        "held as materialized (
-            select stock.phone_number, stock.tenancy_sid, stock.kind, tenancies.account_sid, tenancies.price
-            from tenancies join stock
-                on stock.phone_number = tenancies.phone_number and stock.tenancy_sid = tenancies.sid
-            where tenancies.sid = $2 and tenancies.account_sid = $3 and ended_at is null
-            for update of stock
-        )",
-        "release",
-        db,
-        now,
-        sid as NumberSid,
-        account as AccountSid
-    )
-}
-
-/// Ends all tenancies of an account.
-pub async fn release_all(within: &mut Transaction, account: AccountSid, now: DateTime<Utc>) -> Result<u64> {
-    release!(
-        "held as materialized (
-            select stock.phone_number, stock.tenancy_sid, stock.kind, tenancies.account_sid, tenancies.price
-            from tenancies join stock
-                on stock.phone_number = tenancies.phone_number and stock.tenancy_sid = tenancies.sid
-            where tenancies.account_sid = $2 and ended_at is null
-            order by stock.pick for update of stock
-        )",
-        "close",
-        &mut **within,
-        now,
-        account as AccountSid
-    )
-}
-
-/// Ends tenancies whose fee is due since then or longer, of accounts that have not paid since then: a
-/// thousand at most. The accounts are locked before anything is changed, for a credit may have paid
-/// meanwhile.
-pub async fn release_unpaid(db: &Db, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
-    release!(
-        "overdue as materialized (
-            select tenancies.sid, phone_number, account_sid, price
-            from tenancies join accounts on accounts.sid = account_sid
-            where ended_at is null and due_on <= $2 and price > 0 and unpaid_since <= $3
-            order by due_on, tenancies.sid limit 1000
-        ), found as materialized (
-            select stock.phone_number, stock.tenancy_sid, stock.kind, overdue.account_sid, overdue.price
-            from overdue join stock
-                on stock.phone_number = overdue.phone_number and stock.tenancy_sid = overdue.sid
-            order by stock.pick for update of stock
-        ), payer as materialized (
-            select sid from accounts where sid in (select account_sid from found) and unpaid_since <= $3
-            order by sid for update
-        ), held as (
-            select found.* from found join payer on payer.sid = found.account_sid
-        )",
-        "unpaid",
-        db,
-        now,
-        since.date_naive(),
-        since
-    )
-}
-
-/// What stands in the way of giving a released number back.
-pub struct Released {
-    pub phone_number: PhoneNumber,
-    pub state: State,
-    pub is_held: bool,
-    pub is_last: bool,
-}
-
-/// Locks the number of a tenancy and tells where both are now.
-pub async fn lock_released(within: &mut Transaction, sid: NumberSid) -> Result<Option<Released>> {
-    query_as!(
-        Released,
-        r#"select stock.phone_number as "phone_number: PhoneNumber", state as "state: State",
-            stock.tenancy_sid is not distinct from tenancies.sid as "is_held!",
-            not exists (
-                select from tenancies as later
-                where later.phone_number = tenancies.phone_number and later.started_at > tenancies.started_at
-            ) as "is_last!"
-        from tenancies join stock on stock.phone_number = tenancies.phone_number
-        where tenancies.sid = $1
-        for update of stock"#,
-        sid as NumberSid
-    )
-    .fetch_optional(&mut **within)
-    .await
-}
-
-/// Opens an ended tenancy again, whose number is locked; 0 where its account is closed. Months
-/// that began while nobody held it are nobody's to pay.
-pub async fn restore(within: &mut Transaction, sid: NumberSid, now: DateTime<Utc>) -> Result<u64> {
-    let result = query!(
-        "with holder as (
-            update accounts set local_numbers = local_numbers + (kind = 'local')::integer,
-                tollfree_numbers = tollfree_numbers + (kind = 'tollfree')::integer,
-                monthly_fees = monthly_fees + price
-            from tenancies
-            where tenancies.sid = $1 and ended_at is not null and accounts.sid = account_sid and closed_at is null
-            returning phone_number
-        ), back as (
-            update stock set state = 'in_use', moved_by = 'restore', state_since = $2, quarantined_at = null,
-                tenancy_sid = $1
-            from holder where stock.phone_number = holder.phone_number
-        ), next as (
-            select greatest(due_month, months_begun(started_at, ($2 at time zone 'UTC')::date) + 1) as month
-            from tenancies where sid = $1
-        )
-        update tenancies set ended_at = null, due_month = month, due_on = month_begins(started_at, month)
-        from holder, next where sid = $1",
-        sid as NumberSid,
-        now
-    )
-    .execute(&mut **within)
-    .await?;
-    Ok(result.rows_affected())
 }
 
 /// A page of all numbers of a kind or both, from right after a number on: the last page costs what

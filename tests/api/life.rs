@@ -6,7 +6,7 @@ use chrono::{DateTime, Days, Months, NaiveDate, TimeDelta, Utc};
 use numberbank::accounts::Reason;
 use numberbank::kernel::money::Money;
 use numberbank::kernel::phone::Kind;
-use numberbank::{audit, inventory, numbers};
+use numberbank::{audit, inventory, releases};
 use proptest::prelude::*;
 
 use crate::support::{Account, World, beginning, test};
@@ -185,7 +185,7 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
         Step::Restore(at) => {
             let Some(at) = place(at) else { return };
             let sid = model.tenancies[at].sid.parse().expect("a Sid");
-            let done = numbers::restore(&world.db, &world.clock, sid).await;
+            let done = releases::restore(&world.db, &world.clock, sid).await;
             assert_eq!(done.is_ok(), model.restore(at), "{done:?}");
         }
         Step::Credit(account, cents) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use numberbank::inventory;
 use numberbank::kernel::db::{self, Db};
-use numberbank::numbers;
+use numberbank::releases;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
@@ -49,7 +49,7 @@ async fn scene(world: &World) -> (Account, String) {
     world.clock.advance(day);
     world.server.release(&account, &sid).await.assert_status(204);
     world.clock.advance(day);
-    numbers::restore(&world.db, &world.clock, sid.parse().expect("a Sid")).await.expect("restored");
+    releases::restore(&world.db, &world.clock, sid.parse().expect("a Sid")).await.expect("restored");
     world.clock.advance(day);
     world.server.release(&account, &sid).await.assert_status(204);
     (account, sid)

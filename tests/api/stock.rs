@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use numberbank::kernel::error::{Result, violated};
 use numberbank::kernel::phone::PhoneNumber;
 use numberbank::numbers::{self, Biography};
-use numberbank::{accounts, inventory};
+use numberbank::{accounts, inventory, releases};
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::support::{Account, World, test};
@@ -35,7 +35,7 @@ async fn release(world: &World, account: &Account, sid: &str) {
 
 async fn restore(world: &World, sid: &str) -> Result<()> {
     world.clock.advance(TimeDelta::seconds(1));
-    numbers::restore(&world.db, &world.clock, sid.parse().expect("a Sid")).await
+    releases::restore(&world.db, &world.clock, sid.parse().expect("a Sid")).await
 }
 
 async fn biography(world: &World) -> Biography {
@@ -195,7 +195,7 @@ fn restores_and_recycling_at_once_leave_one_holder() {
             world.clock.advance(TimeDelta::days(45));
             let sid = sid.parse().expect("a Sid");
             let restores =
-                futures_util::future::join_all((0..3).map(|_| numbers::restore(&world.db, &world.clock, sid)));
+                futures_util::future::join_all((0..3).map(|_| releases::restore(&world.db, &world.clock, sid)));
             let (restored, recycled) = futures_util::future::join(restores, world.recycle()).await;
             let restored = restored.iter().filter(|done| done.is_ok()).count() as u64;
             assert_eq!(restored + recycled, 1);

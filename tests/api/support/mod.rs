@@ -20,7 +20,7 @@ use numberbank::kernel::db::{self, Db};
 use numberbank::kernel::error::Result;
 use numberbank::kernel::money::Money;
 use numberbank::ledger::{self, Direction};
-use numberbank::{accounts, audit, billing, inventory, numbers};
+use numberbank::{accounts, audit, billing, inventory, releases};
 use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use sqlx::postgres::PgConnectOptions;
@@ -199,7 +199,7 @@ impl World {
     pub async fn close(&self, account: &Account) {
         let sid = account.sid.parse().expect("a Sid");
         let mut transaction = self.db.begin().await.expect("a transaction");
-        numbers::release_all(&mut transaction, &self.clock, sid).await.expect("a release");
+        releases::release_all(&mut transaction, &self.clock, sid).await.expect("a release");
         accounts::close(&mut transaction, &self.clock, sid).await.expect("a closing");
         transaction.commit().await.expect("a commit");
     }

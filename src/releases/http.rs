@@ -1,0 +1,12 @@
+//! Releasing on the wire.
+
+use actix_web::HttpResponse;
+
+use crate::accounts::caller::Call;
+use crate::kernel::error::Result;
+
+/// `DELETE …/IncomingPhoneNumbers/{Sid}`
+pub async fn release(call: Call) -> Result<HttpResponse> {
+    super::release(&call.db, &call.clock, call.account, call.number()?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
