@@ -14,6 +14,12 @@ create type move_cause as enum (
 -- Said by the statement that moves a number; null: as it was added.
 alter table stock add column moved_by move_cause;
 
+-- The same in fewer words: PostgreSQL reads a table's checks anew for every statement.
+alter table stock
+    drop constraint stock_phone_number_ten_digits,
+    add constraint stock_phone_number_ten_digits check (
+        phone_number between 2000000000 and 9999999999 and phone_number % 10000000 >= 2000000);
+
 -- Every move but sales, each of which is recorded by the tenancy that begins with it.
 create table stock_moves (
     id           bigint      not null generated always as identity,
@@ -53,7 +59,9 @@ from stock group by kind, area_code;
 create function move_stock() returns trigger language plpgsql as $$
 begin
     if old.state = 'available' and new.state = 'in_use' and new.moved_by = 'sale' then
-        null; -- its tenancy tells
+        -- Its tenancy tells the rest.
+        insert into stock_counts values (new.kind, new.area_code, -1, 1, 0, 0);
+        return null;
     elsif (old.state, new.state, new.moved_by) in (
         ('in_use', 'quarantined', 'release'), ('in_use', 'quarantined', 'close'), ('in_use', 'quarantined', 'unpaid'),
         ('quarantined', 'available', 'recycle'), ('quarantined', 'in_use', 'restore'),

@@ -20,14 +20,17 @@ alter table tenancies add column due_month smallint not null default 1, add colu
 update tenancies set due_on = month_begins(started_at, 1);
 alter table tenancies alter column due_on set not null;
 
--- What is due, the longest due first.
-create index tenancies_due on tenancies (due_on, sid) where ended_at is null;
+-- What is due, the longest due first. By the day alone: a purchase finds its place at the end.
+create index tenancies_due on tenancies (due_on) where ended_at is null;
 
+-- In few words: PostgreSQL reads a table's checks anew for every statement. Kinds after 'debit' are charges.
 alter table ledger_entries
+    drop constraint ledger_entries_sign,
     drop constraint ledger_entries_charge_names_month,
+    add constraint ledger_entries_sign check ((kind = 'credit') = (amount > 0)),
     add constraint ledger_entries_charge_names_month check (
-        (tenancy_sid is null) = (month is null)
-        and case kind when 'purchase' then month = 0 when 'monthly_fee' then month > 0 else month is null end);
+        (tenancy_sid is null) = (month is null) and (kind <= 'debit') = (month is null)
+        and (kind = 'purchase') = (month is not distinct from 0::smallint));
 
 -- Why an account may not buy is one fact each; its status follows from them.
 alter table accounts

@@ -2,20 +2,6 @@
 
 create schema reporting;
 
--- Who may read the views and nothing else. A role is known to all databases of the cluster: another
--- one may have made it, or makes it right now.
-do $$
-begin
-    if not exists (select from pg_roles where rolname = 'numberbank_reporting') then
-        create role numberbank_reporting nologin;
-    end if;
-exception
-    when duplicate_object or unique_violation then null;
-    when insufficient_privilege then
-        raise insufficient_privilege using message = 'this user may not create roles: '
-            'an administrator must run "create role numberbank_reporting", then migrate again';
-end $$;
-
 -- Up to PostgreSQL 14 everybody may create tables here.
 revoke create on schema public from public;
 grant usage on schema reporting to numberbank_reporting;
@@ -39,7 +25,7 @@ create index accounts_wire_sid on accounts (reporting.account_sid(sid));
 -- What an account held; written only at a release.
 create index tenancies_ended_by_account on tenancies (account_sid) where ended_at is not null;
 -- The entries of a month. They come in order, so a few bytes for many pages tell where it is.
-create index ledger_entries_at on ledger_entries using brin (at) with (autosummarize = on);
+create index ledger_entries_at on ledger_entries using brin (at);
 
 -- By its Sid alone the tenancy is the right one, and left out by PostgreSQL where nobody asks for the
 -- account; the rest lets indexes find an account's numbers.
@@ -69,7 +55,12 @@ select reporting.account_sid(accounts.sid) as sid, name, status,
     local_numbers + tollfree_numbers as numbers_held,
     (monthly_fees * 0.01)::numeric(20, 2) as monthly_cost,
     (coalesce(spent, 0) * 0.01)::numeric(20, 2) as spent_this_month,
-    created_at
+    created_at,
+    (case when unpaid_since is null then 0 else (
+        select coalesce(sum(price * (months_begun(started_at, day) - due_month + 1)), 0)
+        from tenancies, (values ((greatest(unpaid_since, reporting.moment()) at time zone 'UTC')::date)) as today (day)
+        where account_sid = accounts.sid and ended_at is null and due_on <= day
+    ) end * 0.01)::numeric(20, 2) as owed
 from accounts
 left join (
     select account_sid, -sum(amount) as spent
@@ -162,6 +153,7 @@ comment on column reporting.accounts.numbers_held is 'numbers held now';
 comment on column reporting.accounts.monthly_cost is 'dollars a month for the numbers held now';
 comment on column reporting.accounts.spent_this_month is 'dollars charged for purchases and monthly fees in this calendar month, UTC';
 comment on column reporting.accounts.created_at is 'when it was made';
+comment on column reporting.accounts.owed is 'dollars of fees that are due and not paid: what the balance must cover for it to be active again';
 
 comment on view reporting.tenancies is 'Every tenancy of a number, ended ones too: from its sale to its last release';
 comment on column reporting.tenancies.sid is 'PN and 32 hex digits';

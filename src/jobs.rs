@@ -1,9 +1,11 @@
 //! What `serve` does by itself, now and then: numbers go back on sale, fees are charged, old
 //! idempotency keys are forgotten. Several instances on one database take turns.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use futures_util::FutureExt;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::billing::{self, Billed};
@@ -26,6 +28,14 @@ pub struct Settings {
 /// After a run that failed the next one comes soon.
 const TRY_AGAIN: Duration = Duration::from_secs(60);
 
+/// A run is cut off after this, and goes on with the next: one that hangs on a dead connection would
+/// otherwise be the last.
+const LONGEST_RUN: Duration = Duration::from_secs(30 * 60);
+
+/// What PostgreSQL itself gives up for a job: a statement that takes too long, and a wait for rows that
+/// somebody does not let go.
+const LIMITS: [(&str, &str); 2] = [("statement_timeout", "10min"), ("lock_timeout", "1min")];
+
 /// What one run did.
 #[derive(Debug)]
 pub struct Done {
@@ -41,12 +51,18 @@ pub enum Failure {
     Alone(#[from] MigrateError),
     #[error("{0}")]
     Job(#[from] Error),
+    #[error("it took longer than {LONGEST_RUN:?}")]
+    Late,
+    #[error("it panicked")]
+    Panicked,
 }
 
 /// Runs the jobs at once and then every so often, until it is dropped.
 pub async fn keep_running(settings: Settings) {
     loop {
-        let pause = match run(&settings).await {
+        let run = AssertUnwindSafe(run(&settings)).catch_unwind();
+        let outcome = tokio::time::timeout(LONGEST_RUN, run).await;
+        let pause = match outcome.map_or(Err(Failure::Late), |run| run.unwrap_or(Err(Failure::Panicked))) {
             Ok(done) => {
                 tell(done);
                 settings.every
@@ -64,8 +80,8 @@ fn tell(done: Option<Done>) {
     let Some(Done { recycled, billed, keys_forgotten }) = done else {
         return tracing::debug!("another instance runs the jobs");
     };
-    let Billed { charged, amount, suspended, released } = billed;
-    tracing::info!(recycled, charged, %amount, suspended, released, keys_forgotten, "jobs done");
+    let Billed { charged, amount, suspended, activated, released } = billed;
+    tracing::info!(recycled, charged, %amount, suspended, activated, released, keys_forgotten, "jobs done");
 }
 
 /// Runs the jobs once; `None` where another instance is at it.
@@ -75,17 +91,17 @@ fn tell(done: Option<Done>) {
 pub async fn run(settings: &Settings) -> Result<Option<Done>, Failure> {
     let Some(_alone) = db::try_alone(&settings.database, "jobs").await? else { return Ok(None) };
     // Not the connections that serve: fees may take longer than a request, and keep nobody waiting.
-    let db = db::for_command(&settings.database);
+    let db = db::for_command(&settings.database.clone().options(LIMITS));
     let done = work(&db, settings).await;
     db.close().await;
     Ok(Some(done?))
 }
 
+/// Each job gets its turn, whatever becomes of the others.
 async fn work(db: &Db, Settings { clock, quarantine, grace, .. }: &Settings) -> Result<Done, Error> {
     let now = clock.now();
-    Ok(Done {
-        recycled: inventory::recycle(db, clock, now, *quarantine).await?,
-        billed: billing::bill(db, clock, now, *grace, |_| {}).await?,
-        keys_forgotten: purchases::forget_old_keys(db, clock).await?,
-    })
+    let recycled = inventory::recycle(db, clock, now, *quarantine).await;
+    let billed = billing::bill(db, clock, now, *grace, |_| {}).await;
+    let keys_forgotten = purchases::forget_old_keys(db, clock).await;
+    Ok(Done { recycled: recycled?, billed: billed?, keys_forgotten: keys_forgotten? })
 }

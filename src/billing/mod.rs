@@ -25,12 +25,22 @@ pub struct Billed {
     pub amount: Money,
     /// Accounts that could not pay and were suspended.
     pub suspended: i64,
+    /// Accounts that can pay by now, did, and are active again.
+    pub activated: i64,
     /// Numbers that were released because their grace period has ended.
     pub released: u64,
 }
 
-/// Charges every fee that is due by `as_of`, the longest due first; suspends accounts that cannot pay;
-/// releases what was not paid for longer than `grace`. `progress` hears how many more were looked at.
+impl Billed {
+    fn add(&mut self, charged: i64, amount: Money) {
+        self.charged += charged;
+        self.amount = Money::from_cents(self.amount.cents() + amount.cents());
+    }
+}
+
+/// Charges every fee that is due by `as_of`, the longest due first; suspends accounts that cannot pay, and
+/// activates those that by now can; releases what was not paid for longer than `grace`. `progress` hears how
+/// many more were looked at.
 ///
 /// The work is done in batches, each by itself: killed at any point, the next run goes on; several
 /// at once charge each month once.
@@ -44,19 +54,28 @@ pub async fn bill(
     grace: TimeDelta,
     mut progress: impl FnMut(u64),
 ) -> Result<Billed> {
-    let mut billed = Billed { charged: 0, amount: Money::ZERO, suspended: 0, released: 0 };
-    let mut place = Place { due_on: NaiveDate::default(), sid: NumberSid::FIRST };
+    let mut billed = Billed { charged: 0, amount: Money::ZERO, suspended: 0, activated: 0, released: 0 };
+    // Where a number has gone, the balance may cover what is left.
+    for account in store::solvent(db, as_of.date_naive()).await? {
+        let mut transaction = db.begin().await?;
+        store::hold(&mut transaction, account).await?;
+        if let Some(settled) = store::settle(&mut transaction, account, as_of, clock.now()).await? {
+            billed.add(settled.charged, settled.amount);
+            billed.activated += 1;
+        }
+        transaction.commit().await?;
+    }
+    let mut day = NaiveDate::default();
     loop {
         let mut transaction = db.begin().await?;
         // A fresh look after the accounts are held: no month is charged twice, no released number at all.
-        let due = store::hold_due(&mut transaction, as_of.date_naive(), place).await?;
-        let Some(last) = due.last() else { break };
-        place = Place { due_on: last.due_on, sid: last.sid };
+        let due = store::hold_due(&mut transaction, day, as_of.date_naive()).await?;
+        let Some(first) = due.first() else { break };
+        day = first.due_on;
         let sids: Vec<_> = due.iter().map(|due| due.sid).collect();
-        let charges = store::charge(&mut transaction, &sids, place.due_on, clock.now()).await?;
+        let charges = store::charge(&mut transaction, &sids, day, clock.now()).await?;
         transaction.commit().await?;
-        billed.charged += charges.charged;
-        billed.amount = Money::from_cents(billed.amount.cents() + charges.amount.cents());
+        billed.add(charges.charged, charges.amount);
         billed.suspended += charges.suspended;
         progress(due.len() as u64);
     }
@@ -79,13 +98,6 @@ struct Due {
     due_on: NaiveDate,
 }
 
-/// How far a run has come in the order of what is due.
-#[derive(Clone, Copy)]
-struct Place {
-    due_on: NaiveDate,
-    sid: NumberSid,
-}
-
 async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Result<u64> {
     let mut released = 0;
     loop {
@@ -102,6 +114,8 @@ pub struct Credited {
     pub balance: Money,
     /// Months that it paid, of an account that was suspended because it could not.
     pub charged: i64,
+    /// What is due all the same: more than the balance.
+    pub owed: Money,
 }
 
 /// Puts money on an account, in one transaction with what follows: where the account is suspended
@@ -119,7 +133,27 @@ pub async fn credit(
 ) -> Result<Credited> {
     let mut transaction = db.begin().await?;
     let balance = ledger::transfer(&mut transaction, clock, account, Direction::Credit, amount, note).await?;
-    let settled = store::settle(&mut transaction, account, clock.now()).await?;
+    let now = clock.now();
+    let settled = store::settle(&mut transaction, account, now, now).await?;
     transaction.commit().await?;
-    Ok(settled.unwrap_or(Credited { balance, charged: 0 }))
+    Ok(match settled {
+        Some(Settled { balance, charged, .. }) => Credited { balance, charged, owed: Money::ZERO },
+        None => Credited { balance, charged: 0, owed: owed(db, clock, account).await? },
+    })
+}
+
+/// What an account owes that is suspended because it could not pay: what a credit must cover, together
+/// with the balance.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn owed(db: &Db, clock: &Clock, account: AccountSid) -> Result<Money> {
+    Ok(store::owed(db, account, clock.now()).await?)
+}
+
+/// What an unpaid account has paid after all.
+struct Settled {
+    balance: Money,
+    charged: i64,
+    amount: Money,
 }

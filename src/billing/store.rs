@@ -5,33 +5,33 @@
 //! close`, of one account).
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::{Result, query_as, query_scalar};
+use sqlx::{Result, query, query_as, query_scalar};
 
-use super::{Credited, Due, Place};
+use super::{Due, Settled};
 use crate::kernel::db::{Db, Transaction};
 use crate::kernel::money::Money;
 use crate::kernel::sid::{AccountSid, NumberSid};
 
-/// What is due next after a place, by the end of a day: of one day only, so that an account's
-/// months are charged in their order, and so many at most that no buyer waits long for an account.
-/// Locks the accounts.
-pub async fn hold_due(within: &mut Transaction, by: NaiveDate, after: Place) -> Result<Vec<Due>> {
+/// What is due next, from a day on and by the end of another: of one day only, so that an account's months
+/// are charged in their order, and so many at most that no buyer waits long for an account. Once they are
+/// charged, or their account is unpaid, they are not due here any more: what unpaid accounts owe is
+/// [`settle`]d or left alone. Locks the accounts.
+pub async fn hold_due(within: &mut Transaction, from: NaiveDate, by: NaiveDate) -> Result<Vec<Due>> {
     query_as!(
         Due,
         r#"with due as materialized (
-            select sid, account_sid, due_on from tenancies
-            where ended_at is null and due_on <= $1 and (due_on, sid) > ($2, $3)
-            order by due_on, sid limit 2000
+            select tenancies.sid, account_sid, due_on
+            from tenancies join accounts on accounts.sid = account_sid
+            where ended_at is null and due_on between $1 and $2 and (price = 0 or unpaid_since is null)
+            order by due_on limit 2000
         ), day as materialized (
             select sid, account_sid, due_on from due where due_on = (select min(due_on) from due)
         ), held as materialized (
             select sid from accounts where sid in (select account_sid from day) order by sid for update
         )
-        select day.sid as "sid: NumberSid", due_on from day join held on held.sid = account_sid
-        order by day.sid"#,
-        by,
-        after.due_on,
-        after.sid as NumberSid
+        select day.sid as "sid: NumberSid", due_on from day join held on held.sid = account_sid"#,
+        from,
+        by
     )
     .fetch_all(&mut **within)
     .await
@@ -96,13 +96,58 @@ pub async fn charge(
     .await
 }
 
-/// Charges all that an unpaid account owes and makes it active again, where its balance covers that;
-/// the account is held. Due is what was due when it was found unpaid, or is by now.
-pub async fn settle(within: &mut Transaction, account: AccountSid, now: DateTime<Utc>) -> Result<Option<Credited>> {
-    query_as!(
-        Credited,
+/// The unpaid accounts whose balance covers what they owe by a day, where that is anything at all. What
+/// is overdue is theirs, and few others'.
+pub async fn solvent(db: &Db, by: NaiveDate) -> Result<Vec<AccountSid>> {
+    query_scalar!(
+        r#"select accounts.sid as "sid: AccountSid"
+        from tenancies join accounts on accounts.sid = account_sid
+        where ended_at is null and due_on <= $1 and price > 0 and unpaid_since is not null
+        group by accounts.sid
+        having sum(price * (months_begun(started_at, $1) - due_month + 1)) <= balance
+        order by accounts.sid"#,
+        by
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Locks an account.
+pub async fn hold(within: &mut Transaction, account: AccountSid) -> Result<()> {
+    query!("select from accounts where sid = $1 for update", account as AccountSid)
+        .execute(&mut **within)
+        .await
+        .map(drop)
+}
+
+/// What an unpaid account owes: what was due when it was found unpaid, or is by now.
+pub async fn owed(db: &Db, account: AccountSid, now: DateTime<Utc>) -> Result<Money> {
+    query_scalar!(
         r#"with unpaid as materialized (
-            select sid, balance, (greatest(unpaid_since, $2) at time zone 'UTC')::date as day
+            select sid, (greatest(unpaid_since, $2) at time zone 'UTC')::date as day
+            from accounts where sid = $1 and unpaid_since is not null
+        )
+        select coalesce(sum(price * (months_begun(started_at, day) - due_month + 1)), 0)::bigint as "owed!: Money"
+        from unpaid join tenancies on account_sid = unpaid.sid and ended_at is null and due_on <= day"#,
+        account as AccountSid,
+        now
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Charges all that an unpaid account owes and makes it active again, where its balance covers that;
+/// the account is held. Due is what was due when it was found unpaid, or is by then.
+pub async fn settle(
+    within: &mut Transaction,
+    account: AccountSid,
+    by: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Option<Settled>> {
+    query_as!(
+        Settled,
+        r#"with unpaid as materialized (
+            select sid, balance, (greatest(unpaid_since, $3) at time zone 'UTC')::date as day
             from accounts where sid = $1 and unpaid_since is not null
         ), owed as materialized (
             select tenancies.sid, price, started_at, month, month_begins(started_at, month) as due_on, balance
@@ -127,9 +172,12 @@ pub async fn settle(within: &mut Transaction, account: AccountSid, now: DateTime
             insert into account_events (account_sid, at, change, reason)
             select sid, $2, 'activated', 'paid' from payer where status = 'active'
         )
-        select balance as "balance: Money", (select count(*) from owed) as "charged!" from payer"#,
+        select balance as "balance: Money", (select count(*) from owed) as "charged!",
+            (select coalesce(sum(price), 0) from owed)::bigint as "amount!: Money"
+        from payer"#,
         account as AccountSid,
-        now
+        now,
+        by
     )
     .fetch_optional(&mut **within)
     .await

@@ -54,9 +54,14 @@ pub struct Transfer {
     sid: AccountSid,
     /// Dollars, as in 25.00
     amount: Money,
-    /// A word of why, for the ledger
-    #[arg(long)]
+    /// A word of why, for the ledger: at most 255 characters
+    #[arg(long, value_parser = note)]
     note: Option<String>,
+}
+
+fn note(text: &str) -> Result<String, &'static str> {
+    let fits = text.chars().count() <= 255 && !text.chars().any(char::is_control);
+    fits.then(|| text.to_owned()).ok_or("at most 255 characters are expected, and no control characters")
 }
 
 impl Account {
@@ -67,7 +72,8 @@ impl Account {
             Self::List => show(*output, &accounts::list(db).await?),
             Self::Show { sid } => {
                 let (account, events) = (accounts::find(db, sid).await?, accounts::events(db, sid).await?);
-                show(*output, &Biography { account, events })
+                let owed = billing::owed(db, clock, sid).await?;
+                show(*output, &Biography { account, owed, events })
             }
             Self::Credit(transfer) => transfer.credit(context).await,
             Self::Debit(transfer) => transfer.debit(context).await,
@@ -79,19 +85,24 @@ impl Account {
     }
 }
 
-/// An account, and what became of it.
+/// An account, what it owes, and what became of it.
 #[derive(Serialize)]
 struct Biography {
     #[serde(flatten)]
     account: accounts::Account,
+    owed: Money,
     events: Vec<Happened>,
 }
 
 impl Transfer {
     async fn credit(&self, Context { db, clock, output, .. }: &Context) -> Done {
         let credited = billing::credit(db, clock, self.sid, self.amount, self.note.as_deref()).await?;
-        let Credited { balance, charged } = credited;
-        show(*output, &json!({ "sid": self.sid, "balance": balance, "charged": charged }))
+        let Credited { balance, charged, owed } = credited;
+        let status = accounts::find(db, self.sid).await?.status;
+        show(
+            *output,
+            &json!({ "sid": self.sid, "balance": balance, "charged": charged, "owed": owed, "status": status }),
+        )
     }
 
     async fn debit(&self, Context { db, clock, output, .. }: &Context) -> Done {
@@ -120,12 +131,16 @@ async fn close(Context { db, clock, output, .. }: &Context, sid: AccountSid, rel
     let mut released = 0;
     if release_numbers {
         released += releases::release_all(&mut transaction, clock, sid).await?;
+    }
+    let mut closed = accounts::close(&mut transaction, clock, sid).await;
+    if release_numbers && closed.is_err() {
         // Purchases may have come in between; the account is locked by now, so none comes any more.
         // Where one of them is just being released, the two wait for each other: PostgreSQL ends
         // one after a second, and it has changed nothing.
         released += releases::release_all(&mut transaction, clock, sid).await?;
+        closed = accounts::close(&mut transaction, clock, sid).await;
     }
-    let account = accounts::close(&mut transaction, clock, sid).await?;
+    let account = closed?;
     transaction.commit().await.map_err(Error::from)?;
     show(*output, &json!({ "sid": sid, "status": account.status, "balance": account.balance, "released": released }))
 }

@@ -23,6 +23,9 @@ pub struct Rows {
     columns: Vec<Column>,
 }
 
+/// A longer text than this runs over: it does not widen all rows.
+const WIDEST: usize = 80;
+
 struct Column {
     width: usize,
     is_number: bool,
@@ -101,7 +104,7 @@ fn lay_out(records: &[StringRecord]) -> Vec<Column> {
         let fields = || rows.iter().filter_map(move |row| row.get(at));
         let width = |field| text(field).chars().count();
         Column {
-            width: fields().chain(header.get(at)).map(width).max().unwrap_or_default(),
+            width: fields().chain(header.get(at)).map(width).max().unwrap_or_default().min(WIDEST),
             is_number: fields().all(|field| field.is_empty() || field.parse::<f64>().is_ok())
                 && fields().any(|field| !field.is_empty()),
         }

@@ -31,9 +31,6 @@ macro_rules! sid {
         pub struct $name(Uuid);
 
         impl $name {
-            /// No other comes before it.
-            pub const FIRST: Self = Self(Uuid::nil());
-
             pub fn random() -> Self {
                 Self(Uuid::from_u128(random_bits()))
             }

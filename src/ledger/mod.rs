@@ -17,8 +17,8 @@ pub enum Direction {
     Debit,
 }
 
-/// Moves money, within a transaction that then holds the account, and returns the balance after it. A closed account can be debited, to pay out
-/// what is left, but not credited.
+/// Moves money, within a transaction that then holds the account, and returns the balance after it. A closed
+/// account can be debited, to pay out what is left, but not credited.
 ///
 /// # Errors
 /// 29002 for nothing, 20404 when there is no such account, 29001 when a debit exceeds the balance.

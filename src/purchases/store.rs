@@ -2,9 +2,9 @@
 //!
 //! Lock order, here and everywhere: stock, then account, then tenancy. Whoever waits for an
 //! account's row may hold rows of stock, but nobody who holds an account waits for stock (but for
-//! `account close`, which says so), so no circle can close. Whoever waits for several rows of stock does so in the order of their `pick`.
-//! A row that a buyer waited for in vain stays locked until the buyer's statement ends, in use or
-//! not, so this holds for releases and withdrawals too.
+//! `account close`, which says so), so no circle can close. Whoever waits for several rows of stock
+//! does so in the order of their `pick`. A row that a buyer waited for in vain stays locked until the
+//! buyer's statement ends, in use or not, so this holds for releases and withdrawals too.
 
 use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as};
@@ -67,9 +67,9 @@ macro_rules! purchase {
                 ) as next
                 limit 1
             ), cost as materialized (
-                select coalesce(
-                    (select price from prices where kind = $2 and account_sid = $1),
-                    (select price from prices where kind = $2 and account_sid is null)) as price
+                -- The account's own, else everybody's.
+                select price from prices where kind = $2 and (account_sid = $1 or account_sid is null)
+                order by account_sid nulls last limit 1
             ), known as materialized (
                 select from idempotency_keys where account_sid = $1 and key = $7
             ), debit as (

@@ -6,7 +6,6 @@ use crate::inventory::{self, State};
 use crate::kernel::clock::Clock;
 use crate::kernel::db::{Db, Transaction};
 use crate::kernel::error::{Code, Result, not_found};
-use crate::kernel::phone::PhoneNumber;
 use crate::kernel::sid::{AccountSid, NumberSid};
 use crate::numbers;
 
@@ -50,8 +49,8 @@ pub async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Res
 pub async fn restore(db: &Db, clock: &Clock, sid: NumberSid) -> Result<()> {
     let refused = |why: String| Err(Code::InvalidParameter.because(why));
     let mut transaction = db.begin().await?;
-    let released = store::lock_released(&mut transaction, sid).await?.ok_or_else(|| numbers::never_sold(sid))?;
-    let number = released.phone_number;
+    let number = store::hold_number(&mut transaction, sid).await?.ok_or_else(|| numbers::never_sold(sid))?;
+    let released = store::released(&mut transaction, sid).await?;
     if released.is_held {
         return refused(format!("{number} is held under {sid} already"));
     }
@@ -70,7 +69,6 @@ pub async fn restore(db: &Db, clock: &Clock, sid: NumberSid) -> Result<()> {
 
 /// What stands in the way of giving a released number back.
 struct Released {
-    phone_number: PhoneNumber,
     state: State,
     is_held: bool,
     is_last: bool,

@@ -1,7 +1,7 @@
 //! The statements of a release and its undoing. Lock order as everywhere: stock, then account, then tenancy.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Result, query, query_as};
+use sqlx::{Result, query, query_as, query_scalar};
 
 use super::Released;
 use crate::inventory::State;
@@ -78,15 +78,14 @@ pub async fn release_all(within: &mut Transaction, account: AccountSid, now: Dat
 }
 
 /// Ends tenancies whose fee is due since then or longer, of accounts that have not paid since then: a
-/// thousand at most. The accounts are locked before anything is changed, for a credit may have paid
-/// meanwhile.
+/// thousand at most. All are locked before anything is changed: a credit may have paid meanwhile.
 pub async fn release_unpaid(db: &Db, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
     release!(
         "overdue as materialized (
             select tenancies.sid, phone_number, account_sid, price
             from tenancies join accounts on accounts.sid = account_sid
             where ended_at is null and due_on <= $2 and price > 0 and unpaid_since <= $3
-            order by due_on, tenancies.sid limit 1000
+            order by due_on limit 1000
         ), found as materialized (
             select stock.phone_number, stock.tenancy_sid, stock.kind, overdue.account_sid, overdue.price
             from overdue join stock
@@ -95,8 +94,12 @@ pub async fn release_unpaid(db: &Db, since: DateTime<Utc>, now: DateTime<Utc>) -
         ), payer as materialized (
             select sid from accounts where sid in (select account_sid from found) and unpaid_since <= $3
             order by sid for update
+        ), unpaid as materialized (
+            select sid from tenancies
+            where sid in (select tenancy_sid from found join payer on payer.sid = account_sid) and due_on <= $2
+            for update
         ), held as (
-            select found.* from found join payer on payer.sid = found.account_sid
+            select found.* from found join unpaid on unpaid.sid = tenancy_sid
         )",
         "unpaid",
         db,
@@ -106,22 +109,33 @@ pub async fn release_unpaid(db: &Db, since: DateTime<Utc>, now: DateTime<Utc>) -
     )
 }
 
-/// Locks the number of a tenancy and tells where both are now.
-pub async fn lock_released(within: &mut Transaction, sid: NumberSid) -> Result<Option<Released>> {
-    query_as!(
-        Released,
-        r#"select stock.phone_number as "phone_number: PhoneNumber", state as "state: State",
-            stock.tenancy_sid is not distinct from tenancies.sid as "is_held!",
-            not exists (
-                select from tenancies as later
-                where later.phone_number = tenancies.phone_number and later.started_at > tenancies.started_at
-            ) as "is_last!"
+/// Locks the number of a tenancy; `None` where there is no such tenancy.
+pub async fn hold_number(within: &mut Transaction, sid: NumberSid) -> Result<Option<PhoneNumber>> {
+    query_scalar!(
+        r#"select stock.phone_number as "phone_number: PhoneNumber"
         from tenancies join stock on stock.phone_number = tenancies.phone_number
         where tenancies.sid = $1
         for update of stock"#,
         sid as NumberSid
     )
     .fetch_optional(&mut **within)
+    .await
+}
+
+/// Where a tenancy and its number, which is locked, are now.
+pub async fn released(within: &mut Transaction, sid: NumberSid) -> Result<Released> {
+    query_as!(
+        Released,
+        r#"select state as "state: State", stock.tenancy_sid is not distinct from tenancies.sid as "is_held!",
+            not exists (
+                select from tenancies as later
+                where later.phone_number = tenancies.phone_number and later.started_at > tenancies.started_at
+            ) as "is_last!"
+        from tenancies join stock on stock.phone_number = tenancies.phone_number
+        where tenancies.sid = $1"#,
+        sid as NumberSid
+    )
+    .fetch_one(&mut **within)
     .await
 }
 

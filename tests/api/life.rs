@@ -128,6 +128,11 @@ impl Model {
 
     fn bill(&mut self) {
         let pays = |model: &Self, it: &Tenancy| it.price == 0 || model.unpaid_since[it.account].is_none();
+        for account in 0..ACCOUNTS {
+            if self.due(Some(account)).iter().any(|place| self.tenancies[*place].price > 0) {
+                self.settle(account);
+            }
+        }
         while let Some(place) = self.due(None).into_iter().find(|place| pays(self, &self.tenancies[*place])) {
             let Tenancy { account, price, .. } = self.tenancies[place];
             match price <= self.balance(account) {
@@ -146,6 +151,10 @@ impl Model {
 
     fn credit(&mut self, account: usize, cents: i64) {
         self.ledgers[account].push(("credit", cents));
+        self.settle(account);
+    }
+
+    fn settle(&mut self, account: usize) {
         let mut paid = self.clone();
         while let Some(place) = paid.due(Some(account)).first() {
             paid.charge(*place);

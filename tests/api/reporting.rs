@@ -13,7 +13,7 @@ use crate::support::{Account, World, test};
 
 /// Every view with its columns. A column is never renamed or dropped, new ones come at the end.
 const VIEWS: [(&str, &str); 9] = [
-    ("accounts", "sid name status reason balance numbers_held monthly_cost spent_this_month created_at"),
+    ("accounts", "sid name status reason balance numbers_held monthly_cost spent_this_month created_at owed"),
     ("holdings", "phone_number account_sid held_from held_until number_sid"),
     ("inventory", "phone_number kind area_code state provider state_since account_sid"),
     ("inventory_summary", "kind area_code available in_use quarantined withdrawn total"),
@@ -158,7 +158,7 @@ fn an_account_s_month_follows_the_calendar() {
             let shown: Value = serde_json::from_str(&shown).expect("JSON");
             let expected = json!({ "sid": account.sid, "name": "Test", "status": "active", "reason": null,
                 "balance": 47.0, "numbers_held": 1, "monthly_cost": 2.0, "spent_this_month": spent,
-                "created_at": "2008-04-01T18:26:32+00:00" });
+                "created_at": "2008-04-01T18:26:32+00:00", "owed": 0.0 });
             assert_eq!(shown, expected, "{now}");
         }
         world.suspend(&account).await;

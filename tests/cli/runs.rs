@@ -62,17 +62,17 @@ fn after(day: NaiveDate, months: u32, days: i64) -> String {
 fn an_account_that_cannot_pay_and_how_it_comes_back() {
     let scene = Scene::new(&[("NUMBERBANK_JOBS", "off")]);
     let (home, sid) = (&scene.home, scene.account[0].as_str());
-    let nothing = json!({ "charged": 0, "amount": "0.00", "suspended": 0, "released": 0 });
+    let nothing = json!({ "charged": 0, "amount": "0.00", "suspended": 0, "activated": 0, "released": 0 });
     assert_eq!(home.json(&["bill"]), nothing);
     assert_eq!(home.json(&["bill", "--as-of", &scene.later(1, -1), "--force"]), nothing);
-    let short = json!({ "charged": 0, "amount": "0.00", "suspended": 1, "released": 0 });
+    let short = json!({ "charged": 0, "amount": "0.00", "suspended": 1, "activated": 0, "released": 0 });
     assert_eq!(home.json(&["bill", "--as-of", &scene.later(1, 0), "--force"]), short);
     let shown = scene.show();
     assert_eq!((&shown["status"], &shown["reason"]), (&json!("suspended"), &json!("unpaid")));
     assert_eq!((&shown["balance"], &shown["events"][0]["reason"]), (&json!("0.00"), &json!("unpaid")));
-    assert_eq!(scene.call("POST", "/Local").0, 403);
+    assert_eq!((&shown["owed"], scene.call("POST", "/Local").0), (&json!("1.00"), 403));
     let paid = home.json(&["account", "credit", sid, "1.50"]);
-    assert_eq!(paid, json!({ "sid": sid, "balance": "0.50", "charged": 1 }));
+    assert_eq!(paid, json!({ "sid": sid, "balance": "0.50", "charged": 1, "owed": "0.00", "status": "active" }));
     assert_eq!(scene.show()["status"], "active");
     assert_eq!(home.json(&["bill", "--as-of", &scene.later(1, 0), "--force"]), nothing);
 
