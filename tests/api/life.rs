@@ -90,8 +90,8 @@ impl Model {
 
     fn buy(&mut self, account: usize, sid: String, number: String) {
         self.ledgers[account].push(("purchase", -self.price));
-        let (price, started) = (self.price, self.now);
-        self.tenancies.push(Tenancy { sid, number, account, price, started, is_open: true, month: 1 });
+        let tenancy = Tenancy { sid, number, account, price: self.price, started: self.now, is_open: true, month: 1 };
+        self.tenancies.push(tenancy);
     }
 
     fn release(&mut self, place: usize) {
@@ -128,11 +128,8 @@ impl Model {
 
     fn bill(&mut self) {
         let pays = |model: &Self, it: &Tenancy| it.price == 0 || model.unpaid_since[it.account].is_none();
-        for account in 0..ACCOUNTS {
-            if self.due(Some(account)).iter().any(|place| self.tenancies[*place].price > 0) {
-                self.settle(account);
-            }
-        }
+        let owes = |account: &usize| self.due(Some(*account)).iter().any(|place| self.tenancies[*place].price > 0);
+        (0..ACCOUNTS).filter(owes).collect::<Vec<_>>().into_iter().for_each(|account| self.settle(account));
         while let Some(place) = self.due(None).into_iter().find(|place| pays(self, &self.tenancies[*place])) {
             let Tenancy { account, price, .. } = self.tenancies[place];
             match price <= self.balance(account) {
@@ -149,11 +146,7 @@ impl Model {
         }
     }
 
-    fn credit(&mut self, account: usize, cents: i64) {
-        self.ledgers[account].push(("credit", cents));
-        self.settle(account);
-    }
-
+    /// Pays all that an unpaid account owes, where its balance covers that.
     fn settle(&mut self, account: usize) {
         let mut paid = self.clone();
         while let Some(place) = paid.due(Some(account)).first() {
@@ -199,7 +192,8 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
         }
         Step::Credit(account, cents) => {
             world.credit(&accounts[account], &Money::from_cents(cents).to_string()).await;
-            model.credit(account, cents);
+            model.ledgers[account].push(("credit", cents));
+            model.settle(account);
         }
         Step::Bill => {
             world.bill().await;
