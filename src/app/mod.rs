@@ -1,0 +1,117 @@
+//! The HTTP server: the route table and the way to start it.
+
+use std::net::TcpListener;
+
+use actix_web::dev::Server;
+use actix_web::http::Method;
+use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::middleware::from_fn;
+use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, Resource, web};
+use sqlx::postgres::PgConnectOptions;
+
+use crate::accounts::gate::Gate;
+use crate::accounts::http as accounts;
+use crate::error_pages;
+use crate::kernel::clock::Clock;
+use crate::kernel::db;
+use crate::kernel::error::{Code, Error, not_found};
+use crate::kernel::represent::{self, TREE};
+use crate::numbers::http as numbers;
+use crate::purchases::http as purchases;
+use crate::releases::http as releases;
+
+mod frame;
+
+use frame::{asked, frame, site};
+
+macro_rules! routes {
+    ($($path:literal { $($method:ident $handler:path),+ })+) => {
+        /// Every resource below [`TREE`] with its methods. HEAD comes with GET, OPTIONS with everything.
+        pub const ROUTES: &[(&str, &[&str])] = &[$(($path, &[$(stringify!($method)),+])),+];
+
+        fn tree() -> actix_web::Scope {
+            web::scope(TREE)$(.service(
+                resource($path, &[$(stringify!($method)),+])$(.route(web::method(Method::$method).to($handler)))+
+            ))+
+        }
+    };
+}
+
+routes! {
+    "/Accounts" { GET accounts::list }
+    "/Accounts/{AccountSid}" { GET accounts::show, POST accounts::update, PUT accounts::update }
+    "/Accounts/{AccountSid}/Balance" { GET accounts::balance }
+    "/Accounts/{AccountSid}/IncomingPhoneNumbers" { GET numbers::list }
+    "/Accounts/{AccountSid}/IncomingPhoneNumbers/Local" { GET numbers::list_local, POST purchases::buy_local }
+    "/Accounts/{AccountSid}/IncomingPhoneNumbers/TollFree" { GET numbers::list_tollfree, POST purchases::buy_tollfree }
+    "/Accounts/{AccountSid}/IncomingPhoneNumbers/{Sid}" {
+        GET numbers::show, POST numbers::update, PUT numbers::update, DELETE releases::release
+    }
+}
+
+/// A resource that says which methods it has to whoever asks, and to whoever uses another.
+fn resource(path: &str, methods: &[&str]) -> Resource {
+    let head = if methods.contains(&"GET") { ", HEAD" } else { "" };
+    let allow =
+        HeaderValue::try_from(format!("{}{head}, OPTIONS", methods.join(", "))).expect("method names are ASCII");
+    web::resource(path).default_service(web::to(move |request: HttpRequest| {
+        let allow = allow.clone();
+        async move {
+            let mut response = match *request.method() {
+                Method::OPTIONS => HttpResponse::NoContent().finish(),
+                _ => {
+                    let methods = allow.to_str().unwrap_or_default();
+                    let refusal =
+                        Code::MethodNotAllowed.because(format!("This resource takes {methods} only")).refusal();
+                    represent::refusal(asked(&request).representation, &site(&request), &refusal)
+                }
+            };
+            response.headers_mut().insert(ALLOW, allow);
+            response
+        }
+    }))
+}
+
+/// How the server runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub database: PgConnectOptions,
+    /// Threads that serve, each with connections of its own.
+    pub workers: usize,
+    /// Connections to the database, over all workers.
+    pub connections: u32,
+    /// Token verifications at once, each with 19 MiB of memory.
+    pub verifications: usize,
+    pub clock: Clock,
+}
+
+/// What is in flight at a stop has this many seconds to finish.
+const SHUTDOWN_SECONDS: u64 = 30;
+
+/// Serves on a listener. The caller decides when to stop, by the handle of the server.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub fn serve(listener: TcpListener, settings: Settings) -> std::io::Result<Server> {
+    let gate = web::Data::new(Gate::new(settings.verifications));
+    let share = u32::try_from(settings.workers).unwrap_or(u32::MAX).max(1);
+    let connections = (settings.connections / share).max(1);
+    let server = HttpServer::new(move || {
+        // A pool for each worker: a connection stays on the thread that serves with it.
+        let database = db::serving(&settings.database, connections);
+        Actix::new()
+            .wrap(from_fn(frame))
+            .app_data(database)
+            .app_data(settings.clock.clone())
+            .app_data(gate.clone())
+            .service(tree())
+            .service(resource("/docs/errors/{code}", &["GET"]).route(web::get().to(error_pages::show)))
+            .default_service(web::to(|| async { Err::<HttpResponse, Error>(not_found()) }))
+    });
+    Ok(server
+        .workers(settings.workers.max(1))
+        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .disable_signals()
+        .listen(listener)?
+        .run())
+}

@@ -1,0 +1,88 @@
+//! What moves numbers and fees on: how often, and after how many days.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use clap::Args;
+
+use crate::inventory;
+
+/// Whether `serve` runs its jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jobs {
+    Off,
+    Every(Duration),
+}
+
+impl FromStr for Jobs {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        let refused = "off is expected, or a time of at least a second and less than a year, as in 90s, 30m or 1h";
+        let (number, seconds) = [("s", 1), ("m", 60), ("h", 3600)]
+            .into_iter()
+            .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))
+            .ok_or(refused)?;
+        let number: u32 = number.parse().map_err(|_| refused)?;
+        let every = Duration::from_secs(u64::from(number) * seconds);
+        Some(every).filter(|every| (1..31_536_000).contains(&every.as_secs())).map(Self::Every).ok_or(refused)
+    }
+}
+
+/// How long released numbers are kept from sale.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Quarantine {
+    /// Days that a released local number is kept from sale
+    #[arg(long, env = "NUMBERBANK_QUARANTINE_LOCAL", default_value_t = 45, value_name = "DAYS",
+        value_parser = clap::value_parser!(u16).range(0..=3650))]
+    pub quarantine_local: u16,
+
+    /// Days that a released toll-free number is kept from sale
+    #[arg(long, env = "NUMBERBANK_QUARANTINE_TOLLFREE", default_value_t = 45, value_name = "DAYS",
+        value_parser = clap::value_parser!(u16).range(0..=3650))]
+    pub quarantine_tollfree: u16,
+}
+
+impl Quarantine {
+    pub fn lengths(self) -> inventory::Quarantine {
+        inventory::Quarantine {
+            local: TimeDelta::days(self.quarantine_local.into()),
+            tollfree: TimeDelta::days(self.quarantine_tollfree.into()),
+        }
+    }
+}
+
+/// How long numbers are kept that are not paid.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Grace {
+    /// Days that a number whose fee was not paid is kept before it is released
+    #[arg(long, env = "NUMBERBANK_GRACE", default_value_t = 14, value_name = "DAYS",
+        value_parser = clap::value_parser!(u16).range(0..=3650))]
+    pub grace: u16,
+}
+
+impl Grace {
+    pub fn length(self) -> TimeDelta {
+        TimeDelta::days(self.grace.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_run_every_so_often_or_not_at_all() {
+        for (text, seconds) in [("90s", 90), ("30m", 1800), ("1h", 3600)] {
+            assert_eq!(text.parse(), Ok(Jobs::Every(Duration::from_secs(seconds))), "{text}");
+        }
+        assert_eq!("off".parse(), Ok(Jobs::Off));
+        for text in ["", "h", "0s", "60", "-1h", "1d", "1.5h", "99999999h", "OFF"] {
+            assert!(text.parse::<Jobs>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! How the service runs.
+
+use std::net::SocketAddr;
+use std::thread::available_parallelism;
+
+use clap::Args;
+
+use super::{Grace, Jobs, Quarantine};
+
+/// What `serve` and `demo` take.
+#[derive(Args, Debug)]
+pub struct Serve {
+    /// Address and port to serve on; port 0 picks a free one
+    #[arg(long, env = "NUMBERBANK_BIND", default_value = "127.0.0.1:8008", value_name = "ADDRESS:PORT")]
+    pub bind: SocketAddr,
+
+    /// Threads that serve [default: one for each processor]
+    #[arg(long, env = "NUMBERBANK_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: Option<u16>,
+
+    /// Connections to PostgreSQL, over all threads
+    #[arg(long, env = "NUMBERBANK_CONNECTIONS", default_value_t = 16, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub connections: u32,
+
+    /// AuthTokens verified at once, each with 19 MiB of memory [default: half of the processors]
+    #[arg(long, env = "NUMBERBANK_VERIFICATIONS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub verifications: Option<u16>,
+
+    /// How often recycle and bill run by themselves, as in 30m or 1h, or off
+    #[arg(long, env = "NUMBERBANK_JOBS", default_value = "1h", value_name = "EVERY")]
+    pub jobs: Jobs,
+
+    #[command(flatten)]
+    pub quarantine: Quarantine,
+
+    #[command(flatten)]
+    pub grace: Grace,
+}
+
+impl Serve {
+    /// As many as there are connections for, at the most.
+    pub fn workers(&self) -> usize {
+        let connections = usize::try_from(self.connections).unwrap_or(usize::MAX);
+        self.workers.map_or_else(processors, usize::from).min(connections)
+    }
+
+    /// Half of the processors: the other half goes on serving clients that are known.
+    pub fn verifications(&self) -> usize {
+        self.verifications.map_or_else(|| (processors() / 2).max(1), usize::from)
+    }
+}
+
+fn processors() -> usize {
+    available_parallelism().map_or(1, usize::from)
+}
