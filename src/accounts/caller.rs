@@ -43,6 +43,11 @@ pub struct Call {
 }
 
 impl Call {
+    /// A part of the server's state.
+    pub fn shared<T: Clone + 'static>(&self) -> Result<T> {
+        shared(&self.request)
+    }
+
     /// A part of the path.
     pub fn path(&self, name: &str) -> &str {
         self.request.match_info().get(name).unwrap_or_default()

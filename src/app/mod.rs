@@ -16,7 +16,9 @@ use crate::kernel::clock::Clock;
 use crate::kernel::db;
 use crate::kernel::error::{Code, Error, not_found};
 use crate::kernel::represent::{self, TREE};
+use crate::numbers::Lookups;
 use crate::numbers::http as numbers;
+use crate::purchases::Counter;
 use crate::purchases::http as purchases;
 use crate::releases::http as releases;
 
@@ -94,6 +96,7 @@ const SHUTDOWN_SECONDS: u64 = 30;
 /// When the listener cannot be used.
 pub fn serve(listener: TcpListener, settings: Settings) -> std::io::Result<Server> {
     let gate = web::Data::new(Gate::new(settings.verifications));
+    let counter = Counter::default();
     let share = u32::try_from(settings.workers).unwrap_or(u32::MAX).max(1);
     let connections = (settings.connections / share).max(1);
     let server = HttpServer::new(move || {
@@ -102,6 +105,8 @@ pub fn serve(listener: TcpListener, settings: Settings) -> std::io::Result<Serve
         Actix::new()
             .wrap(from_fn(frame))
             .app_data(database)
+            .app_data(Lookups::default())
+            .app_data(counter.clone())
             .app_data(settings.clock.clone())
             .app_data(gate.clone())
             .service(tree())

@@ -18,7 +18,7 @@ use crate::kernel::phone::Kind;
 use crate::kernel::represent::TREE;
 use crate::kernel::sid::AccountSid;
 use crate::numbers::{self, Settings};
-use crate::purchases::{self, Order, Purchase};
+use crate::purchases::{self, Counter, Order, Purchase};
 use crate::{accounts, inventory};
 
 /// Area codes of the demo's stock: large cities from coast to coast.
@@ -131,7 +131,7 @@ async fn held_number(context: &Context, account: AccountSid) -> Result<String, F
         return Ok(number.sid.to_string());
     }
     let order = Order { kind: Kind::Local, area_code: None, settings: Settings::default(), key: None };
-    match purchases::buy(db, clock, account, &order).await {
+    match purchases::buy(&Counter::default(), db, clock, account, order.into()).await {
         Ok(Purchase::Made(number) | Purchase::Replayed(number)) => Ok(number.sid.to_string()),
         Err(error) => {
             tracing::warn!("the demo account holds no number and could not buy one: {}", super::told(&error));

@@ -139,7 +139,7 @@ impl fmt::Display for Refusal {
 }
 
 /// Why a use case did not do what was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The request cannot be granted as it is; nothing was changed.
     #[error("{0}")]

@@ -2,6 +2,7 @@
 //! The kernel knows no slice and no table.
 
 pub mod area_codes;
+pub mod batch;
 pub mod clock;
 pub mod db;
 pub mod error;

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
 use super::settings::{Callback, Changes};
-use super::{Filter, Number};
+use super::{Filter, Lookups, Number};
 use crate::accounts::caller::Call;
 use crate::kernel::clock::rfc2822;
 use crate::kernel::error::{Code, Result};
@@ -29,7 +29,8 @@ pub async fn list_tollfree(call: Call) -> Result<HttpResponse> {
 
 /// `GET …/IncomingPhoneNumbers/{Sid}`
 pub async fn show(call: Call) -> Result<HttpResponse> {
-    let number = super::find(&call.db, call.account, call.number()?).await?;
+    let lookups: Lookups = call.shared()?;
+    let number = lookups.find(&call.db, call.account, call.number()?).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &number))
 }
 

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 
 use crate::accounts;
 use crate::inventory::{self, Cause, State, Stocked};
+use crate::kernel::batch::Batches;
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Db;
 use crate::kernel::error::{Code, Error, Result, not_found, violated};
@@ -40,10 +41,40 @@ impl Number {
     }
 }
 
+/// Lookups of single numbers: those that come at once are answered together.
+#[derive(Clone, Default)]
+pub struct Lookups(Batches<(AccountSid, NumberSid), Result<Option<Number>>>);
+
+impl Lookups {
+    /// # Errors
+    /// 20404 when the account holds no such number.
+    pub async fn find(&self, db: &Db, account: AccountSid, sid: NumberSid) -> Result<Number> {
+        let db = db.clone();
+        let found = self.0.join((account, sid), move |asked| find_all(db.clone(), asked)).await?;
+        found?.ok_or_else(not_found)
+    }
+}
+
+async fn find_all(db: Db, asked: Vec<(AccountSid, NumberSid)>) -> Vec<Result<Option<Number>>> {
+    let (accounts, sids): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+    match store::find(&db, &accounts, &sids).await {
+        Ok(found) => {
+            let mut answers: Vec<_> = sids.iter().map(|_| Ok(None)).collect();
+            found.into_iter().for_each(|(place, number)| answers[place] = Ok(Some(number)));
+            answers
+        }
+        Err(error) => {
+            let error = Error::from(error);
+            sids.iter().map(|_| Err(error.clone())).collect()
+        }
+    }
+}
+
 /// # Errors
 /// 20404 when the account holds no such number.
 pub async fn find(db: &Db, account: AccountSid, sid: NumberSid) -> Result<Number> {
-    store::find(db, account, sid).await?.ok_or_else(not_found)
+    let found = store::find(db, &[account], &[sid]).await?;
+    found.into_iter().next().map(|(_, number)| number).ok_or_else(not_found)
 }
 
 /// Changes what is given and keeps the rest.

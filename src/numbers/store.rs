@@ -31,8 +31,8 @@ struct Row {
     sms_fallback_url: Option<String>,
     sms_fallback_method: Option<String>,
     voice_caller_id_lookup: bool,
-    /// How many there are in the list that this row is a part of.
-    total: Option<i64>,
+    /// What the statement counts: how many there are in the whole list, or which place of those asked for this is.
+    count: Option<i64>,
 }
 
 impl From<Row> for Number {
@@ -61,9 +61,9 @@ impl From<Row> for Number {
 /// `query_as!` for rows of `tenancies`: what the statement says before and after their columns.
 macro_rules! numbers {
     ($before:literal, $after:literal $(, $value:expr)*) => {
-        numbers!($before, total "null::bigint", $after $(, $value)*)
+        numbers!($before, count "null::bigint", $after $(, $value)*)
     };
-    ($before:literal, total $total:literal, $after:literal $(, $value:expr)*) => {
+    ($before:literal, count $count:literal, $after:literal $(, $value:expr)*) => {
         query_as!(
             Row,
             $before + "sid as \"sid!: NumberSid\", account_sid as \"account_sid!: AccountSid\",
@@ -71,20 +71,24 @@ macro_rules! numbers {
                 started_at as \"started_at!\", updated_at as \"updated_at!\",
                 friendly_name as \"friendly_name: FriendlyName\", url, method, sms_url, sms_method,
                 voice_fallback_url, voice_fallback_method, sms_fallback_url, sms_fallback_method,
-                voice_caller_id_lookup as \"voice_caller_id_lookup!\", " + $total + " as total" + $after
+                voice_caller_id_lookup as \"voice_caller_id_lookup!\", " + $count + " as count" + $after
             $(, $value)*
         )
     };
 }
 
-pub async fn find(db: &Db, account: AccountSid, sid: NumberSid) -> Result<Option<Number>> {
-    let row = numbers!(
+/// Many at once, each of an account of its own: those that are held, with their places in what was asked.
+pub async fn find(db: &Db, accounts: &[AccountSid], sids: &[NumberSid]) -> Result<Vec<(usize, Number)>> {
+    let rows = numbers!(
         "select ",
-        " from tenancies where sid = $1 and account_sid = $2 and ended_at is null",
-        sid as NumberSid,
-        account as AccountSid
+        count "place",
+        " from unnest($1::uuid[], $2::uuid[]) with ordinality as asked (asked_account, asked_sid, place)
+        join tenancies on sid = asked_sid and account_sid = asked_account and ended_at is null",
+        accounts as &[AccountSid],
+        sids as &[NumberSid]
     );
-    Ok(row.fetch_optional(db).await?.map(Number::from))
+    let place = |row: &Row| row.count.and_then(|place| usize::try_from(place - 1).ok()).unwrap_or(usize::MAX);
+    Ok(rows.fetch_all(db).await?.into_iter().map(|row| (place(&row), Number::from(row))).collect())
 }
 
 /// Changes what is given, where the account is active. A callback's method goes with its address:
@@ -160,7 +164,7 @@ pub async fn list(
                     else (select started_at from tenancies where sid = $3 and account_sid = $1) end as started_at
         )
         select ",
-        total "(select case $2::number_kind when 'local' then local_numbers when 'tollfree' then tollfree_numbers
+        count "(select case $2::number_kind when 'local' then local_numbers when 'tollfree' then tollfree_numbers
             else local_numbers + tollfree_numbers end from accounts where accounts.sid = $1)",
         " from (
             (select * from tenancies
@@ -182,7 +186,7 @@ pub async fn list(
     .fetch_all(db)
     .await?;
     // A page without numbers still tells how many there are on others.
-    let total = match rows.first().and_then(|row| row.total) {
+    let total = match rows.first().and_then(|row| row.count) {
         Some(total) => Some(total),
         None => count(db, account, kind, after).await?,
     };

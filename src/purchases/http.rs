@@ -1,11 +1,13 @@
 //! Buying on the wire.
 
+use std::sync::Arc;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue, LOCATION};
 use blake2::{Blake2s256, Digest};
 
-use super::{IdempotencyKey, Order, Purchase};
+use super::{Counter, IdempotencyKey, Order, Purchase};
 use crate::accounts::caller::Call;
 use crate::kernel::error::{Code, Result};
 use crate::kernel::params::Params;
@@ -24,8 +26,8 @@ pub async fn buy_tollfree(call: Call) -> Result<HttpResponse> {
 }
 
 async fn buy(call: &Call, kind: Kind) -> Result<HttpResponse> {
-    let order = order(call, kind)?;
-    let (number, replayed) = match super::buy(&call.db, &call.clock, call.account, &order).await? {
+    let (counter, order): (Counter, _) = (call.shared()?, Arc::new(order(call, kind)?));
+    let (number, replayed) = match super::buy(&counter, &call.db, &call.clock, call.account, order).await? {
         Purchase::Made(number) => (number, false),
         Purchase::Replayed(number) => (number, true),
     };

@@ -1,8 +1,12 @@
 //! Purchases: the one operation that spans stock, money and tenancy.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::accounts;
+use crate::kernel::batch::Batches;
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Db;
 use crate::kernel::error::{Code, Error, Result, is_deadlock, violated};
@@ -14,7 +18,7 @@ use crate::numbers::{Number, Settings};
 pub mod http;
 mod store;
 
-use store::{Attempt, Look};
+use store::{Attempt, Bid, Look};
 
 /// What is to be bought.
 #[derive(Debug)]
@@ -47,33 +51,101 @@ const KEY_LIFETIME: TimeDelta = TimeDelta::hours(24);
 /// How often a purchase that others got in the way of is tried before the client has to.
 const MOST_ATTEMPTS: usize = 5;
 
+/// How many batches of purchases may be under way. Each account has its lane, so that within an instance
+/// nobody waits for an account's row while others could go with it.
+const LANES: usize = 4;
+
+/// Where purchases queue. Those that come to a lane while a batch is under way become the next one: one
+/// statement, one transaction, for purchases of one account as for those of many. One for the whole process.
+#[derive(Clone, Default)]
+pub struct Counter([Batches<Bid, Result<Option<Tried>>>; LANES]);
+
+/// An attempt, and when it was made.
+type Tried = (Attempt, DateTime<Utc>);
+
+impl Counter {
+    async fn attempt(&self, db: &Db, clock: &Clock, bid: Bid) -> Result<Option<Tried>> {
+        let mut hasher = DefaultHasher::new();
+        bid.account.hash(&mut hasher);
+        let lane = (hasher.finish() % LANES as u64) as usize;
+        let (db, clock) = (db.clone(), clock.clone());
+        self.0[lane].join(bid, move |bids| together(db.clone(), clock.clone(), bids)).await?
+    }
+}
+
+/// A batch. Where one of it may be the fault of another, each is told to try alone.
+async fn together(db: Db, clock: Clock, bids: Vec<Bid>) -> Vec<Result<Option<Tried>>> {
+    let now = clock.now();
+    // A busy account keeps nobody waiting but its own.
+    let is_one_account = bids.iter().all(|bid| bid.account == bids[0].account);
+    let look = if is_one_account { Look::PastNumbers } else { Look::Past };
+    match store::buy(&db, look, &bids, now).await {
+        Ok(attempts) => attempts.into_iter().map(|attempt| Ok(Some((attempt, now)))).collect(),
+        Err(error) => {
+            let error = failure(error, bids.len());
+            bids.iter().map(|_| error.clone().map_or(Ok(None), Err)).collect()
+        }
+    }
+}
+
+async fn alone(db: &Db, clock: &Clock, look: Look, bid: Bid) -> Result<Option<Tried>> {
+    let now = clock.now();
+    match store::buy(db, look, &[bid], now).await {
+        Ok(attempts) => Ok(attempts.into_iter().next().map(|attempt| (attempt, now))),
+        Err(error) => failure(error, 1).map_or(Ok(None), Err),
+    }
+}
+
+/// What is to be said of a statement that failed; nothing where another attempt may do.
+fn failure(error: sqlx::Error, bids: usize) -> Option<Error> {
+    if is_deadlock(&error) || violated(&error) == Some("idempotency_keys_pkey") {
+        return None;
+    }
+    match Error::from(error) {
+        Error::Internal(_) if bids > 1 => None,
+        error => Some(error),
+    }
+}
+
 /// Buys a number: claims it, debits the account, writes the ledger entry and the tenancy, and
 /// remembers the key, all in one statement or not at all.
 ///
 /// # Errors
 /// 21452 when nothing matches, 29001 when there is too little money, 20005 when the account is
 /// suspended, 29005 when the key belongs to another request.
-pub async fn buy(db: &Db, clock: &Clock, account: AccountSid, order: &Order) -> Result<Purchase> {
-    let now = clock.now();
-    // The first look passes over numbers that other buyers are about to take. Only when it
-    // finds nothing does a second look wait for them: some may let go.
+pub async fn buy(
+    counter: &Counter,
+    db: &Db,
+    clock: &Clock,
+    account: AccountSid,
+    order: Arc<Order>,
+) -> Result<Purchase> {
+    // The first look passes over whatever others hold. Only when it finds nothing does another wait for
+    // them: some may let go.
     let mut look = Look::Past;
     for _ in 0..MOST_ATTEMPTS {
         let sid = NumberSid::random();
         let from = match look {
-            Look::Past => (random_bits() >> 97) as i32, // 31 random bits: where to begin among those that match
-            Look::Waiting => 0,                         // all who wait do so in one order, so that no circle closes
+            Look::Waiting => 0,                // all who wait do so in one order, so that no circle closes
+            _ => (random_bits() >> 97) as i32, // 31 random bits
         };
-        let attempt = match store::buy(db, look, account, order, sid, from, now).await {
-            Ok(attempt) => attempt,
-            Err(error) if is_deadlock(&error) || violated(&error) == Some("idempotency_keys_pkey") => continue,
-            Err(error) => return Err(error.into()),
+        let bid = Bid { account, order: Arc::clone(&order), sid, from };
+        let tried = match look {
+            Look::Past => counter.attempt(db, clock, bid).await?,
+            _ => alone(db, clock, look, bid).await?,
+        };
+        let Some((attempt, now)) = tried else {
+            look = look.max(Look::PastNumbers);
+            continue;
         };
         match verdict(&attempt, look) {
-            Verdict::Bought(phone_number) => return Ok(Purchase::Made(bought(account, order, sid, phone_number, now))),
-            Verdict::KeyIsKnown => match recall(db, account, order, now).await? {
+            Verdict::Bought(phone_number) => {
+                return Ok(Purchase::Made(bought(account, &order, sid, phone_number, now)));
+            }
+            Verdict::KeyIsKnown => match recall(db, account, &order, now).await? {
                 Some(number) => return Ok(Purchase::Replayed(number)),
-                None => continue, // it was too old, and is gone now
+                // It was too old and is gone now, or the purchase beside this one came to nothing.
+                None => look = look.max(Look::PastNumbers),
             },
             Verdict::LookAgain(closer) => look = closer,
             Verdict::Refused(error) => return Err(error),
@@ -97,21 +169,22 @@ enum Verdict {
     Refused(Error),
 }
 
-/// What an attempt means. A refusal needs evidence that explains it; where the account changed
-/// between the attempt's view of it and its turn to debit it, another attempt decides.
+/// What an attempt means. A refusal needs evidence that explains it; where others of the batch, or of
+/// another instance, got in the way, a closer look decides.
 fn verdict(attempt: &Attempt, look: Look) -> Verdict {
     use accounts::Status;
-    match (attempt.bought, attempt.candidate, look) {
+    match (attempt.bought, attempt.candidate, attempt.status) {
         (Some(number), _, _) => Verdict::Bought(number),
         _ if attempt.key_is_known => Verdict::KeyIsKnown,
-        _ if attempt.status == Some(Status::Suspended) => Verdict::Refused(accounts::not_active()),
-        _ if attempt.status != Some(Status::Active) => Verdict::Refused(accounts::not_authenticated()),
-        (None, None, Look::Past) => Verdict::LookAgain(Look::Waiting),
-        (None, None, Look::Waiting) => {
+        (_, _, None) if look == Look::Past => Verdict::LookAgain(Look::PastNumbers),
+        (_, _, None | Some(Status::Closed)) => Verdict::Refused(accounts::not_authenticated()),
+        (_, _, Some(Status::Suspended)) => Verdict::Refused(accounts::not_active()),
+        (None, None, _) if look == Look::Waiting => {
             Verdict::Refused(Code::NoNumber.because("No phone number is left that matches; try another AreaCode"))
         }
-        (None, Some(_), _) if attempt.balance < Some(attempt.price) => Verdict::Refused(insufficient(attempt)),
-        (None, Some(_), look) => Verdict::LookAgain(look),
+        (None, None, _) => Verdict::LookAgain(Look::Waiting),
+        _ if attempt.balance < Some(attempt.price) => Verdict::Refused(insufficient(attempt)),
+        _ => Verdict::LookAgain(look.max(Look::PastNumbers)),
     }
 }
 

@@ -6,6 +6,8 @@
 //! does so in the order of their `pick`. A row that a buyer waited for in vain stays locked until the
 //! buyer's statement ends, in use or not, so this holds for releases and withdrawals too.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as};
 
@@ -16,18 +18,33 @@ use crate::kernel::money::Money;
 use crate::kernel::phone::{Kind, PhoneNumber};
 use crate::kernel::sid::{AccountSid, NumberSid};
 use crate::kernel::text::FriendlyName;
+use crate::numbers::Settings;
 use crate::numbers::settings::Callback;
 
-/// How a purchase looks for a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How purchases look for their numbers, and for the accounts that pay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Look {
-    /// From a random place on, past what other buyers hold: never waits, may miss the last ones.
+    /// From a random place on, past what others hold: never waits, may miss the last numbers, and leaves
+    /// out accounts that are busy elsewhere.
     Past,
-    /// From the beginning on, waiting for other buyers: misses nothing.
+    /// Past the numbers that others hold, but waiting for the account.
+    PastNumbers,
+    /// From the beginning on, waiting for whoever holds anything: misses nothing.
     Waiting,
 }
 
-/// What one attempt at a purchase saw and did.
+/// A purchase that is to be attempted.
+#[derive(Clone, Debug)]
+pub struct Bid {
+    pub account: AccountSid,
+    pub order: Arc<Order>,
+    /// Under which the number will be held.
+    pub sid: NumberSid,
+    /// Where to begin among the numbers that match.
+    pub from: i32,
+}
+
+/// What an attempt at a purchase saw and did.
 #[derive(Debug)]
 pub struct Attempt {
     /// The number that matched and was free.
@@ -35,125 +52,184 @@ pub struct Attempt {
     /// The same, when all else was in order too: then it is bought.
     pub bought: Option<PhoneNumber>,
     pub price: Money,
-    /// The account as it was when the attempt began.
+    /// The account, if it was there to be held, as it was before any purchase of the batch.
     pub status: Option<Status>,
     pub balance: Option<Money>,
     pub key_is_known: bool,
 }
 
-/// The whole rule of a purchase, as one statement. Where the debit touches no row, nothing else
-/// happens; where the key is known already, its primary key takes everything back.
-macro_rules! purchase {
-    ($place:literal, $lock:literal, $db:ident, $account:ident, $order:ident, $sid:ident, $from:ident, $now:ident, $area:expr) => {{
-        let settings = &$order.settings;
-        let (url, method) = parts(settings.voice.as_ref());
-        let (sms_url, sms_method) = parts(settings.sms.as_ref());
-        let (voice_fallback_url, voice_fallback_method) = parts(settings.voice_fallback.as_ref());
-        let (sms_fallback_url, sms_fallback_method) = parts(settings.sms_fallback.as_ref());
+/// The whole rule of a purchase, as one statement for a batch of them. Every bid stands for itself: where
+/// its number, its account, its money or its key is not in order, nothing happens of it.
+macro_rules! purchases {
+    ($numbers:literal, $accounts:literal, $db:ident, $bids:ident, $now:ident) => {{
+        let [url, sms_url, voice_fallback_url, sms_fallback_url] = CALLBACKS.map(|part| urls($bids, part));
+        let [method, sms_method, voice_fallback_method, sms_fallback_method] =
+            CALLBACKS.map(|part| methods($bids, part));
         query_as!(
             Attempt,
-            "with candidate as materialized (
-                -- The next one from a random place; at the end of the queue, on from its beginning.
-                select next.phone_number
-                from (values ($5::integer, 2147483647), (0, $5 - 1)) as stretch (low, high)
-                cross join lateral (
-                    select phone_number from stock
-                    where state = 'available' and kind = $2 and "
-                + $place
-                + " and pick between low and high
-                    order by pick limit 1 for update "
-                + $lock
+            "with bid as materialized (
+                -- Of bids with one key the first goes alone.
+                select asked.*, row_number() over (partition by kind, area order by place) as turn,
+                    key is not null and (row_number() over (partition by account, key order by place) > 1
+                        or exists (select from idempotency_keys as known
+                            where known.account_sid = account and known.key = asked.key)) as key_is_known
+                from unnest($1::uuid[], $2::number_kind[], $3::smallint[], $4::uuid[], $5::integer[], $6::text[], $7::bytea[],
+                        $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[],
+                        $16::text[], $17::boolean[])
+                    with ordinality as asked (account, kind, area, sid, pick_from, key, request,
+                        friendly_name, url, method, sms_url, sms_method, voice_fallback_url, voice_fallback_method,
+                        sms_fallback_url, sms_fallback_method, voice_caller_id_lookup, place)
+            ), wanted as (
+                select kind, area, count(*) as many, min(pick_from) as pick_from from bid group by kind, area
+            ), candidate as materialized (
+                -- The next ones from a random place; at the end of the queue, on from its beginning. By area
+                -- code and anywhere each walk an index of their own.
+                select wanted.kind, wanted.area, next.phone_number,
+                    row_number() over (partition by wanted.kind, wanted.area) as turn
+                from wanted cross join lateral (
+                    select there.phone_number
+                    from (values (pick_from, 2147483647), (0, pick_from - 1)) as stretch (low, high)
+                    cross join lateral (
+                        select * from (
+                            select phone_number from stock
+                            where wanted.area is not null and state = 'available' and kind = wanted.kind
+                                and area_code = wanted.area and pick between low and high
+                            order by pick limit many for update "
+                + $numbers
                 + "
+                        ) as in_area
+                        union all
+                        select * from (
+                            select phone_number from stock
+                            where wanted.area is null and state = 'available' and kind = wanted.kind
+                                and pick between low and high
+                            order by pick limit many for update "
+                + $numbers
+                + "
+                        ) as anywhere
+                    ) as there
+                    limit many
                 ) as next
-                limit 1
-            ), cost as materialized (
-                -- The account's own, else everybody's.
-                select price from prices where kind = $2 and (account_sid = $1 or account_sid is null)
-                order by account_sid nulls last limit 1
-            ), known as materialized (
-                select from idempotency_keys where account_sid = $1 and key = $7
+            ), holder as materialized (
+                -- Not before the numbers are held: the order of locks.
+                select sid, status, balance from accounts
+                where sid = any($1) and (select count(*) from candidate) >= 0
+                for no key update "
+                + $accounts
+                + "
+            ), match as materialized (
+                select bid.*, candidate.phone_number, cost.price, holder.status, holder.balance, sum(cost.price)
+                    filter (where holder.status = 'active' and candidate.phone_number is not null and not key_is_known)
+                    over (partition by account order by place) as spent
+                from bid
+                left join candidate on candidate.kind = bid.kind and candidate.area is not distinct from bid.area
+                    and candidate.turn = bid.turn
+                left join holder on holder.sid = account
+                cross join lateral (
+                    -- The account's own, else everybody's.
+                    select price from prices
+                    where prices.kind = bid.kind and (account_sid = account or account_sid is null)
+                    order by account_sid nulls last limit 1
+                ) as cost
+            ), bought as materialized (
+                select * from match
+                where status = 'active' and phone_number is not null and not key_is_known and spent <= balance
             ), debit as (
                 update accounts set
-                    balance = balance - cost.price,
-                    monthly_fees = monthly_fees + cost.price,
-                    local_numbers = local_numbers + ($2 = 'local')::integer,
-                    tollfree_numbers = tollfree_numbers + ($2 = 'tollfree')::integer
-                from candidate, cost
-                where sid = $1 and status = 'active' and balance >= cost.price and not exists (select from known)
-                returning candidate.phone_number, cost.price, balance
+                    balance = balance - cost,
+                    monthly_fees = monthly_fees + cost,
+                    local_numbers = local_numbers + local,
+                    tollfree_numbers = tollfree_numbers + tollfree
+                from (
+                    select account, sum(price)::bigint as cost, count(*) filter (where kind = 'local') as local,
+                        count(*) filter (where kind = 'tollfree') as tollfree
+                    from bought group by account
+                ) as total
+                where sid = account
             ), claim as (
-                update stock set state = 'in_use', moved_by = 'sale', state_since = $6, tenancy_sid = $4
-                from debit where stock.phone_number = debit.phone_number
+                update stock set state = 'in_use', moved_by = 'sale', state_since = $18, tenancy_sid = bought.sid
+                from bought where stock.phone_number = bought.phone_number
             ), tenancy as (
                 insert into tenancies (sid, account_sid, phone_number, kind, price, started_at, updated_at, due_on,
                     friendly_name, url, method, sms_url, sms_method, voice_fallback_url, voice_fallback_method,
                     sms_fallback_url, sms_fallback_method, voice_caller_id_lookup)
-                select $4, $1, phone_number, $2, price, $6, $6, month_begins($6, 1), $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
-                from debit
+                select sid, account, phone_number, kind, price, $18, $18, month_begins($18, 1),
+                    friendly_name, url, method, sms_url, sms_method, voice_fallback_url, voice_fallback_method,
+                    sms_fallback_url, sms_fallback_method, voice_caller_id_lookup
+                from bought
             ), entry as (
                 insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
-                select $1, $6, 'purchase', -price, balance, $4, 0 from debit
+                select account, $18, 'purchase', -price, (balance - spent)::bigint, sid, 0 from bought order by place
             ), remembered as (
                 insert into idempotency_keys (account_sid, key, request, tenancy_sid, created_at)
-                select $1, $7, $8, $4, $6 from debit where $7 is not null
+                select account, key, request, sid, $18 from bought where key is not null
             )
-            select candidate.phone_number as \"candidate: PhoneNumber\", debit.phone_number as \"bought: PhoneNumber\",
-                cost.price as \"price!: Money\", accounts.status as \"status?: Status\",
-                accounts.balance as \"balance?: Money\", exists (select from known) as \"key_is_known!\"
-            from cost
-            left join candidate on true
-            left join debit on true
-            left join accounts on accounts.sid = $1",
-            $account as AccountSid,
-            $order.kind as Kind,
-            $area,
-            $sid as NumberSid,
-            $from,
-            $now,
-            $order.key.as_ref().map(|key| key.text.as_str()),
-            $order.key.as_ref().map(|key| key.request.as_slice()),
-            settings.friendly_name.as_ref().map(FriendlyName::as_str),
-            url,
-            method,
-            sms_url,
-            sms_method,
-            voice_fallback_url,
-            voice_fallback_method,
-            sms_fallback_url,
-            sms_fallback_method,
-            settings.voice_caller_id_lookup
+            select match.phone_number as \"candidate?: PhoneNumber\", bought.phone_number as \"bought?: PhoneNumber\",
+                match.price as \"price!: Money\", match.status as \"status?: Status\",
+                match.balance as \"balance?: Money\", match.key_is_known as \"key_is_known!\"
+            from match left join bought using (place)
+            order by place",
+            &each($bids, |bid| bid.account) as &[AccountSid],
+            &each($bids, |bid| bid.order.kind) as &[Kind],
+            &each($bids, |bid| area(&bid.order)) as &[Option<i16>],
+            &each($bids, |bid| bid.sid) as &[NumberSid],
+            &each($bids, |bid| bid.from),
+            &each($bids, |bid| bid.order.key.as_ref().map(|key| key.text.as_str())) as &[Option<&str>],
+            &each($bids, |bid| bid.order.key.as_ref().map(|key| key.request.as_slice())) as &[Option<&[u8]>],
+            &each($bids, |bid| bid.order.settings.friendly_name.as_ref().map(FriendlyName::as_str)) as &[Option<&str>],
+            &url as &[Option<&str>],
+            &method as &[Option<&str>],
+            &sms_url as &[Option<&str>],
+            &sms_method as &[Option<&str>],
+            &voice_fallback_url as &[Option<&str>],
+            &voice_fallback_method as &[Option<&str>],
+            &sms_fallback_url as &[Option<&str>],
+            &sms_fallback_method as &[Option<&str>],
+            &each($bids, |bid| bid.order.settings.voice_caller_id_lookup),
+            $now
         )
-        .fetch_one($db)
+        .fetch_all($db)
         .await
     }};
 }
 
-fn parts(callback: Option<&Callback>) -> (Option<&str>, Option<&str>) {
-    callback.map(|callback| (callback.url.as_str(), callback.method.as_str())).unzip()
+fn each<'a, T>(bids: &'a [Bid], value: impl Fn(&'a Bid) -> T) -> Vec<T> {
+    bids.iter().map(value).collect()
+}
+
+type Part = fn(&Settings) -> Option<&Callback>;
+
+/// The callbacks of a number, in the order of their columns.
+const CALLBACKS: [Part; 4] = [
+    |settings| settings.voice.as_ref(),
+    |settings| settings.sms.as_ref(),
+    |settings| settings.voice_fallback.as_ref(),
+    |settings| settings.sms_fallback.as_ref(),
+];
+
+fn urls(bids: &[Bid], part: Part) -> Vec<Option<&str>> {
+    each(bids, |bid| part(&bid.order.settings).map(|callback| callback.url.as_str()))
+}
+
+fn methods(bids: &[Bid], part: Part) -> Vec<Option<&str>> {
+    each(bids, |bid| part(&bid.order.settings).map(|callback| callback.method.as_str()))
 }
 
 /// No number has this area code.
 const NOWHERE: i16 = 0;
 
-/// One attempt to buy. By area code and anywhere each walk an index of their own.
-pub async fn buy(
-    db: &Db,
-    look: Look,
-    account: AccountSid,
-    order: &Order,
-    sid: NumberSid,
-    from: i32,
-    now: DateTime<Utc>,
-) -> Result<Attempt> {
-    // An area code of the other kind has none of this kind: nothing is searched for where nothing can be.
-    let area = order.area_code.map(|code| if code.kind() == order.kind { code.as_smallint() } else { NOWHERE });
-    match (look, area.is_some()) {
-        (Look::Past, true) => purchase!("area_code = $3", "skip locked", db, account, order, sid, from, now, area),
-        (Look::Past, false) => {
-            purchase!("$3::smallint is null", "skip locked", db, account, order, sid, from, now, area)
-        }
-        (Look::Waiting, true) => purchase!("area_code = $3", "", db, account, order, sid, from, now, area),
-        (Look::Waiting, false) => purchase!("$3::smallint is null", "", db, account, order, sid, from, now, area),
+/// An area code of the other kind has none of this kind: nothing is searched for where nothing can be.
+fn area(order: &Order) -> Option<i16> {
+    order.area_code.map(|code| if code.kind() == order.kind { code.as_smallint() } else { NOWHERE })
+}
+
+/// Attempts purchases, all in one transaction; what became of each, in their order. Only one at a time may
+/// be [`Look::Waiting`], so that it waits for the rows of stock in the order of their `pick`.
+pub async fn buy(db: &Db, look: Look, bids: &[Bid], now: DateTime<Utc>) -> Result<Vec<Attempt>> {
+    match look {
+        Look::Past => purchases!("skip locked", "skip locked", db, bids, now),
+        Look::PastNumbers => purchases!("skip locked", "", db, bids, now),
+        Look::Waiting => purchases!("", "", db, bids, now),
     }
 }
 

@@ -1,0 +1,152 @@
+//! Work that is done together. A job that comes while nothing is under way goes at once; those that come
+//! meanwhile wait, and then go as one batch. So a busy server does in one round trip what many requests
+//! want, and an idle one keeps nobody waiting.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::error::{Error, Result};
+
+/// The largest batch: what is done together also waits for one another.
+const LARGEST: usize = 32;
+
+/// How many jobs may wait: more than that, a client had better come again than wait.
+const LONGEST_QUEUE: usize = 1024;
+
+/// Jobs of one kind, with an outcome for each. Cheap to clone.
+pub struct Batches<J, O>(Arc<Mutex<Queue<J, O>>>);
+
+struct Queue<J, O> {
+    waiting: VecDeque<(J, oneshot::Sender<O>)>,
+    is_under_way: bool,
+}
+
+impl<J, O> Clone for Batches<J, O> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<J, O> Default for Batches<J, O> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Queue { waiting: VecDeque::new(), is_under_way: false })))
+    }
+}
+
+impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
+    /// Has a job done. `work` does many and gives their outcomes in the same order; it goes on also where
+    /// the one who asked has gone.
+    ///
+    /// # Errors
+    /// When too many jobs wait already, or the work ended without an outcome.
+    pub async fn join<W>(&self, job: J, work: impl Fn(Vec<J>) -> W + Send + 'static) -> Result<O>
+    where
+        W: Future<Output = Vec<O>> + Send + 'static,
+    {
+        let (teller, outcome) = oneshot::channel();
+        if let Some(turn) = self.enter(job, teller)? {
+            tokio::spawn(turn.take(work));
+        }
+        outcome.await.map_err(|_| Error::Internal("a batch ended without an outcome".to_owned()))
+    }
+
+    /// Queues up. Whoever finds nothing under way takes the turn.
+    fn enter(&self, job: J, teller: oneshot::Sender<O>) -> Result<Option<Turn<J, O>>> {
+        let mut queue = self.queue();
+        if queue.waiting.len() >= LONGEST_QUEUE {
+            return Err(Error::Unavailable(format!("{LONGEST_QUEUE} requests wait already")));
+        }
+        queue.waiting.push_back((job, teller));
+        let is_under_way = std::mem::replace(&mut queue.is_under_way, true);
+        Ok((!is_under_way).then(|| Turn { batches: self.clone(), is_over: false }))
+    }
+
+    /// Those who go next; where nobody waits any more, the turn ends.
+    fn next(&self) -> Option<(Vec<J>, Vec<oneshot::Sender<O>>)> {
+        let mut queue = self.queue();
+        let many = queue.waiting.len().min(LARGEST);
+        // Nobody waits any more for what a client that hung up has asked.
+        let batch: (Vec<J>, Vec<_>) = queue.waiting.drain(..many).filter(|(_, teller)| !teller.is_closed()).unzip();
+        queue.is_under_way = many > 0;
+        (many > 0).then_some(batch)
+    }
+}
+
+impl<J, O> Batches<J, O> {
+    fn queue(&self) -> MutexGuard<'_, Queue<J, O>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The turn to do what waits, until nothing does.
+struct Turn<J, O> {
+    batches: Batches<J, O>,
+    is_over: bool,
+}
+
+impl<J: Send + 'static, O: Send + 'static> Turn<J, O> {
+    async fn take<W>(mut self, work: impl Fn(Vec<J>) -> W)
+    where
+        W: Future<Output = Vec<O>>,
+    {
+        while let Some((jobs, tellers)) = self.batches.next() {
+            if jobs.is_empty() {
+                continue;
+            }
+            for (teller, outcome) in tellers.into_iter().zip(work(jobs).await) {
+                // Who has hung up meanwhile does not hear of it.
+                let _ = teller.send(outcome);
+            }
+        }
+        // Another turn may have begun by now.
+        self.is_over = true;
+    }
+}
+
+/// A turn that breaks off, in a panic or with its thread, leaves nobody waiting.
+impl<J, O> Drop for Turn<J, O> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let mut queue = self.batches.queue();
+            queue.waiting.clear();
+            queue.is_under_way = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Doubles each number after a while, and tells how many there were.
+    async fn doubled(jobs: Vec<u32>) -> Vec<(u32, usize)> {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        jobs.iter().map(|job| (job * 2, jobs.len())).collect()
+    }
+
+    #[tokio::test]
+    async fn what_comes_meanwhile_goes_together() {
+        let batches = Batches::default();
+        let all = futures_util::future::join_all((0..40).map(|job| batches.join(job, doubled))).await;
+        let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
+        assert!(all.iter().enumerate().all(|(job, (doubled, _))| *doubled as usize == job * 2));
+        let sizes: Vec<_> = all.iter().map(|(_, size)| *size).collect();
+        assert_eq!((sizes[0], sizes[39]), (LARGEST, 40 - LARGEST));
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_the_wait_and_the_next_goes_on() {
+        let batches = Batches::default();
+        let work = |jobs: Vec<u32>| async move {
+            assert!(!jobs.contains(&1), "one is not liked");
+            doubled(jobs).await
+        };
+        let (beside, bad) = tokio::join!(batches.join(0, work), batches.join(1, work));
+        assert!(beside.is_err() && bad.is_err());
+        assert_eq!(batches.join(3, work).await.unwrap(), (6, 1));
+    }
+}
