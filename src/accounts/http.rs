@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 
 use super::caller::Call;
 use super::{Account, Status};
-use crate::kernel::clock::rfc2822;
+use crate::kernel::clock::Rfc2822;
 use crate::kernel::error::{Code, Result};
 use crate::kernel::money::CURRENCY;
 use crate::kernel::page::{Page, Slice};
@@ -60,12 +60,12 @@ impl Record for Account {
             Status::Suspended => ("4", "Suspended"),
             Status::Closed => ("5", "Closed"),
         };
-        to.field("Sid", &self.sid.to_string());
-        to.field("FriendlyName", &self.name);
-        to.field("Status", status);
-        to.field("StatusText", text);
-        to.field("DateCreated", &rfc2822(self.created_at));
-        to.field("DateUpdated", &rfc2822(self.updated_at));
+        to.plain("Sid", &self.sid);
+        to.text("FriendlyName", &self.name);
+        to.plain("Status", &status);
+        to.plain("StatusText", &text);
+        to.plain("DateCreated", &Rfc2822(self.created_at));
+        to.plain("DateUpdated", &Rfc2822(self.updated_at));
     }
 }
 
@@ -79,8 +79,8 @@ impl Record for Balance<'_> {
     }
 
     fn write(&self, to: &mut impl Fields) {
-        to.field("AccountSid", &self.0.sid.to_string());
-        to.field("Balance", &self.0.balance.to_string());
-        to.field("Currency", CURRENCY);
+        to.plain("AccountSid", &self.0.sid);
+        to.text("Balance", &self.0.balance.to_string());
+        to.plain("Currency", &CURRENCY);
     }
 }

@@ -31,9 +31,11 @@ pub async fn frame(
     let failed = |error: &Error| refuse(representation, &site, error);
     let params = Params::parse(request.query_string().as_bytes()).map_err(|error| failed(&error))?;
     let method = method(request.method(), &params).map_err(|error| failed(&error))?;
-    let uri = uri(&asked.path, request.query_string()).map_err(|error| failed(&error))?;
-    request.match_info_mut().get_mut().update(&uri);
-    request.head_mut().uri = uri;
+    if asked.path != request.path() {
+        let uri = uri(&asked.path, request.query_string()).map_err(|error| failed(&error))?;
+        request.match_info_mut().get_mut().update(&uri);
+        request.head_mut().uri = uri;
+    }
     request.head_mut().method = method;
     request.extensions_mut().insert(asked);
     request.extensions_mut().insert(params);

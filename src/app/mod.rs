@@ -40,15 +40,15 @@ macro_rules! routes {
 }
 
 routes! {
-    "/Accounts" { GET accounts::list }
-    "/Accounts/{AccountSid}" { GET accounts::show, POST accounts::update, PUT accounts::update }
-    "/Accounts/{AccountSid}/Balance" { GET accounts::balance }
     "/Accounts/{AccountSid}/IncomingPhoneNumbers" { GET numbers::list }
     "/Accounts/{AccountSid}/IncomingPhoneNumbers/Local" { GET numbers::list_local, POST purchases::buy_local }
     "/Accounts/{AccountSid}/IncomingPhoneNumbers/TollFree" { GET numbers::list_tollfree, POST purchases::buy_tollfree }
     "/Accounts/{AccountSid}/IncomingPhoneNumbers/{Sid}" {
         GET numbers::show, POST numbers::update, PUT numbers::update, DELETE releases::release
     }
+    "/Accounts" { GET accounts::list }
+    "/Accounts/{AccountSid}" { GET accounts::show, POST accounts::update, PUT accounts::update }
+    "/Accounts/{AccountSid}/Balance" { GET accounts::balance }
 }
 
 /// A resource that says which methods it has to whoever asks, and to whoever uses another.

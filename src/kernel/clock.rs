@@ -1,9 +1,10 @@
 //! The one source of time. Everything that stores or compares a time asks a [`Clock`].
 
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::format::{Item, StrftimeItems};
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, DurationRound, TimeDelta, Timelike, Utc};
+
+use super::represent::Plain;
 
 /// Tells the time (UTC, whole microseconds as PostgreSQL keeps them).
 #[derive(Clone, Debug, Default)]
@@ -42,13 +43,32 @@ impl Clock {
     }
 }
 
-/// Read once: to do so for every date took a tenth of the time of a page.
-static RFC2822: LazyLock<Vec<Item<'static>>> =
-    LazyLock::new(|| StrftimeItems::new("%a, %d %b %Y %H:%M:%S +0000").collect());
+/// A time as RFC 2822 has it, with a two-digit day and UTC as `+0000`: `Tue, 01 Apr 2008 18:26:32 +0000`.
+pub struct Rfc2822(pub DateTime<Utc>);
 
-/// RFC 2822 with a two-digit day and UTC as `+0000`: `Tue, 01 Apr 2008 18:26:32 +0000`.
-pub fn rfc2822(at: DateTime<Utc>) -> String {
-    at.format_with_items(RFC2822.iter()).to_string()
+/// Written by hand: chrono's formatter took a tenth of the time of a page.
+impl Plain for Rfc2822 {
+    fn write(&self, to: &mut Vec<u8>) {
+        const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let (date, seconds) = (self.0.date_naive(), self.0.num_seconds_from_midnight());
+        to.extend_from_slice(DAYS[date.weekday().num_days_from_monday() as usize].as_bytes());
+        to.extend_from_slice(b", ");
+        digits(to, date.day(), 2, b' ');
+        to.extend_from_slice(MONTHS[date.month0() as usize].as_bytes());
+        to.push(b' ');
+        digits(to, date.year().unsigned_abs(), 4, b' ');
+        digits(to, seconds / 3600, 2, b':');
+        digits(to, seconds / 60 % 60, 2, b':');
+        digits(to, seconds % 60, 2, b' ');
+        to.extend_from_slice(b"+0000");
+    }
+}
+
+/// The last so many digits of a number, and what comes after them.
+fn digits(to: &mut Vec<u8>, number: u32, many: u32, after: u8) {
+    to.extend((0..many).rev().map(|place| b'0' + (number / 10_u32.pow(place) % 10) as u8));
+    to.push(after);
 }
 
 #[cfg(test)]
@@ -57,7 +77,15 @@ mod tests {
 
     #[test]
     fn a_day_has_two_digits() {
-        let at = DateTime::from_timestamp(1_207_074_392, 0).unwrap();
-        assert_eq!(rfc2822(at), "Tue, 01 Apr 2008 18:26:32 +0000");
+        let written = |seconds| {
+            let mut text = Vec::new();
+            Rfc2822(DateTime::from_timestamp(seconds, 0).unwrap()).write(&mut text);
+            String::from_utf8(text).unwrap()
+        };
+        assert_eq!(written(1_207_074_392), "Tue, 01 Apr 2008 18:26:32 +0000");
+        for seconds in (0..4_000_000_000).step_by(86_400 * 17 + 12_345) {
+            let chrono = DateTime::from_timestamp(seconds, 0).unwrap().format("%a, %d %b %Y %H:%M:%S +0000");
+            assert_eq!(written(seconds), chrono.to_string());
+        }
     }
 }

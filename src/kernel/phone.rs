@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::kernel::area_codes;
+use crate::kernel::represent::Plain;
 
 /// The two kinds of number that are sold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type, serde::Serialize, clap::ValueEnum)]
@@ -138,6 +139,12 @@ impl PhoneNumber {
 impl fmt::Display for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:010}", self.0)
+    }
+}
+
+impl Plain for PhoneNumber {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend((0..10).rev().map(|place| b'0' + (self.0 / 10_i64.pow(place) % 10) as u8));
     }
 }
 

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
+use super::represent::Plain;
+
 /// 128 bits from the operating system's cryptographic source.
 ///
 /// # Panics
@@ -39,6 +41,13 @@ macro_rules! sid {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, concat!($prefix, "{:032x}"), self.0.as_u128())
+            }
+        }
+
+        impl Plain for $name {
+            fn write(&self, to: &mut Vec<u8>) {
+                to.extend_from_slice($prefix.as_bytes());
+                to.extend_from_slice(self.0.simple().encode_lower(&mut [0; 32]).as_bytes());
             }
         }
 

@@ -82,7 +82,8 @@ impl CallbackUrl {
 }
 
 /// The HTTP method of a callback.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "UPPERCASE")]
 pub enum Method {
     Get,
     Post,

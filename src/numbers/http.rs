@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use super::settings::{Callback, Changes};
 use super::{Filter, Lookups, Number};
 use crate::accounts::caller::Call;
-use crate::kernel::clock::rfc2822;
+use crate::kernel::clock::Rfc2822;
 use crate::kernel::error::{Code, Result};
 use crate::kernel::page::Page;
 use crate::kernel::phone::{Kind, PhoneNumber};
@@ -107,10 +107,10 @@ impl Record for Number {
     fn write(&self, to: &mut impl Fields) {
         let sms = self.kind == Kind::Local;
         let settings = &self.settings;
-        to.field("Sid", &self.sid.to_string());
-        to.field("AccountSid", &self.account_sid.to_string());
-        to.field("FriendlyName", &self.friendly_name());
-        to.field("PhoneNumber", &self.phone_number.to_string());
+        to.plain("Sid", &self.sid);
+        to.plain("AccountSid", &self.account_sid);
+        to.text("FriendlyName", &self.friendly_name());
+        to.plain("PhoneNumber", &self.phone_number);
         callback(to, ["Url", "Method"], settings.voice.as_ref());
         if sms {
             callback(to, ["SmsUrl", "SmsMethod"], settings.sms.as_ref());
@@ -119,13 +119,13 @@ impl Record for Number {
         if sms {
             callback(to, ["SmsFallbackUrl", "SmsFallbackMethod"], settings.sms_fallback.as_ref());
         }
-        to.field("VoiceCallerIdLookup", if settings.voice_caller_id_lookup { "1" } else { "0" });
-        to.field("DateCreated", &rfc2822(self.started_at));
-        to.field("DateUpdated", &rfc2822(self.updated_at));
+        to.plain("VoiceCallerIdLookup", &if settings.voice_caller_id_lookup { "1" } else { "0" });
+        to.plain("DateCreated", &Rfc2822(self.started_at));
+        to.plain("DateUpdated", &Rfc2822(self.updated_at));
     }
 }
 
 fn callback(to: &mut impl Fields, [url, method]: [&'static str; 2], callback: Option<&Callback>) {
-    to.field(url, callback.map_or("", |callback| &callback.url));
-    to.field(method, callback.map_or("", |callback| &callback.method));
+    to.text(url, callback.map_or("", |callback| &callback.url));
+    to.plain(method, &callback.map_or("", |callback| callback.method.as_str()));
 }

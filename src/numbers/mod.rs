@@ -1,6 +1,8 @@
 //! Numbers: finding and changing what is held, and telling who held it. On the wire an open tenancy is an
 //! IncomingPhoneNumber.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 
 use crate::accounts;
@@ -35,9 +37,9 @@ pub struct Number {
 
 impl Number {
     /// The name it was given, or its digits nicely formatted.
-    pub fn friendly_name(&self) -> String {
+    pub fn friendly_name(&self) -> Cow<'_, str> {
         let given = self.settings.friendly_name.as_ref();
-        given.map_or_else(|| self.phone_number.formatted(), |name| name.as_str().to_owned())
+        given.map_or_else(|| self.phone_number.formatted().into(), |name| name.as_str().into())
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callback {
     pub url: String,
-    pub method: String,
+    pub method: Method,
 }
 
 /// A change of one setting: what is not given stays, what is given empty is cleared.
@@ -109,7 +109,7 @@ impl CallbackChange {
 
     /// The callback of a number that had none before.
     fn first(&self) -> Option<Callback> {
-        let method = self.method.unwrap_or(Method::Post).as_str().to_owned();
+        let method = self.method.unwrap_or(Method::Post);
         self.url.value().map(|url| Callback { url: url.as_str().to_owned(), method })
     }
 }

@@ -11,7 +11,7 @@ use crate::kernel::money::Money;
 use crate::kernel::page::{Page, Slice};
 use crate::kernel::phone::{Kind, PhoneNumber};
 use crate::kernel::sid::{AccountSid, NumberSid};
-use crate::kernel::text::{CallbackUrl, FriendlyName};
+use crate::kernel::text::{CallbackUrl, FriendlyName, Method};
 
 /// A row of `tenancies`, as far as the wire shows it.
 struct Row {
@@ -23,13 +23,13 @@ struct Row {
     updated_at: DateTime<Utc>,
     friendly_name: Option<FriendlyName>,
     url: Option<String>,
-    method: Option<String>,
+    method: Option<Method>,
     sms_url: Option<String>,
-    sms_method: Option<String>,
+    sms_method: Option<Method>,
     voice_fallback_url: Option<String>,
-    voice_fallback_method: Option<String>,
+    voice_fallback_method: Option<Method>,
     sms_fallback_url: Option<String>,
-    sms_fallback_method: Option<String>,
+    sms_fallback_method: Option<Method>,
     voice_caller_id_lookup: bool,
     /// What the statement counts: how many there are in the whole list, or which place of those asked for this is.
     count: Option<i64>,
@@ -38,7 +38,7 @@ struct Row {
 impl From<Row> for Number {
     fn from(row: Row) -> Self {
         let callback =
-            |url: Option<String>, method: Option<String>| url.zip(method).map(|(url, method)| Callback { url, method });
+            |url: Option<String>, method: Option<Method>| url.zip(method).map(|(url, method)| Callback { url, method });
         Self {
             sid: row.sid,
             account_sid: row.account_sid,
@@ -69,8 +69,10 @@ macro_rules! numbers {
             $before + "sid as \"sid!: NumberSid\", account_sid as \"account_sid!: AccountSid\",
                 phone_number as \"phone_number!: PhoneNumber\", kind as \"kind!: Kind\",
                 started_at as \"started_at!\", updated_at as \"updated_at!\",
-                friendly_name as \"friendly_name: FriendlyName\", url, method, sms_url, sms_method,
-                voice_fallback_url, voice_fallback_method, sms_fallback_url, sms_fallback_method,
+                friendly_name as \"friendly_name: FriendlyName\", url, method as \"method: Method\",
+                sms_url, sms_method as \"sms_method: Method\",
+                voice_fallback_url, voice_fallback_method as \"voice_fallback_method: Method\",
+                sms_fallback_url, sms_fallback_method as \"sms_fallback_method: Method\",
                 voice_caller_id_lookup as \"voice_caller_id_lookup!\", " + $count + " as count" + $after
             $(, $value)*
         )

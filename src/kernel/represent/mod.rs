@@ -1,17 +1,21 @@
 //! How answers look on the wire: one description of a resource, three representations.
 //! Each is written straight into one buffer.
 
-use std::borrow::Cow;
-
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue, LINK, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
-use quick_xml::Writer;
-use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
 use crate::kernel::error::{Code, Error, Refusal};
 use crate::kernel::page::Slice;
 use crate::kernel::params::encode;
+
+mod csv;
+mod json;
+mod xml;
+
+use csv::csv;
+use json::Json;
+use xml::Xml;
 
 /// The root of the resource tree.
 pub const TREE: &str = "/2008-08-01";
@@ -49,7 +53,22 @@ pub struct Asked {
 
 /// Takes the elements of a resource, in their order.
 pub trait Fields {
-    fn field(&mut self, name: &'static str, value: &str);
+    /// A text, which may hold whatever a client chose.
+    fn text(&mut self, name: &'static str, value: &str);
+
+    /// A value that is the same in every representation.
+    fn plain(&mut self, name: &'static str, value: &impl Plain);
+}
+
+/// A value that writes itself: letters, digits and marks that no representation escapes.
+pub trait Plain {
+    fn write(&self, to: &mut Vec<u8>);
+}
+
+impl Plain for &'static str {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(self.as_bytes());
+    }
 }
 
 /// A resource as the wire shows it.
@@ -154,10 +173,10 @@ impl Record for RestException<'_> {
 
     fn write(&self, to: &mut impl Fields) {
         let code = self.refusal.code;
-        to.field("Status", &code.status().to_string());
-        to.field("Message", &self.refusal.message);
-        to.field("Code", &code.number().to_string());
-        to.field("MoreInfo", &format!("{}/docs/errors/{}", self.site, code.number()));
+        to.text("Status", &code.status().to_string());
+        to.text("Message", &self.refusal.message);
+        to.text("Code", &code.number().to_string());
+        to.text("MoreInfo", &format!("{}/docs/errors/{}", self.site, code.number()));
     }
 }
 
@@ -187,163 +206,6 @@ impl Uris {
             next: if slice.more { uri(number + 1, list.last_sid.as_deref()) } else { String::new() },
             previous: if number > 0 { uri(number - 1, None) } else { String::new() },
             last: uri((slice.pages() - 1).max(0), None),
-        }
-    }
-}
-
-struct Xml(Writer<Vec<u8>>);
-
-impl Xml {
-    fn document(content: impl FnOnce(&mut Self)) -> Vec<u8> {
-        let mut xml = Self(Writer::new(Vec::with_capacity(1024)));
-        xml.event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)));
-        xml.element(BytesStart::new("TwilioResponse"), content);
-        let mut document = xml.0.into_inner();
-        document.push(b'\n');
-        document
-    }
-
-    fn record(&mut self, record: &impl Record) {
-        fn name<R: Record>(_: &R) -> &'static str {
-            R::NAME
-        }
-        self.element(BytesStart::new(name(record)), |xml| record.write(xml));
-    }
-
-    fn list<T: Record>(&mut self, list: &List<'_, T>, uris: &Uris) {
-        let slice = list.slice;
-        let (start, end) = slice.places();
-        let numbers = [
-            ("page", slice.number()),
-            ("numpages", slice.pages()),
-            ("pagesize", i64::from(slice.page.size)),
-            ("total", slice.total),
-            ("start", start),
-            ("end", end),
-        ];
-        let texts = [
-            ("uri", &uris.this),
-            ("firstpageuri", &uris.first),
-            ("nextpageuri", &uris.next),
-            ("previouspageuri", &uris.previous),
-            ("lastpageuri", &uris.last),
-        ];
-        let mut tag = BytesStart::new(list.name);
-        for (name, value) in numbers {
-            tag.push_attribute((name, value.to_string().as_str()));
-        }
-        for (name, value) in texts {
-            tag.push_attribute((name, value.as_str()));
-        }
-        self.element(tag, |xml| slice.items.iter().for_each(|item| xml.record(item)));
-    }
-
-    fn element(&mut self, tag: BytesStart<'_>, content: impl FnOnce(&mut Self)) {
-        let end = tag.to_end().into_owned();
-        self.event(Event::Start(tag));
-        content(self);
-        self.event(Event::End(end));
-    }
-
-    fn event(&mut self, event: Event<'_>) {
-        self.0.write_event(event).expect("memory can be written to");
-    }
-}
-
-impl Fields for Xml {
-    fn field(&mut self, name: &'static str, value: &str) {
-        self.event(Event::Start(BytesStart::new(name)));
-        self.event(Event::Text(BytesText::new(value)));
-        self.event(Event::End(BytesEnd::new(name)));
-    }
-}
-
-/// JSON of the old API: the names of the XML, every value a string.
-struct Json {
-    buffer: Vec<u8>,
-    first: bool,
-}
-
-impl Json {
-    fn document(content: impl FnOnce(&mut Self)) -> Vec<u8> {
-        let mut json = Self { buffer: Vec::with_capacity(1024), first: true };
-        json.raw("{\"TwilioResponse\":");
-        content(&mut json);
-        json.raw("}\n");
-        json.buffer
-    }
-
-    fn record<R: Record>(&mut self, record: &R) {
-        self.raw("{");
-        self.string(R::NAME);
-        self.raw(":{");
-        self.first = true;
-        record.write(self);
-        self.raw("}}");
-    }
-
-    fn list<T: Record>(&mut self, name: &str, items: &[T]) {
-        self.raw("{");
-        self.string(name);
-        self.raw(":[");
-        for (place, item) in items.iter().enumerate() {
-            if place > 0 {
-                self.raw(",");
-            }
-            self.record(item);
-        }
-        self.raw("]}");
-    }
-
-    fn raw(&mut self, text: &str) {
-        self.buffer.extend_from_slice(text.as_bytes());
-    }
-
-    fn string(&mut self, text: &str) {
-        serde_json::to_writer(&mut self.buffer, text).expect("memory can be written to");
-    }
-}
-
-impl Fields for Json {
-    fn field(&mut self, name: &'static str, value: &str) {
-        if !std::mem::take(&mut self.first) {
-            self.raw(",");
-        }
-        self.string(name);
-        self.raw(":");
-        self.string(value);
-    }
-}
-
-/// A row of a CSV: elements that a record leaves out become empty cells.
-struct CsvRow<'a> {
-    columns: std::slice::Iter<'a, &'static str>,
-    cells: Vec<Cow<'a, str>>,
-}
-
-fn csv<T: Record>(columns: &'static [&'static str], items: &[T]) -> Vec<u8> {
-    let mut writer = csv::Writer::from_writer(Vec::with_capacity(1024));
-    let mut write = |cells: &[Cow<'_, str>]| {
-        writer.write_record(cells.iter().map(|cell| cell.as_bytes())).expect("memory can be written to");
-    };
-    write(&columns.iter().map(|name| Cow::Borrowed(*name)).collect::<Vec<_>>());
-    for item in items {
-        let mut row = CsvRow { columns: columns.iter(), cells: Vec::with_capacity(columns.len()) };
-        item.write(&mut row);
-        row.cells.resize(columns.len(), Cow::Borrowed(""));
-        write(&row.cells);
-    }
-    writer.into_inner().expect("memory can be written to")
-}
-
-impl Fields for CsvRow<'_> {
-    fn field(&mut self, name: &'static str, value: &str) {
-        for column in self.columns.by_ref() {
-            if *column == name {
-                self.cells.push(Cow::Owned(value.to_owned()));
-                return;
-            }
-            self.cells.push(Cow::Borrowed(""));
         }
     }
 }

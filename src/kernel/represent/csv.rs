@@ -1,0 +1,41 @@
+//! CSV: a head with the names, a line for each record.
+
+use super::{Fields, Plain, Record};
+
+/// A row: elements that a record leaves out become empty cells.
+struct Row {
+    columns: std::slice::Iter<'static, &'static str>,
+    cells: Vec<Vec<u8>>,
+}
+
+pub fn csv<T: Record>(columns: &'static [&'static str], items: &[T]) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::with_capacity(1024));
+    writer.write_record(columns).expect("memory can be written to");
+    for item in items {
+        let mut row = Row { columns: columns.iter(), cells: Vec::with_capacity(columns.len()) };
+        item.write(&mut row);
+        row.cells.resize(columns.len(), Vec::new());
+        writer.write_record(&row.cells).expect("memory can be written to");
+    }
+    writer.into_inner().expect("memory can be written to")
+}
+
+impl Row {
+    fn cell(&mut self, name: &'static str, cell: Vec<u8>) {
+        let left_out = self.columns.by_ref().take_while(|column| **column != name).count();
+        self.cells.resize(self.cells.len() + left_out, Vec::new());
+        self.cells.push(cell);
+    }
+}
+
+impl Fields for Row {
+    fn text(&mut self, name: &'static str, value: &str) {
+        self.cell(name, value.as_bytes().to_vec());
+    }
+
+    fn plain(&mut self, name: &'static str, value: &impl Plain) {
+        let mut cell = Vec::new();
+        value.write(&mut cell);
+        self.cell(name, cell);
+    }
+}
