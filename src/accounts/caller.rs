@@ -17,6 +17,7 @@ use crate::kernel::clock::Clock;
 use crate::kernel::db::Db;
 use crate::kernel::error::{Code, Error, Result, not_found};
 use crate::kernel::params::Params;
+use crate::kernel::replica::Replica;
 use crate::kernel::represent::Asked;
 use crate::kernel::sid::{AccountSid, NumberSid};
 
@@ -39,6 +40,7 @@ pub struct Call {
     pub asked: Asked,
     /// The form of a POST or PUT, the query of anything else.
     pub input: Params,
+    replica: Option<Replica>,
     request: HttpRequest,
 }
 
@@ -56,6 +58,14 @@ impl Call {
     /// The number that the path names. What is no Sid names nothing that is there.
     pub fn number(&self) -> Result<NumberSid> {
         self.path("Sid").parse().map_err(|_| not_found())
+    }
+
+    /// Reads numbers, where they may come from a replica too.
+    pub async fn read<T>(&self, read: impl AsyncFn(&Db) -> Result<T>) -> Result<T> {
+        match &self.replica {
+            Some(replica) => replica.read(&self.db, read).await,
+            None => read(&self.db).await,
+        }
     }
 
     /// All values of a header.
@@ -83,7 +93,7 @@ impl FromRequest for Call {
             };
             // Nobody after this asks for it.
             let asked = request.extensions_mut().remove::<Asked>().unwrap_or_default();
-            Ok(Self { account, db, clock: shared(&request)?, asked, input, request })
+            Ok(Self { account, db, clock: shared(&request)?, asked, input, replica: shared(&request)?, request })
         }
         .boxed_local()
     }

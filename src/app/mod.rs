@@ -1,11 +1,13 @@
 //! The HTTP server: the route table and the way to start it.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 
-use actix_web::dev::Server;
+use actix_web::body::MessageBody;
+use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue};
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Condition, Next, from_fn};
 use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, Resource, web};
 use sqlx::postgres::PgConnectOptions;
 
@@ -15,6 +17,7 @@ use crate::error_pages;
 use crate::kernel::clock::Clock;
 use crate::kernel::db;
 use crate::kernel::error::{Code, Error, not_found};
+use crate::kernel::replica::{Replica, Watch};
 use crate::kernel::represent::{self, TREE};
 use crate::numbers::Lookups;
 use crate::numbers::http as numbers;
@@ -78,6 +81,8 @@ fn resource(path: &str, methods: &[&str]) -> Resource {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub database: PgConnectOptions,
+    /// A streaming replica to read from, with as many connections again.
+    pub replica: Option<PgConnectOptions>,
     /// Threads that serve, each with connections of its own.
     pub workers: usize,
     /// Connections to the database, over all workers.
@@ -90,7 +95,22 @@ pub struct Settings {
 /// What is in flight at a stop has this many seconds to finish.
 const SHUTDOWN_SECONDS: u64 = 30;
 
-/// Serves on a listener. The caller decides when to stop, by the handle of the server.
+/// Holds the answer to a write back until its author finds it again, through whichever instance.
+async fn settle(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let replica = request.app_data::<Option<Replica>>().cloned().flatten();
+    let writes = !request.method().is_safe();
+    let response = next.call(request).await?;
+    if let Some(replica) = replica.filter(|_| writes && response.status().is_success()) {
+        replica.settled().await;
+    }
+    Ok(response)
+}
+
+/// Serves on a listener, within the runtime that calls this. The caller decides when to stop, by the
+/// handle of the server.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -99,14 +119,19 @@ pub fn serve(listener: TcpListener, settings: Settings) -> std::io::Result<Serve
     let counter = Counter::default();
     let share = u32::try_from(settings.workers).unwrap_or(u32::MAX).max(1);
     let connections = (settings.connections / share).max(1);
+    let watch = settings.replica.as_ref().map(|replica| Arc::new(Watch::start(&settings.database, replica)));
     let server = HttpServer::new(move || {
         // A pool for each worker: a connection stays on the thread that serves with it.
         let database = db::serving(&settings.database, connections);
+        let replica = settings.replica.as_ref().map(|options| db::serving(options, connections));
+        let replica = replica.zip(watch.clone()).map(|(db, watch)| Replica::new(db, watch));
         Actix::new()
             .wrap(from_fn(frame))
+            .wrap(Condition::new(replica.is_some(), from_fn(settle)))
+            .app_data(Lookups::new(&database))
             .app_data(database)
-            .app_data(Lookups::default())
             .app_data(counter.clone())
+            .app_data(replica)
             .app_data(settings.clock.clone())
             .app_data(gate.clone())
             .service(tree())

@@ -54,6 +54,7 @@ pub async fn serve(
         listener,
         app::Settings {
             database: database.options.clone(),
+            replica: settings.replica.options().map_err(Failure::Bad)?,
             workers: settings.workers(),
             connections: settings.connections,
             verifications: settings.verifications(),

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 mod life;
+mod replica;
 mod serve;
 
 pub use life::{Grace, Jobs, Quarantine};
+pub use replica::Replica;
 pub use serve::Serve;
 
 /// What every command takes.

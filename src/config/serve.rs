@@ -5,7 +5,7 @@ use std::thread::available_parallelism;
 
 use clap::Args;
 
-use super::{Grace, Jobs, Quarantine};
+use super::{Grace, Jobs, Quarantine, Replica};
 
 /// What `serve` and `demo` take.
 #[derive(Args, Debug)]
@@ -30,6 +30,9 @@ pub struct Serve {
     /// How often recycle and bill run by themselves, as in 30m or 1h, or off
     #[arg(long, env = "NUMBERBANK_JOBS", default_value = "1h", value_name = "EVERY")]
     pub jobs: Jobs,
+
+    #[command(flatten)]
+    pub replica: Replica,
 
     #[command(flatten)]
     pub quarantine: Quarantine,

@@ -11,6 +11,7 @@ pub mod page;
 pub mod params;
 pub mod phone;
 mod pool;
+pub mod replica;
 pub mod represent;
 pub mod sid;
 pub mod text;

@@ -50,6 +50,11 @@ impl Db {
         }))
     }
 
+    /// Whether both are the same connections.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// # Errors
     /// When the database is out of reach.
     pub async fn begin(&self) -> sqlx::Result<Transaction> {

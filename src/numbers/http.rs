@@ -29,8 +29,8 @@ pub async fn list_tollfree(call: Call) -> Result<HttpResponse> {
 
 /// `GET …/IncomingPhoneNumbers/{Sid}`
 pub async fn show(call: Call) -> Result<HttpResponse> {
-    let lookups: Lookups = call.shared()?;
-    let number = lookups.find(&call.db, call.account, call.number()?).await?;
+    let (lookups, sid): (Lookups, _) = (call.shared()?, call.number()?);
+    let number = call.read(async |db| lookups.find(db, call.account, sid).await).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &number))
 }
 
@@ -52,7 +52,7 @@ async fn list_of(call: &Call, kind: Option<Kind>) -> Result<HttpResponse> {
     let page = Page::read(&call.input)?;
     let (number, name) = (call.input.get("PhoneNumber")?, call.input.get("FriendlyName")?);
     let filter = Filter { kind, number: number.map(PhoneNumber::from_decorated), name: name.map(str::to_owned) };
-    let slice = super::list(&call.db, call.account, &filter, page).await?;
+    let slice = call.read(async |db| super::list(db, call.account, &filter, page).await).await?;
     let given = [("PhoneNumber", number), ("FriendlyName", name)];
     let filters: Vec<_> = given.iter().filter_map(|(name, value)| Some((*name, (*value)?))).collect();
     let last_sid = slice.items.last().map(|number| number.sid.to_string());

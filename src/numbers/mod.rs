@@ -43,16 +43,25 @@ impl Number {
     }
 }
 
-/// Lookups of single numbers: those that come at once are answered together.
-#[derive(Clone, Default)]
-pub struct Lookups(Batches<(AccountSid, NumberSid), Result<Option<Number>>>);
+/// Lookups of single numbers: those that come at once to the primary, or to a replica, are answered together.
+#[derive(Clone)]
+pub struct Lookups {
+    primary: Db,
+    of_primary: Batches<(AccountSid, NumberSid), Result<Option<Number>>>,
+    of_replica: Batches<(AccountSid, NumberSid), Result<Option<Number>>>,
+}
 
 impl Lookups {
+    pub fn new(primary: &Db) -> Self {
+        Self { primary: primary.clone(), of_primary: Batches::default(), of_replica: Batches::default() }
+    }
+
     /// # Errors
     /// 20404 when the account holds no such number.
     pub async fn find(&self, db: &Db, account: AccountSid, sid: NumberSid) -> Result<Number> {
+        let batches = if db.is(&self.primary) { &self.of_primary } else { &self.of_replica };
         let db = db.clone();
-        let found = self.0.join((account, sid), move |asked| find_all(db.clone(), asked)).await?;
+        let found = batches.join((account, sid), move |asked| find_all(db.clone(), asked)).await?;
         found?.ok_or_else(not_found)
     }
 }

@@ -224,6 +224,7 @@ impl Server {
         let site = format!("http://{}", listener.local_addr().expect("an address"));
         let settings = app::Settings {
             database: options.clone(),
+            replica: None,
             workers: 1,
             connections: 8,
             verifications: 2,

@@ -1,0 +1,26 @@
+//! Where else may be read.
+
+use clap::Args;
+use sqlx::postgres::PgConnectOptions;
+
+use super::Secret;
+use crate::kernel::db;
+
+/// A second way to what is stored.
+#[derive(Args, Debug)]
+pub struct Replica {
+    /// Streaming replica to read lists and single numbers from, the same for all instances; with as many connections again
+    #[arg(long, env = "NUMBERBANK_READ_URL", hide_env_values = true, value_name = "URL")]
+    pub read_url: Option<Secret>,
+}
+
+impl Replica {
+    /// An empty URL is none.
+    ///
+    /// # Errors
+    /// When it is no URL of PostgreSQL; the message does not repeat it.
+    pub fn options(&self) -> Result<Option<PgConnectOptions>, String> {
+        let url = self.read_url.as_ref().filter(|url| !url.0.is_empty());
+        url.map(|url| db::options(&url.0)).transpose().map_err(|error| format!("--read-url: {error}"))
+    }
+}

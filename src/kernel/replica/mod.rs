@@ -1,0 +1,188 @@
+//! A streaming replica that may be read where nobody can miss there what they have just written, through
+//! whichever instance they did.
+//!
+//! - A watch samples how far the primary's log reaches, and waits until the replica has replayed that much.
+//!   It then knows that the replica holds whatever was written before it took the sample.
+//! - A read goes to the replica only while that moment is less than [`WINDOW`] ago, else to the primary.
+//! - The answer to a write is held back until the replica is known to hold it or, where it does not come to that,
+//!   for [`WINDOW`]: from then on no instance takes a replica that lacks it for fresh.
+//!
+//! So instances need not know of one another, and compare lengths of time only, never the clocks of two machines.
+//! All of them must read from the same replica: what one has seen replayed there, the others find there.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::kernel::db::{self, Db};
+use crate::kernel::error::{Error, Result};
+
+mod store;
+
+/// How long the answer to a write is held back at most.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// How far behind a replica may be that is read: a little less, for no two machines' clocks go equally fast.
+const FRESH: Duration = Duration::from_millis(900);
+
+/// How often the replica is looked at while nobody writes, and after a look that failed.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+const TRY_AGAIN: Duration = Duration::from_millis(500);
+
+/// Between two questions whether the replica has come as far as it should: the second is asked soon, the
+/// hundredth need not be.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long the replica may take for a read, after which the primary still has time for it, and either of
+/// them for a question of the watch.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Looks after a replica for as long as it is kept. One for the whole process.
+pub struct Watch {
+    known: Arc<Known>,
+    _task: JoinSet<()>,
+}
+
+/// What the watch knows, and who wants to know more.
+#[derive(Default)]
+struct Known {
+    /// The replica holds all that was written before; `None` while it is of no use.
+    fresh_as_of: watch::Sender<Option<Instant>>,
+    wanted: Notify,
+}
+
+impl Watch {
+    /// Begins to watch, within the runtime that calls this. The replica need not be there yet.
+    pub fn start(primary: &PgConnectOptions, replica: &PgConnectOptions) -> Self {
+        let known = Arc::<Known>::default();
+        let (primary, replica) = (db::serving(primary, 1), db::serving(replica, 1));
+        let mut task = JoinSet::new();
+        task.spawn(keep_watching(Arc::clone(&known), primary, replica));
+        Self { known, _task: task }
+    }
+
+    /// Returns when whoever asks any instance finds what was written before, or finds it in the primary.
+    pub async fn settled(&self) {
+        let written = Instant::now();
+        let mut fresh_as_of = self.known.fresh_as_of.subscribe();
+        self.known.wanted.notify_one();
+        let _ = timeout(WINDOW, fresh_as_of.wait_for(|moment| *moment >= Some(written))).await;
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.known.fresh_as_of.borrow().is_some_and(|moment| moment.elapsed() < FRESH)
+    }
+
+    fn distrust(&self) {
+        self.known.fresh_as_of.send_replace(None);
+    }
+}
+
+/// Connections to a watched replica.
+#[derive(Clone)]
+pub struct Replica {
+    db: Db,
+    watch: Arc<Watch>,
+}
+
+impl Replica {
+    pub fn new(db: Db, watch: Arc<Watch>) -> Self {
+        Self { db, watch }
+    }
+
+    /// Reads from the replica, where it is fresh and answers soon, or else from the primary.
+    ///
+    /// # Errors
+    /// Those of the primary.
+    pub async fn read<T>(&self, primary: &Db, read: impl AsyncFn(&Db) -> Result<T>) -> Result<T> {
+        if self.watch.is_fresh() {
+            match timeout(PATIENCE, read(&self.db)).await {
+                Ok(Ok(found)) => return Ok(found),
+                // What others have just written, the primary alone may know.
+                Ok(Err(Error::Refused(_))) => {}
+                Ok(Err(_)) | Err(_) => self.watch.distrust(),
+            }
+        }
+        read(primary).await
+    }
+
+    /// See [`Watch::settled`].
+    pub async fn settled(&self) {
+        self.watch.settled().await;
+    }
+}
+
+/// Why a replica is of no use.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error("it or the primary cannot be asked: {0}")]
+    Unreachable(#[from] sqlx::Error),
+    #[error("it or the primary did not answer within {PATIENCE:?}")]
+    Late(#[from] tokio::time::error::Elapsed),
+    #[error("it is not a standby")]
+    NotStandby,
+    #[error("it is not a replica of this database")]
+    OfAnother,
+    #[error("it is more than {WINDOW:?} behind")]
+    Behind,
+}
+
+async fn keep_watching(known: Arc<Known>, primary: Db, replica: Db) {
+    let mut told = None;
+    loop {
+        let Err(unfit) = keep_asking(&known, &primary, &replica, &mut told).await;
+        known.fresh_as_of.send_replace(None);
+        tell(&mut told, Err(unfit));
+        sleep(TRY_AGAIN).await;
+    }
+}
+
+async fn keep_asking(
+    known: &Known,
+    primary: &Db,
+    replica: &Db,
+    told: &mut Option<Result<(), String>>,
+) -> Result<Infallible, Unfit> {
+    if in_time(store::identity(primary)).await? != in_time(store::identity(replica)).await? {
+        return Err(Unfit::OfAnother);
+    }
+    loop {
+        let asked = Instant::now();
+        let position = in_time(store::position(primary)).await?;
+        let mut pause = SHORTEST_PAUSE;
+        while !in_time(store::has_replayed(replica, &position)).await?.ok_or(Unfit::NotStandby)? {
+            if asked.elapsed() > WINDOW {
+                tell(told, Err(Unfit::Behind));
+            }
+            sleep(pause).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
+        }
+        known.fresh_as_of.send_replace(Some(asked));
+        if asked.elapsed() < FRESH {
+            tell(told, Ok(()));
+        }
+        let _ = timeout(LOOK_EVERY, known.wanted.notified()).await;
+    }
+}
+
+async fn in_time<T>(question: impl Future<Output = sqlx::Result<T>>) -> Result<T, Unfit> {
+    Ok(timeout(PATIENCE, question).await??)
+}
+
+/// Logs how the replica is, if that is news.
+fn tell(told: &mut Option<Result<(), String>>, news: Result<(), Unfit>) {
+    let news = news.map_err(|unfit| unfit.to_string());
+    if told.as_ref() != Some(&news) {
+        match &news {
+            Ok(()) => tracing::info!("lists and single numbers are read from the replica"),
+            Err(why) => tracing::warn!(%why, "the replica is of no use; the primary is read, and writes take longer"),
+        }
+        *told = Some(news);
+    }
+}
