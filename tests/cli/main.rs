@@ -4,6 +4,7 @@ mod commands;
 mod home;
 mod import;
 mod processes;
+mod replica;
 mod reports;
 mod runs;
 mod secrets;

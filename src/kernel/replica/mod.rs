@@ -121,10 +121,10 @@ impl Replica {
 /// Why a replica is of no use.
 #[derive(Debug, thiserror::Error)]
 enum Unfit {
-    #[error("it or the primary cannot be asked: {0}")]
-    Unreachable(#[from] sqlx::Error),
-    #[error("it or the primary did not answer within {PATIENCE:?}")]
-    Late(#[from] tokio::time::error::Elapsed),
+    #[error("{0} refused to answer: {1}")]
+    Refused(Side, sqlx::Error),
+    #[error("{0} did not answer within {PATIENCE:?}")]
+    Silent(Side),
     #[error("it is not a standby")]
     NotStandby,
     #[error("it is not a replica of this database")]
@@ -132,6 +132,11 @@ enum Unfit {
     #[error("it is more than {WINDOW:?} behind")]
     Behind,
 }
+
+/// Who was asked.
+type Side = &'static str;
+const PRIMARY: Side = "the primary";
+const REPLICA: Side = "the replica";
 
 async fn keep_watching(known: Arc<Known>, primary: Db, replica: Db) {
     let mut told = None;
@@ -149,14 +154,15 @@ async fn keep_asking(
     replica: &Db,
     told: &mut Option<Result<(), String>>,
 ) -> Result<Infallible, Unfit> {
-    if in_time(store::identity(primary)).await? != in_time(store::identity(replica)).await? {
+    let theirs = answer(REPLICA, store::identity(replica)).await?;
+    if theirs != answer(PRIMARY, store::identity(primary)).await? {
         return Err(Unfit::OfAnother);
     }
     loop {
         let asked = Instant::now();
-        let position = in_time(store::position(primary)).await?;
+        let position = answer(PRIMARY, store::position(primary)).await?;
         let mut pause = SHORTEST_PAUSE;
-        while !in_time(store::has_replayed(replica, &position)).await?.ok_or(Unfit::NotStandby)? {
+        while !answer(REPLICA, store::has_replayed(replica, &position)).await?.ok_or(Unfit::NotStandby)? {
             if asked.elapsed() > WINDOW {
                 tell(told, Err(Unfit::Behind));
             }
@@ -171,8 +177,9 @@ async fn keep_asking(
     }
 }
 
-async fn in_time<T>(question: impl Future<Output = sqlx::Result<T>>) -> Result<T, Unfit> {
-    Ok(timeout(PATIENCE, question).await??)
+async fn answer<T>(side: Side, question: impl Future<Output = sqlx::Result<T>>) -> Result<T, Unfit> {
+    let answered = timeout(PATIENCE, question).await.map_err(|_| Unfit::Silent(side))?;
+    answered.map_err(|error| Unfit::Refused(side, error))
 }
 
 /// Logs how the replica is, if that is news.
