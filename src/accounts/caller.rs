@@ -1,6 +1,7 @@
 //! The extractor that is the proof of who asks: a handler that takes a [`Call`] runs only for an
 //! authenticated caller, on the caller's own path, with a body that could be read.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use actix_web::http::Method;
@@ -15,6 +16,7 @@ use super::gate::Gate;
 use super::not_authenticated;
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Db;
+use crate::kernel::deadline::Deadline;
 use crate::kernel::error::{Code, Error, Result, not_found};
 use crate::kernel::params::Params;
 use crate::kernel::replica::Replica;
@@ -28,8 +30,14 @@ const LARGEST_BODY: usize = 16 * 1024;
 /// which sends all of it before it reads still gets the answer.
 const LARGEST_DISCARDED: usize = 1024 * 1024;
 
-/// How long a body may take to arrive: less than a whole request, so that the client is told.
-const LONGEST_UPLOAD: Duration = Duration::from_secs(4);
+/// How clients are dealt with.
+#[derive(Clone, Copy, Debug)]
+pub struct Clients {
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+    /// Whether the last address in `X-Forwarded-For` is the client's.
+    pub trust_proxy: bool,
+}
 
 /// A request of an authenticated caller.
 pub struct Call {
@@ -83,12 +91,14 @@ impl FromRequest for Call {
         async move {
             let db = shared::<Db>(&request)?;
             let (account, token) = credentials(&request).ok_or_else(not_authenticated)?;
-            shared::<web::Data<Gate>>(&request)?.admit(&db, account, &token).await?;
+            let clients = shared::<Clients>(&request)?;
+            let address = address(&request, clients.trust_proxy);
+            shared::<web::Data<Gate>>(&request)?.admit(&db, account, &token, address).await?;
             if request.match_info().get("AccountSid").is_some_and(|sid| sid != account.to_string()) {
                 return Err(not_found());
             }
             let input = match *request.method() {
-                Method::POST | Method::PUT => form(&request, payload).await?,
+                Method::POST | Method::PUT => form(&request, payload, clients.body_timeout).await?,
                 _ => request.extensions_mut().remove::<Params>().unwrap_or_default(),
             };
             // Nobody after this asks for it.
@@ -100,7 +110,11 @@ impl FromRequest for Call {
 }
 
 fn shared<T: Clone + 'static>(request: &HttpRequest) -> Result<T> {
-    request.app_data().cloned().ok_or_else(|| Error::Internal("the server lacks a part of its state".to_owned()))
+    request.app_data().cloned().ok_or_else(incomplete)
+}
+
+fn incomplete() -> Error {
+    Error::Internal("the server lacks a part of its state".to_owned())
 }
 
 /// The user name and password of HTTP Basic.
@@ -113,14 +127,30 @@ fn credentials(request: &HttpRequest) -> Option<(AccountSid, String)> {
     Some((user.parse().ok()?, token.to_owned()))
 }
 
-async fn form(request: &HttpRequest, mut payload: Payload) -> Result<Params> {
+/// Where the request comes from. What a client says of itself counts for nothing: it is the peer, or
+/// whom a proxy that is trusted has added as its own peer, at the end.
+fn address(request: &HttpRequest, trust_proxy: bool) -> IpAddr {
+    let forwarded = || {
+        let last = request.headers().get_all("X-Forwarded-For").last()?.to_str().ok()?;
+        let last = last.rsplit(',').next().unwrap_or_default().trim();
+        last.parse().ok().or_else(|| last.parse::<SocketAddr>().ok().map(|address| address.ip()))
+    };
+    let forwarded = if trust_proxy { forwarded() } else { None };
+    let peer = || request.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
+    forwarded.unwrap_or_else(peer)
+}
+
+async fn form(request: &HttpRequest, mut payload: Payload, longest: Duration) -> Result<Params> {
     let too_large = || Code::BodyTooLarge.because("The body is larger than 16 KiB (16384 bytes); send less");
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length: u64| length > LARGEST_DISCARDED as u64) {
         return Err(too_large());
     }
-    let slow = |_| Code::Unreadable.because("The body of the request did not arrive within 4 seconds; send it again");
-    let (body, length) = tokio::time::timeout(LONGEST_UPLOAD, read(&mut payload)).await.map_err(slow)??;
+    let slow = |time| {
+        Code::Unreadable.because(format!("The body of the request did not arrive within {time:?}; send it again"))
+    };
+    let deadline = request.extensions().get::<Deadline>().cloned().ok_or_else(incomplete)?;
+    let (body, length) = deadline.wait(longest, read(&mut payload)).await.map_err(slow)??;
     if length > LARGEST_BODY {
         return Err(too_large());
     }

@@ -6,7 +6,10 @@
 //! - Verifications run a few at once, on threads of their own; a short queue waits, of each account
 //!   a few tokens only, and the rest is refused at once. Requests with the same token share one
 //!   verification. So a flood of wrong tokens starves nobody who is known, and fills no memory.
+//! - An address that sends wrong tokens is soon refused before they are verified, so that one client's
+//!   guesses, be it at many accounts, leave the queue to newcomers from elsewhere.
 
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -19,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use uuid::Uuid;
 
 use super::flights::{Digest, Flight, Flights, too_many};
+use super::throttle::{Failures, Rate, Turns};
 use super::{not_authenticated, store, token};
 use crate::kernel::db::Db;
 use crate::kernel::error::{Error, Result};
@@ -30,13 +34,25 @@ const CONFIRM_AFTER: Duration = Duration::from_millis(500);
 /// How many accounts are remembered; the least recently seen is forgotten first. About 12 MB.
 const MOST_REMEMBERED: NonZeroUsize = NonZeroUsize::new(100_000).expect("more than none");
 
-/// How many verifications may wait for one that runs: at tens of milliseconds each, about a second.
-const LONGEST_QUEUE: usize = 32;
+/// What the gate takes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Verifications at once, each with 19 MiB of memory.
+    pub verifications: usize,
+    /// How many may wait for one that runs, at tens of milliseconds each.
+    pub waiting: usize,
+    /// The requests of one account.
+    pub account_rate: Option<Rate>,
+    /// The wrong tokens of one address.
+    pub failures: Option<Rate>,
+}
 
 /// Lets in who knows the token of an account. One for the whole process.
 pub struct Gate {
     key: [u8; 32],
     flights: Flights,
+    account_rate: Option<Rate>,
+    failures: Failures,
     known: Mutex<LruCache<AccountSid, Known>>,
     verifiers: mpsc::Sender<Task>,
     places: Arc<Semaphore>,
@@ -56,20 +72,22 @@ struct Known {
     digest: Digest,
     credential: Uuid,
     confirmed: Instant,
+    turns: Turns,
 }
 
 impl Gate {
-    /// A gate that runs at most `at_once` verifications at a time, each with 19 MiB of memory.
-    pub fn new(at_once: usize) -> Self {
+    pub fn new(limits: Limits) -> Self {
         let mut key = [0; 32];
         key[..16].copy_from_slice(&random_bits().to_ne_bytes());
         key[16..].copy_from_slice(&random_bits().to_ne_bytes());
         Self {
             key,
             flights: Flights::default(),
+            account_rate: limits.account_rate,
+            failures: Failures::new(limits.failures),
             known: Mutex::new(LruCache::new(MOST_REMEMBERED)),
-            verifiers: start_verifiers(at_once),
-            places: Arc::new(Semaphore::new(at_once + LONGEST_QUEUE)),
+            verifiers: start_verifiers(limits.verifications),
+            places: Arc::new(Semaphore::new(limits.verifications + limits.waiting)),
         }
     }
 
@@ -77,17 +95,18 @@ impl Gate {
     ///
     /// # Errors
     /// 20003 for an unknown or closed account and for a wrong token alike, 20429 when too many
-    /// verifications wait, and when the database is out of reach.
-    pub async fn admit(&self, db: &Db, sid: AccountSid, token: &str) -> Result<()> {
+    /// verifications wait, when the account asks too often or the address was wrong too often, and when
+    /// the database is out of reach.
+    pub async fn admit(&self, db: &Db, sid: AccountSid, token: &str, address: IpAddr) -> Result<()> {
         let digest = self.digest(token);
-        match self.recall(sid, digest) {
+        match self.recall(sid, digest)? {
             Some((_, true)) => return Ok(()),
             Some((credential, false)) if self.confirm(db, sid, credential).await? => return Ok(()),
             _ => {}
         }
         loop {
             let verified = match self.flights.board(sid, digest)? {
-                Flight::Pilot(pilot) => Some(pilot.tell(self.verify(db, sid, token, digest).await?)),
+                Flight::Pilot(pilot) => Some(pilot.tell(self.guess(db, sid, token, digest, address).await?)),
                 Flight::Passenger(outcome) => outcome.await,
             };
             match verified {
@@ -100,10 +119,15 @@ impl Gate {
     }
 
     /// The remembered credential that this token proved, and whether it needs no look at the account.
-    fn recall(&self, sid: AccountSid, digest: Digest) -> Option<(Uuid, bool)> {
+    fn recall(&self, sid: AccountSid, digest: Digest) -> Result<Option<(Uuid, bool)>> {
         let mut memory = self.memory();
-        let known = memory.get(&sid).filter(|known| known.digest == digest)?;
-        Some((known.credential, known.confirmed.elapsed() < CONFIRM_AFTER))
+        let Some(known) = memory.get_mut(&sid).filter(|known| known.digest == digest) else { return Ok(None) };
+        let now = Instant::now();
+        if let Some(rate) = self.account_rate {
+            let taken = known.turns.take(rate, now);
+            taken.map_err(|wait| Error::too_many("The account sends too many requests", wait))?;
+        }
+        Ok(Some((known.credential, now - known.confirmed < CONFIRM_AFTER)))
     }
 
     async fn confirm(&self, db: &Db, sid: AccountSid, credential: Uuid) -> Result<bool> {
@@ -118,6 +142,17 @@ impl Gate {
         Ok(stands)
     }
 
+    /// Verifies a token where the address may still be wrong. One that was right, or that nobody could
+    /// verify, leaves it as many wrong ones as before.
+    async fn guess(&self, db: &Db, sid: AccountSid, token: &str, digest: Digest, address: IpAddr) -> Result<bool> {
+        self.failures.take(address)?;
+        let verified = self.verify(db, sid, token, digest).await;
+        if !matches!(verified, Ok(false)) {
+            self.failures.give_back(address);
+        }
+        verified
+    }
+
     async fn verify(&self, db: &Db, sid: AccountSid, token: &str, digest: Digest) -> Result<bool> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| too_many())?;
         let confirmed = Instant::now();
@@ -128,7 +163,7 @@ impl Gate {
         self.verifiers.send(task).map_err(|_| gone())?;
         let verified = verified.await.map_err(|_| gone())?;
         let Some(credential) = credential.filter(|_| verified) else { return Ok(false) };
-        self.memory().put(sid, Known { digest, credential, confirmed });
+        self.memory().put(sid, Known { digest, credential, confirmed, turns: Turns::none(confirmed) });
         // The queue may have been long: what was so when it began must still be so.
         Ok(confirmed.elapsed() < CONFIRM_AFTER || self.confirm(db, sid, credential).await?)
     }

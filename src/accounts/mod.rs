@@ -14,6 +14,7 @@ mod flights;
 pub mod gate;
 pub mod http;
 mod store;
+pub mod throttle;
 mod token;
 
 use token::AuthToken;

@@ -11,12 +11,14 @@ use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::FutureExt;
 
+use super::connections;
+use crate::kernel::deadline::Deadline;
 use crate::kernel::error::{Code, Error, Refusal, Result};
 use crate::kernel::params::Params;
 use crate::kernel::represent::{self, Asked, Representation, TREE};
 
-/// How long a request may take: the wire promises an answer within five seconds when the
-/// database does not.
+/// How long the work on a request may take: the wire promises an answer within five seconds when the
+/// database does not. The time that its body takes to arrive comes on top.
 const LONGEST_REQUEST: Duration = Duration::from_millis(4500);
 
 /// Around every request: makes its path and method plain, and whatever goes wrong a RestException
@@ -25,6 +27,7 @@ pub async fn frame(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let _under_way = connections::under_way(request.request());
     let site = site(request.request());
     let asked = plain_path(request.path());
     let representation = asked.representation;
@@ -39,19 +42,21 @@ pub async fn frame(
     request.head_mut().method = method;
     request.extensions_mut().insert(asked);
     request.extensions_mut().insert(params);
-    match tokio::time::timeout(LONGEST_REQUEST, AssertUnwindSafe(next.call(request)).catch_unwind()).await {
-        Ok(Ok(Ok(response))) => Ok(match response.response().error() {
+    let deadline = Deadline::after(LONGEST_REQUEST);
+    request.extensions_mut().insert(deadline.clone());
+    match deadline.bound(AssertUnwindSafe(next.call(request)).catch_unwind()).await {
+        Some(Ok(Ok(response))) => Ok(match response.response().error() {
             None => response.map_into_left_body(),
             Some(error) => {
                 let answer = answer(representation, &site, error);
                 response.into_response(answer).map_into_right_body()
             }
         }),
-        Ok(Ok(Err(error))) => {
+        Some(Ok(Err(error))) => {
             Err(InternalError::from_response("refused", answer(representation, &site, &error)).into())
         }
-        Ok(Err(_)) => Err(failed(&Error::Internal("a handler panicked".to_owned()))),
-        Err(_) => Err(failed(&Error::Unavailable(format!("no answer within {LONGEST_REQUEST:?}")))),
+        Some(Err(_)) => Err(failed(&Error::Internal("a handler panicked".to_owned()))),
+        None => Err(failed(&Error::Unavailable(format!("no answer within {LONGEST_REQUEST:?}")))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
@@ -11,8 +12,10 @@ use actix_web::middleware::{Condition, Next, from_fn};
 use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, Resource, web};
 use sqlx::postgres::PgConnectOptions;
 
-use crate::accounts::gate::Gate;
+use crate::accounts::caller::Clients;
+use crate::accounts::gate::{self, Gate};
 use crate::accounts::http as accounts;
+use crate::config::Limits;
 use crate::error_pages;
 use crate::kernel::clock::Clock;
 use crate::kernel::db;
@@ -25,6 +28,7 @@ use crate::purchases::Counter;
 use crate::purchases::http as purchases;
 use crate::releases::http as releases;
 
+mod connections;
 mod frame;
 
 use frame::{asked, frame, site};
@@ -90,6 +94,7 @@ pub struct Settings {
     /// Token verifications at once, each with 19 MiB of memory.
     pub verifications: usize,
     pub clock: Clock,
+    pub limits: Limits,
 }
 
 /// What is in flight at a stop has this many seconds to finish.
@@ -115,15 +120,19 @@ async fn settle(
 /// # Errors
 /// When the listener cannot be used.
 pub fn serve(listener: TcpListener, settings: Settings) -> std::io::Result<Server> {
-    let gate = web::Data::new(Gate::new(settings.verifications));
+    let limits = settings.limits.clone();
+    let gate = web::Data::new(gate(&settings));
     let counter = Counter::default();
-    let share = u32::try_from(settings.workers).unwrap_or(u32::MAX).max(1);
-    let connections = (settings.connections / share).max(1);
+    let clients = Clients { body_timeout: seconds(limits.body_timeout), trust_proxy: limits.trust_proxy };
     let watch = settings.replica.as_ref().map(|replica| Arc::new(Watch::start(&settings.database, replica)));
+    let workers = u32::try_from(settings.workers).unwrap_or(u32::MAX).max(1);
+    let connections = (settings.connections / workers).max(1);
+    let longest_rest = seconds(limits.keep_alive) + seconds(limits.header_timeout);
+    connections::make_room(limits.max_connections, settings.connections);
     let server = HttpServer::new(move || {
         // A pool for each worker: a connection stays on the thread that serves with it.
-        let database = db::serving(&settings.database, connections);
-        let replica = settings.replica.as_ref().map(|options| db::serving(options, connections));
+        let pool = |options| db::serving(options, connections, limits.max_waiting / workers);
+        let (database, replica) = (pool(&settings.database), settings.replica.as_ref().map(pool));
         let replica = replica.zip(watch.clone()).map(|(db, watch)| Replica::new(db, watch));
         Actix::new()
             .wrap(from_fn(frame))
@@ -134,14 +143,33 @@ pub fn serve(listener: TcpListener, settings: Settings) -> std::io::Result<Serve
             .app_data(replica)
             .app_data(settings.clock.clone())
             .app_data(gate.clone())
+            .app_data(clients)
             .service(tree())
             .service(resource("/docs/errors/{code}", &["GET"]).route(web::get().to(error_pages::show)))
             .default_service(web::to(|| async { Err::<HttpResponse, Error>(not_found()) }))
     });
     Ok(server
         .workers(settings.workers.max(1))
+        .on_connect(move |io, data| connections::watch(io, data, longest_rest))
+        .client_request_timeout(seconds(limits.header_timeout))
+        .keep_alive(seconds(limits.keep_alive))
+        .max_connections((limits.max_connections / workers).max(1) as usize)
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals()
         .listen(listener)?
         .run())
+}
+
+fn gate(settings: &Settings) -> Gate {
+    let limits = &settings.limits;
+    Gate::new(gate::Limits {
+        verifications: settings.verifications,
+        waiting: limits.max_unverified.into(),
+        account_rate: limits.account_rate(),
+        failures: limits.failed_logins(),
+    })
+}
+
+fn seconds(number: u16) -> Duration {
+    Duration::from_secs(number.into())
 }

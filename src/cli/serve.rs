@@ -59,6 +59,7 @@ pub async fn serve(
             connections: settings.connections,
             verifications: settings.verifications(),
             clock: context.clock.clone(),
+            limits: settings.limits.clone(),
         },
     )?;
     let handle = server.handle();

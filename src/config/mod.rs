@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 mod life;
+mod limits;
 mod replica;
 mod serve;
 
 pub use life::{Grace, Jobs, Quarantine};
+pub use limits::Limits;
 pub use replica::Replica;
 pub use serve::Serve;
 

@@ -5,7 +5,7 @@ use std::thread::available_parallelism;
 
 use clap::Args;
 
-use super::{Grace, Jobs, Quarantine, Replica};
+use super::{Grace, Jobs, Limits, Quarantine, Replica};
 
 /// What `serve` and `demo` take.
 #[derive(Args, Debug)]
@@ -39,12 +39,16 @@ pub struct Serve {
 
     #[command(flatten)]
     pub grace: Grace,
+
+    #[command(flatten)]
+    pub limits: Limits,
 }
 
 impl Serve {
-    /// As many as there are connections for, at the most.
+    /// As many as there are connections for, on both sides, at the most.
     pub fn workers(&self) -> usize {
-        let connections = usize::try_from(self.connections).unwrap_or(usize::MAX);
+        let connections = self.connections.min(self.limits.max_connections);
+        let connections = usize::try_from(connections).unwrap_or(usize::MAX);
         self.workers.map_or_else(processors, usize::from).min(connections)
     }
 

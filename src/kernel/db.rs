@@ -34,15 +34,16 @@ pub fn options(url: &str) -> Result<PgConnectOptions, String> {
     Ok(options.application_name("numberbank").disable_statement_logging())
 }
 
-/// Connections for the thread that calls this; they are made when they are first used.
-pub fn serving(options: &PgConnectOptions, connections: u32) -> Db {
+/// Connections for the thread that calls this, and how many may wait for one; they are made when they
+/// are first used.
+pub fn serving(options: &PgConnectOptions, connections: u32, waiting: u32) -> Db {
     let options = options.clone().options(LIMITS);
-    Db::new(PgPoolOptions::new().acquire_timeout(PATIENCE), options, connections)
+    Db::new(PgPoolOptions::new().acquire_timeout(PATIENCE), options, connections, waiting)
 }
 
 /// Connections for a command: few, with no limit on how long a statement takes.
 pub fn for_command(options: &PgConnectOptions) -> Db {
-    Db::new(PgPoolOptions::new().acquire_timeout(Duration::from_secs(10)), options.clone(), 4)
+    Db::new(PgPoolOptions::new().acquire_timeout(Duration::from_secs(10)), options.clone(), 4, u32::MAX)
 }
 
 /// What can go wrong with migrations.

@@ -4,6 +4,7 @@
 //! [`Error::Unavailable`] and [`Error::Internal`]) are kept apart: causes go to the log only.
 
 use std::fmt;
+use std::time::Duration;
 
 macro_rules! catalogue {
     ($($code:ident = $number:literal, $status:literal, $title:literal, $cause:literal, $remedy:literal;)*) => {
@@ -53,7 +54,7 @@ catalogue! {
         "There is no such resource in this account.",
         "Check the path, letter for letter: paths and Sids are case-sensitive.";
     TooManyRequests = 20429, 429, "Too many requests",
-        "More credentials wait to be verified than this server verifies at once.",
+        "More credentials wait to be verified than this server verifies at once, or too many wrong ones came from your address, or the account sends more requests than one may.",
         "Wait as long as the Retry-After header says, then try again.";
     Internal = 20500, 500, "Internal server error",
         "Something went wrong inside the server.",
@@ -116,7 +117,7 @@ impl Code {
 
     /// A refusal of this code, with a message that says what would be right.
     pub fn because(self, message: impl Into<String>) -> Error {
-        Error::Refused(Refusal { code: self, message: message.into() })
+        Error::Refused(Refusal { code: self, message: message.into(), retry_after: 1 })
     }
 }
 
@@ -130,6 +131,8 @@ pub fn not_found() -> Error {
 pub struct Refusal {
     pub code: Code,
     pub message: String,
+    /// Seconds until the same request may be granted, where that is a matter of time: 429 and 503.
+    pub retry_after: u64,
 }
 
 impl fmt::Display for Refusal {
@@ -155,6 +158,13 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// The refusal of too much in too short a time; there is more after this wait.
+    pub fn too_many(what: &str, wait: Duration) -> Self {
+        let retry_after = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let message = format!("{what}; try again in {retry_after} s");
+        Self::Refused(Refusal { code: Code::TooManyRequests, message, retry_after })
+    }
+
     /// What a client may know of it.
     pub fn refusal(&self) -> Refusal {
         match self {
@@ -162,11 +172,13 @@ impl Error {
             Self::Unavailable(_) => Refusal {
                 code: Code::Unavailable,
                 message: "The service is unavailable for a moment, try again shortly".to_owned(),
+                retry_after: 1,
             },
             Self::Internal(_) => Refusal {
                 code: Code::Internal,
                 message: "An internal error occurred; look whether the request took effect before you try again"
                     .to_owned(),
+                retry_after: 1,
             },
         }
     }

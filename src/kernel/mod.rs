@@ -5,6 +5,7 @@ pub mod area_codes;
 pub mod batch;
 pub mod clock;
 pub mod db;
+pub mod deadline;
 pub mod error;
 pub mod money;
 pub mod page;

@@ -2,6 +2,7 @@
 //! round trip whenever one comes back, which doubles what a small read costs. So connections that
 //! worked are kept out of it, and only those that did not go back to be tested.
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,13 +31,15 @@ struct Shared {
     /// As many as the pool makes: who has one finds a connection at hand, or has one made as soon as
     /// those that are being tested are back.
     permits: Semaphore,
+    /// For those who wait for a permit.
+    places: Semaphore,
     patience: Duration,
     at_hand: Mutex<Vec<(PoolConnection, Instant)>>,
 }
 
 impl Db {
-    /// At most so many connections, made by a pool with these options.
-    pub fn new(pool: PgPoolOptions, options: PgConnectOptions, connections: u32) -> Self {
+    /// At most so many connections, made by a pool with these options, and so many who wait for one.
+    pub fn new(pool: PgPoolOptions, options: PgConnectOptions, connections: u32, waiting: u32) -> Self {
         let patience = pool.get_acquire_timeout();
         // Tests are done here: of connections that rested, and of those that come back, for which the
         // pool would wait without end where a silent network has swallowed them.
@@ -45,6 +48,7 @@ impl Db {
         Self(Arc::new(Shared {
             pool: pool.connect_lazy_with(options),
             permits: Semaphore::new(connections as usize),
+            places: Semaphore::new((waiting as usize).min(Semaphore::MAX_PERMITS)),
             patience,
             at_hand: Mutex::default(),
         }))
@@ -69,14 +73,23 @@ impl Db {
     }
 
     async fn acquire(&self) -> sqlx::Result<Lease<'_>> {
-        let permit = tokio::time::timeout(self.0.patience, self.0.permits.acquire()).await;
-        let permit = permit.map_err(|_| Error::PoolTimedOut)?.map_err(|_| Error::PoolClosed)?;
+        let permit = self.permit().await?;
         while let Some((mut connection, since)) = self.take() {
             if since.elapsed() < TRUSTED_IDLE || tried(&mut connection, self.0.patience).await {
                 return Ok(Lease { db: self, connection, _permit: permit });
             }
         }
         Ok(Lease { db: self, connection: self.0.pool.acquire().await?, _permit: permit })
+    }
+
+    async fn permit(&self) -> sqlx::Result<SemaphorePermit<'_>> {
+        if let Ok(permit) = self.0.permits.try_acquire() {
+            return Ok(permit);
+        }
+        let full = |_| Error::Io(io::Error::other("too many wait for a connection"));
+        let _place = self.0.places.try_acquire().map_err(full)?;
+        let permit = tokio::time::timeout(self.0.patience, self.0.permits.acquire()).await;
+        permit.map_err(|_| Error::PoolTimedOut)?.map_err(|_| Error::PoolClosed)
     }
 
     fn take(&self) -> Option<(PoolConnection, Instant)> {

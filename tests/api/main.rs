@@ -11,6 +11,7 @@ mod idempotency;
 mod inventory;
 mod ledger;
 mod life;
+mod limits;
 mod lists;
 mod numbers;
 mod outage;

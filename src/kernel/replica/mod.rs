@@ -61,7 +61,7 @@ impl Watch {
     /// Begins to watch, within the runtime that calls this. The replica need not be there yet.
     pub fn start(primary: &PgConnectOptions, replica: &PgConnectOptions) -> Self {
         let known = Arc::<Known>::default();
-        let (primary, replica) = (db::serving(primary, 1), db::serving(replica, 1));
+        let (primary, replica) = (db::serving(primary, 1, 1), db::serving(replica, 1, 1));
         let mut task = JoinSet::new();
         task.spawn(keep_watching(Arc::clone(&known), primary, replica));
         Self { known, _task: task }

@@ -128,12 +128,12 @@ pub fn refusal(representation: Representation, site: &str, refusal: &Refusal) ->
     };
     let mut response = answer(status(refusal.code), representation, body);
     let header = match refusal.code {
-        Code::Authenticate => Some((WWW_AUTHENTICATE, "Basic realm=\"numberbank\"")),
-        Code::TooManyRequests | Code::Unavailable => Some((RETRY_AFTER, "1")),
+        Code::Authenticate => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"numberbank\""))),
+        Code::TooManyRequests | Code::Unavailable => Some((RETRY_AFTER, HeaderValue::from(refusal.retry_after))),
         _ => None,
     };
     if let Some((name, value)) = header {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response.headers_mut().insert(name, value);
     }
     response
 }

@@ -3,6 +3,7 @@
 mod cluster;
 pub mod proxy;
 mod raw;
+pub mod slow;
 mod xml;
 
 use std::net::TcpListener;
@@ -220,16 +221,24 @@ impl World {
 impl Server {
     /// Serves on a free port, with settings small enough for many at once.
     pub fn start(options: &PgConnectOptions, clock: &Clock) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let site = format!("http://{}", listener.local_addr().expect("an address"));
-        let settings = app::Settings {
+        Self::run(Self::settings(options, clock))
+    }
+
+    pub fn settings(options: &PgConnectOptions, clock: &Clock) -> app::Settings {
+        app::Settings {
             database: options.clone(),
             replica: None,
             workers: 1,
             connections: 8,
             verifications: 2,
             clock: clock.clone(),
-        };
+            limits: slow::limits(&[]),
+        }
+    }
+
+    pub fn run(settings: app::Settings) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let site = format!("http://{}", listener.local_addr().expect("an address"));
         let server = app::serve(listener, settings).expect("a server");
         let handle = server.handle();
         tokio::spawn(server);

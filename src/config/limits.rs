@@ -1,0 +1,101 @@
+//! How much is taken on at once, and how long clients are waited for.
+
+use std::num::NonZeroU32;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::accounts::throttle::Rate;
+
+/// How often somebody may do something; `None` is as often as they like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Often(Option<NonZeroU32>);
+
+impl Often {
+    fn each(self, time: Duration) -> Option<Rate> {
+        self.0.map(|count| Rate::new(count, time))
+    }
+}
+
+impl FromStr for Often {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = if text == "off" { Ok(0) } else { text.parse() };
+        let number = number.ok().filter(|number| *number <= 1_000_000);
+        number.map(|number| Self(NonZeroU32::new(number))).ok_or("off is expected, or a number up to 1000000")
+    }
+}
+
+/// The limits of `serve` and `demo`.
+#[derive(Args, Clone, Debug)]
+pub struct Limits {
+    /// Seconds that the head of a request may take to arrive
+    #[arg(long, env = "NUMBERBANK_HEADER_TIMEOUT", default_value_t = 10, value_name = "SECONDS",
+        value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub header_timeout: u16,
+
+    /// Seconds that the body of a request may take to arrive
+    #[arg(long, env = "NUMBERBANK_BODY_TIMEOUT", default_value_t = 10, value_name = "SECONDS",
+        value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub body_timeout: u16,
+
+    /// Seconds that a client's connection may rest between two requests
+    #[arg(long, env = "NUMBERBANK_KEEP_ALIVE", default_value_t = 5, value_name = "SECONDS",
+        value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub keep_alive: u16,
+
+    /// Connections of clients at once, over all threads; more of them wait
+    #[arg(long, env = "NUMBERBANK_MAX_CONNECTIONS", default_value_t = 4096, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
+
+    /// Requests that may wait for a connection to PostgreSQL, over all threads; more get a 503
+    #[arg(long, env = "NUMBERBANK_MAX_WAITING", default_value_t = 1024, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub max_waiting: u32,
+
+    /// AuthTokens that may wait to be verified; more get a 429
+    #[arg(long, env = "NUMBERBANK_MAX_UNVERIFIED", default_value_t = 32, value_name = "N",
+        value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    pub max_unverified: u16,
+
+    /// Requests a second of one account, or off; more get a 429
+    #[arg(long, env = "NUMBERBANK_ACCOUNT_RATE", default_value = "off", value_name = "N")]
+    pub account_rate: Often,
+
+    /// Wrong AuthTokens a minute from one address, or off; after them strangers there get a 429
+    #[arg(long, env = "NUMBERBANK_FAILED_LOGINS", default_value = "60", value_name = "N")]
+    pub failed_logins: Often,
+
+    /// Believe the last address in X-Forwarded-For: every request comes through a proxy that appends to it
+    #[arg(long, env = "NUMBERBANK_TRUST_PROXY")]
+    pub trust_proxy: bool,
+}
+
+impl Limits {
+    pub fn account_rate(&self) -> Option<Rate> {
+        self.account_rate.each(Duration::from_secs(1))
+    }
+
+    pub fn failed_logins(&self) -> Option<Rate> {
+        self.failed_logins.each(Duration::from_secs(60))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_often_is_a_number_or_off() {
+        for (text, number) in [("1", 1), ("1000000", 1_000_000)] {
+            assert_eq!(text.parse(), Ok(Often(NonZeroU32::new(number))), "{text}");
+        }
+        assert_eq!(("off".parse(), "0".parse()), (Ok(Often(None)), Ok(Often(None))));
+        for text in ["", "-1", "1.5", "1000001", "OFF", "5/s"] {
+            assert!(text.parse::<Often>().is_err(), "{text}");
+        }
+    }
+}

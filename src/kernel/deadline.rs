@@ -1,0 +1,86 @@
+//! How long a request may take: a time by which it must be done, which waits while the client sends.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+/// The end of a request's time. Its clones are the same deadline.
+#[derive(Clone, Debug)]
+pub struct Deadline(Rc<Cell<Instant>>);
+
+impl Deadline {
+    pub fn after(time: Duration) -> Self {
+        Self(Rc::new(Cell::new(Instant::now() + time)))
+    }
+
+    /// Works until the deadline; there is no outcome where that comes first.
+    pub async fn bound<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let (mut work, mut end) = (pin!(work), pin!(sleep_until(self.0.get())));
+        poll_fn(|context| {
+            if let Poll::Ready(outcome) = work.as_mut().poll(context) {
+                return Poll::Ready(Some(outcome));
+            }
+            // The work itself may just have moved it.
+            if end.deadline() != self.0.get() {
+                end.as_mut().reset(self.0.get());
+            }
+            end.as_mut().poll(context).map(|()| None)
+        })
+        .await
+    }
+
+    /// Waits for the client, for so long at the most, without using up the time for the work.
+    ///
+    /// # Errors
+    /// When the client took longer.
+    pub async fn wait<T>(&self, longest: Duration, client: impl Future<Output = T>) -> Result<T, Duration> {
+        let begun = Instant::now();
+        let left = self.0.get() - begun;
+        self.0.set(begun + longest + left);
+        let outcome = tokio::time::timeout_at(begun + longest, client).await;
+        self.0.set(Instant::now() + left);
+        outcome.map_err(|_| longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[tokio::test]
+    async fn work_ends_at_the_deadline() {
+        assert_eq!(Deadline::after(MOMENT).bound(pending::<()>()).await, None);
+        assert_eq!(Deadline::after(LONG).bound(async { 1 }).await, Some(1));
+    }
+
+    #[tokio::test]
+    async fn a_client_is_waited_for_beside_the_work_and_not_for_ever() {
+        let deadline = Deadline::after(MOMENT);
+        let slow = deadline.bound(async { deadline.wait(LONG, sleep(MOMENT * 4)).await });
+        assert_eq!(slow.await, Some(Ok(())));
+        let silent = deadline.bound(async { deadline.wait(MOMENT * 4, pending::<()>()).await });
+        assert_eq!(silent.await, Some(Err(MOMENT * 4)));
+    }
+
+    #[tokio::test]
+    async fn what_a_quick_client_leaves_of_its_time_is_not_for_the_work() {
+        let deadline = Deadline::after(MOMENT);
+        let work = async {
+            deadline.wait(LONG, async {}).await.expect("a quick client");
+            pending::<()>().await;
+        };
+        assert_eq!(deadline.bound(work).await, None);
+    }
+}
