@@ -148,7 +148,10 @@ pub async fn buy(
                 None => look = look.max(Look::PastNumbers),
             },
             Verdict::LookAgain(closer) => look = closer,
-            Verdict::Refused(error) => return Err(error),
+            // What was waited for may have gone to this order's own first try, whose key it was too early to see.
+            Verdict::Refused(error) => {
+                return recall(db, account, &order, now).await?.map(Purchase::Replayed).ok_or(error);
+            }
         }
     }
     Err(Error::Unavailable("other buyers got in the way of a purchase again and again".to_owned()))

@@ -221,6 +221,31 @@ fn a_number_that_another_lets_go_is_sold_anywhere() {
     test(async |world| let_go_while_a_buyer_waits(world, ANYWHERE).await);
 }
 
+/// The first try has the only number in hand and waits for the account, and so does the second, elsewhere.
+#[test]
+fn a_retry_that_waits_for_its_own_first_try_gets_that_ones_answer() {
+    test(async |world| {
+        let servers = [&world.server, &world.another_server()];
+        let account = &world.known_accounts(&servers, 1, "5.00").await[0];
+        world.stock(4_158_670_000, 1).await;
+        let mut holder = world.db.begin().await.expect("a transaction");
+        sqlx::query("select from accounts for update").execute(&mut *holder).await.expect("the account is locked");
+        let let_go = async {
+            eventually("both tries wait", async || {
+                let waiting = "select count(*) from pg_stat_activity
+                    where datname = current_database() and wait_event_type = 'Lock'";
+                world.value::<i64>(waiting).await == 2
+            })
+            .await;
+            holder.rollback().await.expect("the account is let go");
+        };
+        let tries = join_all(servers.map(|server| server.buy_once(account, "once", IN_415)));
+        let (answers, ()) = join(tries, let_go).await;
+        assert_eq!(answers[0].assert_status(201).body, answers[1].assert_status(201).body);
+        assert_eq!(world.server.balance(account).await, "4.00");
+    });
+}
+
 #[test]
 fn buyers_pass_over_a_number_that_another_is_about_to_take() {
     test(async |world| {
