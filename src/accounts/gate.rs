@@ -11,6 +11,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,6 +57,20 @@ pub struct Gate {
     known: Mutex<LruCache<AccountSid, Known>>,
     verifiers: mpsc::Sender<Task>,
     places: Arc<Semaphore>,
+    most: usize,
+    running: Arc<AtomicUsize>,
+    refused: AtomicU64,
+}
+
+/// How busy a gate is.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Verifications that run.
+    pub running: usize,
+    /// Verifications that wait for one that runs.
+    pub waiting: usize,
+    /// Requests that found no place, since the start.
+    pub refused: u64,
 }
 
 /// A token to verify, and who waits for the outcome.
@@ -80,15 +95,29 @@ impl Gate {
         let mut key = [0; 32];
         key[..16].copy_from_slice(&random_bits().to_ne_bytes());
         key[16..].copy_from_slice(&random_bits().to_ne_bytes());
+        let (most, running) = (limits.verifications + limits.waiting, Arc::default());
         Self {
             key,
             flights: Flights::default(),
             account_rate: limits.account_rate,
             failures: Failures::new(limits.failures),
             known: Mutex::new(LruCache::new(MOST_REMEMBERED)),
-            verifiers: start_verifiers(limits.verifications),
-            places: Arc::new(Semaphore::new(limits.verifications + limits.waiting)),
+            verifiers: start_verifiers(limits.verifications, &running),
+            places: Arc::new(Semaphore::new(most)),
+            most,
+            running,
+            refused: AtomicU64::new(0),
         }
+    }
+
+    /// How busy it is at this moment.
+    pub fn load(&self) -> Load {
+        let (running, taken) = (self.running.load(Ordering::Relaxed), self.most - self.places.available_permits());
+        Load { running, waiting: taken.saturating_sub(running), refused: self.refused.load(Ordering::Relaxed) }
+    }
+
+    fn count_refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Lets the caller in or not.
@@ -105,7 +134,7 @@ impl Gate {
             _ => {}
         }
         loop {
-            let verified = match self.flights.board(sid, digest)? {
+            let verified = match self.flights.board(sid, digest).inspect_err(|_| self.count_refused())? {
                 Flight::Pilot(pilot) => Some(pilot.tell(self.guess(db, sid, token, digest, address).await?)),
                 Flight::Passenger(outcome) => outcome.await,
             };
@@ -154,7 +183,8 @@ impl Gate {
     }
 
     async fn verify(&self, db: &Db, sid: AccountSid, token: &str, digest: Digest) -> Result<bool> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| too_many())?;
+        let place = Arc::clone(&self.places).try_acquire_owned().inspect_err(|_| self.count_refused());
+        let place = place.map_err(|_| too_many())?;
         let confirmed = Instant::now();
         let (credential, hash) = store::token_hash(db, sid).await?.unzip();
         let (outcome, verified) = oneshot::channel();
@@ -180,17 +210,20 @@ impl Gate {
 
 /// Threads that verify tokens until their gate is gone. A few that stay keep the memory of a
 /// verification for the next one; a pool of many would keep that of each of its threads.
-fn start_verifiers(at_once: usize) -> mpsc::Sender<Task> {
+fn start_verifiers(at_once: usize, running: &Arc<AtomicUsize>) -> mpsc::Sender<Task> {
     let (sender, tasks) = mpsc::channel::<Task>();
     let tasks = Arc::new(Mutex::new(tasks));
     for _ in 0..at_once {
-        let tasks = Arc::clone(&tasks);
+        let (tasks, running) = (Arc::clone(&tasks), Arc::clone(running));
         let next = move || tasks.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
         thread::spawn(move || {
             for task in std::iter::from_fn(next) {
                 // Nobody waits any more for what a client that hung up has asked.
                 if !task.outcome.is_closed() {
-                    let _ = task.outcome.send(token::verify(&task.token, task.hash.as_deref()));
+                    running.fetch_add(1, Ordering::Relaxed);
+                    let verified = token::verify(&task.token, task.hash.as_deref());
+                    running.fetch_sub(1, Ordering::Relaxed);
+                    let _ = task.outcome.send(verified);
                 }
             }
         });

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-pub use super::pool::{Db, Transaction};
+pub use super::pool::{Db, Transaction, Usage};
 
 mod embedded {
     refinery::embed_migrations!("migrations");

@@ -35,12 +35,23 @@ struct Shared {
     places: Semaphore,
     patience: Duration,
     at_hand: Mutex<Vec<(PoolConnection, Instant)>>,
+    most_waiting: usize,
+}
+
+/// What the connections are doing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    pub in_use: usize,
+    pub at_hand: usize,
+    /// Statements that wait for a connection.
+    pub waiting: usize,
 }
 
 impl Db {
     /// At most so many connections, made by a pool with these options, and so many who wait for one.
     pub fn new(pool: PgPoolOptions, options: PgConnectOptions, connections: u32, waiting: u32) -> Self {
         let patience = pool.get_acquire_timeout();
+        let most_waiting = (waiting as usize).min(Semaphore::MAX_PERMITS);
         // Tests are done here: of connections that rested, and of those that come back, for which the
         // pool would wait without end where a silent network has swallowed them.
         let pool = pool.max_connections(connections).idle_timeout(None).test_before_acquire(false);
@@ -48,9 +59,10 @@ impl Db {
         Self(Arc::new(Shared {
             pool: pool.connect_lazy_with(options),
             permits: Semaphore::new(connections as usize),
-            places: Semaphore::new((waiting as usize).min(Semaphore::MAX_PERMITS)),
+            places: Semaphore::new(most_waiting),
             patience,
             at_hand: Mutex::default(),
+            most_waiting,
         }))
     }
 
@@ -72,6 +84,13 @@ impl Db {
         self.0.pool.close().await;
     }
 
+
+    /// What the connections are doing at this moment.
+    pub fn usage(&self) -> Usage {
+        let at_hand = self.at_hand().len() + self.0.pool.num_idle();
+        let in_use = usize::try_from(self.0.pool.size()).unwrap_or(usize::MAX).saturating_sub(at_hand);
+        Usage { in_use, at_hand, waiting: self.0.most_waiting - self.0.places.available_permits() }
+    }
     async fn acquire(&self) -> sqlx::Result<Lease<'_>> {
         let permit = self.permit().await?;
         while let Some((mut connection, since)) = self.take() {
@@ -99,11 +118,6 @@ impl Db {
     fn at_hand(&self) -> MutexGuard<'_, Vec<(PoolConnection, Instant)>> {
         self.0.at_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether a connection answers in time.
-async fn tried(connection: &mut PgConnection, patience: Duration) -> bool {
-    tokio::time::timeout(patience, connection.ping()).await.is_ok_and(|answer| answer.is_ok())
 }
 
 /// A connection in use. Dropped, as when a client hangs up, it goes back to the pool to be tested.
