@@ -9,7 +9,7 @@ use numberbank::telemetry;
 #[tokio::main]
 async fn main() {
     let command = Command::read();
-    telemetry::start();
+    telemetry::start(command.log_format());
     // By `exit`, because a thread that still waits for standard input would keep the process.
     match command.run().await {
         Ok(()) => exit(0),

@@ -158,7 +158,8 @@ fn use_cases_know_neither_http_nor_sql() {
 #[test]
 fn the_kernel_knows_no_slice() {
     let code = code();
-    let rooms = [&SLICES[..], &["audit", "cli", "app", "config", "error_pages", "embedded_pg"]].concat();
+    let rooms =
+        [&SLICES[..], &["audit", "cli", "app", "config", "error_pages", "embedded_pg", "operations", "tls"]].concat();
     let uses = |line: &&Line| {
         line.room() == "kernel" && rooms.iter().any(|room| line.text.contains(&format!("crate::{room}")))
     };

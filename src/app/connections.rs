@@ -5,14 +5,15 @@
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell};
-use std::net::{Shutdown, TcpStream};
+use std::net::{self, Shutdown};
 use std::os::fd::AsFd;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::HttpRequest;
 use actix_web::dev::Extensions;
-use actix_web::rt;
+use actix_web::rt::{self, net::TcpStream};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -20,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 /// A connection, kept by the server for as long as it is open.
 struct Connection {
     /// A second handle of its socket, to cut it off by.
-    socket: TcpStream,
+    socket: net::TcpStream,
     requests: Cell<u32>,
     rests_since: Cell<Instant>,
     watch: OnceCell<JoinHandle<()>>,
@@ -34,7 +35,8 @@ impl Drop for Connection {
 
 /// Cuts a new connection off when no request has been under way on it for longer than this.
 pub fn watch(io: &dyn Any, data: &mut Extensions, longest: Duration) {
-    let socket = io.downcast_ref::<rt::net::TcpStream>().map(|io| io.as_fd().try_clone_to_owned());
+    let tls = || io.downcast_ref::<TlsStream<TcpStream>>().map(|tls| tls.get_ref().0);
+    let socket = io.downcast_ref::<TcpStream>().or_else(tls).map(|tcp| tcp.as_fd().try_clone_to_owned());
     let Some(Ok(socket)) = socket else { return };
     let connection = Rc::new(Connection {
         socket: socket.into(),

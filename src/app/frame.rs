@@ -12,6 +12,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::FutureExt;
 
 use super::connections;
+use super::observe::Refused;
 use crate::kernel::deadline::Deadline;
 use crate::kernel::error::{Code, Error, Refusal, Result};
 use crate::kernel::params::Params;
@@ -77,13 +78,11 @@ fn answer(representation: Representation, site: &str, error: &actix_web::Error) 
 }
 
 fn answer_to(representation: Representation, site: &str, error: &Error) -> HttpResponse {
-    match error {
-        Error::Refused(_) => {}
-        Error::Unavailable(cause) => tracing::warn!(%cause, "answered 503"),
-        Error::Internal(cause) => tracing::error!(%cause, "answered 500"),
-    }
     let refusal: Refusal = error.refusal();
-    represent::refusal(representation, site, &refusal)
+    let mut response = represent::refusal(representation, site, &refusal);
+    // The cause is for the log, which tells it beside the request's id.
+    response.extensions_mut().insert(Refused::of(error));
+    response
 }
 
 pub fn asked(request: &HttpRequest) -> Asked {

@@ -1,37 +1,23 @@
-//! The HTTP server: the route table and the way to start it.
+//! The HTTP interface: the route table, and who is around it.
 
-use std::net::TcpListener;
-use std::sync::Arc;
-use std::time::Duration;
-
-use actix_web::body::MessageBody;
-use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue};
-use actix_web::middleware::{Condition, Next, from_fn};
-use actix_web::{App as Actix, HttpRequest, HttpResponse, HttpServer, Resource, web};
-use sqlx::postgres::PgConnectOptions;
+use actix_web::{HttpRequest, HttpResponse, Resource, web};
 
-use crate::accounts::caller::Clients;
-use crate::accounts::gate::{self, Gate};
 use crate::accounts::http as accounts;
-use crate::config::Limits;
-use crate::error_pages;
-use crate::kernel::clock::Clock;
-use crate::kernel::db;
-use crate::kernel::error::{Code, Error, not_found};
-use crate::kernel::replica::{Replica, Watch};
+use crate::kernel::error::Code;
 use crate::kernel::represent::{self, TREE};
-use crate::numbers::Lookups;
 use crate::numbers::http as numbers;
-use crate::purchases::Counter;
 use crate::purchases::http as purchases;
 use crate::releases::http as releases;
 
 mod connections;
 mod frame;
+mod observe;
+mod server;
 
-use frame::{asked, frame, site};
+use frame::{asked, site};
+pub use server::{Settings, serve};
 
 macro_rules! routes {
     ($($path:literal { $($method:ident $handler:path),+ })+) => {
@@ -58,6 +44,9 @@ routes! {
     "/Accounts/{AccountSid}/Balance" { GET accounts::balance }
 }
 
+/// The path of the pages that `MoreInfo` leads to.
+const ERROR_PAGE: &str = "/docs/errors/{code}";
+
 /// A resource that says which methods it has to whoever asks, and to whoever uses another.
 fn resource(path: &str, methods: &[&str]) -> Resource {
     let head = if methods.contains(&"GET") { ", HEAD" } else { "" };
@@ -79,97 +68,4 @@ fn resource(path: &str, methods: &[&str]) -> Resource {
             response
         }
     }))
-}
-
-/// How the server runs.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    pub database: PgConnectOptions,
-    /// A streaming replica to read from, with as many connections again.
-    pub replica: Option<PgConnectOptions>,
-    /// Threads that serve, each with connections of its own.
-    pub workers: usize,
-    /// Connections to the database, over all workers.
-    pub connections: u32,
-    /// Token verifications at once, each with 19 MiB of memory.
-    pub verifications: usize,
-    pub clock: Clock,
-    pub limits: Limits,
-}
-
-/// What is in flight at a stop has this many seconds to finish.
-const SHUTDOWN_SECONDS: u64 = 30;
-
-/// Holds the answer to a write back until its author finds it again, through whichever instance.
-async fn settle(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let replica = request.app_data::<Option<Replica>>().cloned().flatten();
-    let writes = !request.method().is_safe();
-    let response = next.call(request).await?;
-    if let Some(replica) = replica.filter(|_| writes && response.status().is_success()) {
-        replica.settled().await;
-    }
-    Ok(response)
-}
-
-/// Serves on a listener, within the runtime that calls this. The caller decides when to stop, by the
-/// handle of the server.
-///
-/// # Errors
-/// When the listener cannot be used.
-pub fn serve(listener: TcpListener, settings: Settings) -> std::io::Result<Server> {
-    let limits = settings.limits.clone();
-    let gate = web::Data::new(gate(&settings));
-    let counter = Counter::default();
-    let clients = Clients { body_timeout: seconds(limits.body_timeout), trust_proxy: limits.trust_proxy };
-    let watch = settings.replica.as_ref().map(|replica| Arc::new(Watch::start(&settings.database, replica)));
-    let workers = u32::try_from(settings.workers).unwrap_or(u32::MAX).max(1);
-    let connections = (settings.connections / workers).max(1);
-    let longest_rest = seconds(limits.keep_alive) + seconds(limits.header_timeout);
-    connections::make_room(limits.max_connections, settings.connections);
-    let server = HttpServer::new(move || {
-        // A pool for each worker: a connection stays on the thread that serves with it.
-        let pool = |options| db::serving(options, connections, limits.max_waiting / workers);
-        let (database, replica) = (pool(&settings.database), settings.replica.as_ref().map(pool));
-        let replica = replica.zip(watch.clone()).map(|(db, watch)| Replica::new(db, watch));
-        Actix::new()
-            .wrap(from_fn(frame))
-            .wrap(Condition::new(replica.is_some(), from_fn(settle)))
-            .app_data(Lookups::new(&database))
-            .app_data(database)
-            .app_data(counter.clone())
-            .app_data(replica)
-            .app_data(settings.clock.clone())
-            .app_data(gate.clone())
-            .app_data(clients)
-            .service(tree())
-            .service(resource("/docs/errors/{code}", &["GET"]).route(web::get().to(error_pages::show)))
-            .default_service(web::to(|| async { Err::<HttpResponse, Error>(not_found()) }))
-    });
-    Ok(server
-        .workers(settings.workers.max(1))
-        .on_connect(move |io, data| connections::watch(io, data, longest_rest))
-        .client_request_timeout(seconds(limits.header_timeout))
-        .keep_alive(seconds(limits.keep_alive))
-        .max_connections((limits.max_connections / workers).max(1) as usize)
-        .shutdown_timeout(SHUTDOWN_SECONDS)
-        .disable_signals()
-        .listen(listener)?
-        .run())
-}
-
-fn gate(settings: &Settings) -> Gate {
-    let limits = &settings.limits;
-    Gate::new(gate::Limits {
-        verifications: settings.verifications,
-        waiting: limits.max_unverified.into(),
-        account_rate: limits.account_rate(),
-        failures: limits.failed_logins(),
-    })
-}
-
-fn seconds(number: u16) -> Duration {
-    Duration::from_secs(number.into())
 }

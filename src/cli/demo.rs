@@ -7,7 +7,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::serve::{listen, serve, site};
+use super::front::Front;
+use super::serve::serve;
 use super::show::show;
 use super::{Context, Database, Done, Failure, write_out};
 use crate::config::{Output, Serve};
@@ -40,18 +41,20 @@ struct Credentials {
 }
 
 pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Done {
-    let listener = listen(settings)?;
+    let front = Front::open(settings)?;
     db::migrate(&database.options).await?;
-    let site = site(&listener)?;
     let credentials = prepare(database, context).await?;
-    let hint = hint(&site, credentials.as_ref(), context).await?;
+    let hint = hint(settings, &front.site, credentials.as_ref(), context).await?;
+    let (announcement, site, operations) = (front.announcement(), front.site.clone(), front.operations_site.clone());
     let output = context.output;
-    serve(listener, settings, database, context, || match output {
+    serve(front, settings, database, context, || match output {
         Output::Json => {
             let (sid, token) = credentials.map(|known| (known.sid, known.auth_token)).unzip();
-            show(output, &json!({ "listening_on": site, "account_sid": sid, "auth_token": token }))
+            let on =
+                json!({ "listening_on": site, "operations_on": operations, "account_sid": sid, "auth_token": token });
+            show(output, &on)
         }
-        _ => write_out(&format!("listening on {site}\n{hint}")),
+        _ => write_out(&format!("{announcement}{hint}")),
     })
     .await
 }
@@ -103,7 +106,12 @@ async fn stock(Context { db, clock, .. }: &Context) -> Done {
 }
 
 /// What to paste: lists, buys, changes and releases.
-async fn hint(site: &str, credentials: Option<&Credentials>, context: &Context) -> Result<String, Failure> {
+async fn hint(
+    settings: &Serve,
+    site: &str,
+    credentials: Option<&Credentials>,
+    context: &Context,
+) -> Result<String, Failure> {
     let Some(Credentials { sid: account, auth_token }) = credentials else {
         return Ok("this database has accounts already: 'numberbank account list' shows them,\n\
             'numberbank account rotate-token SID' makes a new token\n"
@@ -111,7 +119,7 @@ async fn hint(site: &str, credentials: Option<&Credentials>, context: &Context) 
     };
     let held = held_number(context, *account).await?;
     let numbers = format!("{site}{TREE}/Accounts/{account}/IncomingPhoneNumbers");
-    let curl = format!("curl -sS -u {account}:{auth_token}");
+    let curl = format!("curl -sS{} -u {account}:{auth_token}", trust(settings));
     Ok(format!(
         "AccountSid {account}\nAuthToken  {auth_token}\n\n\
         {curl} {numbers}\n\
@@ -120,6 +128,12 @@ async fn hint(site: &str, credentials: Option<&Credentials>, context: &Context) 
         {curl} -i -X DELETE {numbers}/{held}\n\
         {curl} {site}{TREE}/Accounts/{account}/Balance\n"
     ))
+}
+
+/// Makes curl trust the certificate itself: that of a demo is seldom anybody else's.
+fn trust(settings: &Serve) -> String {
+    let quoted = |file: &Path| file.display().to_string().replace('\'', r"'\''");
+    settings.front.tls().map_or_else(String::new, |files| format!(" --cacert '{}'", quoted(&files.certificate)))
 }
 
 /// A number to change and to release: the newest that the demo account holds, else one is bought.

@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::{Global, Output};
+use crate::config::{Global, LogFormat, Output};
 use crate::embedded_pg::{self, Cluster};
 use crate::kernel::clock::Clock;
 use crate::kernel::db::{self, Db, MigrateError};
@@ -19,6 +19,7 @@ use crate::kernel::error::Error;
 mod account;
 mod audit;
 mod demo;
+mod front;
 mod inventory;
 mod number;
 mod price;
@@ -107,6 +108,10 @@ impl Command {
             clap::Error::raw(ErrorKind::InvalidValue, only).exit();
         }
         command
+    }
+
+    pub fn log_format(&self) -> LogFormat {
+        self.global.log_format
     }
 
     /// Runs the command to its end, or until SIGTERM or SIGINT.

@@ -1,23 +1,28 @@
 //! `serve` and `migrate`.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 
 use serde_json::json;
 use tokio::task::JoinHandle;
 
+use super::front::Front;
 use super::show::show;
 use super::{Context, Database, Done, Failure, write_out};
 use crate::config::{Jobs, Output, Serve};
 use crate::kernel::db;
+use crate::operations::Instance;
+use crate::operations::http::{self as operations, Sources};
 use crate::{app, jobs};
 
 pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Done {
-    let listener = listen(settings)?;
+    let front = Front::open(settings)?;
     db::migrate(&database.options).await?;
-    let site = site(&listener)?;
-    serve(listener, settings, database, context, || match context.output {
-        Output::Json => show(context.output, &json!({ "listening_on": site })),
-        _ => write_out(&format!("listening on {site}\n")),
+    let told = json!({ "listening_on": front.site, "operations_on": front.operations_site });
+    let announcement = front.announcement();
+    serve(front, settings, database, context, || match context.output {
+        Output::Json => show(context.output, &told),
+        _ => write_out(&announcement),
     })
     .await
 }
@@ -31,27 +36,18 @@ pub async fn migrate(database: &Database, output: Output) -> Done {
     }
 }
 
-/// Takes the port first: one that is in use is told at once.
-pub fn listen(settings: &Serve) -> Result<TcpListener, Failure> {
-    TcpListener::bind(settings.bind)
-        .map_err(|error| Failure::Bad(format!("cannot serve on {}: {error}", settings.bind)))
-}
-
-/// Where a listener can be reached.
-pub fn site(listener: &TcpListener) -> Result<String, Failure> {
-    Ok(format!("http://{}", listener.local_addr()?))
-}
-
 /// Serves until a signal comes; `announce` tells that it does.
 pub async fn serve(
-    listener: TcpListener,
+    front: Front,
     settings: &Serve,
     database: &Database,
     context: &Context,
     announce: impl FnOnce() -> Done,
 ) -> Done {
+    let instance = Arc::<Instance>::default();
+    let certificate = front.certificate;
     let server = app::serve(
-        listener,
+        front.listener,
         app::Settings {
             database: database.options.clone(),
             replica: settings.replica.options().map_err(Failure::Bad)?,
@@ -60,11 +56,16 @@ pub async fn serve(
             verifications: settings.verifications(),
             clock: context.clock.clone(),
             limits: settings.limits.clone(),
+            certificate: certificate.clone(),
+            instance: Arc::clone(&instance),
         },
     )?;
     let handle = server.handle();
     let mut serving = tokio::spawn(server);
     let jobs = start_jobs(settings, database, context);
+    // These go on to the last: operators look on while what is in flight is finished.
+    serve_operations(front.operations, &instance, database, context)?;
+    certificate.map(|certificate| tokio::spawn(certificate.keep_current()));
     // A reader of the announcement that has seen enough does not end the service.
     match announce() {
         Err(Failure::NoReader) => {}
@@ -74,11 +75,25 @@ pub async fn serve(
         () = context.stopped() => {}
         ended = &mut serving => return ended.map_err(|error| Failure::Bad(error.to_string()))?.map_err(Failure::Io),
     }
+    instance.stops();
     // Whatever they have not finished, the next run does.
     jobs.abort();
     tracing::info!("stopping: what is in flight is finished first");
     handle.stop(true).await;
     serving.await.map_err(|error| Failure::Bad(error.to_string()))??;
+    Ok(())
+}
+
+/// Serves operators, where they are to be served.
+fn serve_operations(
+    listener: Option<TcpListener>,
+    instance: &Arc<Instance>,
+    database: &Database,
+    context: &Context,
+) -> Done {
+    let Some(listener) = listener else { return Ok(()) };
+    let (database, db) = (database.options.clone(), context.db.clone());
+    tokio::spawn(operations::serve(listener, Sources { instance: Arc::clone(instance), database, db })?);
     Ok(())
 }
 

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+mod front;
 mod life;
 mod limits;
 mod replica;
 mod serve;
 
+pub use front::{Front, is_loopback};
 pub use life::{Grace, Jobs, Quarantine};
 pub use limits::Limits;
 pub use replica::Replica;
@@ -33,6 +35,10 @@ pub struct Global {
     /// How answers are written
     #[arg(long, global = true, env = "NUMBERBANK_OUTPUT", value_enum, default_value_t)]
     pub output: Output,
+
+    /// How logs are written to standard error
+    #[arg(long, global = true, env = "NUMBERBANK_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
 }
 
 /// How a command writes its answer to standard output.
@@ -45,6 +51,16 @@ pub enum Output {
     Json,
     /// A header and a line for each row; for 'report' and 'inventory list'
     Csv,
+}
+
+/// How a line of the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
 }
 
 /// A text that must not be seen.

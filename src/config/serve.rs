@@ -5,7 +5,7 @@ use std::thread::available_parallelism;
 
 use clap::Args;
 
-use super::{Grace, Jobs, Limits, Quarantine, Replica};
+use super::{Front, Grace, Jobs, Limits, Quarantine, Replica};
 
 /// What `serve` and `demo` take.
 #[derive(Args, Debug)]
@@ -13,6 +13,9 @@ pub struct Serve {
     /// Address and port to serve on; port 0 picks a free one
     #[arg(long, env = "NUMBERBANK_BIND", default_value = "127.0.0.1:8008", value_name = "ADDRESS:PORT")]
     pub bind: SocketAddr,
+
+    #[command(flatten)]
+    pub front: Front,
 
     /// Threads that serve [default: one for each processor]
     #[arg(long, env = "NUMBERBANK_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]

@@ -84,7 +84,6 @@ impl Db {
         self.0.pool.close().await;
     }
 
-
     /// What the connections are doing at this moment.
     pub fn usage(&self) -> Usage {
         let at_hand = self.at_hand().len() + self.0.pool.num_idle();
@@ -118,6 +117,11 @@ impl Db {
     fn at_hand(&self) -> MutexGuard<'_, Vec<(PoolConnection, Instant)>> {
         self.0.at_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a connection answers in time.
+async fn tried(connection: &mut PgConnection, patience: Duration) -> bool {
+    tokio::time::timeout(patience, connection.ping()).await.is_ok_and(|answer| answer.is_ok())
 }
 
 /// A connection in use. Dropped, as when a client hangs up, it goes back to the pool to be tested.

@@ -19,6 +19,7 @@ mod paths;
 mod properties;
 mod races;
 mod reporting;
+mod request_ids;
 mod requests;
 mod stock;
 mod tenancy;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use sqlx::Connection;
 use tempfile::TempDir;
 
 /// Waits for what must become true by itself; gives up long after it should have.
@@ -79,7 +80,12 @@ impl Home {
 
     /// Starts `serve` or `demo` on a free port, and waits until it says that it listens.
     pub fn start(&self, verb: &str, environment: &[(&str, &str)]) -> Running {
-        let mut command = self.command(&[verb, "--bind", "127.0.0.1:0"]);
+        self.start_as(&[verb, "--bind", "127.0.0.1:0"], environment)
+    }
+
+    /// The same with these arguments.
+    pub fn start_as(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
+        let mut command = self.command(arguments);
         command.envs(environment.iter().copied());
         Running::start(command, self.folder.path())
     }
@@ -91,6 +97,15 @@ impl Home {
         // An id may have passed to another program.
         let ours = command_line(pid).contains(&*self.data_dir().to_string_lossy());
         ours.then(|| Pid::from_raw(pid))
+    }
+
+    /// Runs a statement on the private PostgreSQL.
+    pub fn sql(&self, statement: &'static str) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut connection = sqlx::PgConnection::connect(&self.url("none")).await.expect("a connection");
+            sqlx::raw_sql(statement).execute(&mut connection).await.expect("it is done");
+        });
     }
 
     /// The URL of the private PostgreSQL, with a password that it does not ask for.
@@ -205,13 +220,20 @@ impl Running {
     /// Where it listens.
     pub fn site(&self) -> String {
         let out = self.out();
-        let line = out.lines().find_map(|line| line.strip_prefix("listening on ")).expect("a line that tells where");
-        assert!(line.starts_with("http://127.0.0.1:"), "{line}");
+        let line = out.lines().next().and_then(|line| line.strip_prefix("listening on ")).expect("where it listens");
+        assert!(line.starts_with("http"), "{line}");
         line.to_owned()
     }
 
     pub fn address(&self) -> String {
-        self.site().trim_start_matches("http://").to_owned()
+        self.site().split_once("://").expect("a scheme").1.to_owned()
+    }
+
+    /// What operators are answered there.
+    pub fn operations(&self, path: &str) -> (u16, String) {
+        let out = self.out();
+        let site = out.lines().nth(1).and_then(|line| line.strip_prefix("operations on ")).expect("where they look");
+        fetch(reqwest::Client::new().get(format!("{site}{path}")))
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -231,15 +253,19 @@ impl Running {
 
     /// A request with credentials, answered with status and body.
     pub fn call(&self, method: &str, path: &str, [sid, token]: [&str; 2], form: &str) -> (u16, String) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let method = method.parse().expect("a method");
-            let call = reqwest::Client::new().request(method, format!("{}{path}", self.site()));
-            let call = call.basic_auth(sid, Some(token)).body(form.to_owned());
-            let answer = call.send().await.expect("an answer");
-            (answer.status().as_u16(), answer.text().await.expect("a body"))
-        })
+        let method = method.parse().expect("a method");
+        let call = reqwest::Client::new().request(method, format!("{}{path}", self.site()));
+        fetch(call.basic_auth(sid, Some(token)).body(form.to_owned()))
     }
+}
+
+/// The status and the body of an answer.
+pub fn fetch(request: reqwest::RequestBuilder) -> (u16, String) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let answer = request.send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a body"))
+    })
 }
 
 impl Drop for Running {

@@ -3,8 +3,10 @@
 mod commands;
 mod home;
 mod import;
+mod operations;
 mod processes;
 mod replica;
 mod reports;
 mod runs;
 mod secrets;
+mod tls;

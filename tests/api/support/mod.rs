@@ -7,6 +7,7 @@ pub mod slow;
 mod xml;
 
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -233,6 +234,8 @@ impl Server {
             verifications: 2,
             clock: clock.clone(),
             limits: slow::limits(&[]),
+            certificate: None,
+            instance: Arc::default(),
         }
     }
 
@@ -360,10 +363,11 @@ impl Answer {
         rest.split('"').next().unwrap_or_default().replace("&amp;", "&")
     }
 
-    /// The headers apart from the date, which goes on by itself.
+    /// The headers apart from the date and the request's id, which go on by themselves.
     pub fn timeless_headers(&self) -> HeaderMap {
         let mut headers = self.headers.clone();
         headers.remove(DATE);
+        headers.remove("x-request-id");
         headers
     }
 

@@ -1,0 +1,134 @@
+//! The server: what each worker works with, and how a listener is served.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Condition, Next, from_fn};
+use actix_web::{App, HttpResponse, HttpServer, web};
+use sqlx::postgres::PgConnectOptions;
+
+use super::frame::frame;
+use super::observe::{self, observe};
+use super::{ERROR_PAGE, connections, resource, tree};
+use crate::accounts::caller::Clients;
+use crate::accounts::gate::{self, Gate};
+use crate::config::Limits;
+use crate::error_pages;
+use crate::kernel::clock::Clock;
+use crate::kernel::db;
+use crate::kernel::error::{Error, not_found};
+use crate::kernel::replica::{Replica, Watch};
+use crate::numbers::Lookups;
+use crate::operations::Instance;
+use crate::purchases::Counter;
+use crate::tls::Certificate;
+
+/// How the server runs.
+#[derive(Clone)]
+pub struct Settings {
+    pub database: PgConnectOptions,
+    /// A streaming replica to read from, with as many connections again.
+    pub replica: Option<PgConnectOptions>,
+    /// Threads that serve, each with connections of its own.
+    pub workers: usize,
+    /// Connections to the database, over all workers.
+    pub connections: u32,
+    /// Token verifications at once, each with 19 MiB of memory.
+    pub verifications: usize,
+    pub clock: Clock,
+    pub limits: Limits,
+    /// Plain HTTP where there is none.
+    pub certificate: Option<Arc<Certificate>>,
+    /// What operators see of it.
+    pub instance: Arc<Instance>,
+}
+
+/// What is in flight at a stop has this many seconds to finish.
+const SHUTDOWN_SECONDS: u64 = 30;
+
+/// Serves on a listener, within the runtime that calls this. The caller decides when to stop, by the
+/// handle of the server.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
+    let (limits, certificate) = (settings.limits.clone(), settings.certificate.clone());
+    let gate = Arc::new(gate(&settings));
+    settings.instance.starts(observe::names(), Arc::clone(&gate));
+    let (gate, counter) = (web::Data::from(gate), Counter::default());
+    let clients = Clients { body_timeout: seconds(limits.body_timeout), trust_proxy: limits.trust_proxy };
+    let watch = settings.replica.as_ref().map(|replica| Arc::new(Watch::start(&settings.database, replica)));
+    let workers = settings.workers.max(1);
+    let share = |all: u32| all / u32::try_from(workers).unwrap_or(u32::MAX);
+    let (connections, waiting) = (share(settings.connections).max(1), share(limits.max_waiting));
+    connections::make_room(limits.max_connections, settings.connections);
+    let server = HttpServer::new(move || {
+        // A pool for each worker: a connection stays on the thread that serves with it.
+        let pool = |options| db::serving(options, connections, waiting);
+        let (database, replica) = (pool(&settings.database), settings.replica.as_ref().map(pool));
+        let replica = replica.zip(watch.clone()).map(|(db, watch)| Replica::new(db, watch));
+        App::new()
+            .wrap(from_fn(frame))
+            .wrap(Condition::new(replica.is_some(), from_fn(settle)))
+            .wrap(from_fn(observe))
+            .app_data(settings.instance.worker(&database))
+            .app_data(Lookups::new(&database))
+            .app_data(database)
+            .app_data(replica)
+            .app_data(counter.clone())
+            .app_data(settings.clock.clone())
+            .app_data(gate.clone())
+            .app_data(clients)
+            .service(tree())
+            .service(resource(ERROR_PAGE, &["GET"]).route(web::get().to(error_pages::show)))
+            .default_service(web::to(|| async { Err::<HttpResponse, Error>(not_found()) }))
+    });
+    let longest_rest = seconds(limits.keep_alive) + seconds(limits.header_timeout);
+    let server = server
+        .workers(workers)
+        .on_connect(move |io, data| connections::watch(io, data, longest_rest))
+        .client_request_timeout(seconds(limits.header_timeout))
+        .keep_alive(seconds(limits.keep_alive))
+        .max_connections(share(limits.max_connections).max(1) as usize)
+        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .disable_signals();
+    let server = match certificate {
+        None => server.listen(listener)?,
+        Some(certificate) => {
+            server.listen_rustls_0_23(listener, certificate.server_config().map_err(io::Error::other)?)?
+        }
+    };
+    Ok(server.run())
+}
+
+/// Holds the answer to a write back until its author finds it again, through whichever instance.
+async fn settle(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let replica = request.app_data::<Option<Replica>>().cloned().flatten();
+    let writes = !request.method().is_safe();
+    let response = next.call(request).await?;
+    if let Some(replica) = replica.filter(|_| writes && response.status().is_success()) {
+        replica.settled().await;
+    }
+    Ok(response)
+}
+
+fn gate(settings: &Settings) -> Gate {
+    let limits = &settings.limits;
+    Gate::new(gate::Limits {
+        verifications: settings.verifications,
+        waiting: limits.max_unverified.into(),
+        account_rate: limits.account_rate(),
+        failures: limits.failed_logins(),
+    })
+}
+
+fn seconds(number: u16) -> Duration {
+    Duration::from_secs(number.into())
+}

@@ -1,0 +1,50 @@
+//! Where a server can be reached: its listeners, and its certificate.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use super::Failure;
+use crate::config::{Serve, is_loopback};
+use crate::tls::Certificate;
+
+/// Listeners that are taken before anything else is begun: a port that is in use is told at once.
+pub struct Front {
+    pub listener: TcpListener,
+    pub certificate: Option<Arc<Certificate>>,
+    /// For operators.
+    pub operations: Option<TcpListener>,
+    pub site: String,
+    pub operations_site: Option<String>,
+}
+
+impl Front {
+    pub fn open(settings: &Serve) -> Result<Self, Failure> {
+        let certificate = settings.front.tls().map(Certificate::open).transpose().map_err(Failure::Bad)?;
+        let listener = listen(settings.bind)?;
+        let operations = settings.front.admin_bind.map(listen).transpose()?;
+        let scheme = if certificate.is_some() { "https" } else { "http" };
+        let site = address(scheme, &listener)?;
+        let operations_site = operations.as_ref().map(|listener| address("http", listener)).transpose()?;
+        if certificate.is_none() && !is_loopback(&settings.bind) {
+            tracing::warn!(
+                "{site} speaks plain HTTP, over which Basic credentials travel in clear: \
+                name a certificate with --tls-cert and --tls-key, or put a proxy that speaks TLS before it"
+            );
+        }
+        Ok(Self { listener, certificate, operations, site, operations_site })
+    }
+
+    /// What is told when it serves. The line of the service is the first.
+    pub fn announcement(&self) -> String {
+        let operations = self.operations_site.as_ref().map(|site| format!("operations on {site}\n"));
+        format!("listening on {}\n{}", self.site, operations.unwrap_or_default())
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).map_err(|error| Failure::Bad(format!("cannot serve on {address}: {error}")))
+}
+
+fn address(scheme: &str, listener: &TcpListener) -> Result<String, Failure> {
+    Ok(format!("{scheme}://{}", listener.local_addr()?))
+}

@@ -1,0 +1,61 @@
+//! The listener for operators: health and metrics in plain text, apart from the service.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use actix_web::dev::Server;
+use actix_web::{App, HttpResponse, HttpServer, Resource, guard, web};
+use sqlx::postgres::PgConnectOptions;
+
+use super::{Instance, health, metrics};
+use crate::kernel::db::Db;
+
+/// What the answers are made of.
+#[derive(Clone)]
+pub struct Sources {
+    pub instance: Arc<Instance>,
+    pub database: PgConnectOptions,
+    /// For the stock; none of those that serve.
+    pub db: Db,
+}
+
+/// Serves operators on a listener. It needs no thread for each processor, and is stopped by its handle.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub fn serve(listener: TcpListener, sources: Sources) -> std::io::Result<Server> {
+    let sources = web::Data::new(sources);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(sources.clone())
+            .service(resource("/health/live").to(live))
+            .service(resource("/health/ready").to(ready))
+            .service(resource("/metrics").to(show_metrics))
+    });
+    Ok(server.workers(1).disable_signals().listen(listener)?.run())
+}
+
+fn resource(path: &str) -> Resource {
+    web::resource(path).guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+/// `GET /health/live`: whoever reads this lives.
+async fn live() -> HttpResponse {
+    HttpResponse::Ok().content_type(PLAIN).body("live\n")
+}
+
+/// `GET /health/ready`
+async fn ready(sources: web::Data<Sources>) -> HttpResponse {
+    match health::ready(&sources.instance, &sources.database).await {
+        Ok(()) => HttpResponse::Ok().content_type(PLAIN).body("ready\n"),
+        Err(reason) => HttpResponse::ServiceUnavailable().content_type(PLAIN).body(format!("{reason}\n")),
+    }
+}
+
+/// `GET /metrics`
+async fn show_metrics(sources: web::Data<Sources>) -> HttpResponse {
+    let page = metrics::page(&sources.instance, &sources.db).await;
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(page)
+}
+
+const PLAIN: &str = "text/plain; charset=utf-8";

@@ -1,0 +1,138 @@
+//! What an instance does, as Prometheus reads it.
+
+use std::time::Duration;
+
+use super::exposition::{Exposition, Metric};
+use super::traffic::{BUCKETS, KINDS, METHODS, Sale, Traffic};
+use super::{Instance, Parts, Worker};
+use crate::inventory::{self, Summary};
+use crate::kernel::db::{Db, Usage};
+use crate::kernel::error::Code;
+use crate::kernel::phone::Kind;
+
+/// How long the stock may take to be counted.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// All metrics. The stock is read from the database, and left out where that does not answer in time.
+pub async fn page(instance: &Instance, db: &Db) -> String {
+    let stock = tokio::time::timeout(PATIENCE, inventory::summary(db)).await.ok().and_then(Result::ok);
+    let mut page = Exposition::default();
+    let up = i32::from(stock.is_some());
+    page.gauge("numberbank_database_up", "Whether the database answered just now.").sample(&[], up);
+    write_stock(&mut page, &stock.unwrap_or_default());
+    let workers = instance.workers();
+    if let Some(parts) = instance.parts.get() {
+        write_requests(&mut page, parts, &workers);
+        write_latency(&mut page, parts, &workers);
+        write_verifications(&mut page, parts);
+    }
+    write_purchases(&mut page, &workers);
+    write_connections(&mut page, &workers);
+    page.into_text()
+}
+
+/// What all workers have counted together.
+fn total(workers: &[Worker], count: impl Fn(&Traffic) -> u64) -> u64 {
+    workers.iter().map(|worker| count(&worker.traffic)).sum()
+}
+
+/// Every route with every method, and the places of both.
+fn routes(parts: &Parts) -> impl Iterator<Item = (usize, usize, [(&str, &str); 2])> {
+    parts.routes.iter().enumerate().flat_map(|(route, path)| {
+        let methods = METHODS.iter().enumerate();
+        methods.map(move |(method, name)| (route, method, [("route", path.as_str()), ("method", name)]))
+    })
+}
+
+fn write_requests(page: &mut Exposition, parts: &Parts, workers: &[Worker]) {
+    let mut metric = page.counter("numberbank_requests_total", "Requests by route, method and status of the answer.");
+    for (route, method, [path, name]) in routes(parts) {
+        for status in 100..600 {
+            let answers = total(workers, |traffic| traffic.with_status(route, method, status));
+            if answers > 0 {
+                metric.sample(&[path, name, ("status", &status.to_string())], answers);
+            }
+        }
+    }
+}
+
+fn write_latency(page: &mut Exposition, parts: &Parts, workers: &[Worker]) {
+    let help = "How long requests took, from the head of the request to that of the answer.";
+    let mut metric = page.histogram("numberbank_request_duration_seconds", help);
+    for (route, method, labels) in routes(parts) {
+        let took: Duration = workers.iter().map(|worker| worker.traffic.took(route, method)).sum();
+        let bucket = |place| total(workers, |traffic| traffic.in_bucket(route, method, place));
+        write_histogram(&mut metric, labels, bucket, took);
+    }
+}
+
+/// One histogram; nothing where nothing was counted.
+fn write_histogram(metric: &mut Metric<'_>, labels: [(&str, &str); 2], bucket: impl Fn(usize) -> u64, took: Duration) {
+    let counts: Vec<_> = (0..BUCKETS.len()).map(bucket).collect();
+    let [path, name] = labels;
+    let mut sum = 0;
+    if counts.iter().all(|count| *count == 0) {
+        return;
+    }
+    for ((_, most), count) in BUCKETS.iter().zip(counts) {
+        sum += count;
+        metric.part("_bucket", &[path, name, ("le", most)], sum);
+    }
+    metric.part("_sum", &labels, took.as_secs_f64());
+    metric.part("_count", &labels, sum);
+}
+
+fn write_purchases(page: &mut Exposition, workers: &[Worker]) {
+    let sales = |kind: Kind, sale| total(workers, |traffic| traffic.sales(kind, sale));
+    let mut made = page.counter("numberbank_purchases_total", "Purchases made, and answered again by their key.");
+    for kind in KINDS {
+        for (outcome, sale) in [("made", Sale::Made), ("replayed", Sale::Replayed)] {
+            made.sample(&[("kind", &kind.to_string()), ("outcome", outcome)], sales(kind, sale));
+        }
+    }
+    let mut refused = page.counter("numberbank_purchases_refused_total", "Purchases refused, by error code.");
+    for (kind, code) in KINDS.iter().flat_map(|kind| Code::ALL.iter().map(move |code| (*kind, *code))) {
+        let count = sales(kind, Sale::Refused(code));
+        if count > 0 {
+            refused.sample(&[("kind", &kind.to_string()), ("code", &code.number().to_string())], count);
+        }
+    }
+}
+
+fn write_connections(page: &mut Exposition, workers: &[Worker]) {
+    let usage = workers.iter().map(|worker| worker.db.usage()).fold(Usage::default(), |sum, one| Usage {
+        in_use: sum.in_use + one.in_use,
+        at_hand: sum.at_hand + one.at_hand,
+        waiting: sum.waiting + one.waiting,
+    });
+    let mut open = page.gauge("numberbank_connections", "Connections to PostgreSQL of the threads that serve.");
+    open.sample(&[("state", "in_use")], usage.in_use);
+    open.sample(&[("state", "at_hand")], usage.at_hand);
+    let help = "Statements that wait for a connection.";
+    page.gauge("numberbank_connections_waiting", help).sample(&[], usage.waiting);
+}
+
+fn write_verifications(page: &mut Exposition, parts: &Parts) {
+    let load = parts.gate.load();
+    let mut now = page.gauge("numberbank_verifications", "Tokens that are being verified, or wait to be.");
+    now.sample(&[("state", "running")], load.running);
+    now.sample(&[("state", "waiting")], load.waiting);
+    let help = "Requests that found no place to have their token verified.";
+    page.counter("numberbank_verifications_refused_total", help).sample(&[], load.refused);
+}
+
+fn write_stock(page: &mut Exposition, stock: &[Summary]) {
+    let mut metric = page.gauge("numberbank_stock", "Numbers by kind and state; available ones are what is left.");
+    // Nothing is known of the stock where there is none, or the database does not answer.
+    for kind in KINDS.iter().filter(|_| !stock.is_empty()) {
+        let sum = |count: fn(&Summary) -> i64| stock.iter().filter(|row| row.kind == *kind).map(count).sum::<i64>();
+        for (state, count) in [
+            ("available", sum(|row| row.available)),
+            ("in_use", sum(|row| row.in_use)),
+            ("quarantined", sum(|row| row.quarantined)),
+            ("withdrawn", sum(|row| row.withdrawn)),
+        ] {
+            metric.sample(&[("kind", &kind.to_string()), ("state", state)], count);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Operations: what operators see of a running instance, whether it is well and what it does.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::accounts::gate::Gate;
+use crate::kernel::db::Db;
+
+mod exposition;
+pub mod health;
+pub mod http;
+mod metrics;
+pub mod traffic;
+
+use traffic::Traffic;
+
+/// A running instance, as far as operators may look into it.
+#[derive(Default)]
+pub struct Instance {
+    parts: OnceLock<Parts>,
+    workers: Mutex<Vec<Worker>>,
+    stopping: AtomicBool,
+}
+
+/// What all threads share.
+struct Parts {
+    /// The names of the routes, in the order of their places.
+    routes: Vec<String>,
+    gate: Arc<Gate>,
+}
+
+/// A thread that serves: it counts on its own, so that counting keeps nobody waiting.
+struct Worker {
+    traffic: Arc<Traffic>,
+    db: Db,
+}
+
+impl Instance {
+    /// Tells what the threads share, before there are any.
+    pub fn starts(&self, routes: Vec<String>, gate: Arc<Gate>) {
+        // An instance starts once.
+        let _ = self.parts.set(Parts { routes, gate });
+    }
+
+    /// The counters of one more thread that serves, with these connections.
+    pub fn worker(&self, db: &Db) -> Arc<Traffic> {
+        let routes = self.parts.get().map_or(0, |parts| parts.routes.len());
+        let traffic = Arc::new(Traffic::new(routes));
+        self.workers().push(Worker { traffic: Arc::clone(&traffic), db: db.clone() });
+        traffic
+    }
+
+    /// From now on it finishes what is in flight, and wants nothing new.
+    pub fn stops(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    fn workers(&self) -> MutexGuard<'_, Vec<Worker>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

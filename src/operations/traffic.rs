@@ -1,0 +1,164 @@
+//! What one thread that serves has answered: counters that are added to without a lock or an allocation.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::kernel::error::Code;
+use crate::kernel::phone::Kind;
+
+/// The methods that are told apart; any other is the last of them.
+pub const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "other"];
+
+/// Up to how many microseconds an answer belongs to a bucket, and the same in seconds.
+pub const BUCKETS: [(u64, &str); 12] = [
+    (500, "0.0005"),
+    (1_000, "0.001"),
+    (2_500, "0.0025"),
+    (5_000, "0.005"),
+    (10_000, "0.01"),
+    (25_000, "0.025"),
+    (50_000, "0.05"),
+    (100_000, "0.1"),
+    (250_000, "0.25"),
+    (500_000, "0.5"),
+    (1_000_000, "1"),
+    (u64::MAX, "+Inf"),
+];
+
+/// The statuses of HTTP, from 100 on.
+const STATUSES: usize = 500;
+
+/// The kinds of number, in the order of their sales.
+pub const KINDS: [Kind; 2] = [Kind::Local, Kind::TollFree];
+
+/// What became of a purchase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sale {
+    Made,
+    /// An idempotency key was answered as before.
+    Replayed,
+    Refused(Code),
+}
+
+/// The counters of one thread.
+pub struct Traffic {
+    /// For each route those of each method.
+    answers: Vec<Answers>,
+    sales: [Sales; KINDS.len()],
+}
+
+/// The answers of one route to one method.
+struct Answers {
+    statuses: [AtomicU64; STATUSES],
+    buckets: [AtomicU64; BUCKETS.len()],
+    micros: AtomicU64,
+}
+
+struct Sales {
+    made: AtomicU64,
+    replayed: AtomicU64,
+    refused: [AtomicU64; Code::ALL.len()],
+}
+
+/// A time in whole microseconds.
+pub fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+}
+
+const fn zeros<const N: usize>() -> [AtomicU64; N] {
+    [const { AtomicU64::new(0) }; N]
+}
+
+fn count(counter: Option<&AtomicU64>) {
+    if let Some(counter) = counter {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn value(counter: Option<&AtomicU64>) -> u64 {
+    counter.map_or(0, |counter| counter.load(Ordering::Relaxed))
+}
+
+impl Traffic {
+    /// Counters for so many routes.
+    pub fn new(routes: usize) -> Self {
+        let answers = || Answers { statuses: zeros(), buckets: zeros(), micros: AtomicU64::new(0) };
+        let sales = || Sales { made: AtomicU64::new(0), replayed: AtomicU64::new(0), refused: zeros() };
+        Self {
+            answers: std::iter::repeat_with(answers).take(routes * METHODS.len()).collect(),
+            sales: std::array::from_fn(|_| sales()),
+        }
+    }
+
+    /// Counts an answer, by the places of its route and method.
+    pub fn answered(&self, route: usize, method: usize, status: u16, took: Duration) {
+        let Some(answers) = self.answers(route, method) else { return };
+        let micros = micros(took);
+        count(answers.statuses.get(usize::from(status).wrapping_sub(100)));
+        count(answers.buckets.get(BUCKETS.partition_point(|(most, _)| *most < micros)));
+        answers.micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// Counts a purchase.
+    pub fn sold(&self, kind: Kind, sale: Sale) {
+        count(self.sale(kind, sale));
+    }
+
+    /// How many answers had this status.
+    pub fn with_status(&self, route: usize, method: usize, status: u16) -> u64 {
+        value(self.answers(route, method).and_then(|answers| answers.statuses.get(usize::from(status) - 100)))
+    }
+
+    /// How many answers belong to this bucket and to no smaller one.
+    pub fn in_bucket(&self, route: usize, method: usize, bucket: usize) -> u64 {
+        value(self.answers(route, method).and_then(|answers| answers.buckets.get(bucket)))
+    }
+
+    /// How long all answers took together.
+    pub fn took(&self, route: usize, method: usize) -> Duration {
+        Duration::from_micros(value(self.answers(route, method).map(|answers| &answers.micros)))
+    }
+
+    /// How many purchases of a kind ended like this.
+    pub fn sales(&self, kind: Kind, sale: Sale) -> u64 {
+        value(self.sale(kind, sale))
+    }
+
+    fn answers(&self, route: usize, method: usize) -> Option<&Answers> {
+        self.answers.get(route * METHODS.len() + method)
+    }
+
+    fn sale(&self, kind: Kind, sale: Sale) -> Option<&AtomicU64> {
+        let sales = self.sales.get(KINDS.iter().position(|other| *other == kind)?)?;
+        match sale {
+            Sale::Made => Some(&sales.made),
+            Sale::Replayed => Some(&sales.replayed),
+            Sale::Refused(code) => sales.refused.get(Code::ALL.iter().position(|other| *other == code)?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_belongs_to_the_smallest_bucket_that_holds_it() {
+        let traffic = Traffic::new(1);
+        for (micros, bucket) in [(0, 0), (500, 0), (501, 1), (1_000_000, 10), (1_000_001, 11), (u64::MAX, 11)] {
+            let before = traffic.in_bucket(0, 0, bucket);
+            traffic.answered(0, 0, 200, Duration::from_micros(micros));
+            assert_eq!(traffic.in_bucket(0, 0, bucket), before + 1, "{micros}");
+        }
+        assert_eq!(traffic.with_status(0, 0, 200), 6);
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_counted_and_breaks_nothing() {
+        let traffic = Traffic::new(1);
+        traffic.answered(7, 0, 200, Duration::ZERO);
+        traffic.answered(0, 0, 99, Duration::ZERO);
+        traffic.answered(0, 0, 600, Duration::ZERO);
+        assert_eq!((traffic.with_status(0, 0, 200), traffic.in_bucket(0, 0, 0)), (0, 2));
+    }
+}

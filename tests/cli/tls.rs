@@ -1,0 +1,119 @@
+//! Real TLS: the certificate, its renewal, and what is said where it is wrong.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::sync::Arc;
+
+use rcgen::CertifiedKey;
+use rustls::crypto::ring::default_provider;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::home::{Home, Ran, Running, eventually};
+
+type Pair = CertifiedKey<rcgen::KeyPair>;
+
+fn pair() -> Pair {
+    rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate")
+}
+
+/// Puts a certificate and its key into two files.
+fn files(home: &Home, name: &str, pair: &Pair) -> [String; 2] {
+    let key = home.file(&format!("{name}.key"), &pair.signing_key.serialize_pem());
+    [home.file(&format!("{name}.crt"), &pair.cert.pem()), key]
+}
+
+fn arguments<'a>(verb: &'a str, [certificate, key]: &'a [String; 2]) -> [&'a str; 7] {
+    [verb, "--bind", "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key]
+}
+
+/// Asks over TLS, trusting this certificate and no other.
+fn get(server: &Running, trusted: &Pair, path: &str) -> io::Result<String> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.cert.der().clone()).expect("a certificate");
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+    let config = config.with_safe_default_protocol_versions().expect("versions");
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let name = "localhost".try_into().expect("a name");
+    let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+    let mut stream = StreamOwned::new(connection, TcpStream::connect(server.address())?);
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
+        _ => Ok(String::from_utf8(answer).expect("UTF-8")),
+    }
+}
+
+#[test]
+fn a_certificate_is_read_again_when_its_files_change() {
+    let home = Home::new();
+    let (first, second) = (pair(), pair());
+    let paths = files(&home, "site", &first);
+    let server = home.start_as(&arguments("serve", &paths), &[]);
+    assert!(server.site().starts_with("https://127.0.0.1:"), "{}", server.site());
+    let answer = get(&server, &first, "/2008-08-01/Accounts").expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("https://localhost/docs/errors/20003"), "{answer}");
+    assert!(get(&server, &second, "/").is_err(), "the certificate is really checked");
+
+    // A pair that cannot be used is told once, and changes nothing.
+    fs::write(&paths[0], second.cert.pem()).expect("a file");
+    eventually("the log tells", || server.err().contains("the certificate stays as it was"));
+    get(&server, &first, "/").expect("an answer");
+    fs::write(&paths[1], second.signing_key.serialize_pem()).expect("a file");
+    eventually("the new one is shown", || get(&server, &second, "/").is_ok());
+    assert!(get(&server, &first, "/").is_err());
+    assert_eq!(server.err().matches("the certificate stays as it was").count(), 1, "{}", server.err());
+    assert!(!server.err().contains("in clear"), "{}", server.err());
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_stops_the_start() {
+    let home = Home::new();
+    home.json(&["migrate"]);
+    let [certificate, key] = files(&home, "one", &pair());
+    let [_, other] = files(&home, "other", &pair());
+    let missing = home.data_dir().join("missing.pem").display().to_string();
+    let rubbish = home.file("rubbish.pem", "-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----x\n");
+    for (pair, says) in [
+        ([&certificate, &missing], "missing.pem"),
+        ([&missing, &key], "missing.pem"),
+        ([&certificate, &other], "cannot be used together"),
+        ([&key, &certificate], "holds no certificate"),
+        ([&certificate, &certificate], "holds no private key"),
+        ([&certificate, &rubbish], "rubbish.pem"),
+    ] {
+        let ran = home.run(&arguments("serve", &pair.map(Clone::clone)));
+        ran.assert_refused(says);
+        assert!(!ran.err.contains("secret"), "{ran:?}");
+    }
+    for (flag, file) in [("--tls-cert", &certificate), ("--tls-key", &key)] {
+        home.run(&["serve", flag, file]).assert_bad_usage();
+    }
+}
+
+#[test]
+fn a_demo_over_tls_can_be_pasted() {
+    let home = Home::new();
+    let certificate = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let paths = files(&home, "it's a demo", &certificate);
+    let demo = home.start_as(&arguments("demo", &paths), &[]);
+    eventually("the lines to paste are there", || demo.out().contains("Balance"));
+    let lines = demo.out();
+    let lines: Vec<_> = lines.lines().filter(|line| line.starts_with("curl")).collect();
+    assert!(lines.len() >= 4 && lines.iter().all(|line| line.contains(" https://127.0.0.1:")), "{lines:?}");
+    for line in lines {
+        let ran = Ran::of(Command::new("sh").args(["-c", line]).output()).done();
+        assert!(!ran.out.contains("RestException"), "{line}: {ran:?}");
+    }
+}
+
+#[test]
+fn credentials_in_clear_are_warned_of_once() {
+    let home = Home::new();
+    let server = home.start_as(&["serve", "--bind", "0.0.0.0:0"], &[]);
+    assert_eq!(server.err().matches("travel in clear").count(), 1, "{}", server.err());
+    let local = home.start("serve", &[]);
+    assert!(!local.err().contains("travel in clear"), "{}", local.err());
+}
