@@ -1,0 +1,165 @@
+//! The PostgreSQL that is measured: made for one run, filled, kept full, and gone with it.
+
+use std::ops::Range;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use numberbank::embedded_pg::{Cluster, Settings};
+
+use crate::{Result, credentials};
+
+/// Where numbers are for sale.
+pub const AREA_CODES: [u16; 20] =
+    [201, 202, 203, 205, 206, 212, 213, 303, 312, 404, 415, 503, 512, 602, 617, 702, 713, 801, 901, 919];
+/// So many, over all of them.
+const FOR_SALE: u64 = 1_000_000;
+/// So many are left of the million of area code 907.
+const LAST: u64 = 1000;
+/// Accounts that buy and read; after them, one with a million numbers and one with fifty. See sql/fill.sql.
+pub const ACCOUNTS: u64 = 20;
+const ALL_ACCOUNTS: u64 = 2022;
+
+pub struct Database {
+    cluster: Cluster,
+    /// Stops the server and removes its folder when this process ends, however it does.
+    _guard: Child,
+    program: PathBuf,
+    /// Folder of psql and pgbench; the path is searched where it is none.
+    programs: Option<PathBuf>,
+    pub token_hash: String,
+    /// How many numbers were added to each area code so far.
+    added: u64,
+    /// The next number to add to the area code that is nearly sold out.
+    next_last: u64,
+    /// The next number to sell, as sql/fill.sql counts them.
+    next_sold: u64,
+    /// The account that asks next for the first time.
+    next_stranger: u64,
+}
+
+impl Database {
+    pub fn make(program: &Path, folder: &Path) -> Result<Self> {
+        let programs = std::env::var_os("PG_BIN").map(PathBuf::from);
+        // As root the server runs as another user, who has to come through.
+        let mut temporary = tempfile::Builder::new();
+        temporary.prefix("nb-bench-").permissions(std::fs::Permissions::from_mode(0o755));
+        let data_dir = temporary.tempdir_in(folder)?.keep();
+        let guard = guard(&data_dir)?;
+        let cluster = Cluster::open(&Settings { data_dir: Some(data_dir), bin: programs.clone(), fsync: true })?;
+        let mut database = Self {
+            cluster,
+            _guard: guard,
+            program: program.to_owned(),
+            programs,
+            token_hash: credentials::hash(),
+            added: 0,
+            next_last: 9_072_999_001,
+            next_sold: 1_300_000,
+            next_stranger: ACCOUNTS + 3,
+        };
+        database.program(&["migrate"])?;
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/sql/fill.sql");
+        let hash = format!("token_hash={}", database.token_hash);
+        run(database.client("psql").args(["-Xqv", "ON_ERROR_STOP=1", "-v", &hash, "-f", file]))?;
+        database.restock()?;
+        database.sql("vacuum analyze")?;
+        Ok(database)
+    }
+
+    /// Runs a command of the program that is measured.
+    pub fn program(&self, arguments: &[&str]) -> Result<String> {
+        run(self.command().args(arguments))
+    }
+
+    /// The program that is measured, free of this process' settings.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("NUMBERBANK_")) {
+            command.env_remove(name);
+        }
+        command.env("DATABASE_URL", self.cluster.url()).env("RUST_LOG", "warn").stdin(Stdio::null());
+        command
+    }
+
+    /// One of PostgreSQL's own programs, on this database.
+    pub fn client(&self, name: &str) -> Command {
+        let mut command = Command::new(match &self.programs {
+            Some(folder) if folder.join(name).exists() => folder.join(name),
+            _ => name.into(),
+        });
+        command.env("PGHOST", self.cluster.data_dir().join("pg")).env("PGPORT", "5432").env("PGSSLMODE", "disable");
+        command.env("PGUSER", "numberbank").env("PGDATABASE", "numberbank").stdin(Stdio::null());
+        command
+    }
+
+    /// What a statement answers, unadorned.
+    pub fn sql(&self, statement: &str) -> Result<String> {
+        Ok(run(self.client("psql").args(["-XqAtv", "ON_ERROR_STOP=1", "-c", statement]))?.trim().to_owned())
+    }
+
+    pub fn version(&self) -> Result<String> {
+        self.sql("show server_version")
+    }
+
+    /// Adds numbers until all that are to be are for sale, alike over the area codes, and the last few of their own.
+    pub fn restock(&mut self) -> Result<()> {
+        let missing = (FOR_SALE - self.for_sale("<>")?.min(FOR_SALE)).div_ceil(AREA_CODES.len() as u64);
+        let first = |area: u16| u64::from(area) * 10_000_000 + 2_000_000 + self.added;
+        let mut ranges: Vec<_> = AREA_CODES.iter().map(|&area| (first(area), missing)).collect();
+        let last = LAST - self.for_sale("=")?.min(LAST);
+        ranges.push((self.next_last, last));
+        self.added += missing;
+        self.next_last += last;
+        let ranges = ranges.iter().filter(|(_, count)| *count > 0);
+        let ranges: Vec<_> = ranges.map(|(first, count)| format!("{first}-{}", first + count - 1)).collect();
+        if ranges.is_empty() { Ok(()) } else { run(self.command().args(["inventory", "add"]).args(ranges)).map(drop) }
+    }
+
+    /// How many numbers are for sale in the area code that is nearly sold out, or in the others.
+    fn for_sale(&self, which: &str) -> Result<u64> {
+        let statement = format!("select coalesce(sum(available), 0) from stock_counts where area_code {which} 907");
+        Ok(self.sql(&statement)?.parse()?)
+    }
+
+    /// Sells so many numbers to the accounts, to be released; returns the first one's number.
+    pub fn sell(&mut self, count: u64) -> Result<u64> {
+        let first = self.next_sold;
+        self.next_sold += count;
+        self.sql(&format!("call bench.sell({first}, {}, null)", self.next_sold - 1))?;
+        Ok(first)
+    }
+
+    /// Accounts that have not asked for anything yet.
+    pub fn strangers(&mut self, count: u64) -> Result<Range<u64>> {
+        let first = self.next_stranger;
+        self.next_stranger += count;
+        Some(first..self.next_stranger)
+            .filter(|strangers| strangers.end <= ALL_ACCOUNTS + 1)
+            .ok_or_else(|| "no account is left that has not asked before: measure fewer pairs".into())
+    }
+
+    pub fn close(self) -> Result<()> {
+        Ok(self.cluster.close()?)
+    }
+}
+
+/// Waits for its standard input to end; in a process group of its own, or Ctrl-C ended it first.
+fn guard(folder: &Path) -> Result<Child> {
+    let mut command = Command::new("sh");
+    command.args(["-c", "cat; kill -QUIT \"$(head -n 1 \"$1\"/pg/cluster/postmaster.pid)\"; rm -rf \"$1\"", "sh"]);
+    command.arg(folder).process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    Ok(command.spawn()?)
+}
+
+/// Runs a program to its end; returns what it wrote.
+pub fn run(command: &mut Command) -> Result<String> {
+    let name = command.get_program().display().to_string();
+    let output = command.output().map_err(|error| format!("cannot run {name}: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        return Err(format!("{name} failed: {}{text}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    Ok(text)
+}

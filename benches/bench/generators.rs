@@ -1,0 +1,83 @@
+//! The programs that make the load: `wrk` over HTTP, `pgbench` in SQL.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::database::{ACCOUNTS, AREA_CODES, Database, run};
+use crate::server::Server;
+use crate::{Result, credentials};
+
+/// What a measurement found.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sample {
+    /// How often the work was done, per second.
+    pub rate: f64,
+    /// The latency in milliseconds that half of the requests, and 99 of a hundred, stay below.
+    pub p50: Option<f64>,
+    pub p99: Option<f64>,
+}
+
+/// What `wrk` is to send.
+pub struct Load<'a> {
+    /// As load.lua names it.
+    pub name: &'a str,
+    pub connections: u32,
+    /// The first of the numbers to release.
+    pub first: Option<u64>,
+    /// Whether answers of 400 and above are a part of it.
+    pub refusals: bool,
+}
+
+pub fn wrk(server: &Server, load: &Load<'_>, seconds: u64) -> Result<Sample> {
+    let facts = tempfile::Builder::new().suffix(".lua").tempfile()?;
+    let credentials: Vec<_> =
+        (1..=ACCOUNTS + 2).map(|account| format!("\"{}\"", credentials::basic(account))).collect();
+    let areas = AREA_CODES.map(|area| area.to_string()).join(", ");
+    let text = format!("return {{ credentials = {{ {} }}, areas = {{ {areas} }} }}\n", credentials.join(", "));
+    std::fs::write(&facts, text)?;
+
+    let mut command = Command::new("wrk");
+    command.args(["-t2", "--timeout", "10s", "-s", concat!(env!("CARGO_MANIFEST_DIR"), "/benches/load.lua")]);
+    command.args([format!("-c{}", load.connections), format!("-d{seconds}s"), format!("http://{}", server.address)]);
+    command.args(["--", load.name]).arg(facts.path()).args(load.first.map(|first| first.to_string()));
+    let output = run(&mut command)?;
+    let told = output.lines().last().unwrap_or_default();
+    let told: serde_json::Value = serde_json::from_str(told).map_err(|_| format!("wrk does not end well: {output}"))?;
+    let [answers, duration, p50, p99, refused, lost] =
+        ["answers", "duration", "p50", "p99", "refused", "lost"].map(|name| told[name].as_f64().unwrap_or_default());
+    if lost > 0.0 || answers == 0.0 || (refused > 0.0 && !load.refusals) {
+        return Err(format!("{}: {refused} of {answers} requests were refused, {lost} not answered", load.name).into());
+    }
+    Ok(Sample { rate: answers * 1e6 / duration, p50: Some(p50 / 1e3), p99: Some(p99 / 1e3) })
+}
+
+/// Runs scripts of benches/sql, with this weight each; those that buy, for so many accounts.
+pub fn pgbench(
+    database: &Database,
+    scripts: &[(&str, u32)],
+    accounts: u64,
+    first: Option<u64>,
+    seconds: u64,
+) -> Result<Sample> {
+    let mut command = database.client("pgbench");
+    command.args(["-n", "-M", "prepared", "-c16", "-j2", "-D", "i=-1"]).arg(format!("-T{seconds}"));
+    let areas = AREA_CODES.map(|area| area.to_string()).join(",");
+    for value in [format!("accounts={accounts}"), format!("areas={{{areas}}}"), format!("first={}", first.unwrap_or(0))]
+    {
+        command.args(["-D", &value]);
+    }
+    for (script, weight) in scripts {
+        command.args(["-f", &format!("{}/benches/sql/{script}.sql@{weight}", env!("CARGO_MANIFEST_DIR"))]);
+    }
+    let output = run(&mut command)?;
+    let rate = output.lines().rev().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
+    let rate = rate.ok_or_else(|| format!("pgbench does not tell its rate: {output}"))?;
+    Ok(Sample { rate, p50: None, p99: None })
+}
+
+/// How often something is done that takes so long, half of the times.
+pub fn one_by_one(mut times: Vec<Duration>) -> Sample {
+    times.sort_unstable();
+    let half = times[times.len() / 2].as_secs_f64();
+    Sample { rate: 1.0 / half, p50: Some(half * 1e3), p99: None }
+}

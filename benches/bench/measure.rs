@@ -1,0 +1,98 @@
+//! How a workload is measured: in pairs with its yardstick, on a server of its own.
+
+use crate::Result;
+use crate::credentials::verification;
+use crate::database::Database;
+use crate::generators::{Load, Sample, one_by_one, pgbench, wrk};
+use crate::server::Server;
+use crate::workloads::{Needs, Side, Workload};
+
+/// The figures of a workload.
+pub struct Row {
+    pub workload: &'static Workload,
+    /// The work and its yardstick.
+    pub pairs: Vec<(Sample, Sample)>,
+    /// Resident memory of the server after its first answer and at the most, in MiB.
+    pub idle: Option<f64>,
+    pub peak: Option<f64>,
+    /// Milliseconds from the server's start to its first answer.
+    pub start: f64,
+}
+
+/// More than can be released; one that gets there fails.
+const RELEASES_A_SECOND: u64 = 15_000;
+const STRANGERS: u64 = 20;
+
+/// Measures in turn, and in turn which comes first. The first pair is to warm up, and does not count.
+pub fn workload(workload: &'static Workload, database: &mut Database, pairs: u32, seconds: u64) -> Result<Row> {
+    let server = Server::start(database)?;
+    let mut samples = Vec::new();
+    for pair in 0..=pairs {
+        let seconds = if pair == 0 { 1 } else { seconds };
+        let mut one = |which| {
+            let first = prepare(workload.needs, database, seconds)?;
+            side(which, &server, database, first, seconds)
+        };
+        let measured = if pair % 2 == 0 {
+            let yardstick = one(workload.yardstick)?;
+            (one(workload.work)?, yardstick)
+        } else {
+            (one(workload.work)?, one(workload.yardstick)?)
+        };
+        samples.extend((pair > 0).then_some(measured));
+    }
+    let (idle, peak, start) = (server.idle, server.peak(), server.started_in.as_secs_f64() * 1e3);
+    Ok(Row { workload, pairs: samples, idle, peak, start })
+}
+
+/// Each measurement begins with the same stock and with nothing left to be tidied up. Returns the first of the
+/// numbers to release.
+fn prepare(needs: Needs, database: &mut Database, seconds: u64) -> Result<Option<u64>> {
+    let mut first = None;
+    match needs {
+        Needs::Nothing | Needs::Order => {}
+        Needs::Stock => database.restock()?,
+        Needs::Holdings => first = Some(database.sell(RELEASES_A_SECOND * seconds)?),
+    }
+    if needs != Needs::Nothing {
+        database.sql("vacuum analyze")?;
+    }
+    database.sql("checkpoint")?;
+    Ok(first)
+}
+
+fn side(side: Side, server: &Server, database: &mut Database, first: Option<u64>, seconds: u64) -> Result<Sample> {
+    let sample = match side {
+        Side::Http(name) => wrk(server, &Load { name, connections: 32, first, refusals: false }, seconds)?,
+        Side::Sql(scripts, accounts) => pgbench(database, scripts, accounts, first, seconds)?,
+        Side::Buyers(name, left) => buyers(name, left, server, database, seconds)?,
+        Side::Strangers => {
+            let strangers = database.strangers(STRANGERS)?;
+            one_by_one(strangers.map(|account| server.first_request(account)).collect::<Result<_>>()?)
+        }
+        Side::Verification => one_by_one((0..STRANGERS).map(|_| verification(&database.token_hash)).collect()),
+    };
+    if first.is_some() && sample.rate > RELEASES_A_SECOND as f64 {
+        return Err("there were not enough numbers to release: raise RELEASES_A_SECOND".into());
+    }
+    Ok(sample)
+}
+
+/// The rate of purchases as the tenancies tell it: when the last number is gone, the load goes on.
+fn buyers(name: &str, left: Option<u64>, server: &Server, database: &Database, seconds: u64) -> Result<Sample> {
+    let begun = database.sql("select clock_timestamp()")?;
+    let load = Load { name, connections: 64, first: None, refusals: left.is_some() };
+    // Also when warming up, the last ones are to be gone in the end.
+    wrk(server, &load, seconds.max(3))?;
+    let bought = database.sql(&format!(
+        "select count(*), count(*) / extract(epoch from max(started_at) - min(started_at))
+        from tenancies where started_at >= '{begun}'"
+    ))?;
+    let (count, rate) = bought.split_once('|').ok_or("no purchases")?;
+    match left {
+        Some(left) if count != left.to_string() => {
+            Err(format!("{count} numbers of the last {left} were bought: give it more --seconds").into())
+        }
+        _ => Ok(Sample { rate: rate.parse()?, p50: None, p99: None }),
+    }
+}

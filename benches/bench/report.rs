@@ -1,0 +1,98 @@
+//! The figures, for people and as JSON: medians over the pairs, and the median of the pairs' ratios.
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::json;
+
+use crate::generators::Sample;
+use crate::measure::Row;
+
+impl Row {
+    fn median(&self, of: impl Fn(&(Sample, Sample)) -> Option<f64>) -> Option<f64> {
+        median(self.pairs.iter().filter_map(of).collect())
+    }
+
+    fn rate(&self) -> Option<f64> {
+        self.median(|(work, _)| Some(work.rate))
+    }
+
+    fn yardstick(&self) -> Option<f64> {
+        self.median(|(_, yardstick)| Some(yardstick.rate))
+    }
+
+    fn ratio(&self) -> Option<f64> {
+        self.median(|(work, yardstick)| Some(work.rate / yardstick.rate))
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let (lower, upper) = (values.get(values.len().checked_sub(1)? / 2)?, values.get(values.len() / 2)?);
+    Some((lower + upper) / 2.0)
+}
+
+fn idle(rows: &[Row]) -> Option<f64> {
+    median(rows.iter().filter_map(|row| row.idle).collect())
+}
+
+fn start(rows: &[Row]) -> Option<f64> {
+    median(rows.iter().map(|row| row.start).collect())
+}
+
+fn figure(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
+}
+
+pub fn table(rows: &[Row]) {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(["Work", "/s", "p50 ms", "p99 ms", "Yardstick", "/s", "Ratio", "Target", "MiB"]);
+    for row in rows {
+        let digits = if row.rate().is_some_and(|rate| rate < 100.0) { 1 } else { 0 };
+        table.add_row([
+            row.workload.what.to_owned(),
+            figure(row.rate(), digits),
+            figure(row.median(|(work, _)| work.p50), 1),
+            figure(row.median(|(work, _)| work.p99), 1),
+            row.workload.yardstick_is.to_owned(),
+            figure(row.yardstick(), digits),
+            figure(row.ratio(), 2),
+            figure(row.workload.target, 2),
+            figure(row.peak, 0),
+        ]);
+    }
+    for (_, column) in table.column_iter_mut().enumerate().filter(|(at, _)| ![0, 4].contains(at)) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    println!("{table}");
+    println!("from start to first answer {} ms, idle {} MiB", figure(start(rows), 0), figure(idle(rows), 0));
+}
+
+pub fn json(rows: &[Row], postgres: &str, pairs: u32, seconds: u64) -> String {
+    let sample = |sample: &Sample| json!({ "rate": sample.rate, "p50_ms": sample.p50, "p99_ms": sample.p99 });
+    let workloads = rows.iter().map(|row| {
+        let pairs = row.pairs.iter().map(|(work, yardstick)| json!([sample(work), sample(yardstick)]));
+        json!({
+            "name": row.workload.name,
+            "work": row.workload.what,
+            "rate": row.rate(),
+            "p50_ms": row.median(|(work, _)| work.p50),
+            "p99_ms": row.median(|(work, _)| work.p99),
+            "yardstick": row.workload.yardstick_is,
+            "yardstick_rate": row.yardstick(),
+            "ratio": row.ratio(),
+            "target": row.workload.target,
+            "peak_mib": row.peak,
+            "pairs": pairs.collect::<Vec<_>>(),
+        })
+    });
+    let document = json!({
+        "processors": std::thread::available_parallelism().map_or(1, usize::from),
+        "postgres": postgres,
+        "pairs": pairs,
+        "seconds": seconds,
+        "start_ms": start(rows),
+        "idle_mib": idle(rows),
+        "workloads": workloads.collect::<Vec<_>>(),
+    });
+    format!("{document:#}\n")
+}

@@ -1,0 +1,78 @@
+//! What is measured, and against what.
+
+/// A kind of work and its yardstick.
+pub struct Workload {
+    pub name: &'static str,
+    pub what: &'static str,
+    pub needs: Needs,
+    pub work: Side,
+    pub yardstick: Side,
+    pub yardstick_is: &'static str,
+    /// The share of the yardstick's rate that is aimed at.
+    pub target: Option<f64>,
+}
+
+/// What must be there before each measurement.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Needs {
+    /// What is there anyway: it only reads.
+    Nothing,
+    /// The same, but it changes what is there.
+    Order,
+    /// Numbers for sale.
+    Stock,
+    /// Numbers that nobody has released yet.
+    Holdings,
+}
+
+/// One of the two that are measured in turn.
+#[derive(Clone, Copy)]
+pub enum Side {
+    /// A workload of load.lua, with 32 connections.
+    Http(&'static str),
+    /// Scripts of sql/, each with its weight; those that buy, for so many accounts.
+    Sql(&'static [(&'static str, u32)], u64),
+    /// A workload of load.lua that buys, with 64 connections, and how many there are to be had of it.
+    Buyers(&'static str, Option<u64>),
+    /// The first requests of twenty accounts, one after another.
+    Strangers,
+    /// The verification of a token alone.
+    Verification,
+}
+
+use Needs::{Holdings, Nothing, Order, Stock};
+use Side::{Buyers, Http, Sql, Strangers, Verification};
+
+const fn beside_sql(name: &'static str, what: &'static str, needs: Needs, sql: Side, target: Option<f64>) -> Workload {
+    Workload { name, what, needs, work: Http(name), yardstick: sql, yardstick_is: "raw SQL", target }
+}
+
+const MIX: Side = Sql(&[("one", 8), ("page", 1), ("buy", 1)], 20);
+
+pub const WORKLOADS: &[Workload] = &[
+    beside_sql("one", "one number", Nothing, Sql(&[("one", 1)], 20), Some(0.60)),
+    beside_sql("page", "a page of 50", Nothing, Sql(&[("page", 1)], 20), Some(0.50)),
+    beside_sql("buy", "buy, 20 accounts", Stock, Sql(&[("buy", 1)], 20), Some(0.70)),
+    beside_sql("buy-one-account", "buy, one account", Stock, Sql(&[("buy", 1)], 1), Some(1.50)),
+    beside_sql("update", "update", Order, Sql(&[("update", 1)], 20), None),
+    beside_sql("release", "release", Holdings, Sql(&[("release", 1)], 20), None),
+    beside_sql("mix", "80 % one number, 10 % page, 10 % buy", Stock, MIX, None),
+    Workload {
+        yardstick_is: "the only page of 50",
+        ..beside_sql("first-page", "page 1 of 1,000,000", Nothing, Http("only-page"), None)
+    },
+    Workload {
+        yardstick_is: "page 1",
+        ..beside_sql("last-page", "the last page of 1,000,000", Nothing, Http("first-page"), Some(1.0 / 1.3))
+    },
+    Workload {
+        work: Buyers("buy-last", Some(1000)),
+        yardstick_is: "a full stock",
+        ..beside_sql("buy-last", "64 buyers, the last 1,000", Stock, Buyers("buy", None), Some(0.50))
+    },
+    Workload {
+        work: Strangers,
+        yardstick_is: "a verification alone",
+        ..beside_sql("cold", "a client's first request", Nothing, Verification, None)
+    },
+];

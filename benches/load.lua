@@ -1,0 +1,100 @@
+-- What wrk sends, and what it tells in the end. Arguments: the workload, a file of Lua with the accounts'
+-- credentials and the area codes, and for releases the first number of those to release. What a Sid is made of
+-- says sql/fill.sql. Requests are put together from parts made before: the generator's own cost counts.
+
+local THREADS = 2
+local threads = 0
+local facts, make
+
+function setup(thread)
+    thread:set("place", threads)
+    threads = threads + 1
+end
+
+local function account_sid(account) return string.format("AC%032x", account) end
+
+local function number_sid(n) return string.format("PN%08x%024d", n * 165901211 % 4294967296, 0) end
+
+local before, after = {}, {}
+
+local function prepare(account)
+    before[account] = " /2008-08-01/Accounts/" .. account_sid(account) .. "/IncomingPhoneNumbers"
+    after[account] = " HTTP/1.1\r\nHost: bench\r\nAuthorization: Basic " .. facts.credentials[account] .. "\r\n"
+end
+
+local function ask(method, account, rest) return method .. before[account] .. rest .. after[account] .. "\r\n" end
+
+local function send(account, rest, form)
+    return "POST" .. before[account] .. rest .. after[account]
+        .. "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: " .. #form .. "\r\n\r\n" .. form
+end
+
+local function any_number() return math.random(1000001, 1200000) end
+
+local function holder(n) return n % 20 + 1 end
+
+local function one()
+    local n = any_number()
+    return ask("GET", holder(n), "/" .. number_sid(n))
+end
+
+local function page() return ask("GET", math.random(20), "") end
+
+local function buy(account, area)
+    return send(account, "/Local", "Url=http://example.com/answer&AreaCode=" .. area)
+end
+
+local function buy_anywhere(account) return buy(account, facts.areas[math.random(#facts.areas)]) end
+
+local function update()
+    local n = any_number()
+    return send(holder(n), "/" .. number_sid(n), "Url=http://example.com/changed")
+end
+
+local function mix()
+    local dice = math.random(10)
+    if dice == 1 then return page() end
+    if dice == 2 then return buy_anywhere(math.random(20)) end
+    return one()
+end
+
+local next_release
+
+local function release()
+    local n = next_release
+    next_release = n + THREADS
+    return ask("DELETE", holder(n), "/" .. number_sid(n))
+end
+
+local workloads = {
+    ["one"] = one,
+    ["page"] = page,
+    ["buy"] = function() return buy_anywhere(math.random(20)) end,
+    ["buy-one-account"] = function() return buy_anywhere(1) end,
+    ["buy-last"] = function() return buy(math.random(20), 907) end,
+    ["update"] = update,
+    ["release"] = release,
+    ["mix"] = mix,
+    ["first-page"] = function() return ask("GET", 21, "") end,
+    ["last-page"] = function() return ask("GET", 21, "?Page=19999&AfterSid=" .. number_sid(51)) end,
+    ["only-page"] = function() return ask("GET", 22, "") end,
+}
+
+function init(arguments)
+    math.randomseed(os.time() + 7919 * place)
+    facts = dofile(arguments[2])
+    for account = 1, #facts.credentials do prepare(account) end
+    make = workloads[arguments[1]]
+    if arguments[3] then next_release = tonumber(arguments[3]) + place end
+end
+
+function request() return make() end
+
+-- One line of JSON: times in microseconds, `refused` answers of 400 and above, `lost` requests without an answer.
+function done(summary, latency)
+    local errors = summary.errors
+    io.write(string.format(
+        '{"answers": %d, "duration": %d, "p50": %d, "p99": %d, "refused": %d, "lost": %d}\n', summary.requests,
+        summary.duration, latency:percentile(50), latency:percentile(99), errors.status,
+        errors.connect + errors.read + errors.write + errors.timeout))
+end
