@@ -59,10 +59,11 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
     let (limits, certificate) = (settings.limits.clone(), settings.certificate.clone());
     let gate = Arc::new(gate(&settings));
     settings.instance.starts(observe::names(), Arc::clone(&gate));
-    let (gate, counter) = (web::Data::from(gate), Counter::default());
+    let gate = web::Data::from(gate);
     let clients = Clients { body_timeout: seconds(limits.body_timeout), trust_proxy: limits.trust_proxy };
     let watch = settings.replica.as_ref().map(|replica| Arc::new(Watch::start(&settings.database, replica)));
     let workers = settings.workers.max(1);
+    let counter = Counter::new(workers / 2);
     let share = |all: u32| all / u32::try_from(workers).unwrap_or(u32::MAX);
     let (connections, waiting) = (share(settings.connections).max(1), share(limits.max_waiting));
     connections::make_room(limits.max_connections, settings.connections);

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::error::{Error, Result};
 
 /// The largest batch: what is done together also waits for one another.
-const LARGEST: usize = 32;
+const LARGEST: usize = 64;
 
 /// How many jobs may wait: more than that, a client had better come again than wait.
 const LONGEST_QUEUE: usize = 1024;
@@ -131,11 +131,11 @@ mod tests {
     #[tokio::test]
     async fn what_comes_meanwhile_goes_together() {
         let batches = Batches::default();
-        let all = futures_util::future::join_all((0..40).map(|job| batches.join(job, doubled))).await;
+        let all = futures_util::future::join_all((0..80).map(|job| batches.join(job, doubled))).await;
         let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
         assert!(all.iter().enumerate().all(|(job, (doubled, _))| *doubled as usize == job * 2));
         let sizes: Vec<_> = all.iter().map(|(_, size)| *size).collect();
-        assert_eq!((sizes[0], sizes[39]), (LARGEST, 40 - LARGEST));
+        assert_eq!((sizes[0], sizes[79]), (LARGEST, 80 - LARGEST));
     }
 
     #[tokio::test]

@@ -51,35 +51,35 @@ const KEY_LIFETIME: TimeDelta = TimeDelta::hours(24);
 /// How often a purchase that others got in the way of is tried before the client has to.
 const MOST_ATTEMPTS: usize = 5;
 
-/// How many batches of purchases may be under way. Each account has its lane, so that within an instance
-/// nobody waits for an account's row while others could go with it.
-const LANES: usize = 4;
-
 /// Where purchases queue. Those that come to a lane while a batch is under way become the next one: one
-/// statement, one transaction, for purchases of one account as for those of many. One for the whole process.
-#[derive(Clone, Default)]
-pub struct Counter([Batches<Bid, Result<Option<Tried>>>; LANES]);
+/// statement, one transaction, for purchases of one account as for those of many. Each account has its
+/// lane, so that within an instance nobody waits for an account's row while others could go with it. One
+/// counter for the whole process.
+#[derive(Clone)]
+pub struct Counter(Arc<[Batches<Bid, Result<Option<Tried>>>]>);
 
 /// An attempt, and when it was made.
 type Tried = (Attempt, DateTime<Utc>);
 
 impl Counter {
+    /// A counter where so many batches may be under way.
+    pub fn new(lanes: usize) -> Self {
+        Self((0..lanes.max(1)).map(|_| Batches::default()).collect())
+    }
+
     async fn attempt(&self, db: &Db, clock: &Clock, bid: Bid) -> Result<Option<Tried>> {
         let mut hasher = DefaultHasher::new();
         bid.account.hash(&mut hasher);
-        let lane = (hasher.finish() % LANES as u64) as usize;
+        let lane = &self.0[(hasher.finish() % self.0.len() as u64) as usize];
         let (db, clock) = (db.clone(), clock.clone());
-        self.0[lane].join(bid, move |bids| together(db.clone(), clock.clone(), bids)).await?
+        lane.join(bid, move |bids| together(db.clone(), clock.clone(), bids)).await?
     }
 }
 
 /// A batch. Where one of it may be the fault of another, each is told to try alone.
 async fn together(db: Db, clock: Clock, bids: Vec<Bid>) -> Vec<Result<Option<Tried>>> {
     let now = clock.now();
-    // A busy account keeps nobody waiting but its own.
-    let is_one_account = bids.iter().all(|bid| bid.account == bids[0].account);
-    let look = if is_one_account { Look::PastNumbers } else { Look::Past };
-    match store::buy(&db, look, &bids, now).await {
+    match store::buy(&db, Look::Past, &bids, now).await {
         Ok(attempts) => attempts.into_iter().map(|attempt| Ok(Some((attempt, now)))).collect(),
         Err(error) => {
             let error = failure(error, bids.len());
