@@ -15,6 +15,7 @@ pub mod kernel;
 pub mod ledger;
 pub mod numbers;
 pub mod operations;
+pub mod operators;
 pub mod purchases;
 pub mod releases;
 pub mod reporting;

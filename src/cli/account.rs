@@ -68,7 +68,11 @@ impl Account {
     pub async fn run(self, context: &Context) -> Done {
         let Context { db, clock, output, .. } = context;
         match self {
-            Self::Create { name, balance } => reveal(context, &accounts::create(db, clock, &name, balance).await?),
+            Self::Create { name, balance } => {
+                let created = accounts::create(db, clock, &name, balance).await?;
+                context.made.get_or_init(|| created.sid);
+                reveal(context, &created)
+            }
             Self::List => show(*output, &accounts::list(db).await?),
             Self::Show { sid } => {
                 let (account, events) = (accounts::find(db, sid).await?, accounts::events(db, sid).await?);
@@ -118,7 +122,7 @@ impl Transfer {
 fn reveal(context: &Context, created: &Created) -> Done {
     show(context.output, created).map_err(|error| {
         let sid = created.sid;
-        Failure::Bad(format!(
+        Failure::Untold(format!(
             "account {sid} has a new token, but it could not be shown ({error}): \
             make another with 'numberbank account rotate-token {sid}'"
         ))

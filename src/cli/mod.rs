@@ -1,11 +1,11 @@
 //! The command line: one file for each family of commands.
 
 use std::io::{self, Write};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
-use futures_util::TryFutureExt;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use sqlx::postgres::PgConnectOptions;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -15,8 +15,11 @@ use crate::embedded_pg::{self, Cluster};
 use crate::kernel::clock::Clock;
 use crate::kernel::db::{self, Db, MigrateError};
 use crate::kernel::error::Error;
+use crate::kernel::sid::AccountSid;
+use crate::operators::{Action, Operator};
 
 mod account;
+mod action;
 mod audit;
 mod demo;
 mod front;
@@ -37,6 +40,8 @@ pub struct Command {
     global: Global,
     #[command(subcommand)]
     verb: Verb,
+    #[arg(skip)]
+    asked: Action,
 }
 
 #[derive(Subcommand, Debug)]
@@ -82,6 +87,9 @@ pub enum Failure {
     Embedded(#[from] embedded_pg::Error),
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// It is done, but its answer could not be shown.
+    #[error("{0}")]
+    Untold(String),
     #[error("interrupted")]
     Interrupted,
     /// Whoever read the answer has seen enough, as `| head` does.
@@ -102,7 +110,10 @@ type Done = Result<(), Failure>;
 impl Command {
     /// Reads the command line; ends the process where it is wrong.
     pub fn read() -> Self {
-        let command = Self::parse();
+        let mut line = Self::command();
+        let matches = line.get_matches_mut();
+        let mut command = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut line).exit());
+        command.asked = action::asked(&line, &matches);
         if command.global.output == Output::Csv && !command.verb.has_csv() {
             let only = "--output csv is for 'report' and 'inventory list'; other commands answer with table or json\n";
             clap::Error::raw(ErrorKind::InvalidValue, only).exit();
@@ -124,7 +135,15 @@ impl Command {
         let stop = stop_signals()?;
         let database = Database::open(&self.global).await?;
         let db = db::for_command(&database.options);
-        let context = Context { output: self.global.output, clock: Clock::System, db, stop };
+        let context = Context {
+            output: self.global.output,
+            clock: Clock::System,
+            db,
+            stop,
+            operator: self.global.operator.who(),
+            action: self.verb.is_action().then_some(self.asked),
+            made: OnceLock::new(),
+        };
         let done = self.verb.run(&context, &database).await;
         // Connections first: a private PostgreSQL that stops would cut off what is on its way back to
         // the pool, and say so. A database that hangs does not keep the command from its end.
@@ -147,8 +166,8 @@ fn stop_signals() -> Result<watch::Receiver<bool>, Failure> {
     Ok(told)
 }
 
-/// How long a command waits in the end for its connections to close.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// How long a command waits in the end for its outcome to be recorded, and for its connections to close.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 impl Verb {
     async fn run(self, context: &Context, database: &Database) -> Done {
@@ -168,6 +187,21 @@ impl Verb {
         }
     }
 
+    /// Whether it is an operator's action, which is recorded: whatever may change something. The schema
+    /// has an account of its own, and what the service and the demo do by themselves is no operator's.
+    fn is_action(&self) -> bool {
+        use account::Account;
+        use inventory::{Inventory, Threshold};
+        match self {
+            Self::Demo(_) | Self::Serve(_) | Self::Migrate | Self::Audit | Self::Report(_) => false,
+            Self::Account(command) => !matches!(command, Account::List | Account::Show { .. }),
+            Self::Inventory(Inventory::List(_) | Inventory::Summary | Inventory::Threshold(Threshold::List)) => false,
+            Self::Price(command) => !matches!(command, price::Price::List),
+            Self::Number(command) => !matches!(command, number::Number::Show { .. }),
+            Self::Inventory(_) | Self::Bill(_) | Self::Recycle(_) => true,
+        }
+    }
+
     /// Whether its answer is rows and nothing else.
     fn has_csv(&self) -> bool {
         matches!(self, Self::Report(_) | Self::Inventory(inventory::Inventory::List(_)))
@@ -180,6 +214,11 @@ struct Context {
     clock: Clock,
     db: Db,
     stop: watch::Receiver<bool>,
+    operator: Operator,
+    /// What is to be recorded; `None` where nothing is changed.
+    action: Option<Action>,
+    /// The account that the command made.
+    made: OnceLock<AccountSid>,
 }
 
 impl Context {
@@ -189,7 +228,7 @@ impl Context {
         let _ = self.stop.clone().wait_for(|stop| *stop).await;
     }
 
-    async fn unless_stopped(&self, work: impl Future<Output = Done>) -> Done {
+    async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         tokio::select! {
             done = work => done,
             () = self.stopped() => Err(Failure::Interrupted),
@@ -197,7 +236,11 @@ impl Context {
     }
 
     async fn once_ready(&self, database: &Database, work: impl Future<Output = Done>) -> Done {
-        self.unless_stopped(database.ready().and_then(|()| work)).await
+        self.unless_stopped(database.ready()).await?;
+        match &self.action {
+            Some(action) => action::recorded(self, action, work).await,
+            None => self.unless_stopped(work).await,
+        }
     }
 }
 
@@ -250,7 +293,7 @@ fn write_out(text: &str) -> Done {
 fn written(result: io::Result<()>) -> Done {
     result.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::NoReader,
-        _ => error.into(),
+        _ => Failure::Untold(error.to_string()),
     })
 }
 

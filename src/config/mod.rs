@@ -8,12 +8,14 @@ use clap::{Args, ValueEnum};
 mod front;
 mod life;
 mod limits;
+mod operator;
 mod replica;
 mod serve;
 
 pub use front::{Front, is_loopback};
 pub use life::{Grace, Jobs, Quarantine};
 pub use limits::Limits;
+pub use operator::Operator;
 pub use replica::Replica;
 pub use serve::Serve;
 
@@ -39,6 +41,9 @@ pub struct Global {
     /// How logs are written to standard error
     #[arg(long, global = true, env = "NUMBERBANK_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
+
+    #[command(flatten)]
+    pub operator: Operator,
 }
 
 /// How a command writes its answer to standard output.

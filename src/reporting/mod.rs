@@ -17,7 +17,7 @@ pub struct View {
 }
 
 /// All views.
-pub const VIEWS: [View; 9] = [
+pub const VIEWS: [View; 10] = [
     View { name: "inventory", order: "phone_number" },
     View { name: "inventory_summary", order: "kind, area_code" },
     View { name: "low_stock", order: "kind, area_code" },
@@ -27,6 +27,7 @@ pub const VIEWS: [View; 9] = [
     View { name: "moves", order: "phone_number, at" },
     View { name: "ledger", order: "account_sid, id" },
     View { name: "monthly_revenue", order: "month, kind, charge" },
+    View { name: "operator_actions", order: "id" },
 ];
 
 /// A view by its name and what it shows.

@@ -12,7 +12,7 @@ use sqlx::AssertSqlSafe;
 use crate::support::{Account, World, test};
 
 /// Every view with its columns. A column is never renamed or dropped, new ones come at the end.
-const VIEWS: [(&str, &str); 9] = [
+const VIEWS: [(&str, &str); 10] = [
     ("accounts", "sid name status reason balance numbers_held monthly_cost spent_this_month created_at owed"),
     ("holdings", "phone_number account_sid held_from held_until number_sid"),
     ("inventory", "phone_number kind area_code state provider state_since account_sid"),
@@ -21,6 +21,10 @@ const VIEWS: [(&str, &str); 9] = [
     ("low_stock", "kind area_code available threshold"),
     ("monthly_revenue", "month kind charge count amount"),
     ("moves", "phone_number at from_state to_state cause number_sid"),
+    (
+        "operator_actions",
+        "id begun_at operator login database_role action arguments outcome reason ended_at account_created",
+    ),
     ("tenancies", "sid phone_number kind account_sid started_at ended_at price configured"),
 ];
 

@@ -6,7 +6,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::home::{Home, Ran, program};
 
-const VIEWS: [&str; 9] = [
+const VIEWS: [&str; 10] = [
     "inventory",
     "inventory_summary",
     "low_stock",
@@ -16,6 +16,7 @@ const VIEWS: [&str; 9] = [
     "moves",
     "ledger",
     "monthly_revenue",
+    "operator_actions",
 ];
 
 /// The fields of each line.
@@ -158,5 +159,5 @@ fn who_may_not_create_roles_is_told_who_may() {
     migrate().assert_refused("create role numberbank_reporting");
     run_sql(&url, "alter role hidden rename to numberbank_reporting");
     let applied: Value = migrate().done_json();
-    assert_eq!(applied["applied"].as_array().and_then(|applied| applied.last()), Some(&json!("V8__reporting")));
+    assert_eq!(applied["applied"].as_array().and_then(|applied| applied.last()), Some(&json!("V9__operator_actions")));
 }

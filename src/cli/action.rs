@@ -1,0 +1,63 @@
+//! Commands as operator actions: what was asked, and what came of it.
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches};
+use serde_json::Value;
+
+use super::{Context, Done, FAREWELL, Failure};
+use crate::kernel::error::Error;
+use crate::operators::{self, Action, Outcome};
+
+/// What a command line asks for: the words of the command, and the arguments that were said, were it by the
+/// environment. Those that every command takes, such as the database's URL, are not among them.
+pub fn asked(line: &clap::Command, matches: &ArgMatches) -> Action {
+    let (mut command, mut given, mut words) = (line, matches, Vec::new());
+    while let Some((name, below)) = given.subcommand() {
+        let Some(found) = command.find_subcommand(name) else { break };
+        (command, given) = (found, below);
+        words.push(name);
+    }
+    let own =
+        command.get_arguments().filter(|argument| !argument.is_global_set() && !argument.is_hide_env_values_set());
+    let said = own.filter_map(|argument| Some((argument.get_id().to_string(), said(argument, given)?)));
+    Action { words: words.join(" "), arguments: said.collect() }
+}
+
+fn said(argument: &Arg, given: &ArgMatches) -> Option<Value> {
+    let id = argument.get_id().as_str();
+    given.value_source(id).filter(|source| *source != ValueSource::DefaultValue)?;
+    let mut values = given.get_raw(id)?.map(|value| value.to_string_lossy().into_owned());
+    match argument.get_action() {
+        ArgAction::SetTrue => Some(true.into()),
+        ArgAction::Append => Some(values.collect::<Vec<_>>().into()),
+        _ => values.next().map(Value::from),
+    }
+}
+
+/// Does the work of an action between its entry and its outcome.
+pub async fn recorded(context: &Context, action: &Action, work: impl Future<Output = Done>) -> Done {
+    let Context { db, clock, operator, .. } = context;
+    let begin = async { Ok(operators::begin(db, clock, operator, action).await?) };
+    let begun = context.unless_stopped(begin).await?;
+    let done = context.unless_stopped(work).await;
+    // What is done is done: that this could not be written down is told, and the entry stays without an outcome.
+    let outcome = outcome(context, &done);
+    match tokio::time::timeout(FAREWELL, operators::end(db, clock, begun, &outcome)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!("the outcome of this action could not be recorded: {error}"),
+        Err(_) => tracing::warn!("the outcome of this action could not be recorded in time"),
+    }
+    done
+}
+
+fn outcome(context: &Context, done: &Done) -> Outcome {
+    match done {
+        Ok(()) | Err(Failure::NoReader | Failure::Untold(_)) => Outcome::Done(context.made.get().copied()),
+        Err(Failure::Refused(Error::Refused(_)) | Failure::Bad(_)) => {
+            Outcome::Refused(done.as_ref().err().map(ToString::to_string).unwrap_or_default())
+        }
+        Err(Failure::Interrupted) => Outcome::Interrupted,
+        // Their words are PostgreSQL's and the system's own: they are for standard error.
+        Err(_) => Outcome::Failed,
+    }
+}

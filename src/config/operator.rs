@@ -1,0 +1,26 @@
+//! Who acts.
+
+use clap::Args;
+use nix::unistd::{User, gethostname, getuid};
+
+use crate::kernel::text::FriendlyName;
+use crate::operators;
+
+/// Whom the account of operator actions names.
+#[derive(Args, Debug)]
+pub struct Operator {
+    /// Who acts, for the account of operator actions [default: the user of the operating system]
+    #[arg(long, global = true, env = "NUMBERBANK_OPERATOR", value_name = "NAME")]
+    pub operator: Option<FriendlyName>,
+}
+
+impl Operator {
+    /// The name that was said never hides the login.
+    pub fn who(&self) -> operators::Operator {
+        let user = User::from_uid(getuid()).ok().flatten();
+        let user = user.map_or_else(|| format!("uid {}", getuid()), |user| user.name);
+        let host = gethostname().map(|host| host.to_string_lossy().into_owned()).unwrap_or_default();
+        let login = format!("{user}@{host}");
+        operators::Operator { name: self.operator.as_ref().map_or(user, |name| name.as_str().to_owned()), login }
+    }
+}
