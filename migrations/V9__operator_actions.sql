@@ -50,6 +50,14 @@ comment on column reporting.operator_actions.reason is 'why it was refused; else
 comment on column reporting.operator_actions.ended_at is 'when it ended; null where outcome is';
 comment on column reporting.operator_actions.account_created is 'the account that it made; else null';
 
+-- By itself: with the other function in it, reporting.accounts was for a usual search_path only.
+create or replace function months_begun(started_at timestamptz, day date) returns integer
+language sql immutable parallel safe as $$
+    select months - (((started_at at time zone 'UTC')::date + make_interval(months => months))::date > day)::integer
+    from (select ((extract(year from day) - extract(year from started_at at time zone 'UTC')) * 12
+        + extract(month from day) - extract(month from started_at at time zone 'UTC'))::integer as months) as calendar
+$$;
+
 -- Default privileges name the role that they are of, so that a dump could be restored under that name only.
 -- A view is granted by name instead.
 alter default privileges in schema reporting revoke select on tables from numberbank_reporting;

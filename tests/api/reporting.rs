@@ -244,6 +244,8 @@ fn the_role_reads_the_views_and_nothing_else() {
             for secret in &secrets {
                 assert!(!shown.contains(secret.as_str().expect("a text")), "{view} shows {secret}");
             }
+            let elsewhere = format!("set search_path = ''; select * from reporting.{view}; reset search_path");
+            assert_eq!(refusal(&reporter, &elsewhere).await, None, "{view} is the same from anywhere");
             let dropped = refusal(&reporter, &format!("drop view reporting.{view}")).await;
             assert_eq!(dropped.as_deref(), Some("42501"), "{view}");
         }

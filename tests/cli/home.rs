@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use numberbank::kernel::db;
 use serde_json::Value;
-use sqlx::Connection;
+use sqlx::{AssertSqlSafe, Connection};
 use tempfile::TempDir;
 
 /// Waits for what must become true by itself; gives up long after it should have.
@@ -112,6 +113,17 @@ impl Home {
     pub fn url(&self, password: &str) -> String {
         let folder = self.data_dir().join("pg").display().to_string().replace('/', "%2F");
         format!("postgres://numberbank:{password}@{folder}:5432/numberbank?sslmode=disable")
+    }
+
+    /// Runs a statement on the private PostgreSQL.
+    pub fn sql(&self, statement: &str) -> sqlx::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let db = db::for_command(&db::options(&self.url("x")).expect("a URL"));
+            let done = sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&db).await;
+            db.close().await;
+            done.map(drop)
+        })
     }
 }
 

@@ -1,9 +1,11 @@
 //! The command line, as it is shipped: the real program with its private PostgreSQL.
 
+mod backup;
 mod commands;
 mod home;
 mod import;
 mod operations;
+mod operators;
 mod processes;
 mod replica;
 mod reports;

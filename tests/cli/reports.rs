@@ -1,8 +1,6 @@
 //! `report …`, thresholds, and CSV.
 
-use numberbank::kernel::db;
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
 
 use crate::home::{Home, Ran, program};
 
@@ -23,15 +21,6 @@ const VIEWS: [&str; 10] = [
 fn csv(text: &str) -> Vec<Vec<String>> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
     reader.records().map(|record| record.expect("CSV").iter().map(str::to_owned).collect()).collect()
-}
-
-fn run_sql(url: &str, statement: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let db = db::for_command(&db::options(url).expect("a URL"));
-        sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&db).await.expect(statement);
-        db.close().await;
-    });
 }
 
 #[test]
@@ -151,13 +140,13 @@ fn who_may_not_create_roles_is_told_who_may() {
     let home = Home::new();
     let _server = home.start("serve", &[]);
     let url = home.url("x");
-    run_sql(&url, "create role owner login");
-    run_sql(&url, "create database other owner owner");
-    run_sql(&url, "alter role numberbank_reporting rename to hidden");
+    home.sql("create role owner login").expect("it runs");
+    home.sql("create database other owner owner").expect("it runs");
+    home.sql("alter role numberbank_reporting rename to hidden").expect("it runs");
     let theirs = url.replace("numberbank:x@", "owner@").replace("/numberbank?", "/other?");
     let migrate = || Ran::of(program(&["migrate", "--output", "json", "--database-url", &theirs]).output());
     migrate().assert_refused("create role numberbank_reporting");
-    run_sql(&url, "alter role hidden rename to numberbank_reporting");
+    home.sql("alter role hidden rename to numberbank_reporting").expect("it runs");
     let applied: Value = migrate().done_json();
     assert_eq!(applied["applied"].as_array().and_then(|applied| applied.last()), Some(&json!("V9__operator_actions")));
 }
