@@ -182,3 +182,77 @@ fn is_form(request: &HttpRequest) -> bool {
         essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+    use actix_web::test::TestRequest;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    const SID: &str = "ACe4c13564edc11e8e3cbbc2ba66880340";
+
+    /// Base64 by its definition, bit by bit.
+    fn decoded(text: &str) -> Option<Vec<u8>> {
+        const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let digits = text.trim_end_matches('=');
+        let padding = text.len() - digits.len();
+        let values = digits.bytes().map(|byte| ALPHABET.iter().position(|known| *known == byte));
+        let bits: Vec<bool> = values
+            .collect::<Option<Vec<_>>>()?
+            .iter()
+            .flat_map(|value| (0..6).rev().map(move |bit| value >> bit & 1 == 1))
+            .collect();
+        let (whole, rest) = bits.split_at(bits.len() / 8 * 8);
+        let exact = text.len() % 4 == 0 && padding < 3 && rest.len() < 6 && !rest.contains(&true);
+        let byte = |bits: &[bool]| bits.iter().fold(0, |byte, bit| byte << 1 | u8::from(*bit));
+        exact.then(|| whole.chunks(8).map(byte).collect())
+    }
+
+    /// The same as [`credentials`], by the letter.
+    fn plainly(header: &[u8]) -> Option<(String, String)> {
+        let header = std::str::from_utf8(header).ok().filter(|header| header.is_ascii())?;
+        let encoded = header.get(..6).filter(|scheme| scheme.to_lowercase() == "basic ").map(|_| header[6..].trim())?;
+        let text = String::from_utf8(decoded(encoded)?).ok()?;
+        let colon = text.find(':')?;
+        let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        let sid = colon == 34 && text.starts_with("AC") && text[2..34].chars().all(hex);
+        sid.then(|| (text[..colon].to_owned(), text[colon + 1..].to_owned()))
+    }
+
+    /// Credentials that are right, nearly right, and of another kind altogether.
+    fn hostile() -> impl Strategy<Value = Vec<u8>> {
+        let user = prop_oneof![4 => Just(SID.to_owned()), 1 => "AC[0-9a-fA-F]{31,33}", 1 => "\\PC{0,40}"];
+        let text = prop_oneof![
+            (user, select(vec![":", "::", "", ": ", "\0:"]), "\\PC{0,40}|[0-9a-f]{32}|:{0,9}")
+                .prop_map(|(user, colon, token)| format!("{user}{colon}{token}").into_bytes()),
+            vec(any::<u8>(), 0..100),
+            (0..20_000_usize).prop_map(|count| format!("{SID}:{}", "x".repeat(count)).into_bytes()),
+        ];
+        let encoded = prop_oneof![4 => text.prop_map(|text| STANDARD.encode(text)), 1 => "[A-Za-z0-9+/_=-]{0,90}"];
+        let cut = any::<proptest::sample::Index>();
+        let scheme = select(vec!["Basic ", "basic  ", "BASIC ", "Basic\t", "Basic", "Bearer ", " Basic ", ""]);
+        let end = select(vec!["", "", "", " ", "=", "==", ",", "\t", "\u{e9}"]);
+        (prop_oneof![3 => Just("Basic "), 1 => scheme], encoded, proptest::option::weighted(0.2, cut), end).prop_map(
+            |(scheme, encoded, cut, end)| {
+                let kept = cut.map_or(encoded.len(), |cut| cut.index(encoded.len() + 1));
+                format!("{scheme}{}{end}", &encoded[..kept]).into_bytes()
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn credentials_are_read_by_the_letter_or_not_at_all(header in prop_oneof![9 => hostile(), 1 => vec(any::<u8>(), 0..100)]) {
+            // What is no header at all never gets here.
+            if let Ok(value) = HeaderValue::from_bytes(&header) {
+                let request = TestRequest::default().insert_header((AUTHORIZATION, value)).to_http_request();
+                let read = credentials(&request).map(|(sid, token)| (sid.to_string(), token));
+                prop_assert_eq!(read, plainly(&header));
+            }
+        }
+    }
+}

@@ -129,8 +129,41 @@ fn uri(path: &str, query: &str) -> Result<Uri> {
 mod tests {
     use actix_web::middleware::from_fn;
     use actix_web::{App as Actix, web};
+    use proptest::prelude::*;
 
     use super::*;
+
+    /// Paths of what a route is made of, and of what it is not.
+    fn hostile() -> impl Strategy<Value = String> {
+        let known =
+            vec!["/", "//", "/2008-08-01", "/Accounts", ".xml", ".json", ".csv", "/.", "/..", "%2F", "%2e", "%00", "*"];
+        let part = prop_oneof![6 => proptest::sample::select(known).prop_map(str::to_owned), 1 => any::<String>()];
+        let parts = proptest::collection::vec(part, 0..12).prop_map(|parts| parts.concat());
+        prop_oneof![20 => parts, 1 => (0..30_000_usize).prop_map(|count| "/a".repeat(count))]
+    }
+
+    proptest! {
+        #[test]
+        fn a_plain_path_has_the_same_parts_and_is_plain(path in hostile()) {
+            let asked = plain_path(&path);
+            let whole = format!("{}{}", asked.path, asked.ending);
+            prop_assert!(whole.starts_with('/') && whole.len() <= path.len() + 1 && !whole.contains("//"));
+            prop_assert!(whole == "/" || !whole.ends_with('/'));
+            prop_assert!(whole.split('/').skip(1).eq(path.split('/').filter(|part| !part.is_empty())) || whole == "/");
+            let again = plain_path(&whole);
+            prop_assert_eq!((again.path, again.ending), (asked.path, asked.ending));
+        }
+
+        #[test]
+        fn a_plain_path_of_a_request_is_one_of_a_request(target in hostile(), query in "[!-~]{0,9}") {
+            if let Ok(sent) = format!("{target}?{query}").parse::<Uri>() {
+                let asked = plain_path(sent.path());
+                let plain = uri(&asked.path, sent.query().unwrap_or_default()).unwrap();
+                prop_assert_eq!(plain.path(), asked.path);
+                prop_assert_eq!(plain.query().unwrap_or_default(), sent.query().unwrap_or_default());
+            }
+        }
+    }
 
     #[test]
     fn paths_are_forgiven() {

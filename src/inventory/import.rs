@@ -1,9 +1,10 @@
 //! Import of a CSV file: streamed, in one transaction, with every bad row named.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::Read;
 
 use tokio::sync::mpsc;
 
+use self::lines::{Cells, Lines};
 use super::store::{self, Batch};
 use super::{Added, begin_additions};
 use crate::kernel::clock::Clock;
@@ -12,14 +13,13 @@ use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::money::Money;
 use crate::kernel::phone::PhoneNumber;
 
+mod lines;
+
 /// Rows are sent to the database this many at a time.
 const BATCH: usize = 2_000;
 
 /// The longest provider or note, in characters.
 const LONGEST_TEXT: usize = 255;
-
-/// The longest row, in bytes.
-const LONGEST_ROW: usize = 4096;
 
 const COLUMNS: [&str; 4] = ["phone_number", "provider", "monthly_cost", "note"];
 
@@ -108,83 +108,6 @@ fn read(source: impl Read, to: &mpsc::Sender<Part>) -> Result<()> {
     Ok(())
 }
 
-/// A file line by line. A row never spans lines, so that a quote which is not closed swallows
-/// nothing but its own.
-struct Lines<R> {
-    source: BufReader<R>,
-    /// Of the line that was read last, counted from 1.
-    number: u64,
-    line: Vec<u8>,
-}
-
-impl<R: Read> Lines<R> {
-    fn of(source: R) -> Self {
-        Self { source: BufReader::new(source), number: 0, line: Vec::new() }
-    }
-
-    /// The next line that is not blank; at most one byte more of it than a row may have.
-    fn next(&mut self) -> Result<Option<&[u8]>> {
-        loop {
-            self.number += 1;
-            self.line.clear();
-            let unreadable =
-                |error: io::Error| Code::InvalidParameter.because(format!("the file cannot be read: {error}"));
-            let most = LONGEST_ROW as u64 + 1;
-            let read = self.source.by_ref().take(most).read_until(b'\n', &mut self.line).map_err(unreadable)?;
-            if read as u64 == most && self.line.last() != Some(&b'\n') {
-                self.source.skip_until(b'\n').map_err(unreadable)?;
-            }
-            match read {
-                0 => return Ok(None),
-                _ if self.line.trim_ascii().is_empty() => {}
-                _ => return Ok(Some(&self.line)),
-            }
-        }
-    }
-}
-
-/// Splits rows into cells.
-struct Cells {
-    csv: csv_core::Reader,
-    text: Vec<u8>,
-}
-
-impl Default for Cells {
-    fn default() -> Self {
-        Self { csv: csv_core::Reader::new(), text: vec![0; LONGEST_ROW] }
-    }
-}
-
-impl Cells {
-    /// # Errors
-    /// The reason why the row cannot be read.
-    fn split(&mut self, line: &[u8]) -> Result<Vec<&str>, String> {
-        let line = line.trim_ascii_end();
-        let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
-        if line.len() > LONGEST_ROW {
-            return Err(format!("the row is longer than {LONGEST_ROW} bytes"));
-        }
-        let text = std::str::from_utf8(line).map_err(|_| "the row is not UTF-8 text")?;
-        if text.chars().any(char::is_control) {
-            return Err("the row holds a control character".to_owned());
-        }
-        if line.iter().filter(|byte| **byte == b'"').count() % 2 == 1 {
-            return Err("a quote is not closed".to_owned());
-        }
-        let (mut ends, mut count) = ([0; COLUMNS.len() + 1], 0);
-        self.csv.reset();
-        // The second call tells the parser that the row ends here.
-        for input in [line, &[]] {
-            let written = ends[..count].last().copied().unwrap_or(0);
-            let (_, _, _, more) = self.csv.read_record(input, &mut self.text[written..], &mut ends[count..]);
-            count += more;
-        }
-        let starts = std::iter::once(0).chain(ends);
-        let cells = starts.zip(&ends[..count]).map(|(start, end)| std::str::from_utf8(&self.text[start..*end]));
-        cells.map(|cell| cell.map(str::trim).map_err(|_| "the row is not UTF-8 text".to_owned())).collect()
-    }
-}
-
 /// Where in a row each known column stands.
 struct Columns {
     places: [Option<usize>; COLUMNS.len()],
@@ -258,6 +181,9 @@ impl Batch {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::kernel::phone::Kind;
@@ -294,6 +220,33 @@ mod tests {
         assert_eq!(good.phone_numbers, [4_158_675_309]);
         assert_eq!(bad.iter().map(|row| row.line).collect::<Vec<_>>(), [2, 4]);
         assert!(bad.iter().all(|row| row.reason.len() < 100), "{bad:?}");
+    }
+
+    #[test]
+    fn what_follows_4096_blanks_is_not_forgotten() {
+        let blanks = " ".repeat(5000);
+        let (good, bad) =
+            all(&format!("phone_number\n4158675309{blanks}x\n{blanks}4158675310\n{blanks}\n4158675311\n")).unwrap();
+        assert_eq!(good.phone_numbers, [4_158_675_311]);
+        assert_eq!(bad.iter().map(|row| row.line).collect::<Vec<_>>(), [2, 3, 4]);
+    }
+
+    #[test]
+    fn quotes_stand_around_whole_cells() {
+        let rows = [
+            ("\"a\"\"b\"", true),
+            ("\"\"", true),
+            ("\"\"\"\"", true),
+            ("x\"y,\"open", false),
+            ("x\"y\"", false),
+            ("\"a\"b", false),
+            ("\"open,\"a\"b", false),
+            (" \"a\"", false),
+        ];
+        for (cells, readable) in rows {
+            let (good, _) = all(&format!("phone_number,provider,note\n4158675309,{cells}\n")).unwrap();
+            assert_eq!(good.phone_numbers.len() == 1, readable, "{cells}");
+        }
     }
 
     #[test]

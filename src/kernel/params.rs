@@ -80,7 +80,10 @@ pub fn encode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
     use proptest::prelude::*;
+    use proptest::sample::select;
+    use url::form_urlencoded;
 
     use super::*;
 
@@ -116,10 +119,45 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_anything_but_parameters_or_a_refusal(bytes: Vec<u8>) {
-            if let Err(error) = Params::parse(&bytes) {
-                prop_assert!(matches!(error, Error::Refused(_)));
+        fn what_is_written_is_read_back_in_its_order(pairs in vec(("[^\0]{0,9}", "[^\0]{0,9}"), 0..40)) {
+            let mut text = form_urlencoded::Serializer::new(String::new());
+            let text = text.extend_pairs(&pairs).finish();
+            // A pair of nothing is written as `=`, which is read back too.
+            prop_assert_eq!(Params::parse(text.as_bytes()).unwrap().0, pairs);
+        }
+
+        #[test]
+        fn hostile_bytes_are_what_a_lenient_reader_makes_of_them_or_refused_for_a_reason(bytes in hostile()) {
+            let lenient: Vec<(String, String)> = form_urlencoded::parse(&bytes).into_owned().collect();
+            let holds = |c: char| lenient.iter().any(|(name, value)| name.contains(c) || value.contains(c));
+            match Params::parse(&bytes) {
+                Ok(params) => {
+                    prop_assert!(!breaks_off(&bytes) && !holds('\0'));
+                    prop_assert_eq!(params.0, lenient);
+                }
+                result => {
+                    prop_assert_eq!(code(result), Some(Code::Unreadable));
+                    prop_assert!(breaks_off(&bytes) || holds('\0') || holds(char::REPLACEMENT_CHARACTER));
+                }
             }
         }
+    }
+
+    /// Whether a percent sign is not followed by two hex digits.
+    fn breaks_off(bytes: &[u8]) -> bool {
+        let signs = (0..bytes.len()).filter(|at| bytes[*at] == b'%');
+        let mut after = signs.map(|at| bytes.get(at + 1..at + 3));
+        after.any(|digits| digits.is_none_or(|digits| !digits.iter().all(u8::is_ascii_hexdigit)))
+    }
+
+    /// From nothing to thousands of fields, whole and broken.
+    fn hostile() -> impl Strategy<Value = Vec<u8>> {
+        let plain = select(vec!["&", "=", "a", "a=b&", "+", ";", "%26", "%3d", "%C3%a9", "é", "%2525"]);
+        let broken =
+            select(vec![&b"%"[..], b"%4", b"%zz", b"%+1", b"%00", b"\0", b"%c0%af", b"%ed%a0%80", b"\xff", b"\r\n"]);
+        let whole = vec(plain.clone(), 0..200).prop_map(|parts| parts.concat().into_bytes());
+        let mixed = prop_oneof![30 => plain.prop_map(str::as_bytes), 1 => broken].prop_map(<[u8]>::to_vec);
+        let long = (any::<u8>(), 0..20_000_usize).prop_map(|(byte, count)| vec![byte; count]);
+        prop_oneof![4 => whole, 4 => vec(mixed, 0..100).prop_map(|parts| parts.concat()), 2 => vec(any::<u8>(), 0..40), 1 => long]
     }
 }

@@ -118,7 +118,32 @@ impl fmt::Display for Method {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// What is nearly an address: whole parts and broken ones in any order.
+    const NEARLY: &str =
+        "(https?|HTTPS?|ftp|)(:|)(//|/|///|)(\\PC{0,9}|[a-z0-9.@:\\[\\]%?#/\\\\-]{0,30}|\\x00|xn--[a-z0-9-]{0,9})";
+
+    proptest! {
+        #[test]
+        fn a_name_is_kept_as_it_is_or_refused(text in "\\PC{0,80}|(?s:.){0,3}") {
+            let fits = (1..=64).contains(&text.chars().count())
+                && !text.contains(|c: char| c.is_control() || c == '\u{fffe}' || c == '\u{ffff}');
+            prop_assert_eq!(FriendlyName::new(text.clone()).ok().map(|name| name.0), fits.then_some(text));
+        }
+
+        #[test]
+        fn an_address_is_kept_as_it_is_and_has_a_host_or_is_refused(text in NEARLY) {
+            if let Ok(address) = CallbackUrl::new(text.clone()) {
+                let read = url::Url::parse(address.as_str()).unwrap();
+                prop_assert!(matches!(read.scheme(), "http" | "https") && read.has_host());
+                prop_assert!(!text.contains(|c: char| c.is_whitespace() || c.is_control()));
+                prop_assert_eq!(address.as_str(), text);
+            }
+        }
+    }
 
     #[test]
     fn names_have_up_to_64_characters() {

@@ -7,6 +7,7 @@ mod audit;
 mod authentication;
 mod billing;
 mod golden;
+mod hostile;
 mod idempotency;
 mod inventory;
 mod ledger;

@@ -9,13 +9,12 @@ use reqwest::header::HeaderValue;
 
 use crate::support::{Account, Answer, PARAMETERS, WithForm, World, test};
 
-const CASES: u32 = 256;
 const ALL: &str = "/IncomingPhoneNumbers";
 const LOCAL: &str = "/IncomingPhoneNumbers/Local";
 
 /// Runs a case against the one world with many values, and narrows down one that fails.
-fn for_all<S: Strategy>(values: S, case: impl AsyncFn(S::Value)) {
-    let config = Config { cases: CASES, failure_persistence: None, max_shrink_iters: 256, ..Config::default() };
+pub fn for_all<S: Strategy>(values: S, case: impl AsyncFn(S::Value)) {
+    let config = Config { failure_persistence: None, max_shrink_iters: 256, ..Config::default() };
     let mut runner = TestRunner::new(config);
     let run = |value| {
         tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(case(value)));
@@ -25,7 +24,7 @@ fn for_all<S: Strategy>(values: S, case: impl AsyncFn(S::Value)) {
 }
 
 /// An account that can buy and holds a number, and the path of that number below it.
-async fn holder(world: &World) -> (Account, String) {
+pub async fn holder(world: &World) -> (Account, String) {
     world.stock(4_158_670_000, 1000).await;
     let account = world.account("5000.00").await;
     let number = world.server.buy(&account, &[("Url", "http://example.com/")]).await;
@@ -34,7 +33,7 @@ async fn holder(world: &World) -> (Account, String) {
 }
 
 /// Fails unless this is a refusal that is whole in itself, and not for a fault of the server.
-fn assert_a_refusal(answer: &Answer) {
+pub fn assert_a_refusal(answer: &Answer) {
     let code = Code::ALL.iter().find(|code| code.number().to_string() == answer.text("Code"));
     let code = code.unwrap_or_else(|| panic!("an unknown code in {}", answer.body));
     assert!((400..500).contains(&answer.status), "{}", answer.body);

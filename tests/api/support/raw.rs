@@ -1,5 +1,7 @@
 //! HTTP as bytes, for what a well-behaved client would never send.
 
+use std::time::Duration;
+
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -22,6 +24,23 @@ impl Server {
         stream.read_to_end(&mut answer).await.expect("the server answers");
         read(&answer)
     }
+
+    /// Sends bytes that need not be HTTP, and nothing more; reads all answers until the server hangs up.
+    pub async fn send(&self, request: &[u8]) -> Vec<Answer> {
+        let stream = TcpStream::connect(self.site.trim_start_matches("http://")).await.expect("a connection");
+        let (mut from, mut to) = stream.into_split();
+        let mut received = Vec::new();
+        // The server may hang up before it has read what it does not want to know.
+        let sending = async {
+            let _ = to.write_all(request).await;
+            let _ = to.shutdown().await;
+        };
+        let receiving = async { while from.read_buf(&mut received).await.is_ok_and(|count| count > 0) {} };
+        tokio::time::timeout(Duration::from_secs(60), async { tokio::join!(sending, receiving) })
+            .await
+            .expect("the server hangs up");
+        answers(&received, request.starts_with(b"HEAD "))
+    }
 }
 
 impl Account {
@@ -31,6 +50,20 @@ impl Account {
         let credentials = format!("{}:{}", self.sid, self.token);
         format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(credentials))
     }
+}
+
+/// Takes answers apart, each as long as it says; those to HEAD have no body.
+fn answers(mut received: &[u8], head: bool) -> Vec<Answer> {
+    let mut all = Vec::new();
+    while !received.is_empty() {
+        let mut answer = read(received);
+        let start = received.len() - answer.body.len();
+        let length = answer.header("Content-Length").parse().unwrap_or(0);
+        answer.body.truncate(if head { 0 } else { length });
+        received = &received[start + answer.body.len()..];
+        all.push(answer);
+    }
+    all
 }
 
 /// Reads an answer whose body goes on to the end.

@@ -1,0 +1,322 @@
+//! Bytes on the wire that no client of good will sends, and files that no careful operator imports.
+
+use std::io::Cursor;
+
+use numberbank::inventory::import::{BadRow, Event, import};
+use numberbank::inventory::{self, Filter};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::properties::{assert_a_refusal, for_all, holder};
+use crate::support::{Account, Answer, World, test};
+
+/// A target of parts that make sense and parts that make none.
+fn target(
+    own: String,
+    number: String,
+    odd: impl Strategy<Value = Vec<u8>> + 'static,
+) -> impl Strategy<Value = Vec<u8>> {
+    let known = vec![
+        "/",
+        "//",
+        "/IncomingPhoneNumbers",
+        "/Local",
+        "/TollFree",
+        "/Balance",
+        ".json",
+        ".csv",
+        ".xml",
+        "/..",
+        "/.",
+        "%2F",
+        "%2e%2e",
+        "%00",
+        "%ff",
+        "?",
+        "&",
+        "Page=1",
+        "num=",
+        "_method=DELETE",
+        "_method=PUT",
+        "%",
+        "+",
+        ";",
+    ];
+    let start = prop_oneof![
+        6 => Just(own.clone()),
+        1 => Just(format!("http://example.com{own}")),
+        1 => select(vec!["", "/2008-08-01", "/docs/errors/21452"]).prop_map(str::to_owned),
+    ];
+    let known = prop_oneof![4 => select(known).prop_map(str::to_owned), 1 => Just(number)];
+    let part = prop_oneof![9 => known.prop_map(String::into_bytes), 1 => odd];
+    let long = select(vec!["/", "a", "%41", "a=b&", "/a"]).prop_flat_map(|text| (Just(text), 0..12_000_usize));
+    let long = prop_oneof![9 => Just(String::new()), 1 => long.prop_map(|(text, count)| text.repeat(count))];
+    (start, vec(part, 0..5), long).prop_map(|(start, parts, long)| {
+        [b"/".as_slice().repeat(usize::from(start.is_empty())), start.into_bytes(), parts.concat(), long.into_bytes()]
+            .concat()
+    })
+}
+
+/// Headers that are valid, though not always sensible.
+fn headers() -> impl Strategy<Value = String> {
+    let header = select(vec![
+        "Content-Type: application/x-www-form-urlencoded",
+        "Content-Type: application/json",
+        "Content-Type: ;;;",
+        "Idempotency-Key: a b",
+        "Idempotency-Key: ",
+        "Expect: 100-continue",
+        "Upgrade: h2c",
+        "X-Forwarded-Host: \"<b>&'c",
+        "X-Forwarded-Proto: \"",
+        "Forwarded: for=;host=\"a;b\",,",
+        "Accept: */*;q=x",
+        "Cookie: a=\"",
+        "Range: bytes=-1",
+        "Accept-Encoding: gzip, br",
+        "X: \té",
+    ]);
+    let long = (0..3000_usize).prop_map(|count| format!("X-Long: {}", "x".repeat(count)));
+    vec(prop_oneof![9 => header.prop_map(str::to_owned), 1 => long], 0..4)
+        .prop_map(|headers| headers.into_iter().map(|header| header + "\r\n").collect())
+}
+
+/// A form that is whole or broken, from nothing to more than is read.
+fn form() -> impl Strategy<Value = Vec<u8>> {
+    let parts =
+        vec!["Url=", "http://example.com/", "&", "=", "FriendlyName=", "%c3%a9", "AreaCode=415", "a=1&", "+", ";"];
+    let broken = vec![&b"%"[..], b"%4", b"%zz", b"%00", b"\0", b"\xff", b"%ed%a0%80", b"\r\n\r\n", b"AreaCode=999"];
+    let part = prop_oneof![12 => select(parts).prop_map(str::as_bytes), 1 => select(broken)];
+    let count = prop_oneof![9 => 0..12_usize, 1 => 0..9000_usize];
+    count.prop_flat_map(move |count| vec(part.clone(), count)).prop_map(|parts| parts.concat())
+}
+
+/// Requests that are valid HTTP around whatever they carry.
+fn valid(account: &Account, number: &str) -> impl Strategy<Value = Vec<u8>> {
+    let own = account.path();
+    let known = prop_oneof![9 => Just(account.authorization()), 1 => "(Basic|basic|Bearer|) ?[A-Za-z0-9+/=]{0,60}"];
+    let known =
+        prop_oneof![9 => known.prop_map(|value| format!("Authorization: {value}\r\n")), 1 => Just(String::new())];
+    let odd = "[!$'()*,.:@A-Za-z0-9_~-]{0,9}".prop_map(String::into_bytes);
+    let method = select(vec!["GET", "POST", "POST", "PUT", "HEAD", "OPTIONS", "PATCH", "TRACE", "BREW"]);
+    (method, target(own, number.to_owned(), odd), known, headers(), form()).prop_map(
+        |(method, target, authorization, headers, form)| {
+            let head =
+                [method.as_bytes(), b" ", &target, b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"].concat();
+            let rest = format!("{authorization}{headers}Content-Length: {}\r\n\r\n", form.len());
+            [&head[..], rest.as_bytes(), &form].concat()
+        },
+    )
+}
+
+/// Requests that are nearly HTTP: of which the library, or nobody, makes sense.
+fn doubtful(account: &Account, number: &str) -> impl Strategy<Value = Vec<u8>> {
+    let authorization = account.authorization();
+    let target = target(account.path(), number.to_owned(), vec(any::<u8>(), 0..9));
+    let version = select(vec!["HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "HTTP/1.2", "http/1.1", "", "HTTP/1.1 "]);
+    let line = select(vec![
+        &b"Content-Length: 5"[..],
+        b"Content-Length: 99999999999999999999",
+        b"Content-Length: -1",
+        b"Content-Length: +3",
+        b"Transfer-Encoding: chunked",
+        b"Transfer-Encoding: gzip, chunked",
+        b"Transfer-Encoding: identity",
+        b"Host: ",
+        b"Host: a\"<b>&c",
+        b"Host: \xff",
+        b"Host: a/b?c#d",
+        b"Connection: keep-alive, upgrade",
+        b"Upgrade: websocket",
+        b" folded",
+        b"no colon",
+        b": no name",
+        b"X: \x01",
+        b"X: \xff",
+        b"Expect: 100-continue",
+        b"Authorization: Basic \xff",
+    ]);
+    let many = (0..200_usize).prop_map(|count| b"X: y\r\n".repeat(count));
+    let body = prop_oneof![
+        form(),
+        "([0-9a-f]{1,2}|5|ffffffffffffffff1|-1|0)(;x)?\r\n(hello|Url=)?\r\n(0\r\n\r\n)?".prop_map(String::into_bytes),
+        vec(any::<u8>(), 0..50),
+    ];
+    let method = select(vec!["GET", "POST", "PUT", "DELETE", "CONNECT", "PRI", "G\0T", "", "get", "OPTIONS"]);
+    (method, target, version, vec(line, 0..4), prop_oneof![9 => Just(Vec::new()), 1 => many], body).prop_map(
+        move |(method, target, version, lines, many, body)| {
+            let start =
+                [method.as_bytes(), b" ", &target, b" ", version.as_bytes(), b"\r\nHost: localhost\r\n"].concat();
+            let lines: Vec<_> = lines.into_iter().flat_map(|line| [line, b"\r\n"]).collect();
+            let known = format!("Authorization: {authorization}\r\nConnection: close\r\n");
+            [&start[..], known.as_bytes(), &lines.concat(), &many, b"\r\n", &body].concat()
+        },
+    )
+}
+
+/// How many numbers were sold, and the cents that went for them.
+async fn sold(world: &World) -> (i64, i64) {
+    let statement = "select count(*) from tenancies";
+    let paid = "select coalesce(-sum(amount), 0)::bigint from ledger_entries where kind = 'purchase'";
+    (world.value(statement).await, world.value(paid).await)
+}
+
+/// What must never be told.
+const INSIDE: [&str; 8] = ["sqlx", "postgres", "panicked", "thread '", "src/", "::", "relation \"", "unwrap"];
+
+/// Fails unless an answer is whole in itself, in the representation that it says.
+fn assert_whole(answer: &Answer) {
+    let kind = answer.header("Content-Type").split(';').next().unwrap_or_default();
+    let refused = (400..500).contains(&answer.status);
+    assert!(refused || matches!(answer.status, 200 | 201 | 204), "{answer:?}");
+    assert!(!refused || !INSIDE.iter().any(|word| answer.body.contains(word)), "{answer:?}");
+    match kind {
+        "" => assert!(answer.status == 204 && answer.body.is_empty(), "{answer:?}"),
+        "application/xml" if refused => assert_a_refusal(answer),
+        "application/xml" => assert!(!answer.leaves().is_empty()),
+        "application/json" => {
+            let body: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
+            let status = body.pointer("/TwilioResponse/RestException/Status").map(|status| status.as_str());
+            assert_eq!(status, refused.then(|| Some(answer.status.to_string())).as_ref().map(|text| text.as_deref()));
+        }
+        "text/csv" => assert!(csv::Reader::from_reader(answer.body.as_bytes()).records().all(|row| row.is_ok())),
+        "text/html" => assert!(!refused && answer.body.contains("</html>")),
+        _ => panic!("{answer:?}"),
+    }
+}
+
+/// Sends one request after the other. Fails unless each is answered as it `must` be, and exactly what
+/// is answered with 201 was sold.
+async fn withstands(world: &World, requests: impl Strategy<Value = Vec<u8>>, must: impl Fn(&[u8], &[Answer])) {
+    let (_, price) = sold(world).await;
+    for_all(requests, async |request| {
+        let (numbers, cents) = sold(world).await;
+        let answers = world.server.send(&request).await;
+        must(&request, &answers);
+        let bought = answers.iter().filter(|answer| answer.status == 201).count() as i64;
+        assert_eq!(sold(world).await, (numbers + bought, cents + bought * price));
+    });
+}
+
+#[test]
+fn whatever_http_carries_there_is_one_whole_answer() {
+    test(async |world| {
+        let (account, number) = holder(world).await;
+        withstands(world, valid(&account, &number), |request, answers| {
+            let [.., answer] = answers else { panic!("no answer") };
+            let went_on = answers.len() == 2 && answers[0].status == 100;
+            assert!(answers.len() == 1 || went_on, "{answers:?}");
+            match request.starts_with(b"HEAD ") {
+                true => assert!(answer.body.is_empty() && answer.status < 500, "{answer:?}"),
+                false => assert_whole(answer),
+            }
+        })
+        .await;
+        world.server.get(&account, "").await.assert_status(200);
+    });
+}
+
+#[test]
+fn what_is_hardly_http_gets_whole_answers_or_the_librarys_refusal() {
+    test(async |world| {
+        let (account, number) = holder(world).await;
+        withstands(world, doubtful(&account, &number), |_, answers| {
+            assert!(!answers.is_empty(), "no answer");
+            for answer in answers.iter().filter(|answer| answer.status != 100) {
+                match answer.status {
+                    400 | 408 | 431 if answer.body.is_empty() => assert_eq!(answer.header("Content-Type"), ""),
+                    _ => assert_whole(answer),
+                }
+            }
+        })
+        .await;
+        world.server.get(&account, "").await.assert_status(200);
+    });
+}
+
+/// A row of a file, and what is to be stored of it: nothing where it is bad.
+type Row = (String, Option<Stored>);
+
+/// What the operator has said of a number: number, provider, monthly cost in cents, note.
+type Stored = (i64, Option<String>, Option<i64>, Option<String>);
+
+fn row() -> impl Strategy<Value = Row> {
+    let text = prop_oneof!["", "[!-~]([ -~]{0,9}[!-~])?", "[\u{a1}-\u{ff}𝄞]{255}"];
+    let cost = proptest::option::of(0..1_000_000_i64);
+    let good = (0..300_i64, text.clone(), cost, text).prop_map(|(number, provider, cost, note)| {
+        let number = 4_158_670_000 + number;
+        let dollars = cost.map_or_else(String::new, |cost| format!("{}.{:02}", cost / 100, cost % 100));
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record([&number.to_string(), &provider, &dollars, &note]).expect("a row");
+        let row = String::from_utf8(writer.into_inner().expect("a row")).expect("UTF-8");
+        let some = |text: String| Some(text).filter(|text| !text.is_empty());
+        (row, Some((number, some(provider), cost, some(note))))
+    });
+    let bad = select(vec![
+        "415867000",
+        "41586700001",
+        "4161234567",
+        "4151234567",
+        "+14158670000",
+        "4158670000,\"open",
+        "4158670000,,1.005",
+        "4158670000,,-1",
+        "4158670000,,,,",
+        "4158670000,a\tb",
+        "4158670000,\u{0}",
+        "4158670000,x\"y,\"",
+        ",Acme",
+        "\u{feff}",
+        "٤١٥٨٦٧٠٠٠٠",
+        "4158670000\r4158670001",
+    ]);
+    prop_oneof![12 => good, 1 => bad.prop_map(|row| (format!("{row}\n"), None))]
+}
+
+async fn stock(world: &World) -> Vec<Stored> {
+    let stock = inventory::list(&world.db, Filter::default(), None, 1000).await.expect("the stock");
+    let row = |row: inventory::Stocked| {
+        (row.phone_number.digits(), row.provider, row.monthly_cost.map(|cost| cost.cents()), row.note)
+    };
+    stock.into_iter().map(row).collect()
+}
+
+#[test]
+fn an_import_stores_all_rows_or_the_good_ones_or_none() {
+    test(async |world| {
+        let files = (vec(row(), 0..80), any::<bool>());
+        for_all(files, async |(rows, skip_bad)| {
+            let mut expected = stock(world).await;
+            let (mut bad, mut known) = (Vec::new(), 0);
+            let mut file = "phone_number,provider,monthly_cost,note\r\n".to_owned();
+            for (line, (text, stored)) in (2..).zip(&rows) {
+                file += text;
+                match stored {
+                    None => bad.push(line),
+                    Some(row) if expected.iter().any(|other| other.0 == row.0) => known += 1,
+                    Some(row) => expected.push(row.clone()),
+                }
+            }
+            let mut named = Vec::new();
+            let heard = |event| {
+                if let Event::Bad(BadRow { line, .. }) = event {
+                    named.push(line);
+                }
+            };
+            let before = stock(world).await;
+            let imported = import(&world.db, &world.clock, Cursor::new(file), skip_bad, heard).await;
+            let after = stock(world).await;
+            assert_eq!(named, bad);
+            if bad.is_empty() || skip_bad {
+                let imported = imported.expect("an import");
+                assert_eq!((imported.already_known, imported.rejected), (known, bad.len() as u64));
+                assert_eq!(imported.added as usize, after.len() - before.len());
+                expected.sort();
+                assert_eq!(after, expected);
+            } else {
+                assert!(imported.is_err() && after == before);
+            }
+        });
+    });
+}
