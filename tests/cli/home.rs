@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use numberbank::kernel::db;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection};
+use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
 /// Waits for what must become true by itself; gives up long after it should have.
@@ -98,15 +98,6 @@ impl Home {
         // An id may have passed to another program.
         let ours = command_line(pid).contains(&*self.data_dir().to_string_lossy());
         ours.then(|| Pid::from_raw(pid))
-    }
-
-    /// Runs a statement on the private PostgreSQL.
-    pub fn sql(&self, statement: &'static str) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let mut connection = sqlx::PgConnection::connect(&self.url("none")).await.expect("a connection");
-            sqlx::raw_sql(statement).execute(&mut connection).await.expect("it is done");
-        });
     }
 
     /// The URL of the private PostgreSQL, with a password that it does not ask for.

@@ -170,7 +170,7 @@ fn logs_are_json_and_tell_the_request_and_none_of_its_secrets() {
     assert_eq!(send("POST", "").0, 201);
     assert_eq!(send("GET", "?FriendlyName=query-secret").0, 200);
     // An error inside, as PostgreSQL tells it.
-    home.sql("alter table tenancies rename to elsewhere");
+    home.sql("alter table tenancies rename to elsewhere").expect("it is done");
     assert_eq!(send("POST", "").0, 500);
     let log = server.err();
     for secret in ["query-secret", &token, &STANDARD.encode(format!("{sid}:{token}"))] {
