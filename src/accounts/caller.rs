@@ -207,7 +207,7 @@ mod tests {
             .flat_map(|value| (0..6).rev().map(move |bit| value >> bit & 1 == 1))
             .collect();
         let (whole, rest) = bits.split_at(bits.len() / 8 * 8);
-        let exact = text.len() % 4 == 0 && padding < 3 && rest.len() < 6 && !rest.contains(&true);
+        let exact = text.len().is_multiple_of(4) && padding < 3 && rest.len() < 6 && !rest.contains(&true);
         let byte = |bits: &[bool]| bits.iter().fold(0, |byte, bit| byte << 1 | u8::from(*bit));
         exact.then(|| whole.chunks(8).map(byte).collect())
     }

@@ -92,7 +92,8 @@ fn is_well_quoted(text: &str) -> bool {
     let last = parts.len() - 1;
     // Every second part is outside of quotes; an empty one there is a doubled quote.
     let mut outside = parts.iter().enumerate().step_by(2).filter(|(_, part)| !part.is_empty());
-    last % 2 == 0 && outside.all(|(at, part)| (at == 0 || part.starts_with(',')) && (at == last || part.ends_with(',')))
+    last.is_multiple_of(2)
+        && outside.all(|(at, part)| (at == 0 || part.starts_with(',')) && (at == last || part.ends_with(',')))
 }
 
 #[cfg(test)]
