@@ -44,7 +44,7 @@ struct Options {
     #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_numberbank"), hide_default_value = true)]
     program: PathBuf,
 
-    /// Where the database is made while it runs: 5 GB, on a disk
+    /// Where the database is made while it runs: some GB, on a disk
     #[arg(long, value_name = "FOLDER", default_value = "/var/tmp")]
     folder: PathBuf,
 

@@ -1,4 +1,4 @@
--- One number by its Sid. To make the Sids from their numbers costs a microsecond or two.
+-- One number by its Sid. To make the Sids from their numbers costs a little.
 \set n random(1000001, 1200000)
 select sid, account_sid, phone_number, kind, started_at, updated_at, friendly_name, url, method, sms_url, sms_method,
     voice_fallback_url, voice_fallback_method, sms_fallback_url, sms_fallback_method, voice_caller_id_lookup
