@@ -2,6 +2,7 @@
 
 mod backup;
 mod commands;
+mod drill;
 mod home;
 mod import;
 mod operations;

@@ -1,0 +1,152 @@
+//! Buyers: each order has a key of its own, and is sent again, to the other instance, until there is an answer.
+
+use std::time::{Duration, Instant};
+
+use numberbank::kernel::phone::AreaCode;
+use reqwest::{Client, RequestBuilder, Response};
+
+use super::Scene;
+use super::market::Account;
+use super::random::Random;
+
+pub const NO_MONEY: &str = "refused with 29001, too little money";
+pub const NONE_LEFT: &str = "refused with 21452, no number left";
+pub const REPLAYED: &str = "the first answer again, Idempotent-Replayed";
+pub const INTERNAL: &str = "try answered 500";
+const HUNG_UP: &str = "try on which the buyer hung up at once";
+
+/// The service answers within five seconds, come what may.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any outage of the drill.
+const LONGEST: Duration = Duration::from_secs(180);
+
+/// What was ordered, and what came of it.
+#[derive(Clone, Debug)]
+pub struct Order {
+    pub key: String,
+    /// The buyer's account, by its place in the market.
+    pub account: usize,
+    pub outcome: Outcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Bought { sid: String, phone_number: String },
+    Refused(&'static str),
+}
+
+/// What is sent again and again.
+struct Request<'a> {
+    key: &'a str,
+    account: &'a Account,
+    area_code: Option<AreaCode>,
+}
+
+/// Buys until enough are sold.
+pub async fn buy(scene: &Scene, buyer: u64) -> Vec<Order> {
+    let (client, mut random) = (Client::new(), scene.random(buyer));
+    let mut orders = Vec::new();
+    // Twice as many orders as purchases are enough by far: no drill goes on without end.
+    while scene.sold.get() < scene.purchases && scene.asked.get() < 2 * scene.purchases {
+        scene.asked.update(|asked| asked + 1);
+        let key = format!("drill-{buyer}-{}", orders.len());
+        let account = random.below(scene.market.accounts.len() as u64) as usize;
+        let area_code = area_code(scene, &mut random);
+        let request = Request { key: &key, account: &scene.market.accounts[account], area_code };
+        let outcome = insist(scene, &client, &mut random, &request).await;
+        match outcome {
+            Outcome::Bought { .. } => scene.one_more(),
+            Outcome::Refused(why) => scene.count(why),
+        }
+        orders.push(Order { key, account, outcome });
+    }
+    orders
+}
+
+fn area_code(scene: &Scene, random: &mut Random) -> Option<AreaCode> {
+    match random.below(10) {
+        0 => None,
+        1 => Some(*random.one_of(&scene.market.scarce)),
+        _ => Some(*random.one_of(&scene.market.plenty)),
+    }
+}
+
+impl Scene {
+    fn one_more(&self) {
+        self.sold.update(|sold| sold + 1);
+        if self.sold.get().is_multiple_of(10_000) {
+            println!("drill: {} sold", self.sold.get());
+        }
+    }
+}
+
+/// Sends a request to one instance after the other until it is bought or refused.
+async fn insist(scene: &Scene, client: &Client, random: &mut Random, request: &Request<'_>) -> Outcome {
+    let begun = Instant::now();
+    let mut at = random.below(2) as usize;
+    loop {
+        // Now and then one hangs up in the middle of it: the next try may meet the first.
+        let patience = if random.below(20) == 0 { Duration::from_millis(1 + random.below(15)) } else { PATIENCE };
+        let url = format!(
+            "http://{}/2008-08-01/Accounts/{}/IncomingPhoneNumbers/Local",
+            scene.sites[at], request.account.sid
+        );
+        let failed = match attempt(scene, request.of(client.post(url)).timeout(patience)).await {
+            Ok(outcome) => return outcome,
+            Err(failed) if failed == LATE && patience < PATIENCE => HUNG_UP,
+            Err(failed) => failed,
+        };
+        scene.count(failed);
+        let key = request.key;
+        assert!(begun.elapsed() < LONGEST, "{key} got no answer for {LONGEST:?}, last: {failed}; seed {}", scene.seed);
+        if failed != HUNG_UP {
+            tokio::time::sleep(Duration::from_millis(random.below(100))).await;
+        }
+        at = 1 - at;
+    }
+}
+
+const LATE: &str = "try without an answer in time";
+
+/// One try; an error is a reason to try again.
+async fn attempt(scene: &Scene, request: RequestBuilder) -> Result<Outcome, &'static str> {
+    let failed = |error: reqwest::Error| if error.is_timeout() { LATE } else { "try that was cut off" };
+    let response = request.send().await.map_err(failed)?;
+    let (status, replayed) = (response.status().as_u16(), is_replayed(&response));
+    let body = response.text().await.map_err(failed)?;
+    if replayed {
+        scene.count(REPLAYED);
+    }
+    match (status, element(&body, "Code")) {
+        (201, None) => Ok(bought(&body)),
+        (400, Some("21452")) => Ok(Outcome::Refused(NONE_LEFT)),
+        (402, Some("29001")) => Ok(Outcome::Refused(NO_MONEY)),
+        (429, Some("20429")) => Err("try answered 429"),
+        (500, Some("20500")) => Err(INTERNAL),
+        (503, Some("20503")) => Err("try answered 503"),
+        _ => panic!("nobody expects {status}: {body}; seed {}", scene.seed),
+    }
+}
+
+impl Request<'_> {
+    fn of(&self, call: RequestBuilder) -> RequestBuilder {
+        let form = self.area_code.map_or_else(String::new, |code| format!("AreaCode={code}"));
+        let call = call.basic_auth(&self.account.sid, Some(&self.account.token)).header("Idempotency-Key", self.key);
+        call.header("Content-Type", "application/x-www-form-urlencoded").body(form)
+    }
+}
+
+fn is_replayed(response: &Response) -> bool {
+    response.headers().get("Idempotent-Replayed").is_some_and(|value| value == "true")
+}
+
+fn bought(body: &str) -> Outcome {
+    let text = |name| element(body, name).unwrap_or_else(|| panic!("no {name} in {body}")).to_owned();
+    Outcome::Bought { sid: text("Sid"), phone_number: text("PhoneNumber") }
+}
+
+/// The text of the first XML element of this name.
+fn element<'a>(body: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = body.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
+}

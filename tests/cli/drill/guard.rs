@@ -1,0 +1,24 @@
+//! Stops the drill's PostgreSQL and removes its data also where the drill is interrupted.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// Goes to work when it is dropped, or this process ends.
+pub struct Guard(Child);
+
+pub fn over(data_dir: &Path) -> Guard {
+    let work = "cat; kill -QUIT \"$(head -n 1 \"$1\"/pg/cluster/postmaster.pid)\"; rm -rf \"$1\"";
+    let mut guard = Command::new("sh");
+    guard.args(["-c", work, "sh"]).arg(data_dir);
+    // A group of its own: Ctrl-C is for the drill.
+    guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    Guard(guard.spawn().expect("a guard"))
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}

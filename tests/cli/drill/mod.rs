@@ -1,0 +1,166 @@
+//! The fire drill: buyers who insist, on two instances that are killed and one PostgreSQL that is stopped in the middle
+//! of its work, at random moments from a seed. In the end each purchase that was answered stands exactly once, and
+//! nothing else was sold. `cargo test` runs a short form, `./dev drill` the long one.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::env;
+use std::fs::{File, OpenOptions};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use futures_util::future::{join, join_all};
+use numberbank::embedded_pg::{Cluster, Settings};
+use numberbank::kernel::sid::random_bits;
+
+mod buyers;
+mod chaos;
+mod guard;
+mod market;
+mod random;
+mod reckoning;
+
+use crate::home::Home;
+use buyers::Order;
+use market::Market;
+use random::Random;
+
+/// How many buy at once.
+const BUYERS: u64 = 16;
+
+/// What the drill stands on. Everything but the servers lives on one thread.
+struct Scene {
+    seed: u64,
+    /// How many purchases there are to be.
+    purchases: u64,
+    home: Home,
+    database: String,
+    sites: [SocketAddr; 2],
+    market: Market,
+    sold: Cell<u64>,
+    asked: Cell<u64>,
+    over: Cell<bool>,
+    tally: RefCell<BTreeMap<&'static str, u64>>,
+}
+
+#[test]
+fn what_was_answered_stands_once_and_nothing_else_was_sold() {
+    let (purchases, seed) = (setting("DRILL_PURCHASES", 1_000), setting("DRILL_SEED", random_bits() as u64 >> 32));
+    println!("drill: {purchases} purchases, seed {seed}");
+    let home = Home::new();
+    let _guard = guard::over(&home.data_dir());
+    let cluster = Cluster::open(&settings(&home)).expect("PostgreSQL starts");
+    let market = Market::open(&home, purchases);
+    let scene = Scene {
+        seed,
+        purchases,
+        database: cluster.url(),
+        home,
+        sites: [free_address(), free_address()],
+        market,
+        sold: Cell::default(),
+        asked: Cell::default(),
+        over: Cell::default(),
+        tally: RefCell::default(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(drill(&scene, cluster));
+}
+
+async fn drill(scene: &Scene, cluster: Cluster) {
+    let begun = Instant::now();
+    let buyers = async {
+        let orders = join_all((0..BUYERS).map(|buyer| buyers::buy(scene, buyer))).await;
+        scene.over.set(true);
+        (orders.concat(), begun.elapsed())
+    };
+    let instances = join_all((0..scene.sites.len()).map(|at| chaos::keep_instance(scene, at)));
+    let chaos = join(instances, chaos::keep_database(scene, cluster));
+    let ((orders, took), (_, _cluster)) = join(buyers, chaos).await;
+    scene.report(&orders, took);
+    let mut wrong = reckoning::compare(scene, &orders).await;
+    wrong.extend(scene.missed(&orders));
+    wrong.iter().take(20).for_each(|line| println!("drill: {line}"));
+    assert!(
+        wrong.is_empty(),
+        "{} things are wrong, seed {}; the instances said:\n{}",
+        wrong.len(),
+        scene.seed,
+        scene.log()
+    );
+    println!("drill: each purchase stands once, nothing else was sold, the audit holds");
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    let number = |text: String| text.parse().unwrap_or_else(|_| panic!("{name} must be a whole number"));
+    env::var(name).map_or(default, number)
+}
+
+/// With fsync, which is what is tried here: without it PostgreSQL may forget its last commits when it is stopped.
+fn settings(home: &Home) -> Settings {
+    Settings { data_dir: Some(home.data_dir()), bin: env::var_os("PG_BIN").map(PathBuf::from), fsync: true }
+}
+
+/// Below the ports that systems give to clients, or one of these might get it while the instance is down.
+fn free_address() -> SocketAddr {
+    let mut ports = std::iter::repeat_with(|| 10_000 + (random_bits() % 20_000) as u16);
+    ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok()).expect("a free port")
+}
+
+impl Scene {
+    /// Chance that comes out the same for the same seed.
+    fn random(&self, stream: u64) -> Random {
+        Random::new(self.seed, stream)
+    }
+
+    fn count(&self, what: &'static str) {
+        *self.tally.borrow_mut().entry(what).or_default() += 1;
+    }
+
+    fn counted(&self, what: &str) -> u64 {
+        self.tally.borrow().get(what).copied().unwrap_or_default()
+    }
+
+    /// Returns when so many are sold.
+    async fn reached(&self, sold: u64) {
+        while self.sold.get() < sold && !self.over.get() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn log_file(&self) -> File {
+        let path = self.home.data_dir().join("instances.log");
+        OpenOptions::new().create(true).append(true).open(path).expect("a log")
+    }
+
+    /// The end of what the instances had to say.
+    fn log(&self) -> String {
+        let log = std::fs::read_to_string(self.home.data_dir().join("instances.log")).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+
+    fn report(&self, orders: &[Order], took: Duration) {
+        let (sold, seconds) = (self.sold.get(), took.as_secs_f64());
+        println!("drill: {sold} sold to {BUYERS} buyers, {} refused, in {seconds:.0} s", orders.len() as u64 - sold);
+        println!("drill: {:.0} purchases a second, outages included", sold as f64 / seconds);
+        for (what, count) in self.tally.borrow().iter() {
+            println!("drill: {count:>9} × {what}");
+        }
+    }
+
+    /// What a drill must have met to have been one.
+    fn missed(&self, orders: &[Order]) -> Vec<String> {
+        let mut missed = Vec::new();
+        if self.sold.get() < self.purchases {
+            missed.push(format!("only {} of {} were sold to {} orders", self.sold.get(), self.purchases, orders.len()));
+        }
+        for what in [chaos::KILL, chaos::STOP, buyers::NO_MONEY, buyers::NONE_LEFT, buyers::REPLAYED] {
+            if self.counted(what) == 0 {
+                missed.push(format!("never met: {what}"));
+            }
+        }
+        missed
+    }
+}

@@ -1,0 +1,103 @@
+//! The reckoning: what was answered, beside what the database holds.
+
+use std::collections::HashMap;
+
+use numberbank::kernel::db::{self, Db};
+
+use super::Scene;
+use super::buyers::{INTERNAL, Order, Outcome};
+use super::market::PRICE;
+
+/// A tenancy with all that belongs to it.
+#[derive(sqlx::FromRow)]
+struct Tenancy {
+    sid: String,
+    account_sid: String,
+    phone_number: String,
+    /// A tenancy with two keys is there twice, one with none has none.
+    key: Option<String>,
+    open: bool,
+    /// Cents of its ledger entries, each.
+    paid: Vec<i64>,
+}
+
+/// Everything that is not as the buyers were told; nothing where all is well.
+pub async fn compare(scene: &Scene, orders: &[Order]) -> Vec<String> {
+    let db = db::for_command(&db::options(&scene.database).expect("a URL"));
+    let mut wrong = compare_tenancies(scene, orders, tenancies(&db).await);
+    wrong.extend(compare_balances(scene, orders, &balances(&db).await));
+    db.close().await;
+    let audit = scene.home.run(&["audit"]);
+    if audit.code != Some(0) {
+        wrong.push(format!("the audit does not hold: {audit:?}"));
+    }
+    if scene.counted(INTERNAL) > 0 {
+        wrong.push("an outage is answered with 503, not with 500".to_owned());
+    }
+    wrong
+}
+
+async fn tenancies(db: &Db) -> Vec<Tenancy> {
+    let statement = "select 'PN' || replace(sid::text, '-', '') as sid,
+            'AC' || replace(tenancies.account_sid::text, '-', '') as account_sid, phone_number::text, key,
+            ended_at is null as open, coalesce(array_agg(amount) filter (where amount is not null), '{}') as paid
+        from tenancies
+        left join idempotency_keys on idempotency_keys.tenancy_sid = sid
+            and idempotency_keys.account_sid = tenancies.account_sid
+        left join ledger_entries on ledger_entries.tenancy_sid = sid
+            and ledger_entries.account_sid = tenancies.account_sid
+        group by sid, key";
+    sqlx::query_as(statement).fetch_all(db).await.expect("the tenancies")
+}
+
+/// Cents, by AccountSid.
+async fn balances(db: &Db) -> HashMap<String, i64> {
+    let statement = "select 'AC' || replace(sid::text, '-', ''), balance from accounts";
+    let rows: Vec<(String, i64)> = sqlx::query_as(statement).fetch_all(db).await.expect("the balances");
+    rows.into_iter().collect()
+}
+
+/// Each purchase that was answered is one tenancy, and each tenancy one purchase that was answered.
+fn compare_tenancies(scene: &Scene, orders: &[Order], tenancies: Vec<Tenancy>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut ordered: HashMap<&str, &Order> = orders.iter().map(|order| (order.key.as_str(), order)).collect();
+    for tenancy in &tenancies {
+        let order = tenancy.key.as_deref().and_then(|key| ordered.remove(key));
+        let Some(order) = order else {
+            wrong.push(format!("{} was sold beyond what was ordered, key {:?}", tenancy.sid, tenancy.key));
+            continue;
+        };
+        wrong.extend(contradiction(scene, order, tenancy));
+    }
+    let unsold = ordered.values().filter(|order| matches!(order.outcome, Outcome::Bought { .. }));
+    wrong.extend(unsold.map(|order| format!("{} was answered and is lost: {:?}", order.key, order.outcome)));
+    wrong
+}
+
+/// Where an order and its tenancy differ.
+fn contradiction(scene: &Scene, order: &Order, tenancy: &Tenancy) -> Option<String> {
+    let found = Outcome::Bought { sid: tenancy.sid.clone(), phone_number: tenancy.phone_number.clone() };
+    let account = &scene.market.accounts[order.account].sid;
+    let paid = [-PRICE.cast_signed()];
+    if order.outcome != found {
+        Some(format!("{} was answered {:?}, but stands as {found:?}", order.key, order.outcome))
+    } else if tenancy.account_sid != *account || !tenancy.open || tenancy.paid != paid {
+        let Tenancy { account_sid, open, paid, .. } = tenancy;
+        Some(format!("{}: bought by {account}, held by {account_sid}, open: {open}, paid: {paid:?}", order.key))
+    } else {
+        None
+    }
+}
+
+/// Each balance is what there was, less what was bought.
+fn compare_balances(scene: &Scene, orders: &[Order], balances: &HashMap<String, i64>) -> Vec<String> {
+    let mut expected: Vec<_> = scene.market.accounts.iter().map(|account| account.balance.cast_signed()).collect();
+    for order in orders.iter().filter(|order| matches!(order.outcome, Outcome::Bought { .. })) {
+        expected[order.account] -= PRICE.cast_signed();
+    }
+    let accounts = scene.market.accounts.iter().zip(expected);
+    let differ = accounts.filter(|(account, cents)| balances.get(&account.sid) != Some(cents));
+    differ
+        .map(|(account, cents)| format!("{} has not {cents} cents: {:?}", account.sid, balances.get(&account.sid)))
+        .collect()
+}
