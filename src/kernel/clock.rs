@@ -52,23 +52,24 @@ impl Plain for Rfc2822 {
         const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
         const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let (date, seconds) = (self.0.date_naive(), self.0.num_seconds_from_midnight());
-        to.extend_from_slice(DAYS[date.weekday().num_days_from_monday() as usize].as_bytes());
-        to.extend_from_slice(b", ");
-        digits(to, date.day(), 2, b' ');
-        to.extend_from_slice(MONTHS[date.month0() as usize].as_bytes());
-        to.push(b' ');
-        digits(to, date.year().unsigned_abs(), 4, b' ');
-        digits(to, seconds / 3600, 2, b':');
-        digits(to, seconds / 60 % 60, 2, b':');
-        digits(to, seconds % 60, 2, b' ');
-        to.extend_from_slice(b"+0000");
+        let mut text = *b"Thu, 01 Jan 1970 00:00:00 +0000";
+        text[..3].copy_from_slice(DAYS[date.weekday().num_days_from_monday() as usize].as_bytes());
+        put(&mut text[5..7], date.day());
+        text[8..11].copy_from_slice(MONTHS[date.month0() as usize].as_bytes());
+        put(&mut text[12..16], date.year().unsigned_abs());
+        put(&mut text[17..19], seconds / 3600);
+        put(&mut text[20..22], seconds / 60 % 60);
+        put(&mut text[23..25], seconds % 60);
+        to.extend_from_slice(&text);
     }
 }
 
-/// The last so many digits of a number, and what comes after them.
-fn digits(to: &mut Vec<u8>, number: u32, many: u32, after: u8) {
-    to.extend((0..many).rev().map(|place| b'0' + (number / 10_u32.pow(place) % 10) as u8));
-    to.push(after);
+/// Writes the last digits of a number, as many as there is room for.
+fn put(room: &mut [u8], mut number: u32) {
+    for digit in room.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 #[cfg(test)]

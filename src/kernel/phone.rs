@@ -116,7 +116,23 @@ impl PhoneNumber {
 
     /// `(415) 867-5309`, the friendly name of a number that was given none.
     pub fn formatted(self) -> String {
-        format!("({}) {:03}-{:04}", self.0 / 10_000_000, self.0 / 10_000 % 1000, self.0 % 10_000)
+        let digits = self.letters();
+        let mut text = String::with_capacity("(415) 867-5309".len());
+        for (mark, part) in [("(", &digits[..3]), (") ", &digits[3..6]), ("-", &digits[6..])] {
+            text.push_str(mark);
+            text.extend(part.iter().map(|digit| char::from(*digit)));
+        }
+        text
+    }
+
+    /// The ten digits as text.
+    fn letters(self) -> [u8; 10] {
+        let (mut digits, mut rest) = ([0; 10], self.0);
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        digits
     }
 
     /// Reads `4158675309`, `+14158675309`, `14158675309` and decorated forms such as
@@ -144,7 +160,7 @@ impl fmt::Display for PhoneNumber {
 
 impl Plain for PhoneNumber {
     fn write(&self, to: &mut Vec<u8>) {
-        to.extend((0..10).rev().map(|place| b'0' + (self.0 / 10_i64.pow(place) % 10) as u8));
+        to.extend_from_slice(&self.letters());
     }
 }
 

@@ -90,6 +90,17 @@ impl Db {
         let in_use = usize::try_from(self.0.pool.size()).unwrap_or(usize::MAX).saturating_sub(at_hand);
         Usage { in_use, at_hand, waiting: self.0.most_waiting - self.0.places.available_permits() }
     }
+    /// Lends a connection to what reads many rows: they come straight from it, where the ways below, which
+    /// sqlx prescribes, would collect them first.
+    ///
+    /// # Errors
+    /// When the database is out of reach, and those of the work.
+    pub async fn lend<T>(&self, work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>) -> sqlx::Result<T> {
+        let mut lease = self.acquire().await?;
+        let outcome = work(&mut lease.connection).await;
+        lease.done(outcome)
+    }
+
     async fn acquire(&self) -> sqlx::Result<Lease<'_>> {
         let permit = self.permit().await?;
         while let Some((mut connection, since)) = self.take() {

@@ -184,9 +184,8 @@ pub async fn list(
         kind as Option<Kind>,
         after as Option<NumberSid>,
         i64::from(page.size) + 1
-    )
-    .fetch_all(db)
-    .await?;
+    );
+    let rows = db.lend(async |connection| rows.fetch_all(connection).await).await?;
     // A page without numbers still tells how many there are on others.
     let total = match rows.first().and_then(|row| row.count) {
         Some(total) => Some(total),
