@@ -1,4 +1,4 @@
-//! Stops the drill's PostgreSQL and removes its data also where the drill is interrupted.
+//! Stops the drill's PostgreSQL and removes its folder also where the drill is interrupted.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 pub struct Guard(Child);
 
 pub fn over(data_dir: &Path) -> Guard {
-    let work = "cat; kill -QUIT \"$(head -n 1 \"$1\"/pg/cluster/postmaster.pid)\"; rm -rf \"$1\"";
+    let work = "cat; kill -QUIT \"$(head -n 1 \"$1\"/pg/cluster/postmaster.pid)\"; rm -rf \"${1%/data}\"";
     let mut guard = Command::new("sh");
     guard.args(["-c", work, "sh"]).arg(data_dir);
     // A group of its own: Ctrl-C is for the drill.

@@ -46,7 +46,7 @@ struct Scene {
 
 #[test]
 fn what_was_answered_stands_once_and_nothing_else_was_sold() {
-    let (purchases, seed) = (setting("DRILL_PURCHASES", 1_000), setting("DRILL_SEED", random_bits() as u64 >> 32));
+    let (purchases, seed) = (setting("DRILL_PURCHASES", 1_500), setting("DRILL_SEED", random_bits() as u64 >> 32));
     println!("drill: {purchases} purchases, seed {seed}");
     let home = Home::new();
     let _guard = guard::over(&home.data_dir());
