@@ -1,7 +1,6 @@
 //! The frame around every request: a plain path and method before it, one shape of error after it.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -13,14 +12,10 @@ use futures_util::FutureExt;
 
 use super::connections;
 use super::observe::Refused;
-use crate::kernel::deadline::Deadline;
+use crate::kernel::deadline::{Deadline, LONGEST_REQUEST};
 use crate::kernel::error::{Code, Error, Refusal, Result};
 use crate::kernel::params::Params;
 use crate::kernel::represent::{self, Asked, Representation, TREE};
-
-/// How long the work on a request may take: the wire promises an answer within five seconds when the
-/// database does not. The time that its body takes to arrive comes on top.
-const LONGEST_REQUEST: Duration = Duration::from_millis(4500);
 
 /// Around every request: makes its path and method plain, and whatever goes wrong a RestException
 /// in the representation that was asked for.

@@ -6,7 +6,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
+use super::deadline::LONGEST_REQUEST;
 use super::error::{Error, Result};
 
 /// The largest batch: what is done together also waits for one another.
@@ -19,9 +21,11 @@ const LONGEST_QUEUE: usize = 1024;
 pub struct Batches<J, O>(Arc<Mutex<Queue<J, O>>>);
 
 struct Queue<J, O> {
-    waiting: VecDeque<(J, oneshot::Sender<O>)>,
+    waiting: VecDeque<(J, Teller<O>)>,
     is_under_way: bool,
 }
+
+type Teller<O> = oneshot::Sender<Result<O>>;
 
 impl<J, O> Clone for Batches<J, O> {
     fn clone(&self) -> Self {
@@ -40,7 +44,7 @@ impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
     /// the one who asked has gone.
     ///
     /// # Errors
-    /// When too many jobs wait already, or the work ended without an outcome.
+    /// When too many jobs wait already, or the work took too long or ended without an outcome.
     pub async fn join<W>(&self, job: J, work: impl Fn(Vec<J>) -> W + Send + 'static) -> Result<O>
     where
         W: Future<Output = Vec<O>> + Send + 'static,
@@ -49,11 +53,11 @@ impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
         if let Some(turn) = self.enter(job, teller)? {
             tokio::spawn(turn.take(work));
         }
-        outcome.await.map_err(|_| Error::Internal("a batch ended without an outcome".to_owned()))
+        outcome.await.map_err(|_| Error::Internal("a batch ended without an outcome".to_owned()))?
     }
 
     /// Queues up. Whoever finds nothing under way takes the turn.
-    fn enter(&self, job: J, teller: oneshot::Sender<O>) -> Result<Option<Turn<J, O>>> {
+    fn enter(&self, job: J, teller: Teller<O>) -> Result<Option<Turn<J, O>>> {
         let mut queue = self.queue();
         if queue.waiting.len() >= LONGEST_QUEUE {
             return Err(Error::Unavailable(format!("{LONGEST_QUEUE} requests wait already")));
@@ -64,7 +68,7 @@ impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
     }
 
     /// Those who go next; where nobody waits any more, the turn ends.
-    fn next(&self) -> Option<(Vec<J>, Vec<oneshot::Sender<O>>)> {
+    fn next(&self) -> Option<(Vec<J>, Vec<Teller<O>>)> {
         let mut queue = self.queue();
         let many = queue.waiting.len().min(LARGEST);
         // Nobody waits any more for what a client that hung up has asked.
@@ -95,7 +99,12 @@ impl<J: Send + 'static, O: Send + 'static> Turn<J, O> {
             if jobs.is_empty() {
                 continue;
             }
-            for (teller, outcome) in tellers.into_iter().zip(work(jobs).await) {
+            // On a connection that died silently it would go on for ever, and all who come later would wait for it.
+            let outcomes: Vec<_> = match timeout(LONGEST_REQUEST, work(jobs)).await {
+                Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+                Err(_) => tellers.iter().map(|_| Err(late())).collect(),
+            };
+            for (teller, outcome) in tellers.into_iter().zip(outcomes) {
                 // Who has hung up meanwhile does not hear of it.
                 let _ = teller.send(outcome);
             }
@@ -103,6 +112,10 @@ impl<J: Send + 'static, O: Send + 'static> Turn<J, O> {
         // Another turn may have begun by now.
         self.is_over = true;
     }
+}
+
+fn late() -> Error {
+    Error::Unavailable(format!("a batch took longer than {LONGEST_REQUEST:?}"))
 }
 
 /// A turn that breaks off, in a panic or with its thread, leaves nobody waiting.

@@ -9,6 +9,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+/// How long the work on a request may take: the wire promises an answer within five seconds when the
+/// database does not. The time that its body takes to arrive comes on top.
+pub const LONGEST_REQUEST: Duration = Duration::from_millis(4500);
+
 /// The end of a request's time. Its clones are the same deadline.
 #[derive(Clone, Debug)]
 pub struct Deadline(Rc<Cell<Instant>>);

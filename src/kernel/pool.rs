@@ -107,6 +107,8 @@ impl Db {
             if since.elapsed() < TRUSTED_IDLE || tried(&mut connection, self.0.patience).await {
                 return Ok(Lease { db: self, connection, _permit: permit });
             }
+            // The others have most likely died with it; to try one after the other takes too long.
+            self.at_hand().clear();
         }
         Ok(Lease { db: self, connection: self.0.pool.acquire().await?, _permit: permit })
     }

@@ -126,6 +126,28 @@ fn a_database_that_hangs_is_a_503_until_it_is_back() {
 }
 
 #[test]
+fn what_hung_with_the_database_keeps_nobody_waiting_once_it_is_back() {
+    test(async |world| {
+        let scene = Scene::new(world).await;
+        let number = scene.insist("before").await.element("Sid").to_owned();
+        let lookup = format!("/IncomingPhoneNumbers/{number}");
+        // The gate has just looked at the account: what hangs is the work itself.
+        scene.get("").await.assert_status(200);
+        scene.proxy.make(Way::Hung);
+        let (bought, found) = futures_util::future::join(scene.buy_once("hung"), scene.get(&lookup)).await;
+        assert_unavailable(&bought);
+        assert_unavailable(&found);
+        scene.proxy.make(Way::Open);
+        scene.recovers().await;
+        scene.insist("hung").await;
+        scene.insist("after").await;
+        scene.get(&lookup).await.assert_status(200);
+        assert_eq!(scene.server.balance(&scene.account).await, "87.00");
+        scene.end().await;
+    });
+}
+
+#[test]
 fn an_unknown_caller_gets_a_503_too_while_nobody_can_be_verified() {
     test(async |world| {
         let scene = Scene::new(world).await;
