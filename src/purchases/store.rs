@@ -83,7 +83,8 @@ macro_rules! purchases {
                 select kind, area, count(*) as many, min(pick_from) as pick_from from bid group by kind, area
             ), candidate as materialized (
                 -- The next ones from a random place; at the end of the queue, on from its beginning. By area
-                -- code and anywhere each walk an index of their own.
+                -- code and anywhere each walk an index of their own. An area code has one kind: asked for beside
+                -- it, the planner may walk all of the kind to find that the area code has none.
                 select wanted.kind, wanted.area, next.phone_number,
                     row_number() over (partition by wanted.kind, wanted.area) as turn
                 from wanted cross join lateral (
@@ -92,8 +93,8 @@ macro_rules! purchases {
                     cross join lateral (
                         select * from (
                             select phone_number from stock
-                            where wanted.area is not null and state = 'available' and kind = wanted.kind
-                                and area_code = wanted.area and pick between low and high
+                            where wanted.area is not null and state = 'available' and area_code = wanted.area
+                                and pick between low and high
                             order by pick limit many for update "
                 + $numbers
                 + "

@@ -7,7 +7,7 @@ use numberbank::numbers::{self, Biography};
 use numberbank::{accounts, inventory, releases};
 use sqlx::{AssertSqlSafe, Executor};
 
-use crate::support::{Account, World, test};
+use crate::support::{Account, World, eventually, test};
 
 const NUMBER: i64 = 4_158_670_000;
 
@@ -280,5 +280,24 @@ fn an_account_s_events_tell_why_it_stands_as_it_does() {
         let events = accounts::events(&world.db, sid).await.expect("events");
         let told: Vec<_> = events.iter().map(|event| format!("{:?} {:?}", event.change, event.reason)).collect();
         assert_eq!(told, ["Suspended Operator", "Activated Operator", "Closed Operator"]);
+    });
+}
+
+#[test]
+fn an_area_code_with_nothing_left_is_found_empty_at_a_glance() {
+    test(async |world| {
+        // All of one area code: to the planner it tells nothing of a number which one it has.
+        world.stock(4_158_670_000, 5_000).await;
+        world.db.execute("analyze stock").await.expect("statistics");
+        let account = world.account("9.00").await;
+        let walks =
+            "select sum(idx_scan)::bigint from pg_stat_user_indexes where indexrelname like 'stock_available_by_%'";
+        eventually("PostgreSQL tells which index was walked", async || {
+            world.server.buy(&account, &[("AreaCode", "212")]).await.assert_refused(400, 21452);
+            world.value::<i64>(walks).await > 0
+        })
+        .await;
+        let read = "select idx_tup_read from pg_stat_user_indexes where indexrelname = 'stock_available_by_kind'";
+        assert_eq!(world.value::<i64>(read).await, 0);
     });
 }
