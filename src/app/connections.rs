@@ -1,19 +1,24 @@
 //! Connections of clients. actix-web gives only the first head of a connection a time to arrive in:
 //! once something of a later one has come it waits for the rest for ever, and so it does for a
-//! client that reads nothing of its answer. Here every connection has a time to get on to its next
-//! request, and is cut off after it.
+//! client that reads nothing of its answer. Here every connection has a time to take the next piece of
+//! its answer or to get on to its next request, and is cut off after it.
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell};
+use std::convert::Infallible;
 use std::net::{self, Shutdown};
 use std::os::fd::AsFd;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::HttpRequest;
+use actix_web::body::{BodySize, EitherBody, MessageBody};
 use actix_web::dev::Extensions;
 use actix_web::rt::{self, net::TcpStream};
+use actix_web::web::Bytes;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -33,7 +38,8 @@ impl Drop for Connection {
     }
 }
 
-/// Cuts a new connection off when no request has been under way on it for longer than this.
+/// Cuts a new connection off when for longer than this no request has been under way on it, and no piece of
+/// an answer has gone out.
 pub fn watch(io: &dyn Any, data: &mut Extensions, longest: Duration) {
     let tls = || io.downcast_ref::<TlsStream<TcpStream>>().map(|tls| tls.get_ref().0);
     let socket = io.downcast_ref::<TcpStream>().or_else(tls).map(|tcp| tcp.as_fd().try_clone_to_owned());
@@ -77,6 +83,41 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.requests.update(|requests| requests - 1);
         self.0.rests_since.set(Instant::now());
+    }
+}
+
+/// How much of an answer is handed to its connection at a time: an ordinary one is whole.
+const PIECE: usize = 64 * 1024;
+
+/// An answer that goes out piece by piece, the next one when the client has taken most of the last: so a
+/// client that reads slowly is told from one that does not read.
+pub struct Pieces {
+    rest: Bytes,
+    connection: Option<Rc<Connection>>,
+}
+
+/// Cuts an answer into pieces, each of which shows that its connection does not rest.
+pub fn in_pieces<B: MessageBody>(body: B, under_way: Option<&UnderWay>) -> EitherBody<Pieces, B> {
+    let connection = under_way.map(|under_way| Rc::clone(&under_way.0));
+    match body.try_into_bytes() {
+        Ok(rest) => EitherBody::left(Pieces { rest, connection }),
+        Err(body) => EitherBody::right(body),
+    }
+}
+
+impl MessageBody for Pieces {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.rest.len() as u64)
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        if let Some(connection) = &self.connection {
+            connection.rests_since.set(Instant::now());
+        }
+        let length = self.rest.len().min(PIECE);
+        Poll::Ready((length > 0).then(|| Ok(self.rest.split_to(length))))
     }
 }
 

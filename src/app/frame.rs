@@ -23,7 +23,7 @@ pub async fn frame(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let _under_way = connections::under_way(request.request());
+    let under_way = connections::under_way(request.request());
     let site = site(request.request());
     let asked = plain_path(request.path());
     let representation = asked.representation;
@@ -42,7 +42,10 @@ pub async fn frame(
     request.extensions_mut().insert(deadline.clone());
     match deadline.bound(AssertUnwindSafe(next.call(request)).catch_unwind()).await {
         Some(Ok(Ok(response))) => Ok(match response.response().error() {
-            None => response.map_into_left_body(),
+            None => {
+                let pieces = response.map_body(|_, body| connections::in_pieces(body, under_way.as_ref()));
+                pieces.map_into_left_body()
+            }
             Some(error) => {
                 let answer = answer(representation, &site, error);
                 response.into_response(answer).map_into_right_body()

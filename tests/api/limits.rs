@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::{join, join_all};
+use futures_util::stream::iter;
 use numberbank::app;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use crate::support::slow::in_time;
@@ -73,6 +75,46 @@ fn a_slow_upload_has_its_time_beside_that_of_the_work() {
         let mut answer = String::new();
         in_time(stream.read_to_string(&mut answer)).await.expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("xxxxxxxxxxxx"), "{answer}");
+        server.stop().await;
+    });
+}
+
+/// The length of an answer that is longer than what the system keeps of one for a client, and whose
+/// client takes a megabyte a second.
+async fn read_slowly(server: &Server, account: &Account) -> (String, usize) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(16 * 1024).expect("a small buffer");
+    let address = server.site.trim_start_matches("http://").parse().expect("an address");
+    let mut stream = socket.connect(address).await.expect("a connection");
+    let (path, authorization) = (account.path(), account.authorization());
+    let head = format!(
+        "GET {path}/IncomingPhoneNumbers?PageSize=1000 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Authorization: {authorization}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.expect("it is sent");
+    let (mut answer, mut some) = (Vec::new(), vec![0; 64 * 1024]);
+    // A reset is an end too.
+    while let Ok(length @ 1..) = stream.read(&mut some).await {
+        answer.extend_from_slice(&some[..length]);
+        sleep(Duration::from_micros(length as u64)).await;
+    }
+    let answer = String::from_utf8(answer).expect("UTF-8");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    (head.to_owned(), body.len())
+}
+
+#[test]
+fn a_client_that_reads_slowly_gets_the_whole_answer() {
+    test(async |world| {
+        let server = world.limited_server(&["--header-timeout", "1", "--keep-alive", "1"]);
+        let account = world.account("2000.00").await;
+        world.stock(4_158_670_000, 1000).await;
+        let url = format!("http://example.com/{}", "x".repeat(2000));
+        let form = ["Url", "SmsUrl", "VoiceFallbackUrl", "SmsFallbackUrl"].map(|name| (name, url.as_str()));
+        let purchases = iter(0..1000).map(|_| world.server.buy(&account, &form)).buffered(8);
+        purchases.for_each(async |answer| assert_eq!(answer.status, 201)).await;
+        let (head, length) = in_time(read_slowly(&server, &account)).await;
+        assert!(length > 8_000_000 && head.contains(&format!("content-length: {length}\r\n")), "{length} of {head}");
         server.stop().await;
     });
 }
