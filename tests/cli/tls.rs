@@ -1,10 +1,11 @@
 //! Real TLS: the certificate, its renewal, and what is said where it is wrong.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcgen::CertifiedKey;
 use rustls::crypto::ring::default_provider;
@@ -28,8 +29,8 @@ fn arguments<'a>(verb: &'a str, [certificate, key]: &'a [String; 2]) -> [&'a str
     [verb, "--bind", "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key]
 }
 
-/// Asks over TLS, trusting this certificate and no other.
-fn get(server: &Running, trusted: &Pair, path: &str) -> io::Result<String> {
+/// A connection that trusts this certificate and no other.
+fn connect(server: &Running, trusted: &Pair) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.cert.der().clone()).expect("a certificate");
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()));
@@ -37,7 +38,12 @@ fn get(server: &Running, trusted: &Pair, path: &str) -> io::Result<String> {
     let config = config.with_root_certificates(roots).with_no_client_auth();
     let name = "localhost".try_into().expect("a name");
     let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
-    let mut stream = StreamOwned::new(connection, TcpStream::connect(server.address())?);
+    Ok(StreamOwned::new(connection, TcpStream::connect(server.address())?))
+}
+
+/// Asks over TLS, trusting this certificate and no other.
+fn get(server: &Running, trusted: &Pair, path: &str) -> io::Result<String> {
+    let mut stream = connect(server, trusted)?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
@@ -66,6 +72,28 @@ fn a_certificate_is_read_again_when_its_files_change() {
     assert!(get(&server, &first, "/").is_err());
     assert_eq!(server.err().matches("the certificate stays as it was").count(), 1, "{}", server.err());
     assert!(!server.err().contains("in clear"), "{}", server.err());
+}
+
+#[test]
+fn a_connection_that_rests_is_cut_off() {
+    let (home, pair) = (Home::new(), pair());
+    let paths = files(&home, "site", &pair);
+    let limits = [("NUMBERBANK_HEADER_TIMEOUT", "1"), ("NUMBERBANK_KEEP_ALIVE", "1")];
+    let server = home.start_as(&arguments("serve", &paths), &limits);
+    let mut stream = connect(&server, &pair).expect("a connection");
+    let head = "GET /docs/errors/20404 HTTP/1.1\r\nHost: localhost\r\n";
+    // A whole request, and one whose head does not end.
+    write!(stream, "{head}\r\n{head}").expect("it is sent");
+    stream.sock.set_read_timeout(Some(Duration::from_millis(100))).expect("a time");
+    let mut answers = Vec::new();
+    eventually("the server hangs up", || {
+        let read = stream.read_to_end(&mut answers).map_err(|error| error.kind());
+        // That the server has hung up is for the reader to see.
+        let _ = stream.write_all(b"x");
+        !matches!(read, Err(ErrorKind::WouldBlock))
+    });
+    let answers = String::from_utf8(answers).expect("UTF-8");
+    assert!(answers.starts_with("HTTP/1.1 200 ") && answers.matches("HTTP/1.1 ").count() == 1, "{answers}");
 }
 
 #[test]
