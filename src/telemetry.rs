@@ -10,9 +10,12 @@ use crate::config::LogFormat;
 /// attention; not each request that is no HTTP, or anybody could fill the log.
 const DEFAULT: &str = "warn,numberbank=info,actix_http=off";
 
-/// Starts logging.
+/// Starts logging. An empty filter is none, and one that cannot be read is told and left aside.
 pub fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
+    let wanted = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|filter| !filter.is_empty());
+    let wanted = wanted.map(EnvFilter::try_new).transpose();
+    let refused = wanted.as_ref().err().map(ToString::to_string);
+    let filter = wanted.ok().flatten().unwrap_or_else(|| EnvFilter::new(DEFAULT));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
@@ -20,5 +23,8 @@ pub fn start(format: LogFormat) {
             logs.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
             std::panic::set_hook(Box::new(|panic| tracing::error!("{}", panic.to_string().replace('\n', " "))));
         }
+    }
+    if let Some(error) = refused {
+        tracing::warn!("RUST_LOG cannot be read, {DEFAULT} is used instead: {error}");
     }
 }

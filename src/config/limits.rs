@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 
 use crate::accounts::throttle::Rate;
 
@@ -70,7 +71,7 @@ pub struct Limits {
     pub failed_logins: Often,
 
     /// Believe the last address in X-Forwarded-For: every request comes through a proxy that appends to it
-    #[arg(long, env = "NUMBERBANK_TRUST_PROXY")]
+    #[arg(long, env = "NUMBERBANK_TRUST_PROXY", value_parser = BoolishValueParser::new())]
     pub trust_proxy: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::home::{Home, Running};
+use crate::home::{Home, Ran, Running, program};
 
 /// A server beside the commands, so that they find PostgreSQL running, and an account with two numbers.
 struct Scene {
@@ -219,5 +219,28 @@ fn bad_usage_is_exit_code_2_and_touches_nothing() {
     assert!(!home.data_dir().exists());
     for arguments in [&["--help"][..], &["account", "--help"], &["--version"]] {
         assert!(home.table(arguments).contains("numberbank"), "{arguments:?}");
+    }
+}
+
+/// A service that does not get far: its database is not there.
+fn start_with(name: &str, value: &str) -> Ran {
+    let line = ["serve", "--bind", "0.0.0.0:0", "--database-url", "postgres://nobody@127.0.0.1:1/none"];
+    Ran::of(program(&line).env(name, value).output())
+}
+
+#[test]
+fn the_variable_of_a_flag_is_yes_or_no_in_any_words() {
+    for (value, code) in [("true", 1), ("1", 1), ("yes", 1), ("false", 1), ("0", 1), ("maybe", 2)] {
+        let ran = start_with("NUMBERBANK_TRUST_PROXY", value);
+        assert_eq!(ran.code, Some(code), "{value}: {ran:?}");
+    }
+}
+
+#[test]
+fn what_is_logged_is_not_changed_by_an_empty_filter_or_a_broken_one() {
+    for (filter, told) in [("", false), ("numberbank=loud", true)] {
+        let ran = start_with("RUST_LOG", filter);
+        assert!(ran.err.contains("travel in clear"), "{filter}: {ran:?}");
+        assert_eq!(ran.err.contains("RUST_LOG cannot be read"), told, "{filter}: {ran:?}");
     }
 }
