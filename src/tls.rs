@@ -1,5 +1,6 @@
 //! TLS: the certificate that the service shows, which is read again when its files change.
 
+use std::fmt::{self, Debug, Formatter};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -47,11 +48,17 @@ impl Files {
 }
 
 /// The certificate that is shown to whoever connects.
-#[derive(Debug)]
 pub struct Certificate {
     files: Files,
     opened: Contents,
     shown: RwLock<Arc<CertifiedKey>>,
+}
+
+/// Names the files: what they held is the private key too.
+impl Debug for Certificate {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate").field("files", &self.files).finish_non_exhaustive()
+    }
 }
 
 impl Certificate {
@@ -106,5 +113,21 @@ impl Certificate {
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.shown.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_is_printed_tells_no_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let files = Files { certificate: folder.path().join("crt"), key: folder.path().join("key") };
+        fs::write(&files.certificate, pair.cert.pem()).unwrap();
+        fs::write(&files.key, pair.signing_key.serialize_pem()).unwrap();
+        let printed = format!("{:?}", Certificate::open(files).unwrap());
+        assert!(printed.contains("key") && printed.len() < 1000, "{printed}");
     }
 }
