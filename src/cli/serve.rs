@@ -64,7 +64,7 @@ pub async fn serve(
     let mut serving = tokio::spawn(server);
     let jobs = start_jobs(settings, database, context);
     // These go on to the last: operators look on while what is in flight is finished.
-    serve_operations(front.operations, &instance, database, context)?;
+    serve_operations(front.operations, &instance, context)?;
     certificate.map(|certificate| tokio::spawn(certificate.keep_current()));
     // A reader of the announcement that has seen enough does not end the service.
     match announce() {
@@ -85,15 +85,10 @@ pub async fn serve(
 }
 
 /// Serves operators, where they are to be served.
-fn serve_operations(
-    listener: Option<TcpListener>,
-    instance: &Arc<Instance>,
-    database: &Database,
-    context: &Context,
-) -> Done {
+fn serve_operations(listener: Option<TcpListener>, instance: &Arc<Instance>, context: &Context) -> Done {
     let Some(listener) = listener else { return Ok(()) };
-    let (database, db) = (database.options.clone(), context.db.clone());
-    tokio::spawn(operations::serve(listener, Sources { instance: Arc::clone(instance), database, db })?);
+    let sources = Sources { instance: Arc::clone(instance), db: context.db.clone() };
+    tokio::spawn(operations::serve(listener, sources)?);
     Ok(())
 }
 

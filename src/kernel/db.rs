@@ -116,11 +116,27 @@ pub async fn try_alone(
 /// When the database cannot be reached.
 pub async fn is_current(options: &PgConnectOptions) -> Result<bool, MigrateError> {
     let mut connection = options.connect().await.map_err(MigrateError::Connect)?;
+    Ok(has_newest(&mut connection).await)
+}
+
+/// The same, on a connection that may be at hand.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn is_current_on(db: &Db) -> sqlx::Result<bool> {
+    db.lend(async |connection| {
+        connection.ping().await?;
+        Ok(has_newest(connection).await)
+    })
+    .await
+}
+
+async fn has_newest(connection: &mut PgConnection) -> bool {
     let runner: Runner = embedded::migrations::runner();
     let newest = runner.get_migrations().iter().map(Migration::version).max();
     // A database that was never migrated has no history to read: that is an answer too.
-    let last = runner.get_last_applied_migration_async(&mut Migrating(&mut connection)).await;
-    Ok(last.is_ok_and(|last| last.map(|migration| migration.version()) >= newest))
+    let last = runner.get_last_applied_migration_async(&mut Migrating(connection)).await;
+    last.is_ok_and(|last| last.map(|migration| migration.version()) >= newest)
 }
 
 /// Lets refinery speak through sqlx: one driver, one way to read a database URL.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use actix_web::dev::Server;
 use actix_web::{App, HttpResponse, HttpServer, Resource, guard, web};
-use sqlx::postgres::PgConnectOptions;
 
 use super::{Instance, health, metrics};
 use crate::kernel::db::Db;
@@ -14,8 +13,7 @@ use crate::kernel::db::Db;
 #[derive(Clone)]
 pub struct Sources {
     pub instance: Arc<Instance>,
-    pub database: PgConnectOptions,
-    /// For the stock; none of those that serve.
+    /// None of those that serve.
     pub db: Db,
 }
 
@@ -46,7 +44,7 @@ async fn live() -> HttpResponse {
 
 /// `GET /health/ready`
 async fn ready(sources: web::Data<Sources>) -> HttpResponse {
-    match health::ready(&sources.instance, &sources.database).await {
+    match health::ready(&sources.instance, &sources.db).await {
         Ok(()) => HttpResponse::Ok().content_type(PLAIN).body("ready\n"),
         Err(reason) => HttpResponse::ServiceUnavailable().content_type(PLAIN).body(format!("{reason}\n")),
     }

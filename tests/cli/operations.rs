@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::home::{Home, Running, eventually, fetch};
@@ -103,15 +104,32 @@ fn a_server_is_ready_while_its_database_answers() {
     let server = home.start_as(&OPERATIONS, &[]);
     assert_eq!(server.operations("/health/ready"), (200, "ready\n".to_owned()));
     assert_eq!(server.operations("/elsewhere").0, 404);
-    let postgres = home.postgres().expect("PostgreSQL runs");
-    kill(postgres, Signal::SIGSTOP).expect("it lives");
+    let postgres = home.postgres().expect("PostgreSQL runs").to_string();
+    // With all that serve its connections.
+    let signal = |signal: &str| {
+        let children = Command::new("pkill").args([signal, "-P", &postgres]).status().expect("pkill");
+        let parent = Command::new("kill").args([signal, &postgres]).status().expect("kill");
+        assert!(children.success() && parent.success());
+    };
+    signal("-STOP");
     let (status, reason) = server.operations("/health/ready");
     let (alive, up) = (server.operations("/health/live").0, server.operations("/metrics").1);
-    kill(postgres, Signal::SIGCONT).expect("it lives");
+    signal("-CONT");
     assert_eq!((status, alive), (503, 200), "{reason}");
     assert!(reason.contains("does not answer"), "{reason}");
     assert!(up.contains("numberbank_requests_total"), "{up}");
     eventually("it is ready again", || server.operations("/health/ready").0 == 200);
+}
+
+#[test]
+fn a_server_is_ready_where_its_database_makes_no_more_connections() {
+    let home = Home::new();
+    let server = home.start_as(&OPERATIONS, &[("NUMBERBANK_WORKERS", "1")]);
+    let rich = account(&home, "5.00");
+    assert_eq!((call(&server, &rich, "GET", "", ""), server.operations("/health/ready").0), (200, 200));
+    // As when others have taken the last one: those that there are go on.
+    home.sql("alter role numberbank nologin").expect("it is done");
+    assert_eq!((call(&server, &rich, "GET", "", ""), server.operations("/health/ready").0), (200, 200));
 }
 
 #[test]
