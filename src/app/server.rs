@@ -23,6 +23,7 @@ use crate::kernel::db;
 use crate::kernel::error::{Error, not_found};
 use crate::kernel::replica::{Replica, Watch};
 use crate::numbers::Lookups;
+use crate::numbers::lists::Lists;
 use crate::operations::Instance;
 use crate::purchases::Counter;
 use crate::tls::Certificate;
@@ -63,7 +64,7 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
     let clients = Clients { body_timeout: seconds(limits.body_timeout), trust_proxy: limits.trust_proxy };
     let watch = settings.replica.as_ref().map(|replica| Arc::new(Watch::start(&settings.database, replica)));
     let workers = settings.workers.max(1);
-    let counter = Counter::new(workers / 2);
+    let counter = Counter::new(workers / 2, limits.max_waiting as usize);
     let share = |all: u32| all / u32::try_from(workers).unwrap_or(u32::MAX);
     let (connections, waiting) = (share(settings.connections).max(1), share(limits.max_waiting));
     connections::make_room(limits.max_connections, settings.connections);
@@ -77,7 +78,8 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
             .wrap(Condition::new(replica.is_some(), from_fn(settle)))
             .wrap(from_fn(observe))
             .app_data(settings.instance.worker(&database))
-            .app_data(Lookups::new(&database))
+            .app_data(Lookups::new(&database, waiting as usize))
+            .app_data(Lists::new(&database, waiting as usize))
             .app_data(database)
             .app_data(replica)
             .app_data(counter.clone())

@@ -18,7 +18,8 @@ use crate::kernel::page::Page;
 use crate::kernel::phone::Kind;
 use crate::kernel::represent::TREE;
 use crate::kernel::sid::AccountSid;
-use crate::numbers::{self, Settings};
+use crate::numbers::Settings;
+use crate::numbers::lists::{Filter, Lists};
 use crate::purchases::{self, Counter, Order, Purchase};
 use crate::{accounts, inventory};
 
@@ -140,12 +141,12 @@ fn trust(settings: &Serve) -> String {
 async fn held_number(context: &Context, account: AccountSid) -> Result<String, Failure> {
     let Context { db, clock, .. } = context;
     let newest = Page { number: 0, size: 1, after: None };
-    let held = numbers::list(db, account, &numbers::Filter::default(), newest).await?;
+    let held = Lists::new(db, 1).page(db, account, &Filter::default(), newest).await?;
     if let Some(number) = held.items.first() {
         return Ok(number.sid.to_string());
     }
     let order = Order { kind: Kind::Local, area_code: None, settings: Settings::default(), key: None };
-    match purchases::buy(&Counter::new(1), db, clock, account, order.into()).await {
+    match purchases::buy(&Counter::new(1, 1), db, clock, account, order.into()).await {
         Ok(Purchase::Made(number) | Purchase::Replayed(number)) => Ok(number.sid.to_string()),
         Err(error) => {
             tracing::warn!("the demo account holds no number and could not buy one: {}", super::told(&error));

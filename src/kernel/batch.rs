@@ -8,20 +8,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::db::Db;
 use super::deadline::LONGEST_REQUEST;
 use super::error::{Error, Result};
 
 /// The largest batch: what is done together also waits for one another.
 const LARGEST: usize = 64;
 
-/// How many jobs may wait: more than that, a client had better come again than wait.
-const LONGEST_QUEUE: usize = 1024;
-
 /// Jobs of one kind, with an outcome for each. Cheap to clone.
 pub struct Batches<J, O>(Arc<Mutex<Queue<J, O>>>);
 
 struct Queue<J, O> {
     waiting: VecDeque<(J, Teller<O>)>,
+    most_waiting: usize,
     is_under_way: bool,
 }
 
@@ -33,13 +32,12 @@ impl<J, O> Clone for Batches<J, O> {
     }
 }
 
-impl<J, O> Default for Batches<J, O> {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(Queue { waiting: VecDeque::new(), is_under_way: false })))
-    }
-}
-
 impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
+    /// So many jobs may wait.
+    pub fn new(most_waiting: usize) -> Self {
+        Self(Arc::new(Mutex::new(Queue { waiting: VecDeque::new(), most_waiting, is_under_way: false })))
+    }
+
     /// Has a job done. `work` does many and gives their outcomes in the same order; it goes on also where
     /// the one who asked has gone.
     ///
@@ -53,14 +51,15 @@ impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
         if let Some(turn) = self.enter(job, teller)? {
             tokio::spawn(turn.take(work));
         }
-        outcome.await.map_err(|_| Error::Internal("a batch ended without an outcome".to_owned()))?
+        // It panicked, or the thread that did it has come to its end, as happens when the server stops.
+        outcome.await.map_err(|_| Error::Unavailable("a batch ended without an outcome".to_owned()))?
     }
 
     /// Queues up. Whoever finds nothing under way takes the turn.
     fn enter(&self, job: J, teller: Teller<O>) -> Result<Option<Turn<J, O>>> {
         let mut queue = self.queue();
-        if queue.waiting.len() >= LONGEST_QUEUE {
-            return Err(Error::Unavailable(format!("{LONGEST_QUEUE} requests wait already")));
+        if queue.is_under_way && queue.waiting.len() >= queue.most_waiting {
+            return Err(Error::Unavailable(format!("{} requests wait already", queue.most_waiting)));
         }
         queue.waiting.push_back((job, teller));
         let is_under_way = std::mem::replace(&mut queue.is_under_way, true);
@@ -129,6 +128,43 @@ impl<J, O> Drop for Turn<J, O> {
     }
 }
 
+/// Reads of one kind, which go together where they ask the same database: the primary or its replica.
+pub struct Reads<J, O> {
+    primary: Db,
+    of_primary: Batches<J, Result<O>>,
+    of_replica: Batches<J, Result<O>>,
+}
+
+impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
+    /// So many may wait for each database.
+    pub fn new(primary: &Db, most_waiting: usize) -> Self {
+        let batches = || Batches::new(most_waiting);
+        Self { primary: primary.clone(), of_primary: batches(), of_replica: batches() }
+    }
+
+    /// Has something read. `work` reads many and gives their outcomes in the same order.
+    ///
+    /// # Errors
+    /// As [`Batches::join`], and when the database refuses or is out of reach.
+    pub async fn join<W>(&self, db: &Db, job: J, work: impl Fn(Db, Vec<J>) -> W + Send + 'static) -> Result<O>
+    where
+        W: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
+    {
+        let batches = if db.is(&self.primary) { &self.of_primary } else { &self.of_replica };
+        let db = db.clone();
+        let read = move |jobs: Vec<J>| {
+            let (many, work) = (jobs.len(), work(db.clone(), jobs));
+            async move {
+                match work.await.map_err(Error::from) {
+                    Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+                    Err(error) => (0..many).map(|_| Err(error.clone())).collect(),
+                }
+            }
+        };
+        batches.join(job, read).await?
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -143,7 +179,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_meanwhile_goes_together() {
-        let batches = Batches::default();
+        let batches = Batches::new(80);
         let all = futures_util::future::join_all((0..80).map(|job| batches.join(job, doubled))).await;
         let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
         assert!(all.iter().enumerate().all(|(job, (doubled, _))| *doubled as usize == job * 2));
@@ -153,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_ends_the_wait_and_the_next_goes_on() {
-        let batches = Batches::default();
+        let batches = Batches::new(80);
         let work = |jobs: Vec<u32>| async move {
             assert!(!jobs.contains(&1), "one is not liked");
             doubled(jobs).await

@@ -3,8 +3,9 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
+use super::lists::{Filter, Lists};
 use super::settings::{Callback, Changes};
-use super::{Filter, Lookups, Number};
+use super::{Lookups, Number};
 use crate::accounts::caller::Call;
 use crate::kernel::clock::Rfc2822;
 use crate::kernel::error::{Code, Result};
@@ -52,7 +53,8 @@ async fn list_of(call: &Call, kind: Option<Kind>) -> Result<HttpResponse> {
     let page = Page::read(&call.input)?;
     let (number, name) = (call.input.get("PhoneNumber")?, call.input.get("FriendlyName")?);
     let filter = Filter { kind, number: number.map(PhoneNumber::from_decorated), name: name.map(str::to_owned) };
-    let slice = call.read(async |db| super::list(db, call.account, &filter, page).await).await?;
+    let lists: Lists = call.shared()?;
+    let slice = call.read(async |db| lists.page(db, call.account, &filter, page).await).await?;
     let given = [("PhoneNumber", number), ("FriendlyName", name)];
     let filters: Vec<_> = given.iter().filter_map(|(name, value)| Some((*name, (*value)?))).collect();
     let last_sid = slice.items.last().map(|number| number.sid.to_string());
@@ -101,11 +103,11 @@ impl Record for Number {
     const NAME: &'static str = "IncomingPhoneNumber";
 
     fn columns(&self) -> &'static [&'static str] {
-        columns(self.kind)
+        columns(self.phone_number.kind())
     }
 
     fn write(&self, to: &mut impl Fields) {
-        let sms = self.kind == Kind::Local;
+        let sms = self.phone_number.kind() == Kind::Local;
         let settings = &self.settings;
         to.plain("Sid", &self.sid);
         to.plain("AccountSid", &self.account_sid);

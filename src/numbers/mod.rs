@@ -3,20 +3,22 @@
 
 use std::borrow::Cow;
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use crate::accounts;
 use crate::inventory::{self, Cause, State, Stocked};
-use crate::kernel::batch::Batches;
+use crate::kernel::batch::Reads;
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Db;
 use crate::kernel::error::{Code, Error, Result, not_found, violated};
 use crate::kernel::money::Money;
-use crate::kernel::page::{Page, Slice, unknown_place};
 use crate::kernel::phone::{Kind, PhoneNumber};
 use crate::kernel::sid::{AccountSid, NumberSid};
 
 pub mod http;
+pub mod lists;
 pub mod settings;
 mod store;
 
@@ -29,7 +31,6 @@ pub struct Number {
     pub sid: NumberSid,
     pub account_sid: AccountSid,
     pub phone_number: PhoneNumber,
-    pub kind: Kind,
     pub settings: Settings,
     pub started_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -43,49 +44,27 @@ impl Number {
     }
 }
 
-/// Lookups of single numbers: those that come at once to the primary, or to a replica, are answered together.
+/// Lookups of single numbers. Those that come at once are one statement.
 #[derive(Clone)]
-pub struct Lookups {
-    primary: Db,
-    of_primary: Batches<(AccountSid, NumberSid), Result<Option<Number>>>,
-    of_replica: Batches<(AccountSid, NumberSid), Result<Option<Number>>>,
-}
+pub struct Lookups(Arc<Reads<(AccountSid, NumberSid), Option<Number>>>);
 
 impl Lookups {
-    pub fn new(primary: &Db) -> Self {
-        Self { primary: primary.clone(), of_primary: Batches::default(), of_replica: Batches::default() }
+    pub fn new(primary: &Db, most_waiting: usize) -> Self {
+        Self(Arc::new(Reads::new(primary, most_waiting)))
     }
 
     /// # Errors
     /// 20404 when the account holds no such number.
     pub async fn find(&self, db: &Db, account: AccountSid, sid: NumberSid) -> Result<Number> {
-        let batches = if db.is(&self.primary) { &self.of_primary } else { &self.of_replica };
-        let db = db.clone();
-        let found = batches.join((account, sid), move |asked| find_all(db.clone(), asked)).await?;
-        found?.ok_or_else(not_found)
-    }
-}
-
-async fn find_all(db: Db, asked: Vec<(AccountSid, NumberSid)>) -> Vec<Result<Option<Number>>> {
-    let (accounts, sids): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
-    match store::find(&db, &accounts, &sids).await {
-        Ok(found) => {
-            let mut answers: Vec<_> = sids.iter().map(|_| Ok(None)).collect();
-            found.into_iter().for_each(|(place, number)| answers[place] = Ok(Some(number)));
-            answers
-        }
-        Err(error) => {
-            let error = Error::from(error);
-            sids.iter().map(|_| Err(error.clone())).collect()
-        }
+        let all = |db, asked: Vec<_>| async move { store::find(&db, &asked).await };
+        self.0.join(db, (account, sid), all).await?.ok_or_else(not_found)
     }
 }
 
 /// # Errors
 /// 20404 when the account holds no such number.
 pub async fn find(db: &Db, account: AccountSid, sid: NumberSid) -> Result<Number> {
-    let found = store::find(db, &[account], &[sid]).await?;
-    found.into_iter().next().map(|(_, number)| number).ok_or_else(not_found)
+    store::find(db, &[(account, sid)]).await?.pop().flatten().ok_or_else(not_found)
 }
 
 /// Changes what is given and keeps the rest.
@@ -97,7 +76,7 @@ pub async fn update(db: &Db, clock: &Clock, account: AccountSid, sid: NumberSid,
         Ok(Some(number)) => Ok(number),
         Ok(None) => {
             let number = find(db, account, sid).await?;
-            Err(if number.kind == Kind::TollFree && changes.any_sms {
+            Err(if number.phone_number.kind() == Kind::TollFree && changes.any_sms {
                 settings::sms_on_tollfree()
             } else {
                 accounts::not_active()
@@ -109,82 +88,6 @@ pub async fn update(db: &Db, clock: &Clock, account: AccountSid, sid: NumberSid,
             Some("tenancies_no_sms_on_tollfree") => settings::sms_on_tollfree(),
             _ => error.into(),
         }),
-    }
-}
-
-/// Which numbers of an account a list shows.
-#[derive(Debug, Default)]
-pub struct Filter {
-    /// Both kinds where there is none.
-    pub kind: Option<Kind>,
-    /// Only the number with these digits; `Some(None)` are digits that no number has.
-    pub number: Option<Option<PhoneNumber>>,
-    /// Only numbers of this name.
-    pub name: Option<String>,
-}
-
-/// A page of an account's numbers, newest first.
-///
-/// # Errors
-/// 29002 when the page is to begin after a number that the account never held.
-pub async fn list(db: &Db, account: AccountSid, filter: &Filter, page: Page) -> Result<Slice<Number>> {
-    let kind = filter.kind;
-    match (&filter.number, &filter.name) {
-        (None, None) => list_all(db, account, kind, page).await?.ok_or_else(unknown_place),
-        (None, Some(name)) => list_by_name(db, account, kind, name, page).await?.ok_or_else(unknown_place),
-        (Some(number), name) => {
-            let found = match number {
-                Some(number) => store::find_by_digits(db, account, *number).await?,
-                None => None,
-            };
-            let fits = |number: &Number| {
-                filter.kind.is_none_or(|kind| kind == number.kind)
-                    && name.as_ref().is_none_or(|name| *name == number.friendly_name())
-            };
-            let found: Vec<_> = found.into_iter().filter(fits).collect();
-            let total = i64::try_from(found.len()).unwrap_or_default();
-            Ok(Slice::new(page, total, if page.number == 0 { found } else { Vec::new() }))
-        }
-    }
-}
-
-async fn list_all(db: &Db, account: AccountSid, kind: Option<Kind>, page: Page) -> Result<Option<Slice<Number>>> {
-    let before = |count| store::place(db, account, kind, count);
-    let total = match beginning(page, before).await? {
-        Some(after) => return Ok(store::list(db, account, kind, after, page).await?),
-        None => store::count(db, account, kind, None).await?,
-    };
-    Ok(total.map(|total| Slice::new(page, total, Vec::new())))
-}
-
-async fn list_by_name(
-    db: &Db,
-    account: AccountSid,
-    kind: Option<Kind>,
-    name: &str,
-    page: Page,
-) -> Result<Option<Slice<Number>>> {
-    // A number without a name of its own goes by its digits, nicely formatted.
-    let default = PhoneNumber::from_decorated(name).filter(|number| number.formatted() == name);
-    let named = store::Named { name, default };
-    let before = |count| store::place_by_name(db, account, kind, named, count);
-    let total = match beginning(page, before).await? {
-        Some(after) => return Ok(store::list_by_name(db, account, kind, named, after, page).await?),
-        None => store::count_by_name(db, account, kind, named, None).await?,
-    };
-    Ok(total.map(|total| Slice::new(page, total, Vec::new())))
-}
-
-/// The number after which a page begins: the one that it names or, where it gives only its own
-/// number, the one that stands before it now. `None` where the list is shorter.
-async fn beginning<F>(page: Page, before: impl FnOnce(i64) -> F) -> Result<Option<Option<NumberSid>>>
-where
-    F: Future<Output = sqlx::Result<Option<NumberSid>>>,
-{
-    match (page.after, page.start()) {
-        (Some(after), _) => Ok(Some(Some(after))),
-        (None, 0) => Ok(Some(None)),
-        (None, start) => Ok(before(start - 1).await?.map(Some)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The statements on numbers.
 
 use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt;
 use sqlx::{Result, query_as, query_scalar};
 
 use super::settings::{Callback, CallbackChange, Changes, Settings};
@@ -8,42 +9,47 @@ use super::{Move, Number, Tenancy};
 use crate::inventory::{Cause, State};
 use crate::kernel::db::Db;
 use crate::kernel::money::Money;
-use crate::kernel::page::{Page, Slice};
-use crate::kernel::phone::{Kind, PhoneNumber};
+use crate::kernel::phone::PhoneNumber;
 use crate::kernel::sid::{AccountSid, NumberSid};
 use crate::kernel::text::{CallbackUrl, FriendlyName, Method};
 
 /// A row of `tenancies`, as far as the wire shows it.
-struct Row {
-    sid: NumberSid,
-    account_sid: AccountSid,
-    phone_number: PhoneNumber,
-    kind: Kind,
-    started_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-    friendly_name: Option<FriendlyName>,
-    url: Option<String>,
-    method: Option<Method>,
-    sms_url: Option<String>,
-    sms_method: Option<Method>,
-    voice_fallback_url: Option<String>,
-    voice_fallback_method: Option<Method>,
-    sms_fallback_url: Option<String>,
-    sms_fallback_method: Option<Method>,
-    voice_caller_id_lookup: bool,
-    /// What the statement counts: how many there are in the whole list, or which place of those asked for this is.
-    count: Option<i64>,
+pub struct Row {
+    pub sid: NumberSid,
+    pub phone_number: PhoneNumber,
+    pub started_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub friendly_name: Option<FriendlyName>,
+    pub url: Option<String>,
+    pub method: Option<Method>,
+    pub sms_url: Option<String>,
+    pub sms_method: Option<Method>,
+    pub voice_fallback_url: Option<String>,
+    pub voice_fallback_method: Option<Method>,
+    pub sms_fallback_url: Option<String>,
+    pub sms_fallback_method: Option<Method>,
+    pub voice_caller_id_lookup: bool,
+    /// Where many were asked for: for which of them this is, counted from 1.
+    pub place: Option<i64>,
+    /// How many there are in the whole list.
+    pub total: Option<i64>,
 }
 
-impl From<Row> for Number {
-    fn from(row: Row) -> Self {
+impl Row {
+    /// The place among what was asked for, counted from 0.
+    pub fn place(&self) -> usize {
+        self.place.and_then(|place| usize::try_from(place - 1).ok()).unwrap_or(usize::MAX)
+    }
+
+    /// The number, as one of the account in which it was looked for.
+    pub fn number(self, account_sid: AccountSid) -> Number {
+        let row = self;
         let callback =
             |url: Option<String>, method: Option<Method>| url.zip(method).map(|(url, method)| Callback { url, method });
-        Self {
+        Number {
             sid: row.sid,
-            account_sid: row.account_sid,
+            account_sid,
             phone_number: row.phone_number,
-            kind: row.kind,
             settings: Settings {
                 friendly_name: row.friendly_name,
                 voice: callback(row.url, row.method),
@@ -61,36 +67,51 @@ impl From<Row> for Number {
 /// `query_as!` for rows of `tenancies`: what the statement says before and after their columns.
 macro_rules! numbers {
     ($before:literal, $after:literal $(, $value:expr)*) => {
-        numbers!($before, count "null::bigint", $after $(, $value)*)
+        numbers!(counts "null::bigint as place, null::bigint as total", $before, $after $(, $value)*)
     };
-    ($before:literal, count $count:literal, $after:literal $(, $value:expr)*) => {
+    (place $before:literal, $after:literal $(, $value:expr)*) => {
+        numbers!(counts "place, null::bigint as total", $before, $after $(, $value)*)
+    };
+    (place and total $before:literal, $after:literal $(, $value:expr)*) => {
+        numbers!(counts "place, total", $before, $after $(, $value)*)
+    };
+    (counts $counts:literal, $before:literal, $after:literal $(, $value:expr)*) => {
         query_as!(
             Row,
-            $before + "sid as \"sid!: NumberSid\", account_sid as \"account_sid!: AccountSid\",
-                phone_number as \"phone_number!: PhoneNumber\", kind as \"kind!: Kind\",
+            $before + "sid as \"sid!: NumberSid\", phone_number as \"phone_number!: PhoneNumber\",
                 started_at as \"started_at!\", updated_at as \"updated_at!\",
                 friendly_name as \"friendly_name: FriendlyName\", url, method as \"method: Method\",
                 sms_url, sms_method as \"sms_method: Method\",
                 voice_fallback_url, voice_fallback_method as \"voice_fallback_method: Method\",
                 sms_fallback_url, sms_fallback_method as \"sms_fallback_method: Method\",
-                voice_caller_id_lookup as \"voice_caller_id_lookup!\", " + $count + " as count" + $after
+                voice_caller_id_lookup as \"voice_caller_id_lookup!\", " + $counts + $after
             $(, $value)*
         )
     };
 }
 
-/// Many at once, each of an account of its own: those that are held, with their places in what was asked.
-pub async fn find(db: &Db, accounts: &[AccountSid], sids: &[NumberSid]) -> Result<Vec<(usize, Number)>> {
-    let rows = numbers!(
+pub(super) use numbers;
+
+/// Many at once, each of an account of its own; what is held of them, in their order.
+pub async fn find(db: &Db, asked: &[(AccountSid, NumberSid)]) -> Result<Vec<Option<Number>>> {
+    let (accounts, sids): (Vec<_>, Vec<_>) = asked.iter().copied().unzip();
+    let rows = numbers!(place
         "select ",
-        count "place",
         " from unnest($1::uuid[], $2::uuid[]) with ordinality as asked (asked_account, asked_sid, place)
         join tenancies on sid = asked_sid and account_sid = asked_account and ended_at is null",
-        accounts as &[AccountSid],
-        sids as &[NumberSid]
+        &accounts as &[AccountSid],
+        &sids as &[NumberSid]
     );
-    let place = |row: &Row| row.count.and_then(|place| usize::try_from(place - 1).ok()).unwrap_or(usize::MAX);
-    Ok(rows.fetch_all(db).await?.into_iter().map(|row| (place(&row), Number::from(row))).collect())
+    let mut found: Vec<_> = asked.iter().map(|_| None).collect();
+    db.lend(async |connection| {
+        let mut rows = rows.fetch(connection);
+        while let Some(row) = rows.try_next().await? {
+            let place = row.place();
+            found[place] = Some(row.number(accounts[place]));
+        }
+        Ok(found)
+    })
+    .await
 }
 
 /// Changes what is given, where the account is active. A callback's method goes with its address:
@@ -145,209 +166,7 @@ pub async fn update(
         method(&changes.sms_fallback),
         changes.voice_caller_id_lookup
     );
-    Ok(row.fetch_optional(db).await?.map(Number::from))
-}
-
-/// A page of all numbers of a kind or both, from right after a number on: the last page costs what
-/// the first one does. Both kinds are walked on one index and merged; the inner limits, which are
-/// those of the largest page, tell the planner that a walk will do. `None` where the account never
-/// held the number that the page is to begin after.
-pub async fn list(
-    db: &Db,
-    account: AccountSid,
-    kind: Option<Kind>,
-    after: Option<NumberSid>,
-    page: Page,
-) -> Result<Option<Slice<Number>>> {
-    let rows = numbers!(
-        "with place as materialized (
-            select coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid) as sid,
-                case when $3 is null then 'infinity'
-                    else (select started_at from tenancies where sid = $3 and account_sid = $1) end as started_at
-        )
-        select ",
-        count "(select case $2::number_kind when 'local' then local_numbers when 'tollfree' then tollfree_numbers
-            else local_numbers + tollfree_numbers end from accounts where accounts.sid = $1)",
-        " from (
-            (select * from tenancies
-            where account_sid = $1 and ended_at is null and kind = 'local' and $2 is distinct from 'tollfree'
-                and (started_at, sid) < ((select started_at from place), (select sid from place))
-            order by started_at desc, sid desc limit 1001)
-            union all
-            (select * from tenancies
-            where account_sid = $1 and ended_at is null and kind = 'tollfree' and $2 is distinct from 'local'
-                and (started_at, sid) < ((select started_at from place), (select sid from place))
-            order by started_at desc, sid desc limit 1001)
-        ) as held
-        order by started_at desc, sid desc limit $4",
-        account as AccountSid,
-        kind as Option<Kind>,
-        after as Option<NumberSid>,
-        i64::from(page.size) + 1
-    );
-    let rows = db.lend(async |connection| rows.fetch_all(connection).await).await?;
-    // A page without numbers still tells how many there are on others.
-    let total = match rows.first().and_then(|row| row.count) {
-        Some(total) => Some(total),
-        None => count(db, account, kind, after).await?,
-    };
-    Ok(total.map(|total| Slice::new(page, total, rows.into_iter().map(Number::from).collect())))
-}
-
-/// The number that has so many before it in the list; costs as much as there are. Each kind is put
-/// in order by itself, which the index does, so that the two can be merged instead of sorted.
-pub async fn place(db: &Db, account: AccountSid, kind: Option<Kind>, before: i64) -> Result<Option<NumberSid>> {
-    query_scalar!(
-        r#"select sid as "sid!: NumberSid" from (
-            (select started_at, sid from tenancies
-            where account_sid = $1 and ended_at is null and kind = 'local' and $2::number_kind is distinct from 'tollfree'
-            order by started_at desc, sid desc)
-            union all
-            (select started_at, sid from tenancies
-            where account_sid = $1 and ended_at is null and kind = 'tollfree' and $2 is distinct from 'local'
-            order by started_at desc, sid desc)
-        ) as held
-        order by started_at desc, sid desc offset $3 limit 1"#,
-        account as AccountSid,
-        kind as Option<Kind>,
-        before
-    )
-    .fetch_optional(db)
-    .await
-}
-
-/// How many numbers an account holds; `None` where it never held the number `after`.
-pub async fn count(db: &Db, account: AccountSid, kind: Option<Kind>, after: Option<NumberSid>) -> Result<Option<i64>> {
-    query_scalar!(
-        r#"select case $2::number_kind when 'local' then local_numbers when 'tollfree' then tollfree_numbers
-                else local_numbers + tollfree_numbers end as "total!"
-        from accounts
-        where sid = $1 and ($3::uuid is null or exists (select from tenancies where sid = $3 and account_sid = $1))"#,
-        account as AccountSid,
-        kind as Option<Kind>,
-        after as Option<NumberSid>
-    )
-    .fetch_optional(db)
-    .await
-}
-
-pub async fn find_by_digits(db: &Db, account: AccountSid, number: PhoneNumber) -> Result<Option<Number>> {
-    let row = numbers!(
-        "select ",
-        " from tenancies where phone_number = $1 and account_sid = $2 and ended_at is null",
-        number as PhoneNumber,
-        account as AccountSid
-    );
-    Ok(row.fetch_optional(db).await?.map(Number::from))
-}
-
-/// The name that a list is limited to.
-#[derive(Clone, Copy)]
-pub struct Named<'a> {
-    pub name: &'a str,
-    /// The number that goes by this name where it was given none.
-    pub default: Option<PhoneNumber>,
-}
-
-/// A page of the numbers with a certain name, walked like [`list`].
-pub async fn list_by_name(
-    db: &Db,
-    account: AccountSid,
-    kind: Option<Kind>,
-    named: Named<'_>,
-    after: Option<NumberSid>,
-    page: Page,
-) -> Result<Option<Slice<Number>>> {
-    let rows = numbers!(
-        "with place as materialized (
-            select coalesce($5, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid) as sid,
-                case when $5 is null then 'infinity'
-                    else (select started_at from tenancies where sid = $5 and account_sid = $1) end as started_at
-        )
-        select ",
-        " from (
-            (select * from tenancies
-            where account_sid = $1 and ended_at is null and friendly_name = $3
-                and ($2::number_kind is null or kind = $2)
-                and (started_at, sid) < ((select started_at from place), (select sid from place))
-            order by started_at desc, sid desc limit 1001)
-            union all
-            (select * from tenancies
-            where account_sid = $1 and ended_at is null and friendly_name is null and phone_number = $4
-                and ($2 is null or kind = $2)
-                and (started_at, sid) < ((select started_at from place), (select sid from place))
-            order by started_at desc, sid desc limit 1)
-        ) as named
-        order by started_at desc, sid desc limit $6",
-        account as AccountSid,
-        kind as Option<Kind>,
-        named.name,
-        named.default as Option<PhoneNumber>,
-        after as Option<NumberSid>,
-        i64::from(page.size) + 1
-    )
-    .fetch_all(db)
-    .await?;
-    let items = rows.into_iter().map(Number::from).collect();
-    let total = count_by_name(db, account, kind, named, after).await?;
-    Ok(total.map(|total| Slice::new(page, total, items)))
-}
-
-/// How many numbers have a certain name; `None` where the account never held the number `after`.
-pub async fn count_by_name(
-    db: &Db,
-    account: AccountSid,
-    kind: Option<Kind>,
-    named: Named<'_>,
-    after: Option<NumberSid>,
-) -> Result<Option<i64>> {
-    query_scalar!(
-        r#"select (select count(*) from tenancies
-                where account_sid = $1 and ended_at is null and friendly_name = $3
-                    and ($2::number_kind is null or kind = $2))
-            + (select count(*) from tenancies
-                where account_sid = $1 and ended_at is null and friendly_name is null and phone_number = $4
-                    and ($2 is null or kind = $2)) as "total!"
-        where $5::uuid is null or exists (select from tenancies where sid = $5 and account_sid = $1)"#,
-        account as AccountSid,
-        kind as Option<Kind>,
-        named.name,
-        named.default as Option<PhoneNumber>,
-        after as Option<NumberSid>
-    )
-    .fetch_optional(db)
-    .await
-}
-
-/// As [`place`], in the list of the numbers with a certain name.
-pub async fn place_by_name(
-    db: &Db,
-    account: AccountSid,
-    kind: Option<Kind>,
-    named: Named<'_>,
-    before: i64,
-) -> Result<Option<NumberSid>> {
-    query_scalar!(
-        r#"select sid as "sid!: NumberSid" from (
-            (select started_at, sid from tenancies
-            where account_sid = $1 and ended_at is null and friendly_name = $3
-                and ($2::number_kind is null or kind = $2)
-            order by started_at desc, sid desc)
-            union all
-            (select started_at, sid from tenancies
-            where account_sid = $1 and ended_at is null and friendly_name is null and phone_number = $4
-                and ($2 is null or kind = $2)
-            order by started_at desc, sid desc)
-        ) as named
-        order by started_at desc, sid desc offset $5 limit 1"#,
-        account as AccountSid,
-        kind as Option<Kind>,
-        named.name,
-        named.default as Option<PhoneNumber>,
-        before
-    )
-    .fetch_optional(db)
-    .await
+    Ok(row.fetch_optional(db).await?.map(|row| row.number(account)))
 }
 
 /// Everyone who held a number, the earliest first.

@@ -62,9 +62,10 @@ pub struct Counter(Arc<[Batches<Bid, Result<Option<Tried>>>]>);
 type Tried = (Attempt, DateTime<Utc>);
 
 impl Counter {
-    /// A counter where so many batches may be under way.
-    pub fn new(lanes: usize) -> Self {
-        Self((0..lanes.max(1)).map(|_| Batches::default()).collect())
+    /// A counter where so many batches may be under way, and so many purchases wait for them.
+    pub fn new(lanes: usize, most_waiting: usize) -> Self {
+        let lanes = lanes.max(1);
+        Self((0..lanes).map(|_| Batches::new(most_waiting / lanes)).collect())
     }
 
     async fn attempt(&self, db: &Db, clock: &Clock, bid: Bid) -> Result<Option<Tried>> {
@@ -199,8 +200,8 @@ fn insufficient(attempt: &Attempt) -> Error {
 
 /// A number as the one who just bought it sees it: all of it is known without another look.
 fn bought(account: AccountSid, order: &Order, sid: NumberSid, phone_number: PhoneNumber, at: DateTime<Utc>) -> Number {
-    let (kind, settings) = (order.kind, order.settings.clone());
-    Number { sid, account_sid: account, phone_number, kind, settings, started_at: at, updated_at: at }
+    let settings = order.settings.clone();
+    Number { sid, account_sid: account, phone_number, settings, started_at: at, updated_at: at }
 }
 
 /// The first answer to an order whose key is remembered: the request was the same, so its

@@ -287,6 +287,46 @@ fn kinds_and_tenants_stay_apart() {
 }
 
 #[test]
+fn what_is_asked_for_at_once_is_answered_to_each_as_if_alone() {
+    test(async |world| {
+        world.stock(4_158_670_000, 70).await;
+        world.stock(8_008_670_000, 10).await;
+        let accounts = world.known_accounts(&[&world.server], 3, "90.00").await;
+        let [one, two, nobody] = &accounts[..] else { panic!("three accounts") };
+        let (held, others) = (buy(world, one, LOCAL, 55, &[]).await, buy(world, two, LOCAL, 2, &[]).await);
+        buy(world, two, TOLL_FREE, 3, &[("Url", "http://example.com/")]).await;
+        let after = |sid: &str| format!("{ALL}?Page=1&PageSize=2&AfterSid={sid}");
+        let lists = [ALL, LOCAL, TOLL_FREE, "/IncomingPhoneNumbers?PageSize=3", "/IncomingPhoneNumbers/Local?Page=1"];
+        let lists = lists.map(str::to_owned).into_iter().chain([&held[9], &others[0]].map(|sid| after(sid)));
+        let numbers = [&held[0], &held[54], &others[1]].map(|sid| format!("{ALL}/{sid}"));
+        let paths: Vec<_> = lists.chain(numbers).chain([format!("{ALL}?PageSize=60")]).collect();
+        let requests: Vec<_> =
+            paths.iter().flat_map(|path| [one, two, nobody].map(|account| (account, path))).collect();
+        let ask = || async {
+            let answers = requests.iter().map(|(account, path)| world.server.get(account, path));
+            futures_util::future::join_all(answers).await
+        };
+        let mut alone = Vec::new();
+        for (account, path) in &requests {
+            alone.push(world.server.get(account, path).await);
+        }
+        // What comes while nothing can be read goes together.
+        let mut lock = world.db.begin().await.expect("a transaction");
+        sqlx::query("lock table tenancies in access exclusive mode").execute(&mut *lock).await.expect("a lock");
+        let unlock = async {
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            lock.rollback().await.expect("the table is free");
+        };
+        let (together, ()) = futures_util::future::join(ask(), unlock).await;
+        for ((alone, together), (_, path)) in alone.iter().zip(together).zip(&requests) {
+            assert_eq!((alone.status, &alone.body), (together.status, &together.body), "{path}");
+        }
+        let statuses: BTreeSet<_> = alone.iter().map(|answer| answer.status).collect();
+        assert_eq!(statuses, [200, 400, 404].into());
+    });
+}
+
+#[test]
 fn a_list_of_both_kinds_shows_sms_on_local_numbers_only() {
     test(async |world| {
         world.stock(4_158_670_000, 1).await;
