@@ -64,9 +64,10 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
     let clients = Clients { body_timeout: seconds(limits.body_timeout), trust_proxy: limits.trust_proxy };
     let watch = settings.replica.as_ref().map(|replica| Arc::new(Watch::start(&settings.database, replica)));
     let workers = settings.workers.max(1);
-    let counter = Counter::new(workers / 2, limits.max_waiting as usize);
     let share = |all: u32| all / u32::try_from(workers).unwrap_or(u32::MAX);
     let (connections, waiting) = (share(settings.connections).max(1), share(limits.max_waiting));
+    // Half of a thread's connections stay free, whichever thread has most of those that wait alone.
+    let counter = Counter::new(workers / 2, limits.max_waiting as usize, connections as usize / 2);
     connections::make_room(limits.max_connections, settings.connections);
     let server = HttpServer::new(move || {
         // A pool for each worker: a connection stays on the thread that serves with it.

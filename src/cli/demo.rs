@@ -146,7 +146,7 @@ async fn held_number(context: &Context, account: AccountSid) -> Result<String, F
         return Ok(number.sid.to_string());
     }
     let order = Order { kind: Kind::Local, area_code: None, settings: Settings::default(), key: None };
-    match purchases::buy(&Counter::new(1, 1), db, clock, account, order.into()).await {
+    match purchases::buy(&Counter::new(1, 1, 1), db, clock, account, order.into()).await {
         Ok(Purchase::Made(number) | Purchase::Replayed(number)) => Ok(number.sid.to_string()),
         Err(error) => {
             tracing::warn!("the demo account holds no number and could not buy one: {}", super::told(&error));

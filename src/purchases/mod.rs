@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::accounts;
 use crate::kernel::batch::Batches;
@@ -56,25 +57,55 @@ const MOST_ATTEMPTS: usize = 5;
 /// lane, so that within an instance nobody waits for an account's row while others could go with it. One
 /// counter for the whole process.
 #[derive(Clone)]
-pub struct Counter(Arc<[Batches<Bid, Result<Option<Tried>>>]>);
+pub struct Counter(Arc<Places>);
+
+struct Places {
+    lanes: Vec<Batches<Bid, Result<Option<Tried>>>>,
+    /// Who tries alone may wait for rows that others hold, and keeps a connection meanwhile. So few do at a time,
+    /// and of each account one: all of its purchases would wait for the same.
+    alone: Semaphore,
+    turns: [Mutex<()>; TURNS],
+}
+
+/// So many accounts seldom share a turn.
+const TURNS: usize = 256;
 
 /// An attempt, and when it was made.
 type Tried = (Attempt, DateTime<Utc>);
 
 impl Counter {
-    /// A counter where so many batches may be under way, and so many purchases wait for them.
-    pub fn new(lanes: usize, most_waiting: usize) -> Self {
+    /// A counter where so many batches may be under way, so many purchases wait for them, and so many be tried alone.
+    pub fn new(lanes: usize, most_waiting: usize, alone: usize) -> Self {
         let lanes = lanes.max(1);
-        Self((0..lanes).map(|_| Batches::new(most_waiting / lanes)).collect())
+        Self(Arc::new(Places {
+            lanes: (0..lanes).map(|_| Batches::new(most_waiting / lanes)).collect(),
+            alone: Semaphore::new(alone.max(1)),
+            turns: std::array::from_fn(|_| Mutex::default()),
+        }))
     }
 
-    async fn attempt(&self, db: &Db, clock: &Clock, bid: Bid) -> Result<Option<Tried>> {
-        let mut hasher = DefaultHasher::new();
-        bid.account.hash(&mut hasher);
-        let lane = &self.0[(hasher.finish() % self.0.len() as u64) as usize];
+    async fn together(&self, db: &Db, clock: &Clock, bid: Bid) -> Result<Option<Tried>> {
+        let lane = its(&self.0.lanes, bid.account);
         let (db, clock) = (db.clone(), clock.clone());
         lane.join(bid, move |bids| together(db.clone(), clock.clone(), bids)).await?
     }
+
+    async fn alone(&self, db: &Db, clock: &Clock, look: Look, bid: Bid) -> Result<Option<Tried>> {
+        let _turn = its(&self.0.turns, bid.account).lock().await;
+        let _place = self.0.alone.acquire().await.map_err(|_| Error::Internal("nobody may try alone".to_owned()))?;
+        let now = clock.now();
+        match store::buy(db, look, &[bid], now).await {
+            Ok(attempts) => Ok(attempts.into_iter().next().map(|attempt| (attempt, now))),
+            Err(error) => failure(error, 1).map_or(Ok(None), Err),
+        }
+    }
+}
+
+/// The one among these that is always an account's.
+fn its<T>(all: &[T], account: AccountSid) -> &T {
+    let mut hasher = DefaultHasher::new();
+    account.hash(&mut hasher);
+    &all[(hasher.finish() % all.len() as u64) as usize]
 }
 
 /// A batch. Where one of it may be the fault of another, each is told to try alone.
@@ -86,14 +117,6 @@ async fn together(db: Db, clock: Clock, bids: Vec<Bid>) -> Vec<Result<Option<Tri
             let error = failure(error, bids.len());
             bids.iter().map(|_| error.clone().map_or(Ok(None), Err)).collect()
         }
-    }
-}
-
-async fn alone(db: &Db, clock: &Clock, look: Look, bid: Bid) -> Result<Option<Tried>> {
-    let now = clock.now();
-    match store::buy(db, look, &[bid], now).await {
-        Ok(attempts) => Ok(attempts.into_iter().next().map(|attempt| (attempt, now))),
-        Err(error) => failure(error, 1).map_or(Ok(None), Err),
     }
 }
 
@@ -132,8 +155,8 @@ pub async fn buy(
         };
         let bid = Bid { account, order: Arc::clone(&order), sid, from };
         let tried = match look {
-            Look::Past => counter.attempt(db, clock, bid).await?,
-            _ => alone(db, clock, look, bid).await?,
+            Look::Past => counter.together(db, clock, bid).await?,
+            _ => counter.alone(db, clock, look, bid).await?,
         };
         let Some((attempt, now)) = tried else {
             look = look.max(Look::PastNumbers);

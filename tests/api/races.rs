@@ -278,22 +278,54 @@ fn stock_that_several_add_at_once_is_added_once() {
 #[test]
 fn buyers_who_wait_for_the_same_numbers_do_not_block_each_other() {
     test(async |world| {
-        let accounts = world.known_accounts(&[&world.server], 8, "5.00").await;
+        // More would not fit beside one another at one counter.
+        let servers = [&world.server, &world.another_server()];
+        let accounts = world.known_accounts(&servers, 8, "5.00").await;
         world.stock(4_158_670_000, 8).await;
         let mut holder = world.db.begin().await.expect("a transaction");
         let take = "update stock set state = 'withdrawn', moved_by = 'withdraw'";
         sqlx::query(take).execute(&mut *holder).await.expect("all are locked");
         let commit = async {
-            eventually("all buyers wait", async || {
+            eventually("many buyers wait", async || {
                 let waiting = "select count(*) from pg_stat_activity
                     where datname = current_database() and wait_event_type = 'Lock'";
-                world.value::<i64>(waiting).await == 8
+                world.value::<i64>(waiting).await >= 6
             })
             .await;
             holder.commit().await.expect("all are withdrawn");
         };
-        let buyers = join_all(accounts.iter().map(|account| world.server.buy(account, IN_415)));
+        let sides = servers.into_iter().cycle().zip(&accounts);
+        let buyers = join_all(sides.map(|(server, account)| server.buy(account, IN_415)));
         let (answers, ()) = join(buyers, commit).await;
         answers.iter().for_each(|answer| answer.assert_refused(400, 21452));
+    });
+}
+
+#[test]
+fn buyers_who_wait_for_a_busy_account_leave_connections_to_others() {
+    test(async |world| {
+        let accounts = world.known_accounts(&[&world.server], 2, "90.00").await;
+        let [busy, other] = &accounts[..] else { panic!("two accounts") };
+        world.stock(4_158_670_000, 100).await;
+        let mut holder = world.db.begin().await.expect("a transaction");
+        let lock = "select from accounts where sid = $1::text::uuid for update";
+        sqlx::query(lock).bind(&busy.sid[2..]).execute(&mut *holder).await.expect("the account is locked");
+        let others = async {
+            eventually("buyers wait", async || {
+                let waiting = "select count(*) from pg_stat_activity
+                    where datname = current_database() and wait_event_type = 'Lock'";
+                world.value::<i64>(waiting).await > 0
+            })
+            .await;
+            for _ in 0..5 {
+                world.server.buy(other, IN_415).await.assert_status(201);
+                world.server.get(other, "/IncomingPhoneNumbers").await.assert_status(200);
+            }
+            holder.rollback().await.expect("the account is let go");
+        };
+        let buyers = join_all((0..40).map(|_| world.server.buy(busy, IN_415)));
+        let (answers, ()) = join(buyers, others).await;
+        // On a machine that is slow enough they are told to come again.
+        assert!(answers.iter().all(|answer| [201, 503].contains(&answer.status)));
     });
 }
