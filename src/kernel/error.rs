@@ -226,10 +226,11 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// SQLSTATEs of a server that goes away, comes up, is full, is a standby, or gave up waiting.
+/// SQLSTATEs of a server that goes away, comes up, is full, is a standby, lets nobody in, has no such database
+/// for the moment, or gave up waiting.
 fn is_passing(state: &str) -> bool {
     let class = state.get(..2).unwrap_or_default();
-    matches!(class, "08" | "53" | "57" | "40") || matches!(state, "25006" | "55P03")
+    matches!(class, "08" | "28" | "3D" | "40" | "53" | "57") || matches!(state, "25006" | "55P03")
 }
 
 #[cfg(test)]
@@ -243,6 +244,16 @@ mod tests {
             assert!((400..600).contains(&code.status()), "{code:?}");
         }
         assert_eq!(Code::from_number(0), None);
+    }
+
+    #[test]
+    fn a_database_that_is_out_of_reach_is_told_from_a_defect() {
+        for state in ["08006", "28P01", "3D000", "40001", "53300", "57P03", "25006", "55P03"] {
+            assert!(is_passing(state), "{state}");
+        }
+        for state in ["", "0", "23505", "42P01", "22P02", "25001", "55000"] {
+            assert!(!is_passing(state), "{state}");
+        }
     }
 
     #[test]
