@@ -90,6 +90,7 @@ impl Db {
         let in_use = usize::try_from(self.0.pool.size()).unwrap_or(usize::MAX).saturating_sub(at_hand);
         Usage { in_use, at_hand, waiting: self.0.most_waiting - self.0.places.available_permits() }
     }
+
     /// Lends a connection to what reads many rows: they come straight from it, where the ways below, which
     /// sqlx prescribes, would collect them first.
     ///

@@ -2,7 +2,6 @@
 //! IncomingPhoneNumber.
 
 use std::borrow::Cow;
-
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};

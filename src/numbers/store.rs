@@ -169,7 +169,7 @@ pub async fn update(
     Ok(row.fetch_optional(db).await?.map(|row| row.number(account)))
 }
 
-/// Everyone who held a number, the earliest first.
+/// Everyone who held a number, the earliest first. Ended and open tenancies are each found by an index of their own.
 pub async fn history(db: &Db, number: PhoneNumber) -> Result<Vec<Tenancy>> {
     query_as!(
         Tenancy,
@@ -186,7 +186,8 @@ pub async fn history(db: &Db, number: PhoneNumber) -> Result<Vec<Tenancy>> {
     .await
 }
 
-/// Every move of a number through the stock, the earliest first: a sale is told by its tenancy.
+/// Every move of a number through the stock, the earliest first: a sale is told by its tenancy, by the same two
+/// indexes as in [`history`].
 pub async fn moves(db: &Db, number: PhoneNumber) -> Result<Vec<Move>> {
     query_as!(
         Move,
@@ -205,6 +206,7 @@ pub async fn moves(db: &Db, number: PhoneNumber) -> Result<Vec<Move>> {
     .await
 }
 
+/// The number that a tenancy is of, ended or not.
 pub async fn digits_of(db: &Db, sid: NumberSid) -> Result<Option<PhoneNumber>> {
     query_scalar!(
         r#"select phone_number as "phone_number: PhoneNumber" from tenancies where sid = $1"#,

@@ -15,8 +15,8 @@ use crate::numbers::Number;
 use crate::numbers::store::{Row, numbers};
 
 /// Stretches of lists, each of an account of its own; what is held of each, in their order. The last stretch
-/// costs what the first one does. Both kinds are walked on one index and merged; the inner limits, which are
-/// those of the largest page, tell the planner that a walk will do.
+/// costs what the first one does. Both kinds are walked on one index and merged; the inner limits, which are one
+/// more than [`LARGEST_SIZE`](crate::kernel::page::LARGEST_SIZE), tell the planner that a walk will do.
 pub async fn stretches(db: &Db, asked: &[Stretch]) -> Result<Vec<Held>> {
     let rows = numbers!(place and total
         "select ",

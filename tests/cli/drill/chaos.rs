@@ -18,9 +18,6 @@ use super::{BUYERS, Scene, settings};
 pub const KILL: &str = "kill -9 of an instance";
 pub const STOP: &str = "immediate stop of PostgreSQL";
 
-/// What the instances are started with beside address and database.
-const OPTIONS: [&str; 0] = [];
-
 /// Runs an instance, kills it at random moments and starts it again, until the buyers are done.
 pub async fn keep_instance(scene: &Scene, at: usize) {
     let mut random = scene.random(BUYERS + at as u64);
@@ -78,7 +75,7 @@ fn random_pause(random: &mut Random) -> Duration {
 fn start(scene: &Scene, at: usize) -> Child {
     let address = scene.sites[at].to_string();
     let mut command = scene.home.command(&["serve", "--bind", &address, "--database-url", &scene.database]);
-    command.args(OPTIONS).env("RUST_LOG", "error").stdout(Stdio::piped()).stderr(scene.log_file());
+    command.env("RUST_LOG", "error").stdout(Stdio::piped()).stderr(scene.log_file());
     Command::from(command).kill_on_drop(true).spawn().expect("an instance")
 }
 
