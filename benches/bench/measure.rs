@@ -83,7 +83,7 @@ fn buyers(name: &str, left: Option<u64>, server: &Server, database: &Database, s
     let begun = database.sql("select clock_timestamp()")?;
     let load = Load { name, connections: 64, first: None, refusals: left.is_some() };
     // Also when warming up, the last ones are to be gone in the end.
-    wrk(server, &load, seconds.max(3))?;
+    let sample = wrk(server, &load, seconds.max(3))?;
     let bought = database.sql(&format!(
         "select count(*), count(*) / extract(epoch from max(started_at) - min(started_at))
         from tenancies where started_at >= '{begun}'"
@@ -93,6 +93,6 @@ fn buyers(name: &str, left: Option<u64>, server: &Server, database: &Database, s
         Some(left) if count != left.to_string() => {
             Err(format!("{count} numbers of the last {left} were bought: give it more --seconds").into())
         }
-        _ => Ok(Sample { rate: rate.parse()?, p50: None, p99: None }),
+        _ => Ok(Sample { rate: rate.parse()?, ..sample }),
     }
 }

@@ -34,8 +34,26 @@ fn idle(rows: &[Row]) -> Option<f64> {
     median(rows.iter().filter_map(|row| row.idle).collect())
 }
 
+fn peak(rows: &[Row]) -> Option<f64> {
+    rows.iter().filter_map(|row| row.peak).max_by(f64::total_cmp)
+}
+
 fn start(rows: &[Row]) -> Option<f64> {
     median(rows.iter().map(|row| row.start).collect())
+}
+
+/// What all workloads together are to stay below: milliseconds, and MiB.
+const START: f64 = 300.0;
+const IDLE: f64 = 64.0;
+const PEAK: f64 = 128.0;
+
+/// Whatever does not come up to its target.
+fn short(rows: &[Row]) -> Vec<&'static str> {
+    let is_short = |row: &&Row| row.ratio().zip(row.workload.target).is_some_and(|(ratio, target)| ratio < target);
+    let mut short: Vec<_> = rows.iter().filter(is_short).map(|row| row.workload.what).collect();
+    let most = [(start(rows), START, "start"), (idle(rows), IDLE, "memory when idle"), (peak(rows), PEAK, "memory")];
+    short.extend(most.iter().filter(|(value, most, _)| *value > Some(*most)).map(|(_, _, what)| *what));
+    short
 }
 
 fn figure(value: Option<f64>, digits: usize) -> String {
@@ -64,7 +82,13 @@ pub fn table(rows: &[Row]) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     println!("{table}");
-    println!("from start to first answer {} ms, idle {} MiB", figure(start(rows), 0), figure(idle(rows), 0));
+    let [start, idle, peak] = [start(rows), idle(rows), peak(rows)].map(|value| figure(value, 0));
+    println!("from start to first answer {start} ms (at most {START}), resident memory idle {idle} MiB (at most {IDLE})");
+    println!("and under load {peak} MiB (at most {PEAK})");
+    match &short(rows)[..] {
+        [] => println!("all targets are met"),
+        short => println!("short of its target: {}", short.join(", ")),
+    }
 }
 
 pub fn json(rows: &[Row], postgres: &str, pairs: u32, seconds: u64) -> String {
@@ -92,6 +116,8 @@ pub fn json(rows: &[Row], postgres: &str, pairs: u32, seconds: u64) -> String {
         "seconds": seconds,
         "start_ms": start(rows),
         "idle_mib": idle(rows),
+        "peak_mib": peak(rows),
+        "short": short(rows),
         "workloads": workloads.collect::<Vec<_>>(),
     });
     format!("{document:#}\n")

@@ -59,7 +59,7 @@ pub const WORKLOADS: &[Workload] = &[
     beside_sql("mix", "80 % one number, 10 % page, 10 % buy", Stock, MIX, None),
     Workload {
         yardstick_is: "the only page of 50",
-        ..beside_sql("first-page", "page 1 of 1,000,000", Nothing, Http("only-page"), None)
+        ..beside_sql("first-page", "page 1 of 1,000,000", Nothing, Http("only-page"), Some(0.90))
     },
     Workload {
         yardstick_is: "page 1",

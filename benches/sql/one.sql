@@ -1,6 +1,7 @@
--- One number by its Sid. To make the Sids from their numbers costs a little.
+-- One number by its Sid. To make the Sids from their numbers costs a little. Whose it is says the request, and of
+-- which kind its digits.
 \set n random(1000001, 1200000)
-select sid, account_sid, phone_number, kind, started_at, updated_at, friendly_name, url, method, sms_url, sms_method,
+select sid, phone_number, started_at, updated_at, friendly_name, url, method, sms_url, sms_method,
     voice_fallback_url, voice_fallback_method, sms_fallback_url, sms_fallback_method, voice_caller_id_lookup
 from tenancies
 where sid = bench.number_sid(:n) and account_sid = bench.account_sid(:n % 20 + 1) and ended_at is null;

@@ -1,7 +1,7 @@
 -- The 50 newest numbers of an account, and how many there are: one walk on one index. The service is asked for
 -- both kinds of numbers, for which it takes two walks: that a better index could save, so it is no excuse.
 \set a random(1, 20)
-select sid, account_sid, phone_number, kind, started_at, updated_at, friendly_name, url, method, sms_url, sms_method,
+select sid, phone_number, started_at, updated_at, friendly_name, url, method, sms_url, sms_method,
     voice_fallback_url, voice_fallback_method, sms_fallback_url, sms_fallback_method, voice_caller_id_lookup,
     (select local_numbers + tollfree_numbers from accounts where sid = bench.account_sid(:a)) as total
 from tenancies

@@ -3,5 +3,5 @@
 update tenancies set updated_at = now(), url = 'http://example.com/changed', method = coalesce(method, 'POST')
 where sid = bench.number_sid(:n) and account_sid = bench.account_sid(:n % 20 + 1) and ended_at is null
     and exists (select from accounts where accounts.sid = bench.account_sid(:n % 20 + 1) and status = 'active')
-returning sid, account_sid, phone_number, kind, started_at, updated_at, friendly_name, url, method, sms_url, sms_method,
+returning sid, phone_number, started_at, updated_at, friendly_name, url, method, sms_url, sms_method,
     voice_fallback_url, voice_fallback_method, sms_fallback_url, sms_fallback_method, voice_caller_id_lookup;
