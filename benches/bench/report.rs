@@ -83,7 +83,9 @@ pub fn table(rows: &[Row]) {
     }
     println!("{table}");
     let [start, idle, peak] = [start(rows), idle(rows), peak(rows)].map(|value| figure(value, 0));
-    println!("from start to first answer {start} ms (at most {START}), resident memory idle {idle} MiB (at most {IDLE})");
+    println!(
+        "from start to first answer {start} ms (at most {START}), resident memory idle {idle} MiB (at most {IDLE})"
+    );
     println!("and under load {peak} MiB (at most {PEAK})");
     match &short(rows)[..] {
         [] => println!("all targets are met"),

@@ -17,6 +17,7 @@ use crate::numbers::store::{Row, numbers};
 /// Stretches of lists, each of an account of its own; what is held of each, in their order. The last stretch
 /// costs what the first one does. Both kinds are walked on one index and merged; the inner limits, which are one
 /// more than [`LARGEST_SIZE`](crate::kernel::page::LARGEST_SIZE), tell the planner that a walk will do.
+/// The columns are named in each walk, for all that a step of the plan hands on costs.
 pub async fn stretches(db: &Db, asked: &[Stretch]) -> Result<Vec<Held>> {
     let rows = numbers!(place and total
         "select ",
@@ -32,12 +33,16 @@ pub async fn stretches(db: &Db, asked: &[Stretch]) -> Result<Vec<Held>> {
         ) as stretch
         cross join lateral (
             select * from (
-                (select * from tenancies
+                (select sid, phone_number, started_at, updated_at, friendly_name, url, method, sms_url, sms_method,
+                    voice_fallback_url, voice_fallback_method, sms_fallback_url, sms_fallback_method, voice_caller_id_lookup
+                from tenancies
                 where account_sid = account and ended_at is null and kind = 'local' and wanted is distinct from 'tollfree'
                     and (started_at, sid) < (last_started_at, last_sid)
                 order by started_at desc, sid desc limit 1001)
                 union all
-                (select * from tenancies
+                (select sid, phone_number, started_at, updated_at, friendly_name, url, method, sms_url, sms_method,
+                    voice_fallback_url, voice_fallback_method, sms_fallback_url, sms_fallback_method, voice_caller_id_lookup
+                from tenancies
                 where account_sid = account and ended_at is null and kind = 'tollfree' and wanted is distinct from 'local'
                     and (started_at, sid) < (last_started_at, last_sid)
                 order by started_at desc, sid desc limit 1001)
