@@ -158,7 +158,7 @@ fn use_cases_know_neither_http_nor_sql() {
 fn the_kernel_knows_no_slice() {
     let code = code();
     let rooms =
-        [&SLICES[..], &["audit", "cli", "app", "config", "error_pages", "embedded_pg", "operations", "tls"]].concat();
+        [&SLICES[..], &["audit", "cli", "app", "config", "error_pages", "embedded_pg", "monitoring", "tls"]].concat();
     let uses = |line: &&Line| {
         line.room() == "kernel" && rooms.iter().any(|room| line.text.contains(&format!("crate::{room}")))
     };

@@ -16,7 +16,7 @@ use crate::kernel::error::{self, Code};
 use crate::kernel::phone::Kind;
 use crate::kernel::represent::{Representation, TREE};
 use crate::kernel::sid::random_bits;
-use crate::operations::traffic::{METHODS, Sale, Traffic, micros};
+use crate::monitoring::traffic::{METHODS, Sale, Traffic, micros};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

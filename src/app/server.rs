@@ -22,9 +22,9 @@ use crate::kernel::clock::Clock;
 use crate::kernel::db;
 use crate::kernel::error::{Error, not_found};
 use crate::kernel::replica::{Replica, Watch};
+use crate::monitoring::Instance;
 use crate::numbers::Lookups;
 use crate::numbers::lists::Lists;
-use crate::operations::Instance;
 use crate::purchases::Counter;
 use crate::tls::Certificate;
 

@@ -46,13 +46,13 @@ pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Do
     db::migrate(&database.options).await?;
     let credentials = prepare(database, context).await?;
     let hint = hint(settings, &front.site, credentials.as_ref(), context).await?;
-    let (announcement, site, operations) = (front.announcement(), front.site.clone(), front.operations_site.clone());
+    let (announcement, site, monitoring) = (front.announcement(), front.site.clone(), front.monitoring_site.clone());
     let output = context.output;
     serve(front, settings, database, context, || match output {
         Output::Json => {
             let (sid, token) = credentials.map(|known| (known.sid, known.auth_token)).unzip();
             let on =
-                json!({ "listening_on": site, "operations_on": operations, "account_sid": sid, "auth_token": token });
+                json!({ "listening_on": site, "operations_on": monitoring, "account_sid": sid, "auth_token": token });
             show(output, &on)
         }
         _ => write_out(&format!("{announcement}{hint}")),

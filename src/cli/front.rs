@@ -12,32 +12,32 @@ pub struct Front {
     pub listener: TcpListener,
     pub certificate: Option<Arc<Certificate>>,
     /// For operators.
-    pub operations: Option<TcpListener>,
+    pub monitoring: Option<TcpListener>,
     pub site: String,
-    pub operations_site: Option<String>,
+    pub monitoring_site: Option<String>,
 }
 
 impl Front {
     pub fn open(settings: &Serve) -> Result<Self, Failure> {
         let certificate = settings.front.tls().map(Certificate::open).transpose().map_err(Failure::Bad)?;
         let listener = listen(settings.bind)?;
-        let operations = settings.front.admin_bind.map(listen).transpose()?;
+        let monitoring = settings.front.admin_bind.map(listen).transpose()?;
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let site = address(scheme, &listener)?;
-        let operations_site = operations.as_ref().map(|listener| address("http", listener)).transpose()?;
+        let monitoring_site = monitoring.as_ref().map(|listener| address("http", listener)).transpose()?;
         if certificate.is_none() && !is_loopback(&settings.bind) {
             tracing::warn!(
                 "{site} speaks plain HTTP, over which Basic credentials travel in clear: \
                 name a certificate with --tls-cert and --tls-key, or put a proxy that speaks TLS before it"
             );
         }
-        Ok(Self { listener, certificate, operations, site, operations_site })
+        Ok(Self { listener, certificate, monitoring, site, monitoring_site })
     }
 
     /// What is told when it serves. The line of the service is the first.
     pub fn announcement(&self) -> String {
-        let operations = self.operations_site.as_ref().map(|site| format!("operations on {site}\n"));
-        format!("listening on {}\n{}", self.site, operations.unwrap_or_default())
+        let monitoring = self.monitoring_site.as_ref().map(|site| format!("operations on {site}\n"));
+        format!("listening on {}\n{}", self.site, monitoring.unwrap_or_default())
     }
 }
 

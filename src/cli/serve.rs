@@ -11,14 +11,14 @@ use super::show::show;
 use super::{Context, Database, Done, Failure, write_out};
 use crate::config::{Jobs, Output, Serve};
 use crate::kernel::db;
-use crate::operations::Instance;
-use crate::operations::http::{self as operations, Sources};
+use crate::monitoring::Instance;
+use crate::monitoring::http::{self as monitoring, Sources};
 use crate::{app, jobs};
 
 pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Done {
     let front = Front::open(settings)?;
     db::migrate(&database.options).await?;
-    let told = json!({ "listening_on": front.site, "operations_on": front.operations_site });
+    let told = json!({ "listening_on": front.site, "operations_on": front.monitoring_site });
     let announcement = front.announcement();
     serve(front, settings, database, context, || match context.output {
         Output::Json => show(context.output, &told),
@@ -64,7 +64,7 @@ pub async fn serve(
     let mut serving = tokio::spawn(server);
     let jobs = start_jobs(settings, database, context);
     // These go on to the last: operators look on while what is in flight is finished.
-    serve_operations(front.operations, &instance, context)?;
+    serve_monitoring(front.monitoring, &instance, context)?;
     certificate.map(|certificate| tokio::spawn(certificate.keep_current()));
     // A reader of the announcement that has seen enough does not end the service.
     match announce() {
@@ -85,10 +85,10 @@ pub async fn serve(
 }
 
 /// Serves operators, where they are to be served.
-fn serve_operations(listener: Option<TcpListener>, instance: &Arc<Instance>, context: &Context) -> Done {
+fn serve_monitoring(listener: Option<TcpListener>, instance: &Arc<Instance>, context: &Context) -> Done {
     let Some(listener) = listener else { return Ok(()) };
     let sources = Sources { instance: Arc::clone(instance), db: context.db.clone() };
-    tokio::spawn(operations::serve(listener, sources)?);
+    tokio::spawn(monitoring::serve(listener, sources)?);
     Ok(())
 }
 

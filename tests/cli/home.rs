@@ -233,7 +233,7 @@ impl Running {
     }
 
     /// What operators are answered there.
-    pub fn operations(&self, path: &str) -> (u16, String) {
+    pub fn monitoring(&self, path: &str) -> (u16, String) {
         let out = self.out();
         let site = out.lines().nth(1).and_then(|line| line.strip_prefix("operations on ")).expect("where they look");
         fetch(reqwest::Client::new().get(format!("{site}{path}")))

@@ -5,7 +5,7 @@ mod commands;
 mod drill;
 mod home;
 mod import;
-mod operations;
+mod monitoring;
 mod operators;
 mod processes;
 mod replica;

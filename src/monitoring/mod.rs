@@ -1,4 +1,4 @@
-//! Operations: what operators see of a running instance, whether it is well and what it does.
+//! Monitoring: what operators see of a running instance, whether it is well and what it does.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::home::{Home, Running, eventually, fetch};
 
-const OPERATIONS: [&str; 5] = ["serve", "--bind", "127.0.0.1:0", "--admin-bind", "127.0.0.1:0"];
+const MONITORED: [&str; 5] = ["serve", "--bind", "127.0.0.1:0", "--admin-bind", "127.0.0.1:0"];
 
 /// An account with this balance, as its Sid and token.
 fn account(home: &Home, balance: &str) -> [String; 2] {
@@ -26,7 +26,7 @@ fn call(server: &Running, [sid, token]: &[String; 2], method: &str, below: &str,
 
 /// The samples of a page of metrics. It is as Prometheus wants it: each metric is described before its samples.
 fn samples(server: &Running) -> BTreeMap<String, f64> {
-    let (status, page) = server.operations("/metrics");
+    let (status, page) = server.monitoring("/metrics");
     assert_eq!(status, 200, "{page}");
     let (mut described, mut samples) = (String::new(), BTreeMap::new());
     for line in page.lines() {
@@ -45,7 +45,7 @@ fn samples(server: &Running) -> BTreeMap<String, f64> {
 #[test]
 fn metrics_count_what_was_answered() {
     let home = Home::new();
-    let server = home.start_as(&OPERATIONS, &[]);
+    let server = home.start_as(&MONITORED, &[]);
     let (rich, poor) = (account(&home, "5.00"), account(&home, "0.10"));
     home.json(&["inventory", "add", "4158670000-4158670009", "8005550100-8005550102"]);
     let local = "/IncomingPhoneNumbers/Local";
@@ -85,7 +85,7 @@ fn metrics_count_what_was_answered() {
 #[test]
 fn a_replay_is_no_second_purchase() {
     let home = Home::new();
-    let server = home.start_as(&OPERATIONS, &[]);
+    let server = home.start_as(&MONITORED, &[]);
     let [sid, token] = account(&home, "5.00");
     home.json(&["inventory", "add", "8005550100-8005550102"]);
     for _ in 0..3 {
@@ -101,9 +101,9 @@ fn a_replay_is_no_second_purchase() {
 #[test]
 fn a_server_is_ready_while_its_database_answers() {
     let home = Home::new();
-    let server = home.start_as(&OPERATIONS, &[]);
-    assert_eq!(server.operations("/health/ready"), (200, "ready\n".to_owned()));
-    assert_eq!(server.operations("/elsewhere").0, 404);
+    let server = home.start_as(&MONITORED, &[]);
+    assert_eq!(server.monitoring("/health/ready"), (200, "ready\n".to_owned()));
+    assert_eq!(server.monitoring("/elsewhere").0, 404);
     let postgres = home.postgres().expect("PostgreSQL runs").to_string();
     // With all that serve its connections.
     let signal = |signal: &str| {
@@ -112,30 +112,30 @@ fn a_server_is_ready_while_its_database_answers() {
         assert!(children.success() && parent.success());
     };
     signal("-STOP");
-    let (status, reason) = server.operations("/health/ready");
-    let (alive, up) = (server.operations("/health/live").0, server.operations("/metrics").1);
+    let (status, reason) = server.monitoring("/health/ready");
+    let (alive, up) = (server.monitoring("/health/live").0, server.monitoring("/metrics").1);
     signal("-CONT");
     assert_eq!((status, alive), (503, 200), "{reason}");
     assert!(reason.contains("does not answer"), "{reason}");
     assert!(up.contains("numberbank_requests_total"), "{up}");
-    eventually("it is ready again", || server.operations("/health/ready").0 == 200);
+    eventually("it is ready again", || server.monitoring("/health/ready").0 == 200);
 }
 
 #[test]
 fn a_server_is_ready_where_its_database_makes_no_more_connections() {
     let home = Home::new();
-    let server = home.start_as(&OPERATIONS, &[("NUMBERBANK_WORKERS", "1")]);
+    let server = home.start_as(&MONITORED, &[("NUMBERBANK_WORKERS", "1")]);
     let rich = account(&home, "5.00");
-    assert_eq!((call(&server, &rich, "GET", "", ""), server.operations("/health/ready").0), (200, 200));
+    assert_eq!((call(&server, &rich, "GET", "", ""), server.monitoring("/health/ready").0), (200, 200));
     // As when others have taken the last one: those that there are go on.
     home.sql("alter role numberbank nologin").expect("it is done");
-    assert_eq!((call(&server, &rich, "GET", "", ""), server.operations("/health/ready").0), (200, 200));
+    assert_eq!((call(&server, &rich, "GET", "", ""), server.monitoring("/health/ready").0), (200, 200));
 }
 
 #[test]
 fn a_server_that_stops_is_not_ready() {
     let home = Home::new();
-    let mut server = home.start_as(&OPERATIONS, &[]);
+    let mut server = home.start_as(&MONITORED, &[]);
     let mut stream = TcpStream::connect(server.address()).expect("a connection");
     // A request that is in flight for as long as its body is awaited.
     let [sid, token] = account(&home, "5.00");
@@ -150,9 +150,9 @@ fn a_server_that_stops_is_not_ready() {
     stream.read_exact(&mut [0; 25]).expect("the server has read the head");
     server.signal(Signal::SIGTERM);
     eventually("it is not ready", || {
-        server.operations("/health/ready") == (503, "the service is stopping\n".to_owned())
+        server.monitoring("/health/ready") == (503, "the service is stopping\n".to_owned())
     });
-    assert_eq!(server.operations("/health/live").0, 200);
+    assert_eq!(server.monitoring("/health/live").0, 200);
     stream.write_all(b"FriendlyName=Ended").expect("the rest is sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
