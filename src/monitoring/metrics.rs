@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::exposition::{Exposition, Metric};
-use super::traffic::{BUCKETS, KINDS, METHODS, Sale, Traffic};
+use super::traffic::{BUCKETS, CLASSES, KINDS, METHODS, Sale, Traffic};
 use super::{Instance, Parts, Worker};
 use crate::inventory::{self, Summary};
 use crate::kernel::db::{Db, Usage};
@@ -57,26 +57,28 @@ fn write_requests(page: &mut Exposition, parts: &Parts, workers: &[Worker]) {
 }
 
 fn write_latency(page: &mut Exposition, parts: &Parts, workers: &[Worker]) {
-    let help = "How long requests took, from the head of the request to that of the answer.";
+    let help = "How long requests took, from the head of the request to that of the answer, by class of status.";
     let mut metric = page.histogram("numberbank_request_duration_seconds", help);
-    for (route, method, labels) in routes(parts) {
-        let took: Duration = workers.iter().map(|worker| worker.traffic.took(route, method)).sum();
-        let bucket = |place| total(workers, |traffic| traffic.in_bucket(route, method, place));
-        write_histogram(&mut metric, labels, bucket, took);
+    for (route, method, [path, name]) in routes(parts) {
+        for (class, status) in CLASSES.iter().enumerate() {
+            let took: Duration = workers.iter().map(|worker| worker.traffic.took(route, method, class)).sum();
+            let bucket = |place| total(workers, |traffic| traffic.in_bucket(route, method, class, place));
+            write_histogram(&mut metric, [path, name, ("status", status)], bucket, took);
+        }
     }
 }
 
 /// One histogram; nothing where nothing was counted.
-fn write_histogram(metric: &mut Metric<'_>, labels: [(&str, &str); 2], bucket: impl Fn(usize) -> u64, took: Duration) {
+fn write_histogram(metric: &mut Metric<'_>, labels: [(&str, &str); 3], bucket: impl Fn(usize) -> u64, took: Duration) {
     let counts: Vec<_> = (0..BUCKETS.len()).map(bucket).collect();
-    let [path, name] = labels;
+    let [path, name, status] = labels;
     let mut sum = 0;
     if counts.iter().all(|count| *count == 0) {
         return;
     }
     for ((_, most), count) in BUCKETS.iter().zip(counts) {
         sum += count;
-        metric.part("_bucket", &[path, name, ("le", most)], sum);
+        metric.part("_bucket", &[path, name, status, ("le", most)], sum);
     }
     metric.part("_sum", &labels, took.as_secs_f64());
     metric.part("_count", &labels, sum);

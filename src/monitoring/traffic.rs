@@ -28,6 +28,10 @@ pub const BUCKETS: [(u64, &str); 12] = [
 /// The statuses of HTTP, from 100 on.
 const STATUSES: usize = 500;
 
+/// The classes of statuses, by which answers are timed: buckets for each status would be many, and without any a flood of
+/// quick refusals would hide slow answers. 1xx is none of them, for no request ends with it.
+pub const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+
 /// The kinds of number, in the order of their sales.
 pub const KINDS: [Kind; 2] = [Kind::Local, Kind::TollFree];
 
@@ -50,6 +54,11 @@ pub struct Traffic {
 /// The answers of one route to one method.
 struct Answers {
     statuses: [AtomicU64; STATUSES],
+    classes: [Times; CLASSES.len()],
+}
+
+/// How long answers took.
+struct Times {
     buckets: [AtomicU64; BUCKETS.len()],
     micros: AtomicU64,
 }
@@ -82,7 +91,8 @@ fn value(counter: Option<&AtomicU64>) -> u64 {
 impl Traffic {
     /// Counters for so many routes.
     pub fn new(routes: usize) -> Self {
-        let answers = || Answers { statuses: zeros(), buckets: zeros(), micros: AtomicU64::new(0) };
+        let times = |_| Times { buckets: zeros(), micros: AtomicU64::new(0) };
+        let answers = || Answers { statuses: zeros(), classes: std::array::from_fn(times) };
         let sales = || Sales { made: AtomicU64::new(0), replayed: AtomicU64::new(0), refused: zeros() };
         Self {
             answers: std::iter::repeat_with(answers).take(routes * METHODS.len()).collect(),
@@ -93,10 +103,10 @@ impl Traffic {
     /// Counts an answer, by the places of its route and method.
     pub fn answered(&self, route: usize, method: usize, status: u16, took: Duration) {
         let Some(answers) = self.answers(route, method) else { return };
-        let micros = micros(took);
         count(answers.statuses.get(usize::from(status).wrapping_sub(100)));
-        count(answers.buckets.get(BUCKETS.partition_point(|(most, _)| *most < micros)));
-        answers.micros.fetch_add(micros, Ordering::Relaxed);
+        if let Some(times) = answers.classes.get(usize::from(status / 100).wrapping_sub(2)) {
+            times.add(micros(took));
+        }
     }
 
     /// Counts a purchase.
@@ -109,14 +119,14 @@ impl Traffic {
         value(self.answers(route, method).and_then(|answers| answers.statuses.get(usize::from(status) - 100)))
     }
 
-    /// How many answers belong to this bucket and to no smaller one.
-    pub fn in_bucket(&self, route: usize, method: usize, bucket: usize) -> u64 {
-        value(self.answers(route, method).and_then(|answers| answers.buckets.get(bucket)))
+    /// How many answers of a class belong to this bucket and to no smaller one.
+    pub fn in_bucket(&self, route: usize, method: usize, class: usize, bucket: usize) -> u64 {
+        value(self.times(route, method, class).and_then(|times| times.buckets.get(bucket)))
     }
 
-    /// How long all answers took together.
-    pub fn took(&self, route: usize, method: usize) -> Duration {
-        Duration::from_micros(value(self.answers(route, method).map(|answers| &answers.micros)))
+    /// How long all answers of a class took together.
+    pub fn took(&self, route: usize, method: usize, class: usize) -> Duration {
+        Duration::from_micros(value(self.times(route, method, class).map(|times| &times.micros)))
     }
 
     /// How many purchases of a kind ended like this.
@@ -126,6 +136,10 @@ impl Traffic {
 
     fn answers(&self, route: usize, method: usize) -> Option<&Answers> {
         self.answers.get(route * METHODS.len() + method)
+    }
+
+    fn times(&self, route: usize, method: usize, class: usize) -> Option<&Times> {
+        self.answers(route, method)?.classes.get(class)
     }
 
     fn sale(&self, kind: Kind, sale: Sale) -> Option<&AtomicU64> {
@@ -138,6 +152,13 @@ impl Traffic {
     }
 }
 
+impl Times {
+    fn add(&self, micros: u64) {
+        count(self.buckets.get(BUCKETS.partition_point(|(most, _)| *most < micros)));
+        self.micros.fetch_add(micros, Ordering::Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,19 +167,32 @@ mod tests {
     fn an_answer_belongs_to_the_smallest_bucket_that_holds_it() {
         let traffic = Traffic::new(1);
         for (micros, bucket) in [(0, 0), (500, 0), (501, 1), (1_000_000, 10), (1_000_001, 11), (u64::MAX, 11)] {
-            let before = traffic.in_bucket(0, 0, bucket);
+            let before = traffic.in_bucket(0, 0, 0, bucket);
             traffic.answered(0, 0, 200, Duration::from_micros(micros));
-            assert_eq!(traffic.in_bucket(0, 0, bucket), before + 1, "{micros}");
+            assert_eq!(traffic.in_bucket(0, 0, 0, bucket), before + 1, "{micros}");
         }
         assert_eq!(traffic.with_status(0, 0, 200), 6);
+    }
+
+    #[test]
+    fn each_class_of_statuses_is_timed_by_itself() {
+        let traffic = Traffic::new(1);
+        for (status, millis) in [(200, 1), (299, 2), (304, 4), (401, 8), (404, 16), (503, 32)] {
+            traffic.answered(0, 0, status, Duration::from_millis(millis));
+        }
+        let took = [0, 1, 2, 3].map(|class| traffic.took(0, 0, class).as_millis());
+        let counts = [0, 1, 2, 3].map(|class| (0..BUCKETS.len()).map(|at| traffic.in_bucket(0, 0, class, at)).sum());
+        assert_eq!((took, counts), ([3, 4, 24, 32], [2, 1, 2, 1_u64]));
     }
 
     #[test]
     fn what_is_not_known_is_not_counted_and_breaks_nothing() {
         let traffic = Traffic::new(1);
         traffic.answered(7, 0, 200, Duration::ZERO);
-        traffic.answered(0, 0, 99, Duration::ZERO);
-        traffic.answered(0, 0, 600, Duration::ZERO);
-        assert_eq!((traffic.with_status(0, 0, 200), traffic.in_bucket(0, 0, 0)), (0, 2));
+        for status in [0, 99, 101, 600, u16::MAX] {
+            traffic.answered(0, 0, status, Duration::ZERO);
+        }
+        assert_eq!((traffic.with_status(0, 0, 200), traffic.with_status(0, 0, 101)), (0, 1));
+        assert!((0..CLASSES.len()).all(|class| traffic.in_bucket(0, 0, class, 0) == 0));
     }
 }
