@@ -59,10 +59,10 @@ const SHUTDOWN_SECONDS: u64 = 30;
 pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
     let (limits, certificate) = (settings.limits.clone(), settings.certificate.clone());
     let gate = Arc::new(gate(&settings));
-    settings.instance.starts(observe::names(), Arc::clone(&gate));
-    let gate = web::Data::from(gate);
     let clients = Clients { body_timeout: seconds(limits.body_timeout), trust_proxy: limits.trust_proxy };
     let watch = settings.replica.as_ref().map(|replica| Arc::new(Watch::start(&settings.database, replica)));
+    settings.instance.starts(observe::names(), Arc::clone(&gate), watch.clone());
+    let gate = web::Data::from(gate);
     let workers = settings.workers.max(1);
     let share = |all: u32| all / u32::try_from(workers).unwrap_or(u32::MAX);
     let (connections, waiting) = (share(settings.connections).max(1), share(limits.max_waiting));
@@ -73,12 +73,13 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
         // A pool for each worker: a connection stays on the thread that serves with it.
         let pool = |options| db::serving(options, connections, waiting);
         let (database, replica) = (pool(&settings.database), settings.replica.as_ref().map(pool));
+        let traffic = settings.instance.worker(&database, replica.as_ref());
         let replica = replica.zip(watch.clone()).map(|(db, watch)| Replica::new(db, watch));
         App::new()
             .wrap(from_fn(frame))
             .wrap(Condition::new(replica.is_some(), from_fn(settle)))
             .wrap(from_fn(observe))
-            .app_data(settings.instance.worker(&database))
+            .app_data(traffic)
             .app_data(Lookups::new(&database, waiting as usize))
             .app_data(Lists::new(&database, waiting as usize))
             .app_data(database)

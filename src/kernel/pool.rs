@@ -3,6 +3,7 @@
 //! worked are kept out of it, and only those that did not go back to be tested.
 
 use std::io;
+use std::ops::Add;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,12 +40,24 @@ struct Shared {
 }
 
 /// What the connections are doing.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Usage {
     pub in_use: usize,
     pub at_hand: usize,
     /// Statements that wait for a connection.
     pub waiting: usize,
+}
+
+impl Add for Usage {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            in_use: self.in_use + other.in_use,
+            at_hand: self.at_hand + other.at_hand,
+            waiting: self.waiting + other.waiting,
+        }
+    }
 }
 
 impl Db {

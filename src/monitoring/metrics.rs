@@ -1,5 +1,6 @@
 //! What an instance does, as Prometheus reads it.
 
+use std::ops::Add;
 use std::time::Duration;
 
 use super::exposition::{Exposition, Metric};
@@ -25,6 +26,7 @@ pub async fn page(instance: &Instance, db: &Db) -> String {
         write_requests(&mut page, parts, &workers);
         write_latency(&mut page, parts, &workers);
         write_verifications(&mut page, parts);
+        write_replica(&mut page, parts);
     }
     write_purchases(&mut page, &workers);
     write_connections(&mut page, &workers);
@@ -101,17 +103,32 @@ fn write_purchases(page: &mut Exposition, workers: &[Worker]) {
     }
 }
 
+/// What the connections of all threads do, for each database that there is.
+fn usages(workers: &[Worker]) -> Vec<(&'static str, Usage)> {
+    let primary = workers.iter().map(|worker| worker.primary.usage()).reduce(Usage::add);
+    let replica = workers.iter().filter_map(|worker| worker.replica.as_ref()).map(Db::usage).reduce(Usage::add);
+    let named = primary.map(|usage| ("primary", usage)).into_iter();
+    named.chain(replica.map(|usage| ("replica", usage))).collect()
+}
+
 fn write_connections(page: &mut Exposition, workers: &[Worker]) {
-    let usage = workers.iter().map(|worker| worker.db.usage()).fold(Usage::default(), |sum, one| Usage {
-        in_use: sum.in_use + one.in_use,
-        at_hand: sum.at_hand + one.at_hand,
-        waiting: sum.waiting + one.waiting,
-    });
+    let usages = usages(workers);
     let mut open = page.gauge("numberbank_connections", "Connections to PostgreSQL of the threads that serve.");
-    open.sample(&[("state", "in_use")], usage.in_use);
-    open.sample(&[("state", "at_hand")], usage.at_hand);
-    let help = "Statements that wait for a connection.";
-    page.gauge("numberbank_connections_waiting", help).sample(&[], usage.waiting);
+    for (database, usage) in &usages {
+        open.sample(&[("database", database), ("state", "in_use")], usage.in_use);
+        open.sample(&[("database", database), ("state", "at_hand")], usage.at_hand);
+    }
+    let mut waiting = page.gauge("numberbank_connections_waiting", "Statements that wait for a connection.");
+    for (database, usage) in &usages {
+        waiting.sample(&[("database", database)], usage.waiting);
+    }
+}
+
+fn write_replica(page: &mut Exposition, parts: &Parts) {
+    if let Some(watch) = &parts.watch {
+        let help = "Whether lists and single numbers are read from the replica.";
+        page.gauge("numberbank_replica_fresh", help).sample(&[], i32::from(watch.is_fresh()));
+    }
 }
 
 fn write_verifications(page: &mut Exposition, parts: &Parts) {

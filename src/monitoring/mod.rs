@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::accounts::gate::Gate;
 use crate::kernel::db::Db;
+use crate::kernel::replica::Watch;
 
 mod exposition;
 pub mod health;
@@ -27,26 +28,30 @@ struct Parts {
     /// The names of the routes, in the order of their places.
     routes: Vec<String>,
     gate: Arc<Gate>,
+    /// Where there is a replica.
+    watch: Option<Arc<Watch>>,
 }
 
 /// A thread that serves: it counts on its own, so that counting keeps nobody waiting.
 struct Worker {
     traffic: Arc<Traffic>,
-    db: Db,
+    primary: Db,
+    replica: Option<Db>,
 }
 
 impl Instance {
     /// Tells what the threads share, before there are any.
-    pub fn starts(&self, routes: Vec<String>, gate: Arc<Gate>) {
+    pub fn starts(&self, routes: Vec<String>, gate: Arc<Gate>, watch: Option<Arc<Watch>>) {
         // An instance starts once.
-        let _ = self.parts.set(Parts { routes, gate });
+        let _ = self.parts.set(Parts { routes, gate, watch });
     }
 
     /// The counters of one more thread that serves, with these connections.
-    pub fn worker(&self, db: &Db) -> Arc<Traffic> {
+    pub fn worker(&self, primary: &Db, replica: Option<&Db>) -> Arc<Traffic> {
         let routes = self.parts.get().map_or(0, |parts| parts.routes.len());
         let traffic = Arc::new(Traffic::new(routes));
-        self.workers().push(Worker { traffic: Arc::clone(&traffic), db: db.clone() });
+        let (primary, replica) = (primary.clone(), replica.cloned());
+        self.workers().push(Worker { traffic: Arc::clone(&traffic), primary, replica });
         traffic
     }
 

@@ -15,6 +15,9 @@ use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
+/// The arguments of a server that operators look into.
+pub const MONITORED: [&str; 5] = ["serve", "--bind", "127.0.0.1:0", "--admin-bind", "127.0.0.1:0"];
+
 /// Waits for what must become true by itself; gives up long after it should have.
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();

@@ -10,9 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::home::{Home, Running, eventually, fetch};
-
-const MONITORED: [&str; 5] = ["serve", "--bind", "127.0.0.1:0", "--admin-bind", "127.0.0.1:0"];
+use crate::home::{Home, MONITORED, Running, eventually, fetch};
 
 /// An account with this balance, as its Sid and token.
 fn account(home: &Home, balance: &str) -> [String; 2] {
@@ -79,8 +77,9 @@ fn metrics_count_what_was_answered() {
     assert_eq!(value("numberbank_stock{kind=\"local\",state=\"available\"}"), 8.0);
     assert_eq!(value("numberbank_stock{kind=\"local\",state=\"in_use\"}"), 2.0);
     assert_eq!(value("numberbank_stock{kind=\"tollfree\",state=\"available\"}"), 3.0);
-    assert!(value("numberbank_connections{state=\"at_hand\"}") >= 1.0);
-    assert_eq!(value("numberbank_connections_waiting"), 0.0);
+    assert!(value("numberbank_connections{database=\"primary\",state=\"at_hand\"}") >= 1.0);
+    assert_eq!(value("numberbank_connections_waiting{database=\"primary\"}"), 0.0);
+    assert!(!samples.keys().any(|sample| sample.contains("replica")), "there is none: {samples:#?}");
     assert_eq!(value("numberbank_verifications{state=\"waiting\"}"), 0.0);
     assert_eq!(value("numberbank_verifications_refused_total"), 0.0);
     assert_eq!(value("numberbank_database_up"), 1.0);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use numberbank::embedded_pg::{Cluster, Settings};
 use sqlx::{Connection, PgConnection};
 
-use crate::home::{Home, Ran, Running, eventually};
+use crate::home::{Home, MONITORED, Ran, Running, eventually};
 
 /// How long the answer to a write is held back at most.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -96,7 +96,7 @@ impl Scene {
         let first = primary.start("serve", &[]);
         let mut standby = Standby::of(&primary);
         let url = standby.url();
-        let instances = [(); 2].map(|()| primary.start("serve", &[("NUMBERBANK_READ_URL", &url)]));
+        let instances = [(); 2].map(|()| primary.start_as(&MONITORED, &[("NUMBERBANK_READ_URL", &url)]));
         drop(first);
         standby.start();
         let account = primary.json(&["account", "create", "--name", "Acme", "--balance", "900.00"]);
@@ -134,6 +134,11 @@ impl Scene {
         assert!(!self.call(reader, "GET", "", "").1.contains(&sid));
     }
 
+    /// Whether operators find this among the metrics of both instances.
+    fn both_tell(&self, sample: &str) -> bool {
+        self.instances.iter().all(|instance| instance.monitoring("/metrics").1.contains(sample))
+    }
+
     fn both_read_from_the_standby(&self) {
         for instance in [0, 1] {
             eventually("an instance reads from the standby", || {
@@ -149,6 +154,8 @@ impl Scene {
 fn whoever_has_written_finds_it_through_every_instance() {
     let mut scene = Scene::new();
     scene.both_read_from_the_standby();
+    eventually("operators see that", || scene.both_tell("\nnumberbank_replica_fresh 1\n"));
+    assert!(scene.both_tell("\nnumberbank_connections_waiting{database=\"replica\"} 0\n"));
     let (begun, before) = (Instant::now(), scene.standby.reads());
     for turn in 0..20 {
         scene.write_and_look(turn % 2, &format!("followed{turn}"));
@@ -167,6 +174,7 @@ fn whoever_has_written_finds_it_through_every_instance() {
         scene.write_and_look(turn % 2, &format!("paused{turn}"));
     }
     assert_eq!(scene.standby.reads(), before, "nothing is read from a standby that stands still");
+    assert!(scene.both_tell("\nnumberbank_replica_fresh 0\n"), "operators see that");
     scene.standby.says("select pg_wal_replay_resume() is not null");
     scene.both_read_from_the_standby();
 

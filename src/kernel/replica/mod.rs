@@ -75,7 +75,8 @@ impl Watch {
         let _ = timeout(WINDOW, fresh_as_of.wait_for(|moment| *moment >= Some(written))).await;
     }
 
-    fn is_fresh(&self) -> bool {
+    /// Whether the replica is read.
+    pub fn is_fresh(&self) -> bool {
         self.known.fresh_as_of.borrow().is_some_and(|moment| moment.elapsed() < FRESH)
     }
 
