@@ -68,20 +68,24 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
     let (connections, waiting) = (share(settings.connections).max(1), share(limits.max_waiting));
     // Half of a thread's connections stay free, whichever thread has most of those that wait alone.
     let counter = Counter::new(workers / 2, limits.max_waiting as usize, connections as usize / 2);
+    settings.instance.queue("purchase", &counter, Counter::waiting);
     connections::make_room(limits.max_connections, settings.connections);
     let server = HttpServer::new(move || {
         // A pool for each worker: a connection stays on the thread that serves with it.
         let pool = |options| db::serving(options, connections, waiting);
         let (database, replica) = (pool(&settings.database), settings.replica.as_ref().map(pool));
+        let (lookups, lists) = (Lookups::new(&database, waiting as usize), Lists::new(&database, waiting as usize));
         let traffic = settings.instance.worker(&database, replica.as_ref());
+        settings.instance.queue("lookup", &lookups, Lookups::waiting);
+        settings.instance.queue("list", &lists, Lists::waiting);
         let replica = replica.zip(watch.clone()).map(|(db, watch)| Replica::new(db, watch));
         App::new()
             .wrap(from_fn(frame))
             .wrap(Condition::new(replica.is_some(), from_fn(settle)))
             .wrap(from_fn(observe))
             .app_data(traffic)
-            .app_data(Lookups::new(&database, waiting as usize))
-            .app_data(Lists::new(&database, waiting as usize))
+            .app_data(lookups)
+            .app_data(lists)
             .app_data(database)
             .app_data(replica)
             .app_data(counter.clone())

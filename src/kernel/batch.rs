@@ -78,6 +78,11 @@ impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
 }
 
 impl<J, O> Batches<J, O> {
+    /// How many jobs wait for the batch under way.
+    pub fn waiting(&self) -> usize {
+        self.queue().waiting.len()
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue<J, O>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -140,6 +145,11 @@ impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
     pub fn new(primary: &Db, most_waiting: usize) -> Self {
         let batches = || Batches::new(most_waiting);
         Self { primary: primary.clone(), of_primary: batches(), of_replica: batches() }
+    }
+
+    /// How many wait for the batches under way.
+    pub fn waiting(&self) -> usize {
+        self.of_primary.waiting() + self.of_replica.waiting()
     }
 
     /// Has something read. `work` reads many and gives their outcomes in the same order.

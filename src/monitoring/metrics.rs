@@ -1,11 +1,12 @@
 //! What an instance does, as Prometheus reads it.
 
+use std::collections::BTreeMap;
 use std::ops::Add;
 use std::time::Duration;
 
 use super::exposition::{Exposition, Metric};
 use super::traffic::{BUCKETS, CLASSES, KINDS, METHODS, Sale, Traffic};
-use super::{Instance, Parts, Worker};
+use super::{Instance, Parts, Queue, Worker};
 use crate::inventory::{self, Summary};
 use crate::kernel::db::{Db, Usage};
 use crate::kernel::error::Code;
@@ -30,6 +31,7 @@ pub async fn page(instance: &Instance, db: &Db) -> String {
     }
     write_purchases(&mut page, &workers);
     write_connections(&mut page, &workers);
+    write_batches(&mut page, &instance.queues());
     page.into_text()
 }
 
@@ -121,6 +123,17 @@ fn write_connections(page: &mut Exposition, workers: &[Worker]) {
     let mut waiting = page.gauge("numberbank_connections_waiting", "Statements that wait for a connection.");
     for (database, usage) in &usages {
         waiting.sample(&[("database", database)], usage.waiting);
+    }
+}
+
+fn write_batches(page: &mut Exposition, queues: &[Queue]) {
+    let mut sums = BTreeMap::new();
+    for queue in queues {
+        *sums.entry(queue.work).or_insert(0) += (queue.waiting)();
+    }
+    let mut metric = page.gauge("numberbank_batches_waiting", "Requests that wait for the batch under way.");
+    for (work, waiting) in sums {
+        metric.sample(&[("work", work)], waiting);
     }
 }
 

@@ -20,6 +20,7 @@ use traffic::Traffic;
 pub struct Instance {
     parts: OnceLock<Parts>,
     workers: Mutex<Vec<Worker>>,
+    queues: Mutex<Vec<Queue>>,
     stopping: AtomicBool,
 }
 
@@ -39,6 +40,12 @@ struct Worker {
     replica: Option<Db>,
 }
 
+/// Where work waits to be done together with other work of its kind.
+struct Queue {
+    work: &'static str,
+    waiting: Box<dyn Fn() -> usize + Send>,
+}
+
 impl Instance {
     /// Tells what the threads share, before there are any.
     pub fn starts(&self, routes: Vec<String>, gate: Arc<Gate>, watch: Option<Arc<Watch>>) {
@@ -55,6 +62,12 @@ impl Instance {
         traffic
     }
 
+    /// One more queue of some work; `waiting` tells how much waits there. What the work is, monitoring need not know.
+    pub fn queue<Q: Clone + Send + 'static>(&self, work: &'static str, queue: &Q, waiting: fn(&Q) -> usize) {
+        let queue = queue.clone();
+        self.queues().push(Queue { work, waiting: Box::new(move || waiting(&queue)) });
+    }
+
     /// From now on it finishes what is in flight, and wants nothing new.
     pub fn stops(&self) {
         self.stopping.store(true, Ordering::Relaxed);
@@ -62,5 +75,9 @@ impl Instance {
 
     fn workers(&self) -> MutexGuard<'_, Vec<Worker>> {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn queues(&self) -> MutexGuard<'_, Vec<Queue>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -52,6 +52,11 @@ impl Lookups {
         Self(Arc::new(Reads::new(primary, most_waiting)))
     }
 
+    /// How many lookups wait for the one under way.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting()
+    }
+
     /// # Errors
     /// 20404 when the account holds no such number.
     pub async fn find(&self, db: &Db, account: AccountSid, sid: NumberSid) -> Result<Number> {

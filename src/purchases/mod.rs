@@ -84,6 +84,11 @@ impl Counter {
         }))
     }
 
+    /// How many purchases wait for the batches under way.
+    pub fn waiting(&self) -> usize {
+        self.0.lanes.iter().map(Batches::waiting).sum()
+    }
+
     async fn together(&self, db: &Db, clock: &Clock, bid: Bid) -> Result<Option<Tried>> {
         let lane = its(&self.0.lanes, bid.account);
         let (db, clock) = (db.clone(), clock.clone());

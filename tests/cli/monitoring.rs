@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
+use std::thread;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use sqlx::{Connection, PgConnection};
 
 use crate::home::{Home, MONITORED, Running, eventually, fetch};
 
@@ -84,6 +86,46 @@ fn metrics_count_what_was_answered() {
     assert_eq!(value("numberbank_verifications_refused_total"), 0.0);
     assert_eq!(value("numberbank_database_up"), 1.0);
     assert!(!samples.keys().any(|sample| sample.contains("made-up") || sample.contains(&rich[0])), "{samples:#?}");
+}
+
+/// Keeps everybody from the tenancies for as long as something is done.
+fn without_tenancies(home: &Home, done: impl FnOnce()) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let mut locked = runtime.block_on(PgConnection::connect(&home.url("x"))).expect("a connection");
+    let lock = sqlx::raw_sql("begin; lock table tenancies in access exclusive mode");
+    runtime.block_on(lock.execute(&mut locked)).expect("a lock");
+    done();
+    runtime.block_on(locked.close()).expect("the end of the lock");
+}
+
+#[test]
+fn metrics_tell_what_waits_for_the_batch_under_way() {
+    let home = Home::new();
+    // One thread serves, so that all who ask for the same wait in one queue.
+    let server = home.start_as(&MONITORED, &[("NUMBERBANK_WORKERS", "1")]);
+    let rich = account(&home, "500.00");
+    home.json(&["inventory", "add", "4158670000-4158670099"]);
+    assert_eq!(call(&server, &rich, "GET", "", ""), 200);
+    let waiting = |work: &str| samples(&server)[&format!("numberbank_batches_waiting{{work=\"{work}\"}}")];
+    let one = format!("/IncomingPhoneNumbers/PN{}", "0".repeat(32));
+    for (work, method, below, status) in [
+        ("purchase", "POST", "/IncomingPhoneNumbers/Local", 201),
+        ("lookup", "GET", one.as_str(), 404),
+        ("list", "GET", "/IncomingPhoneNumbers", 200),
+    ] {
+        assert_eq!(waiting(work), 0.0, "{work}");
+        thread::scope(|scope| {
+            let mut asked = Vec::new();
+            without_tenancies(&home, || {
+                eventually("who comes while others are under way waits", || {
+                    asked.push(scope.spawn(|| call(&server, &rich, method, below, "")));
+                    waiting(work) > 0.0
+                });
+            });
+            assert!(asked.into_iter().all(|asked| asked.join().expect("an answer") == status), "{work}");
+        });
+        assert_eq!(waiting(work), 0.0, "{work}");
+    }
 }
 
 #[test]

@@ -51,6 +51,11 @@ impl Lists {
         Self(Arc::new(Reads::new(primary, most_waiting)))
     }
 
+    /// How many requests wait for others.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting()
+    }
+
     /// A page of an account's numbers.
     ///
     /// # Errors
