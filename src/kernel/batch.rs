@@ -179,6 +179,9 @@ impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
 mod tests {
     use std::time::Duration;
 
+    use futures_util::FutureExt;
+    use tokio::sync::Semaphore;
+
     use super::*;
 
     /// Doubles each number after a while, and tells how many there were.
@@ -207,5 +210,33 @@ mod tests {
         let (beside, bad) = tokio::join!(batches.join(0, work), batches.join(1, work));
         assert!(beside.is_err() && bad.is_err());
         assert_eq!(batches.join(3, work).await.unwrap(), (6, 1));
+    }
+
+    #[tokio::test]
+    async fn whoever_is_one_too_many_is_refused_at_once_and_the_others_are_done() {
+        let (batches, gate) = (Batches::new(2), Arc::new(Semaphore::new(0)));
+        let behind = Arc::clone(&gate);
+        let work = move |jobs: Vec<u32>| {
+            let gate = Arc::clone(&behind);
+            async move {
+                let _open = gate.acquire().await;
+                doubled(jobs).await
+            }
+        };
+        // Asked once each, so that they queue up and go no further.
+        let mut first = Box::pin(batches.join(0, work.clone()));
+        assert!((&mut first).now_or_never().is_none());
+        while batches.waiting() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let mut others = [1, 2].map(|job| Box::pin(batches.join(job, work.clone())));
+        assert!(others.iter_mut().all(|other| other.now_or_never().is_none()));
+        assert_eq!(batches.waiting(), 2);
+        assert!(matches!(batches.join(3, work).now_or_never(), Some(Err(Error::Unavailable(_)))));
+        gate.add_permits(1);
+        let [second, third] = others;
+        let (first, second, third) = tokio::join!(first, second, third);
+        assert_eq!([first, second, third].map(Result::unwrap), [(0, 1), (2, 2), (4, 2)]);
+        assert_eq!(batches.waiting(), 0);
     }
 }
