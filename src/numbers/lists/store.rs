@@ -74,8 +74,8 @@ fn each<T>(asked: &[Stretch], value: impl Fn(&Stretch) -> T) -> Vec<T> {
     asked.iter().map(value).collect()
 }
 
-/// The number that has so many before it in the list; costs as much as there are. Each kind is put
-/// in order by itself, which the index does, so that the two can be merged instead of sorted.
+/// The number that has so many before it in the list; costs as much as there are, and nothing where the list is
+/// shorter. Each kind is put in order by itself, which the index does, so that the two can be merged instead of sorted.
 pub async fn place(db: &Db, account: AccountSid, kind: Option<Kind>, before: i64) -> Result<Option<NumberSid>> {
     query_scalar!(
         r#"select sid as "sid!: NumberSid" from (
@@ -87,6 +87,8 @@ pub async fn place(db: &Db, account: AccountSid, kind: Option<Kind>, before: i64
             where account_sid = $1 and ended_at is null and kind = 'tollfree' and $2 is distinct from 'local'
             order by started_at desc, sid desc)
         ) as held
+        where $3 < (select case $2 when 'local' then local_numbers when 'tollfree' then tollfree_numbers
+            else local_numbers + tollfree_numbers end from accounts where accounts.sid = $1)
         order by started_at desc, sid desc offset $3 limit 1"#,
         account as AccountSid,
         kind as Option<Kind>,
