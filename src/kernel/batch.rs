@@ -33,7 +33,7 @@ impl<J, O> Clone for Batches<J, O> {
 }
 
 impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
-    /// So many jobs may wait.
+    /// So many jobs may wait, beside those of the next batch.
     pub fn new(most_waiting: usize) -> Self {
         Self(Arc::new(Mutex::new(Queue { waiting: VecDeque::new(), most_waiting, is_under_way: false })))
     }
@@ -58,8 +58,8 @@ impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
     /// Queues up. Whoever finds nothing under way takes the turn.
     fn enter(&self, job: J, teller: Teller<O>) -> Result<Option<Turn<J, O>>> {
         let mut queue = self.queue();
-        if queue.is_under_way && queue.waiting.len() >= queue.most_waiting {
-            return Err(Error::Unavailable(format!("{} requests wait already", queue.most_waiting)));
+        if queue.waiting.len() >= queue.most_waiting + LARGEST {
+            return Err(Error::Unavailable(format!("{} requests wait already", queue.waiting.len())));
         }
         queue.waiting.push_back((job, teller));
         let is_under_way = std::mem::replace(&mut queue.is_under_way, true);
@@ -229,14 +229,15 @@ mod tests {
         while batches.waiting() > 0 {
             tokio::task::yield_now().await;
         }
-        let mut others = [1, 2].map(|job| Box::pin(batches.join(job, work.clone())));
+        let mut others: Vec<_> = (1..=66).map(|job| Box::pin(batches.join(job, work.clone()))).collect();
         assert!(others.iter_mut().all(|other| other.now_or_never().is_none()));
-        assert_eq!(batches.waiting(), 2);
-        assert!(matches!(batches.join(3, work).now_or_never(), Some(Err(Error::Unavailable(_)))));
+        assert_eq!(batches.waiting(), LARGEST + 2);
+        assert!(matches!(batches.join(67, work).now_or_never(), Some(Err(Error::Unavailable(_)))));
         gate.add_permits(1);
-        let [second, third] = others;
-        let (first, second, third) = tokio::join!(first, second, third);
-        assert_eq!([first, second, third].map(Result::unwrap), [(0, 1), (2, 2), (4, 2)]);
+        let (first, others) = futures_util::future::join(first, futures_util::future::join_all(others)).await;
+        assert_eq!(first.unwrap(), (0, 1));
+        let sizes: Vec<_> = others.into_iter().map(|other| other.unwrap().1).collect();
+        assert_eq!((sizes[0], sizes[65]), (LARGEST, 2));
         assert_eq!(batches.waiting(), 0);
     }
 }
