@@ -1,24 +1,23 @@
 //! Purchases: the one operation that spans stock, money and tenancy.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::{Mutex, Semaphore};
 
 use crate::accounts;
-use crate::kernel::batch::Batches;
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Db;
-use crate::kernel::error::{Code, Error, Result, is_deadlock, violated};
+use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::money::Money;
 use crate::kernel::phone::{AreaCode, Kind, PhoneNumber};
 use crate::kernel::sid::{AccountSid, NumberSid, random_bits};
 use crate::numbers::{Number, Settings};
 
+mod counter;
 pub mod http;
 mod store;
 
+pub use counter::Counter;
 use store::{Attempt, Bid, Look};
 
 /// What is to be bought.
@@ -52,90 +51,6 @@ const KEY_LIFETIME: TimeDelta = TimeDelta::hours(24);
 /// How often a purchase that others got in the way of is tried before the client has to.
 const MOST_ATTEMPTS: usize = 5;
 
-/// Where purchases queue. Those that come to a lane while a batch is under way become the next one: one
-/// statement, one transaction, for purchases of one account as for those of many. Each account has its
-/// lane, so that within an instance nobody waits for an account's row while others could go with it. One
-/// counter for the whole process.
-#[derive(Clone)]
-pub struct Counter(Arc<Places>);
-
-struct Places {
-    lanes: Vec<Batches<Bid, Result<Option<Tried>>>>,
-    /// Who tries alone may wait for rows that others hold, and keeps a connection meanwhile. So few do at a time,
-    /// and of each account one: all of its purchases would wait for the same.
-    alone: Semaphore,
-    turns: [Mutex<()>; TURNS],
-}
-
-/// So many accounts seldom share a turn.
-const TURNS: usize = 256;
-
-/// An attempt, and when it was made.
-type Tried = (Attempt, DateTime<Utc>);
-
-impl Counter {
-    /// A counter where so many batches may be under way, so many purchases wait for them, and so many be tried alone.
-    pub fn new(lanes: usize, most_waiting: usize, alone: usize) -> Self {
-        let lanes = lanes.max(1);
-        Self(Arc::new(Places {
-            lanes: (0..lanes).map(|_| Batches::new(most_waiting / lanes)).collect(),
-            alone: Semaphore::new(alone.max(1)),
-            turns: std::array::from_fn(|_| Mutex::default()),
-        }))
-    }
-
-    /// How many purchases wait for the batches under way.
-    pub fn waiting(&self) -> usize {
-        self.0.lanes.iter().map(Batches::waiting).sum()
-    }
-
-    async fn together(&self, db: &Db, clock: &Clock, bid: Bid) -> Result<Option<Tried>> {
-        let lane = its(&self.0.lanes, bid.account);
-        let (db, clock) = (db.clone(), clock.clone());
-        lane.join(bid, move |bids| together(db.clone(), clock.clone(), bids)).await?
-    }
-
-    async fn alone(&self, db: &Db, clock: &Clock, look: Look, bid: Bid) -> Result<Option<Tried>> {
-        let _turn = its(&self.0.turns, bid.account).lock().await;
-        let _place = self.0.alone.acquire().await.map_err(|_| Error::Internal("nobody may try alone".to_owned()))?;
-        let now = clock.now();
-        match store::buy(db, look, &[bid], now).await {
-            Ok(attempts) => Ok(attempts.into_iter().next().map(|attempt| (attempt, now))),
-            Err(error) => failure(error, 1).map_or(Ok(None), Err),
-        }
-    }
-}
-
-/// The one among these that is always an account's.
-fn its<T>(all: &[T], account: AccountSid) -> &T {
-    let mut hasher = DefaultHasher::new();
-    account.hash(&mut hasher);
-    &all[(hasher.finish() % all.len() as u64) as usize]
-}
-
-/// A batch. Where one of it may be the fault of another, each is told to try alone.
-async fn together(db: Db, clock: Clock, bids: Vec<Bid>) -> Vec<Result<Option<Tried>>> {
-    let now = clock.now();
-    match store::buy(&db, Look::Past, &bids, now).await {
-        Ok(attempts) => attempts.into_iter().map(|attempt| Ok(Some((attempt, now)))).collect(),
-        Err(error) => {
-            let error = failure(error, bids.len());
-            bids.iter().map(|_| error.clone().map_or(Ok(None), Err)).collect()
-        }
-    }
-}
-
-/// What is to be said of a statement that failed; nothing where another attempt may do.
-fn failure(error: sqlx::Error, bids: usize) -> Option<Error> {
-    if is_deadlock(&error) || violated(&error) == Some("idempotency_keys_pkey") {
-        return None;
-    }
-    match Error::from(error) {
-        Error::Internal(_) if bids > 1 => None,
-        error => Some(error),
-    }
-}
-
 /// Buys a number: claims it, debits the account, writes the ledger entry and the tenancy, and
 /// remembers the key, all in one statement or not at all.
 ///
@@ -159,12 +74,8 @@ pub async fn buy(
             _ => (random_bits() >> 97) as i32, // 31 random bits
         };
         let bid = Bid { account, order: Arc::clone(&order), sid, from };
-        let tried = match look {
-            Look::Past => counter.together(db, clock, bid).await?,
-            _ => counter.alone(db, clock, look, bid).await?,
-        };
-        let Some((attempt, now)) = tried else {
-            look = look.max(Look::PastNumbers);
+        let Some((attempt, now)) = counter.attempt(db, clock, look, bid).await? else {
+            look = look.closer();
             continue;
         };
         match verdict(&attempt, look) {
@@ -216,7 +127,7 @@ fn verdict(attempt: &Attempt, look: Look) -> Verdict {
         }
         (None, None, _) => Verdict::LookAgain(Look::Waiting),
         _ if attempt.balance < Some(attempt.price) => Verdict::Refused(insufficient(attempt)),
-        _ => Verdict::LookAgain(look.max(Look::PastNumbers)),
+        _ => Verdict::LookAgain(look.closer()),
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Lock order, here and everywhere: stock, then account, then tenancy. Whoever waits for an
 //! account's row may hold rows of stock, but nobody who holds an account waits for stock (but for
-//! `account close`, which says so), so no circle can close. Whoever waits for several rows of stock
+//! `account close`, which says so), so no circle can close: who takes the account first passes over stock that
+//! others hold. Whoever waits for several rows of stock
 //! does so in the order of their `pick`. A row that a buyer waited for in vain stays locked until the
 //! buyer's statement ends, in use or not, so this holds for releases and withdrawals too.
 
@@ -21,16 +22,26 @@ use crate::kernel::text::FriendlyName;
 use crate::numbers::Settings;
 use crate::numbers::settings::Callback;
 
-/// How purchases look for their numbers, and for the accounts that pay.
+/// How purchases look for their numbers, and for the accounts that pay, the closest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Look {
     /// From a random place on, past what others hold: never waits, may miss the last numbers, and leaves
     /// out accounts that are busy elsewhere.
     Past,
-    /// Past the numbers that others hold, but waiting for the account.
+    /// Past the numbers that others hold, but waiting for the account: first of all, so that no numbers are held
+    /// meanwhile. Only for bids of one account.
     PastNumbers,
-    /// From the beginning on, waiting for whoever holds anything: misses nothing.
+    /// From the beginning on, waiting for whoever holds anything: misses nothing. Only for one bid.
     Waiting,
+}
+
+impl Look {
+    pub const fn closer(self) -> Self {
+        match self {
+            Self::Past => Self::PastNumbers,
+            Self::PastNumbers | Self::Waiting => Self::Waiting,
+        }
+    }
 }
 
 /// A purchase that is to be attempted.
@@ -61,7 +72,7 @@ pub struct Attempt {
 /// The whole rule of a purchase, as one statement for a batch of them. Every bid stands for itself: where
 /// its number, its account, its money or its key is not in order, nothing happens of it.
 macro_rules! purchases {
-    ($numbers:literal, $accounts:literal, $db:ident, $bids:ident, $now:ident) => {{
+    ($first:literal, $numbers:literal, $accounts:literal, $db:ident, $bids:ident, $now:ident) => {{
         let [url, sms_url, voice_fallback_url, sms_fallback_url] = CALLBACKS.map(|part| urls($bids, part));
         let [method, sms_method, voice_fallback_method, sms_fallback_method] =
             CALLBACKS.map(|part| methods($bids, part));
@@ -79,8 +90,11 @@ macro_rules! purchases {
                     with ordinality as asked (account, kind, area, sid, pick_from, key, request,
                         friendly_name, url, method, sms_url, sms_method, voice_fallback_url, voice_fallback_method,
                         sms_fallback_url, sms_fallback_method, voice_caller_id_lookup, place)
-            ), wanted as (
-                select kind, area, count(*) as many, min(pick_from) as pick_from from bid group by kind, area
+            ), first as materialized ("
+                + $first
+                + "), wanted as (
+                select kind, area, count(*) as many, min(pick_from) as pick_from from bid
+                where (select count(*) from first) >= 0 group by kind, area
             ), candidate as materialized (
                 -- The next ones from a random place; at the end of the queue, on from its beginning. By area
                 -- code and anywhere each walk an index of their own. An area code has one kind: asked for beside
@@ -224,13 +238,14 @@ fn area(order: &Order) -> Option<i16> {
     order.area_code.map(|code| if code.kind() == order.kind { code.as_smallint() } else { NOWHERE })
 }
 
-/// Attempts purchases, all in one transaction; what became of each, in their order. Only one at a time may
-/// be [`Look::Waiting`], so that it waits for the rows of stock in the order of their `pick`.
+/// Attempts purchases, all in one transaction; what became of each, in their order.
 pub async fn buy(db: &Db, look: Look, bids: &[Bid], now: DateTime<Utc>) -> Result<Vec<Attempt>> {
     match look {
-        Look::Past => purchases!("skip locked", "skip locked", db, bids, now),
-        Look::PastNumbers => purchases!("skip locked", "", db, bids, now),
-        Look::Waiting => purchases!("", "", db, bids, now),
+        Look::Past => purchases!("select", "skip locked", "skip locked", db, bids, now),
+        Look::PastNumbers => {
+            purchases!("select from accounts where sid = any($1) for no key update", "skip locked", "", db, bids, now)
+        }
+        Look::Waiting => purchases!("select", "", "", db, bids, now),
     }
 }
 

@@ -327,5 +327,8 @@ fn buyers_who_wait_for_a_busy_account_leave_connections_to_others() {
         let (answers, ()) = join(buyers, others).await;
         // On a machine that is slow enough they are told to come again.
         assert!(answers.iter().all(|answer| [201, 503].contains(&answer.status)));
+        let transactions = "select count(distinct xmin::text) from tenancies where account_sid = $1::text::uuid";
+        let transactions = sqlx::query_scalar::<_, i64>(transactions).bind(&busy.sid[2..]).fetch_one(&world.db).await;
+        assert!(transactions.expect("a count") < 10, "those who waited bought together");
     });
 }
