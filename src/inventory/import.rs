@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use self::lines::{Cells, Lines};
 use super::store::{self, Batch};
-use super::{Added, begin_additions};
+use super::{Added, begin_additions, end_additions};
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Db;
 use crate::kernel::error::{Code, Error, Result};
@@ -78,7 +78,7 @@ pub async fn import(
             result.rejected
         )));
     }
-    transaction.commit().await?;
+    end_additions(transaction, result.added).await?;
     Ok(result)
 }
 

@@ -99,6 +99,9 @@ pub struct Added {
 /// The most numbers that one command adds from ranges.
 pub const MOST_AT_ONCE: i64 = 10_000_000;
 
+/// So many numbers more on sale make another stock of it for PostgreSQL's planner. To look at it takes up to a second.
+const MANY: u64 = 10_000;
+
 /// Numbers are stored this many at a time, within one transaction.
 const BATCH: i64 = 50_000;
 
@@ -132,7 +135,7 @@ pub async fn add(
         }
         progress(asked.unsigned_abs());
     }
-    transaction.commit().await?;
+    end_additions(transaction, result.added).await?;
     Ok(result)
 }
 
@@ -217,6 +220,9 @@ pub async fn recycle(db: &Db, clock: &Clock, as_of: DateTime<Utc>, quarantine: Q
         }
     }
     fold_counts(db).await?;
+    if recycled >= MANY {
+        store::analyze(db).await?;
+    }
     Ok(recycled)
 }
 
@@ -318,6 +324,13 @@ async fn begin_additions(db: &Db) -> Result<Transaction> {
     let mut transaction = db.begin().await?;
     store::lock_additions(&mut transaction).await?;
     Ok(transaction)
+}
+
+async fn end_additions(mut transaction: Transaction, added: u64) -> Result<()> {
+    if added >= MANY {
+        store::analyze(&mut *transaction).await?;
+    }
+    Ok(transaction.commit().await?)
 }
 
 #[cfg(test)]

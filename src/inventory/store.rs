@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
-use sqlx::{Result, query, query_as};
+use sqlx::{PgExecutor, Result, query, query_as};
 
 use super::{Filter, Price, State, Stocked, Summary, Threshold};
 use crate::kernel::db::{Db, Transaction};
@@ -30,6 +30,12 @@ pub async fn lock_additions(within: &mut Transaction) -> Result<()> {
         .execute(&mut **within)
         .await
         .map(drop)
+}
+
+/// Tells the planner what the stock is like now: it keeps the plans of purchases, and what was sold out when it last
+/// looked it would walk by whichever index.
+pub async fn analyze(db: impl PgExecutor<'_>) -> Result<()> {
+    query!("analyze stock").execute(db).await.map(drop)
 }
 
 /// Adds a range of numbers of one kind; returns how many were new.

@@ -50,3 +50,13 @@ fn numbers_are_moved_together_or_not_at_all() {
         assert_eq!(now, [State::Available, State::InUse], "nothing was changed");
     });
 }
+
+/// Of a stock that it found sold out, PostgreSQL would walk a million new numbers for each purchase.
+#[test]
+fn the_planner_knows_of_many_numbers_that_were_added() {
+    test(async |world| {
+        world.stock(FIRST, 30_000).await;
+        let known = "select reltuples::bigint from pg_class where relname = 'stock'";
+        assert_eq!(world.value::<i64>(known).await, 30_000);
+    });
+}
