@@ -7,8 +7,8 @@ use tracing_subscriber::EnvFilter;
 use crate::config::LogFormat;
 
 /// What is logged unless `RUST_LOG` says otherwise: our own words, and of libraries what needs
-/// attention; not each request that is no HTTP, or anybody could fill the log.
-const DEFAULT: &str = "warn,numberbank=info,actix_http=off";
+/// attention; not each request that is no HTTP, or anybody could fill the log, nor connections that end with the server.
+const DEFAULT: &str = "warn,numberbank=info,actix_http=off,sqlx_core::pool::connection=error";
 
 /// Starts logging. An empty filter is none, and one that cannot be read is told and left aside.
 pub fn start(format: LogFormat) {
