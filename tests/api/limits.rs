@@ -157,9 +157,7 @@ async fn beside_a_held_row(world: &World, server: &Server, account: &Account) ->
     sqlx::query("select from accounts for update").execute(&mut *holder).await.expect("a lock");
     let name = [("FriendlyName", "New")];
     let read = async {
-        let waiting = "select count(*) from pg_stat_activity
-            where datname = current_database() and wait_event_type = 'Lock'";
-        eventually("the rename waits", async || world.value::<i64>(waiting).await == 1).await;
+        eventually("the rename waits", async || world.waiting().await == 1).await;
         let answer = server.get(account, "").await;
         holder.rollback().await.expect("the row is free");
         answer

@@ -199,12 +199,7 @@ async fn let_go_while_a_buyer_waits(world: &World, form: &[(&str, &str)]) {
     let mut holder = world.db.begin().await.expect("a transaction");
     sqlx::query("select from stock for update").execute(&mut *holder).await.expect("the number is locked");
     let let_go = async {
-        eventually("the buyer waits for the number", async || {
-            let waiting = "select count(*) from pg_stat_activity
-                where datname = current_database() and wait_event_type = 'Lock'";
-            world.value::<i64>(waiting).await > 0
-        })
-        .await;
+        eventually("the buyer waits for the number", async || world.waiting().await > 0).await;
         holder.rollback().await.expect("the number is let go");
     };
     let (answer, ()) = join(world.server.buy(&account, form), let_go).await;
@@ -231,12 +226,7 @@ fn a_retry_that_waits_for_its_own_first_try_gets_that_ones_answer() {
         let mut holder = world.db.begin().await.expect("a transaction");
         sqlx::query("select from accounts for update").execute(&mut *holder).await.expect("the account is locked");
         let let_go = async {
-            eventually("both tries wait", async || {
-                let waiting = "select count(*) from pg_stat_activity
-                    where datname = current_database() and wait_event_type = 'Lock'";
-                world.value::<i64>(waiting).await == 2
-            })
-            .await;
+            eventually("both tries wait", async || world.waiting().await == 2).await;
             holder.rollback().await.expect("the account is let go");
         };
         let tries = join_all(servers.map(|server| server.buy_once(account, "once", IN_415)));
@@ -286,12 +276,7 @@ fn buyers_who_wait_for_the_same_numbers_do_not_block_each_other() {
         let take = "update stock set state = 'withdrawn', moved_by = 'withdraw'";
         sqlx::query(take).execute(&mut *holder).await.expect("all are locked");
         let commit = async {
-            eventually("many buyers wait", async || {
-                let waiting = "select count(*) from pg_stat_activity
-                    where datname = current_database() and wait_event_type = 'Lock'";
-                world.value::<i64>(waiting).await >= 6
-            })
-            .await;
+            eventually("many buyers wait", async || world.waiting().await >= 6).await;
             holder.commit().await.expect("all are withdrawn");
         };
         let sides = servers.into_iter().cycle().zip(&accounts);
@@ -311,12 +296,7 @@ fn buyers_who_wait_for_a_busy_account_leave_connections_to_others() {
         let lock = "select from accounts where sid = $1::text::uuid for update";
         sqlx::query(lock).bind(&busy.sid[2..]).execute(&mut *holder).await.expect("the account is locked");
         let others = async {
-            eventually("buyers wait", async || {
-                let waiting = "select count(*) from pg_stat_activity
-                    where datname = current_database() and wait_event_type = 'Lock'";
-                world.value::<i64>(waiting).await > 0
-            })
-            .await;
+            eventually("buyers wait", async || world.waiting().await > 0).await;
             for _ in 0..5 {
                 world.server.buy(other, IN_415).await.assert_status(201);
                 world.server.get(other, "/IncomingPhoneNumbers").await.assert_status(200);

@@ -149,6 +149,13 @@ impl World {
         sqlx::query_scalar(statement).fetch_one(&self.db).await.expect("a value")
     }
 
+    /// How many statements wait for what others hold.
+    pub async fn waiting(&self) -> i64 {
+        let statement = "select count(*) from pg_stat_activity
+            where datname = current_database() and wait_event_type = 'Lock'";
+        self.value(statement).await
+    }
+
     /// Adds so many numbers to the stock, from this one on.
     pub async fn stock(&self, first: i64, count: i64) {
         let added = inventory::add(&self.db, &self.clock, &[first..=first + count - 1], |_| {}).await.expect("stock");
