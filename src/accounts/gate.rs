@@ -217,11 +217,12 @@ fn start_verifiers(at_once: usize, running: &Arc<AtomicUsize>) -> mpsc::Sender<T
         let (tasks, running) = (Arc::clone(&tasks), Arc::clone(running));
         let next = move || tasks.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
         thread::spawn(move || {
+            let mut memory = token::Memory::default();
             for task in std::iter::from_fn(next) {
                 // Nobody waits any more for what a client that hung up has asked.
                 if !task.outcome.is_closed() {
                     running.fetch_add(1, Ordering::Relaxed);
-                    let verified = token::verify(&task.token, task.hash.as_deref());
+                    let verified = token::verify(&task.token, task.hash.as_deref(), &mut memory);
                     running.fetch_sub(1, Ordering::Relaxed);
                     let _ = task.outcome.send(verified);
                 }

@@ -184,7 +184,7 @@ pub async fn rotate_token(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Cre
 /// When the database is out of reach.
 pub async fn is_token(db: &Db, sid: AccountSid, token: &str) -> Result<bool> {
     let hash = store::token_hash(db, sid).await?.map(|(_, hash)| hash);
-    Ok(token::verify(token, hash.as_deref()))
+    Ok(token::verify(token, hash.as_deref(), &mut token::Memory::default()))
 }
 
 async fn changed_or_why_not(db: &Db, sid: AccountSid, changed: Option<Account>) -> Result<Account> {

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::password_hash::PasswordHasher;
+use argon2::password_hash::phc::{Output, PasswordHash};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 
 use crate::kernel::sid::random_bits;
 
@@ -32,11 +32,30 @@ impl AuthToken {
     }
 }
 
+/// What tokens are verified in. Who verifies many keeps it: to get so much memory from the system, page by page, takes
+/// half as long as to verify.
+#[derive(Default)]
+pub struct Memory(Vec<Block>);
+
 /// Whether `token` is the one that was hashed. Takes the same time where there is no hash.
-pub fn verify(token: &str, hash: Option<&str>) -> bool {
-    let fits = PasswordHash::new(hash.unwrap_or(DECOY))
-        .is_ok_and(|hash| Argon2::default().verify_password(token.as_bytes(), &hash).is_ok());
+pub fn verify(token: &str, hash: Option<&str>, memory: &mut Memory) -> bool {
+    let known = PasswordHash::new(hash.unwrap_or(DECOY)).ok();
+    let fits = known.is_some_and(|known| known.hash.is_some() && output(token, &known, memory) == known.hash);
     fits && hash.is_some()
+}
+
+/// What hashing a token as this hash was made gives. Outputs are compared in constant time.
+fn output(token: &str, hash: &PasswordHash, memory: &mut Memory) -> Option<Output> {
+    let (salt, length) = (hash.salt.as_ref()?, hash.hash.as_ref()?.len());
+    let params = Params::try_from(hash).ok()?;
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+    let version = hash.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+    memory.0.resize(params.block_count(), Block::default());
+    let mut output = [0; Output::MAX_LENGTH];
+    let output = output.get_mut(..length)?;
+    let argon2 = Argon2::new(algorithm, version, params);
+    argon2.hash_password_into_with_memory(token.as_bytes(), salt.as_ref(), output, &mut memory.0[..]).ok()?;
+    Output::new(output).ok()
 }
 
 impl fmt::Debug for AuthToken {
@@ -61,11 +80,26 @@ mod tests {
         let token = AuthToken::random();
         let hash = token.hash();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-        assert!(verify(token.reveal(), Some(&hash)));
-        assert!(!verify("", Some(&hash)));
-        assert!(!verify(AuthToken::random().reveal(), Some(&hash)));
-        assert!(!verify(token.reveal(), Some("not a hash")));
-        assert!(!verify(token.reveal(), None));
+        let mut memory = Memory::default();
+        let mut fits = |token: &str, hash: Option<&str>| verify(token, hash, &mut memory);
+        assert!(fits(token.reveal(), Some(&hash)));
+        assert!(!fits("", Some(&hash)));
+        assert!(!fits(AuthToken::random().reveal(), Some(&hash)));
+        assert!(!fits(token.reveal(), Some("not a hash")));
+        assert!(!fits(token.reveal(), Some(hash.rsplit_once('$').expect("parts").0)));
+        assert!(!fits(token.reveal(), None));
+        assert!(fits(token.reveal(), Some(&hash)));
+    }
+
+    #[test]
+    fn a_hash_is_verified_as_it_was_made() {
+        let mut memory = Memory::default();
+        for (algorithm, cost) in [(Algorithm::Argon2id, 64), (Algorithm::Argon2i, 8), (Algorithm::Argon2d, 4096)] {
+            let params = Params::new(cost, 1, 1, Some(20)).expect("parameters");
+            let hash = Argon2::new(algorithm, Version::V0x13, params).hash_password(b"token").expect("a hash");
+            assert!(verify("token", Some(&hash.to_string()), &mut memory), "{hash}");
+            assert!(!verify("Token", Some(&hash.to_string()), &mut memory), "{hash}");
+        }
     }
 
     #[test]
