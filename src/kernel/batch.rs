@@ -175,6 +175,11 @@ impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
     }
 }
 
+/// A value of each job, for a statement that takes those of all jobs as an array.
+pub fn each<'a, J, T>(jobs: &'a [J], value: impl Fn(&'a J) -> T) -> Vec<T> {
+    jobs.iter().map(value).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -63,14 +63,14 @@ impl Counter {
 
     /// Attempts a purchase, with others where that may be.
     pub(super) async fn attempt(&self, db: &Db, clock: &Clock, look: Look, bid: Bid) -> Outcome {
-        let (counter, account) = (self.clone(), bid.account);
-        let (db, clock) = (db.clone(), clock.clone());
+        let (account, db, clock) = (bid.account, db.clone(), clock.clone());
         match look {
             Look::Past => {
                 let batch = move |bids| together(db.clone(), clock.clone(), look, bids);
                 its(&self.0.lanes, account).join(bid, batch).await?
             }
             Look::PastNumbers => {
+                let counter = self.clone();
                 let batch = move |bids| counter.clone().of_each_account(db.clone(), clock.clone(), look, bids);
                 its(&self.0.queues, account).join(bid, batch).await?
             }

@@ -2,10 +2,10 @@
 //!
 //! Lock order, here and everywhere: stock, then account, then tenancy. Whoever waits for an
 //! account's row may hold rows of stock, but nobody who holds an account waits for stock (but for
-//! `account close`, which says so), so no circle can close: who takes the account first passes over stock that
-//! others hold. Whoever waits for several rows of stock
-//! does so in the order of their `pick`. A row that a buyer waited for in vain stays locked until the
-//! buyer's statement ends, in use or not, so this holds for releases and withdrawals too.
+//! `account close`, which says so), so no circle can close: who takes the account first passes over stock
+//! that others hold. Whoever waits for several rows of stock does so in the order of their `pick`. A row that
+//! a buyer waited for in vain stays locked until the buyer's statement ends, in use or not, so this holds for
+//! releases and withdrawals too.
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use sqlx::{Result, query, query_as};
 
 use super::Order;
 use crate::accounts::Status;
+use crate::kernel::batch::each;
 use crate::kernel::db::Db;
 use crate::kernel::money::Money;
 use crate::kernel::phone::{Kind, PhoneNumber};
@@ -70,7 +71,8 @@ pub struct Attempt {
 }
 
 /// The whole rule of a purchase, as one statement for a batch of them. Every bid stands for itself: where
-/// its number, its account, its money or its key is not in order, nothing happens of it.
+/// its number, its account, its money or its key is not in order, nothing happens of it. `$first` is done before any
+/// number is held; the other two say whether rows of numbers and of accounts that others hold are waited for.
 macro_rules! purchases {
     ($first:literal, $numbers:literal, $accounts:literal, $db:ident, $bids:ident, $now:ident) => {{
         let [url, sms_url, voice_fallback_url, sms_fallback_url] = CALLBACKS.map(|part| urls($bids, part));
@@ -206,10 +208,6 @@ macro_rules! purchases {
         .fetch_all($db)
         .await
     }};
-}
-
-fn each<'a, T>(bids: &'a [Bid], value: impl Fn(&'a Bid) -> T) -> Vec<T> {
-    bids.iter().map(value).collect()
 }
 
 type Part = fn(&Settings) -> Option<&Callback>;

@@ -6,6 +6,7 @@ use futures_util::TryStreamExt;
 use sqlx::{Result, query_as, query_scalar};
 
 use super::{Held, Stretch};
+use crate::kernel::batch::each;
 use crate::kernel::db::Db;
 use crate::kernel::page::{Page, Slice};
 use crate::kernel::phone::{Kind, PhoneNumber};
@@ -68,10 +69,6 @@ pub async fn stretches(db: &Db, asked: &[Stretch]) -> Result<Vec<Held>> {
         Ok(held)
     })
     .await
-}
-
-fn each<T>(asked: &[Stretch], value: impl Fn(&Stretch) -> T) -> Vec<T> {
-    asked.iter().map(value).collect()
 }
 
 /// The number that has so many before it in the list; costs as much as there are, and nothing where the list is
