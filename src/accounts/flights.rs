@@ -1,5 +1,4 @@
-//! Verifications under way: requests that bring the same token at once share one, and of one
-//! account only a few tokens are verified at a time, so that nobody can fill the queue with them.
+//! Verifications under way: requests that bring the same token at once share one.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,11 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::sid::AccountSid;
-
-/// How many different tokens of one account may be in verification: its owner needs one.
-const MOST_TOKENS_AT_ONCE: usize = 4;
 
 /// A keyed digest of a token.
 pub type Digest = [u8; 32];
@@ -40,22 +35,16 @@ pub struct Pilot<'a> {
 
 impl Flights {
     /// Joins the verification of a token, or begins it.
-    ///
-    /// # Errors
-    /// 20429 when too many tokens of the account are being verified.
-    pub fn board(&self, sid: AccountSid, digest: Digest) -> Result<Flight<'_>> {
+    pub fn board(&self, sid: AccountSid, digest: Digest) -> Flight<'_> {
         let (key, mut under_way) = ((sid, digest), self.under_way());
         if let Some(outcome) = under_way.get(&key) {
             let mut outcome = outcome.clone();
             let told = async move { outcome.wait_for(Option::is_some).await.ok().and_then(|told| *told) };
-            return Ok(Flight::Passenger(told.boxed()));
-        }
-        if under_way.keys().filter(|(other, _)| *other == sid).count() >= MOST_TOKENS_AT_ONCE {
-            return Err(too_many());
+            return Flight::Passenger(told.boxed());
         }
         let (outcome, told) = watch::channel(None);
         under_way.insert(key, told);
-        Ok(Flight::Pilot(Pilot { flights: self, key, outcome }))
+        Flight::Pilot(Pilot { flights: self, key, outcome })
     }
 
     fn under_way(&self) -> MutexGuard<'_, UnderWay> {
@@ -78,11 +67,6 @@ impl Drop for Pilot<'_> {
     }
 }
 
-/// The refusal of those for whom there is no place.
-pub fn too_many() -> Error {
-    Code::TooManyRequests.because("Too many credentials wait to be verified; try again in a second")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,30 +74,19 @@ mod tests {
     #[tokio::test]
     async fn the_same_token_is_verified_once() {
         let (flights, sid) = (Flights::default(), AccountSid::random());
-        let Ok(Flight::Pilot(pilot)) = flights.board(sid, [1; 32]) else { panic!("the first verifies") };
-        let Ok(Flight::Passenger(outcome)) = flights.board(sid, [1; 32]) else { panic!("the second waits") };
+        let Flight::Pilot(pilot) = flights.board(sid, [1; 32]) else { panic!("the first verifies") };
+        let Flight::Passenger(outcome) = flights.board(sid, [1; 32]) else { panic!("the second waits") };
         assert!(pilot.tell(true));
         assert_eq!(outcome.await, Some(true));
-        assert!(matches!(flights.board(sid, [1; 32]), Ok(Flight::Pilot(_))), "the next one verifies anew");
+        assert!(matches!(flights.board(sid, [1; 32]), Flight::Pilot(_)), "the next one verifies anew");
     }
 
     #[tokio::test]
     async fn where_the_pilot_gives_up_there_is_no_outcome() {
         let (flights, sid) = (Flights::default(), AccountSid::random());
         let pilot = flights.board(sid, [1; 32]);
-        let Ok(Flight::Passenger(outcome)) = flights.board(sid, [1; 32]) else { panic!("the second waits") };
+        let Flight::Passenger(outcome) = flights.board(sid, [1; 32]) else { panic!("the second waits") };
         drop(pilot);
         assert_eq!(outcome.await, None);
-    }
-
-    #[test]
-    fn an_account_has_a_few_places_and_leaves_the_rest_to_others() {
-        let (flights, sid) = (Flights::default(), AccountSid::random());
-        let aloft: Vec<_> = (0..4).map(|token| flights.board(sid, [token; 32])).collect();
-        assert!(aloft.iter().all(|flight| matches!(flight, Ok(Flight::Pilot(_)))));
-        assert!(flights.board(sid, [4; 32]).is_err());
-        assert!(flights.board(AccountSid::random(), [4; 32]).is_ok());
-        drop(aloft);
-        assert!(flights.board(sid, [4; 32]).is_ok());
     }
 }

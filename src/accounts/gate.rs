@@ -1,30 +1,32 @@
-//! The gate: remembers whose token was verified, so that a steady client pays for argon2 once.
+//! The gate: lets in who knows the token of an account, and remembers whom it let in and whom it refused.
 //!
 //! - What is remembered is a keyed digest of the token and the credential it proved, never the token.
 //! - Every [`CONFIRM_AFTER`] the credential is compared with the account's: a replaced token or a
 //!   closed account stops working everywhere within that time, with nothing to listen to or to miss.
-//! - Verifications run a few at once, on threads of their own; a short queue waits, of each account
-//!   a few tokens only, and the rest is refused at once. Requests with the same token share one
-//!   verification. So a flood of wrong tokens starves nobody who is known, and fills no memory.
-//! - An address that sends wrong tokens is soon refused before they are verified, so that one client's
-//!   guesses, be it at many accounts, leave the queue to newcomers from elsewhere.
+//! - Tokens that were made here are verified at once. Only where argon2 has to tell, a request waits for the
+//!   [`Verifiers`]. Requests with the same token share one verification.
+//! - An address that was wrong too often is not verified by argon2 any more, and whatever is wrong from there gets the
+//!   same 429. A right token that was made here is let in from anywhere.
+//! - What is wrong is answered after the same time whatever kind of account it was tried on: see [`PACE`].
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use blake2::Blake2sMac256;
 use blake2::digest::{KeyInit, Mac};
 use lru::LruCache;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::flights::{Digest, Flight, Flights, too_many};
-use super::throttle::{Failures, Rate, Turns};
-use super::{not_authenticated, store, token};
+use super::flights::{Digest, Flight, Flights};
+use super::refusals::Refusals;
+use super::throttle::{Failures, Rate, Turns, network};
+use super::token::{self, Stored, Verdict};
+use super::verifiers::{Load, Verifiers};
+use super::{not_authenticated, store};
 use crate::kernel::db::Db;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::sid::{AccountSid, random_bits};
@@ -35,10 +37,18 @@ const CONFIRM_AFTER: Duration = Duration::from_millis(500);
 /// How many accounts are remembered; the least recently seen is forgotten first. About 12 MB.
 const MOST_REMEMBERED: NonZeroUsize = NonZeroUsize::new(100_000).expect("more than none");
 
+/// A new wrong token is answered after a multiple of this time: longer than argon2 takes, so that the time does not
+/// tell whether there is such an account and how its token is stored.
+const PACE: Duration = Duration::from_millis(100);
+
+/// How many accounts of clients that are not known yet are looked up at once: no crowd of them takes the connections
+/// of those that are.
+const LOOKUPS_AT_ONCE: usize = 4;
+
 /// What the gate takes on.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Verifications at once, each with 19 MiB of memory.
+    /// Verifications by argon2 at once, each with 19 MiB of memory.
     pub verifications: usize,
     /// How many may wait for one that runs, at tens of milliseconds each.
     pub waiting: usize,
@@ -53,33 +63,13 @@ pub struct Gate {
     key: [u8; 32],
     flights: Flights,
     account_rate: Option<Rate>,
-    failures: Failures,
+    failures: Arc<Failures>,
     known: Mutex<LruCache<AccountSid, Known>>,
-    verifiers: mpsc::Sender<Task>,
-    places: Arc<Semaphore>,
-    most: usize,
-    running: Arc<AtomicUsize>,
-    refused: AtomicU64,
-}
-
-/// How busy a gate is.
-#[derive(Clone, Copy, Debug)]
-pub struct Load {
-    /// Verifications that run.
-    pub running: usize,
-    /// Verifications that wait for one that runs.
-    pub waiting: usize,
-    /// Requests that found no place, since the start.
-    pub refused: u64,
-}
-
-/// A token to verify, and who waits for the outcome.
-struct Task {
-    token: String,
-    hash: Option<String>,
-    outcome: oneshot::Sender<bool>,
-    /// Given back when the task is done, also where the client has hung up long before.
-    _place: OwnedSemaphorePermit,
+    refusals: Refusals,
+    verifiers: Verifiers,
+    lookups: Semaphore,
+    /// One digest is written at a time.
+    writing: Arc<Semaphore>,
 }
 
 /// A verification that succeeded.
@@ -95,29 +85,23 @@ impl Gate {
         let mut key = [0; 32];
         key[..16].copy_from_slice(&random_bits().to_ne_bytes());
         key[16..].copy_from_slice(&random_bits().to_ne_bytes());
-        let (most, running) = (limits.verifications + limits.waiting, Arc::default());
+        let failures = Arc::new(Failures::new(limits.failures));
         Self {
             key,
             flights: Flights::default(),
             account_rate: limits.account_rate,
-            failures: Failures::new(limits.failures),
             known: Mutex::new(LruCache::new(MOST_REMEMBERED)),
-            verifiers: start_verifiers(limits.verifications, &running),
-            places: Arc::new(Semaphore::new(most)),
-            most,
-            running,
-            refused: AtomicU64::new(0),
+            refusals: Refusals::default(),
+            verifiers: Verifiers::start(limits.verifications, limits.waiting, &failures),
+            failures,
+            lookups: Semaphore::new(LOOKUPS_AT_ONCE),
+            writing: Arc::new(Semaphore::new(1)),
         }
     }
 
     /// How busy it is at this moment.
     pub fn load(&self) -> Load {
-        let (running, taken) = (self.running.load(Ordering::Relaxed), self.most - self.places.available_permits());
-        Load { running, waiting: taken.saturating_sub(running), refused: self.refused.load(Ordering::Relaxed) }
-    }
-
-    fn count_refused(&self) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.verifiers.load()
     }
 
     /// Lets the caller in or not.
@@ -133,12 +117,16 @@ impl Gate {
             Some((credential, false)) if self.confirm(db, sid, credential).await? => return Ok(()),
             _ => {}
         }
+        if self.is_refused(db, sid, &digest).await? {
+            self.failures.check(address)?;
+            return Err(not_authenticated());
+        }
         loop {
-            let verified = match self.flights.board(sid, digest).inspect_err(|_| self.count_refused())? {
-                Flight::Pilot(pilot) => Some(pilot.tell(self.guess(db, sid, token, digest, address).await?)),
+            let right = match self.flights.board(sid, digest) {
+                Flight::Pilot(pilot) => Some(pilot.tell(self.verify(db, sid, token, digest, address).await?)),
                 Flight::Passenger(outcome) => outcome.await,
             };
-            match verified {
+            match right {
                 Some(true) => return Ok(()),
                 Some(false) => return Err(not_authenticated()),
                 // The pilot's client hung up, or was refused: somebody else takes over.
@@ -171,31 +159,61 @@ impl Gate {
         Ok(stands)
     }
 
-    /// Verifies a token where the address may still be wrong. One that was right, or that nobody could
-    /// verify, leaves it as many wrong ones as before.
-    async fn guess(&self, db: &Db, sid: AccountSid, token: &str, digest: Digest, address: IpAddr) -> Result<bool> {
-        self.failures.take(address)?;
-        let verified = self.verify(db, sid, token, digest).await;
-        if !matches!(verified, Ok(false)) {
-            self.failures.give_back(address);
+    /// Whether this token is remembered as wrong.
+    async fn is_refused(&self, db: &Db, sid: AccountSid, digest: &Digest) -> Result<bool> {
+        match self.refusals.recall(sid, digest) {
+            Some(confirmed) if confirmed.elapsed() >= CONFIRM_AFTER => {
+                let (_turn, asked) = (self.lookups.acquire().await, Instant::now());
+                let credential = store::credential(db, sid).await?;
+                Ok(self.refusals.confirm(sid, digest, credential, asked))
+            }
+            recalled => Ok(recalled.is_some()),
         }
-        verified
     }
 
-    async fn verify(&self, db: &Db, sid: AccountSid, token: &str, digest: Digest) -> Result<bool> {
-        let place = Arc::clone(&self.places).try_acquire_owned().inspect_err(|_| self.count_refused());
-        let place = place.map_err(|_| too_many())?;
-        let confirmed = Instant::now();
-        let (credential, hash) = store::token_hash(db, sid).await?.unzip();
-        let (outcome, verified) = oneshot::channel();
-        let task = Task { token: token.to_owned(), hash, outcome, _place: place };
-        let gone = || Error::Internal("no thread verifies tokens".to_owned());
-        self.verifiers.send(task).map_err(|_| gone())?;
-        let verified = verified.await.map_err(|_| gone())?;
-        let Some(credential) = credential.filter(|_| verified) else { return Ok(false) };
-        self.memory().put(sid, Known { digest, credential, confirmed, turns: Turns::none(confirmed) });
-        // The queue may have been long: what was so when it began must still be so.
-        Ok(confirmed.elapsed() < CONFIRM_AFTER || self.confirm(db, sid, credential).await?)
+    /// Verifies a token, and remembers it.
+    async fn verify(&self, db: &Db, sid: AccountSid, token: &str, digest: Digest, address: IpAddr) -> Result<bool> {
+        let begun = Instant::now();
+        let (stored, asked) = self.look_up(db, sid).await?;
+        let verdict = stored.as_ref().map_or(Verdict::Wrong, |stored| stored.judge(sid, token));
+        let right = match verdict {
+            Verdict::Right => true,
+            Verdict::Wrong => self.failures.count(address).map(|()| false)?,
+            Verdict::Ask(hash) => {
+                self.failures.check(address)?;
+                self.verifiers.verify(network(address), sid, token, hash).await?
+            }
+        };
+        let credential = stored.as_ref().map(|stored| stored.credential);
+        let Some(credential) = credential.filter(|_| right) else {
+            sleep(until_next(PACE, begun.elapsed())).await;
+            self.refusals.put(sid, digest, credential, asked);
+            return Ok(false);
+        };
+        if stored.is_some_and(|stored| stored.digest.is_none() && !stored.chosen) {
+            self.keep_digest(db, sid, credential, token::digest(sid, token));
+        }
+        self.memory().put(sid, Known { digest, credential, confirmed: asked, turns: Turns::none(asked) });
+        // The line may have been long: what was so when it began must still be so.
+        Ok(asked.elapsed() < CONFIRM_AFTER || self.confirm(db, sid, credential).await?)
+    }
+
+    /// What is stored of an account's token, and since when that is known.
+    async fn look_up(&self, db: &Db, sid: AccountSid) -> Result<(Option<Stored>, Instant)> {
+        let (_turn, asked) = (self.lookups.acquire().await, Instant::now());
+        Ok((store::stored_token(db, sid).await?, asked))
+    }
+
+    /// Writes the fast hash of a token beside its argon2 hash, which has just told that it is right. The request does
+    /// not wait for it; where it fails, the next verification tries again.
+    fn keep_digest(&self, db: &Db, sid: AccountSid, credential: Uuid, digest: [u8; 32]) {
+        let (db, writing) = (db.clone(), Arc::clone(&self.writing));
+        tokio::spawn(async move {
+            let _alone = writing.acquire().await;
+            if let Err(error) = store::keep_digest(&db, sid, credential, &digest).await {
+                tracing::debug!("the fast hash of a token could not be written: {error}");
+            }
+        });
     }
 
     fn digest(&self, token: &str) -> Digest {
@@ -208,26 +226,21 @@ impl Gate {
     }
 }
 
-/// Threads that verify tokens until their gate is gone. A few that stay keep the memory of a
-/// verification for the next one; a pool of many would keep that of each of its threads.
-fn start_verifiers(at_once: usize, running: &Arc<AtomicUsize>) -> mpsc::Sender<Task> {
-    let (sender, tasks) = mpsc::channel::<Task>();
-    let tasks = Arc::new(Mutex::new(tasks));
-    for _ in 0..at_once {
-        let (tasks, running) = (Arc::clone(&tasks), Arc::clone(running));
-        let next = move || tasks.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
-        thread::spawn(move || {
-            let mut memory = token::Memory::default();
-            for task in std::iter::from_fn(next) {
-                // Nobody waits any more for what a client that hung up has asked.
-                if !task.outcome.is_closed() {
-                    running.fetch_add(1, Ordering::Relaxed);
-                    let verified = token::verify(&task.token, task.hash.as_deref(), &mut memory);
-                    running.fetch_sub(1, Ordering::Relaxed);
-                    let _ = task.outcome.send(verified);
-                }
-            }
-        });
+/// How long it is until a multiple of `pace` has gone by.
+fn until_next(pace: Duration, gone: Duration) -> Duration {
+    let over = gone.as_nanos() % pace.as_nanos();
+    pace - Duration::from_nanos(u64::try_from(over).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_come_at_the_next_full_pace() {
+        let after = |gone| gone + until_next(PACE, gone);
+        for (gone, answered) in [(0, 100), (1, 100), (99, 100), (100, 200), (101, 200), (3950, 4000)] {
+            assert_eq!(after(Duration::from_millis(gone)), Duration::from_millis(answered), "{gone}");
+        }
     }
-    sender
 }

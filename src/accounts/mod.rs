@@ -13,11 +13,15 @@ pub mod caller;
 mod flights;
 pub mod gate;
 pub mod http;
+mod line;
+mod refusals;
 mod store;
 pub mod throttle;
 mod token;
+mod verifiers;
 
-use token::AuthToken;
+pub use token::AuthToken;
+use token::Verdict;
 
 /// What an account may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
@@ -79,21 +83,36 @@ pub struct Happened {
     pub reason: Reason,
 }
 
-/// A new account and the token that is shown this once.
+/// An account with a new token. One that was made here is shown this once; who chose one knows it.
 #[derive(Debug, serde::Serialize)]
 pub struct Created {
     pub sid: AccountSid,
+    #[serde(skip_serializing_if = "AuthToken::is_chosen")]
     pub auth_token: AuthToken,
     pub balance: Money,
 }
 
-/// Creates an account; a first balance is a credit in its ledger.
+/// Creates an account with a token that is made here; a first balance is a credit in its ledger.
 ///
 /// # Errors
 /// When the database is out of reach.
 pub async fn create(db: &Db, clock: &Clock, name: &FriendlyName, balance: Money) -> Result<Created> {
-    let (sid, auth_token) = (AccountSid::random(), AuthToken::random());
-    store::create(db, sid, name, &auth_token.hash(), balance, clock.now()).await?;
+    create_with(db, clock, name, balance, AuthToken::random()).await
+}
+
+/// Creates an account with this token.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn create_with(
+    db: &Db,
+    clock: &Clock,
+    name: &FriendlyName,
+    balance: Money,
+    auth_token: AuthToken,
+) -> Result<Created> {
+    let sid = AccountSid::random();
+    store::create(db, sid, name, &auth_token.kept(sid), balance, clock.now()).await?;
     Ok(Created { sid, auth_token, balance })
 }
 
@@ -167,24 +186,35 @@ pub async fn close(within: &mut Transaction, clock: &Clock, sid: AccountSid) -> 
     }
 }
 
-/// Replaces the token; the old one stops working.
+/// Replaces the token with one that is made here; the old one stops working.
 ///
 /// # Errors
 /// 20404 when there is no such account, 20005 when it is closed.
 pub async fn rotate_token(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Created> {
-    let auth_token = AuthToken::random();
-    let changed = store::rotate_token(db, sid, &auth_token.hash(), clock.now()).await?;
+    replace_token(db, clock, sid, AuthToken::random()).await
+}
+
+/// Replaces the token with this one; the old one stops working.
+///
+/// # Errors
+/// 20404 when there is no such account, 20005 when it is closed.
+pub async fn replace_token(db: &Db, clock: &Clock, sid: AccountSid, auth_token: AuthToken) -> Result<Created> {
+    let changed = store::rotate_token(db, sid, &auth_token.kept(sid), clock.now()).await?;
     let account = changed_or_why_not(db, sid, changed).await?;
     Ok(Created { sid, auth_token, balance: account.balance })
 }
 
-/// Whether this is the account's token in force. Takes tens of milliseconds of this thread.
+/// Whether this is the account's token in force. Where argon2 has to tell, it takes tens of milliseconds of this thread.
 ///
 /// # Errors
 /// When the database is out of reach.
 pub async fn is_token(db: &Db, sid: AccountSid, token: &str) -> Result<bool> {
-    let hash = store::token_hash(db, sid).await?.map(|(_, hash)| hash);
-    Ok(token::verify(token, hash.as_deref(), &mut token::Memory::default()))
+    let stored = store::stored_token(db, sid).await?;
+    Ok(stored.is_some_and(|stored| match stored.judge(sid, token) {
+        Verdict::Right => true,
+        Verdict::Wrong => false,
+        Verdict::Ask(hash) => token::verify(token, hash, &mut token::Memory::default()),
+    }))
 }
 
 async fn changed_or_why_not(db: &Db, sid: AccountSid, changed: Option<Account>) -> Result<Account> {

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as, query_scalar};
 use uuid::Uuid;
 
+use super::token::{Kept, Stored};
 use super::{Account, Change, Happened, Reason, Status};
 use crate::kernel::db::{Db, Transaction};
 use crate::kernel::money::Money;
@@ -30,21 +31,23 @@ pub async fn create(
     db: &Db,
     sid: AccountSid,
     name: &FriendlyName,
-    token_hash: &str,
+    token: &Kept,
     balance: Money,
     now: DateTime<Utc>,
 ) -> Result<()> {
     query!(
         "with account as (
-            insert into accounts (sid, name, credential, token_hash, balance, created_at, updated_at)
-            values ($1, $2, gen_random_uuid(), $3, $4, $5, $5)
+            insert into accounts
+                (sid, name, credential, token_digest, token_hash, token_chosen, balance, created_at, updated_at)
+            values ($1, $2, gen_random_uuid(), $3, $4, $4::text is not null, $5, $6, $6)
             returning sid, balance
         )
         insert into ledger_entries (account_sid, at, kind, amount, balance_after, note)
-        select sid, $5, 'credit', balance, balance, 'first balance' from account where balance > 0",
+        select sid, $6, 'credit', balance, balance, 'first balance' from account where balance > 0",
         sid as AccountSid,
         name.as_str(),
-        token_hash,
+        token.digest(),
+        token.hash(),
         balance.cents(),
         now
     )
@@ -68,13 +71,30 @@ pub async fn credential(db: &Db, sid: AccountSid) -> Result<Option<Uuid>> {
         .await
 }
 
-/// The same, with the hash of its token.
-pub async fn token_hash(db: &Db, sid: AccountSid) -> Result<Option<(Uuid, String)>> {
-    let row =
-        query!("select credential, token_hash from accounts where sid = $1 and status <> 'closed'", sid as AccountSid)
-            .fetch_optional(db)
-            .await?;
-    Ok(row.map(|row| (row.credential, row.token_hash)))
+/// The same, with what is stored of its token.
+pub async fn stored_token(db: &Db, sid: AccountSid) -> Result<Option<Stored>> {
+    query_as!(
+        Stored,
+        "select credential, token_chosen as chosen, token_digest as digest, token_hash as hash
+        from accounts where sid = $1 and status <> 'closed'",
+        sid as AccountSid
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Keeps the fast hash of a token that was made here beside its argon2 hash, once, and only while it is in force.
+pub async fn keep_digest(db: &Db, sid: AccountSid, credential: Uuid, digest: &[u8]) -> Result<()> {
+    query!(
+        "update accounts set token_digest = $3
+        where sid = $1 and credential = $2 and token_digest is null and not token_chosen",
+        sid as AccountSid,
+        credential,
+        digest
+    )
+    .execute(db)
+    .await
+    .map(drop)
 }
 
 pub async fn rename(db: &Db, sid: AccountSid, name: &FriendlyName, now: DateTime<Utc>) -> Result<Option<Account>> {
@@ -167,14 +187,16 @@ pub async fn events(db: &Db, sid: AccountSid) -> Result<Vec<Happened>> {
     .await
 }
 
-pub async fn rotate_token(db: &Db, sid: AccountSid, token_hash: &str, now: DateTime<Utc>) -> Result<Option<Account>> {
+pub async fn rotate_token(db: &Db, sid: AccountSid, token: &Kept, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
-        "update accounts set credential = gen_random_uuid(), token_hash = $2, updated_at = $3
+        "update accounts set credential = gen_random_uuid(), token_digest = $2, token_hash = $3,
+            token_chosen = $3::text is not null, updated_at = $4
         where sid = $1 and closed_at is null
         returning ",
         "",
         sid as AccountSid,
-        token_hash,
+        token.digest(),
+        token.hash(),
         now
     )
     .fetch_optional(db)

@@ -1,5 +1,5 @@
-//! How often somebody may do something. A rate and one moment tell it: each turn moves the moment
-//! on, and it may lie so far ahead that all turns of the rate's time are taken at once.
+//! Rate limiters (GCRA): one timestamp for each account or address. A turn moves the timestamp on, and it may lie so
+//! far ahead that all turns of the rate's time are taken at once.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -42,23 +42,19 @@ impl Turns {
     /// # Errors
     /// How long it is until the next one, where there is none.
     pub fn take(&mut self, rate: Rate, now: Instant) -> Result<(), Duration> {
-        let taken = self.0.max(now) + rate.turn;
-        let ahead = taken - now;
-        if ahead > rate.time {
-            return Err(ahead - rate.time);
-        }
-        self.0 = taken;
+        self.0 = self.next(rate, now)?;
         Ok(())
     }
 
-    /// Gives the last turn back.
-    fn give_back(&mut self, rate: Rate) {
-        self.0 = self.0.checked_sub(rate.turn).unwrap_or(self.0);
+    /// These turns and one more; where there is none left, how long it is until the next one.
+    fn next(self, rate: Rate, now: Instant) -> Result<Instant, Duration> {
+        let taken = self.0.max(now) + rate.turn;
+        let ahead = taken - now;
+        if ahead > rate.time { Err(ahead - rate.time) } else { Ok(taken) }
     }
 }
 
-/// The wrong tokens of each address. Whoever wants one verified takes a turn first, and gets it back
-/// where it was right: many at once are no way around the rate.
+/// The wrong tokens of each address. Right ones take no turn, however many come at once.
 pub struct Failures {
     rate: Option<Rate>,
     of: Mutex<LruCache<IpAddr, Turns>>,
@@ -70,20 +66,22 @@ impl Failures {
         Self { rate, of: Mutex::new(LruCache::new(MOST_REMEMBERED)) }
     }
 
-    /// Takes one of the turns of an address.
-    ///
     /// # Errors
-    /// 20429 where it has none left.
-    pub fn take(&self, address: IpAddr) -> Result<()> {
+    /// 20429 where the address may not be wrong once more.
+    pub fn check(&self, address: IpAddr) -> Result<()> {
         let (Some(rate), now) = (self.rate, Instant::now()) else { return Ok(()) };
-        let taken = self.of().get_or_insert_mut(network(address), || Turns::none(now)).take(rate, now);
-        taken.map_err(|wait| Error::too_many("Too many wrong credentials came from your address", wait))
+        let next = self.of().get(&network(address)).map_or(Ok(now), |turns| turns.next(rate, now));
+        next.map(drop).map_err(too_many)
     }
 
-    pub fn give_back(&self, address: IpAddr) {
-        if let Some((rate, turns)) = self.rate.zip(self.of().get_mut(&network(address))) {
-            turns.give_back(rate);
-        }
+    /// Counts a wrong token of an address.
+    ///
+    /// # Errors
+    /// 20429 where it is one too many.
+    pub fn count(&self, address: IpAddr) -> Result<()> {
+        let (Some(rate), now) = (self.rate, Instant::now()) else { return Ok(()) };
+        let taken = self.of().get_or_insert_mut(network(address), || Turns::none(now)).take(rate, now);
+        taken.map_err(too_many)
     }
 
     fn of(&self) -> MutexGuard<'_, LruCache<IpAddr, Turns>> {
@@ -91,8 +89,12 @@ impl Failures {
     }
 }
 
+fn too_many(wait: Duration) -> Error {
+    Error::too_many("Too many wrong credentials came from your address", wait)
+}
+
 /// Whom an address stands for: in IPv6 one client has a whole /64 of them.
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
         address => address,
@@ -129,21 +131,18 @@ mod tests {
     }
 
     #[test]
-    fn an_address_fails_so_often_and_a_success_costs_nothing() {
+    fn an_address_fails_so_often_and_a_look_costs_nothing() {
         let failures = Failures::new(Some(rate(2, 3600)));
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        for _ in 0..5 {
-            assert!(failures.take(address("192.0.2.1")).is_ok());
-            failures.give_back(address("192.0.2.1"));
-        }
-        assert!((0..2).all(|_| failures.take(address("192.0.2.1")).is_ok()));
+        assert!((0..5).all(|_| failures.check(address("192.0.2.1")).is_ok()));
+        assert!((0..2).all(|_| failures.count(address("192.0.2.1")).is_ok()));
         for same in ["192.0.2.1", "::ffff:192.0.2.1"] {
-            assert!(failures.take(address(same)).is_err(), "{same}");
+            assert!(failures.check(address(same)).is_err() && failures.count(address(same)).is_err(), "{same}");
         }
-        assert!((0..2).all(|n| failures.take(address(&format!("2001:db8::{n}"))).is_ok()));
-        assert!(failures.take(address("2001:db8::ffff:0:0:1")).is_err());
+        assert!((0..2).all(|n| failures.count(address(&format!("2001:db8::{n}"))).is_ok()));
+        assert!(failures.check(address("2001:db8::ffff:0:0:1")).is_err());
         for other in ["192.0.2.2", "2001:db8:0:1::1"] {
-            assert!(failures.take(address(other)).is_ok(), "{other}");
+            assert!(failures.check(address(other)).is_ok() && failures.count(address(other)).is_ok(), "{other}");
         }
     }
 }

@@ -1,35 +1,137 @@
-//! Tokens: random, shown once, kept as an argon2id hash only.
+//! AuthTokens: who makes them, and what is kept of them. SECURITY.md says why.
 
 use std::fmt;
+use std::str::FromStr;
 
 use argon2::password_hash::PasswordHasher;
 use argon2::password_hash::phc::{Output, PasswordHash};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
+use blake2::Blake2bMac;
+use blake2::digest::Mac;
+use blake2::digest::consts::U32;
+use uuid::Uuid;
 
-use crate::kernel::sid::random_bits;
+use crate::kernel::sid::{AccountSid, random_bits};
 
-/// An AuthToken in clear: 32 lower-case hex digits of 128 random bits.
-pub struct AuthToken(String);
+/// How long a chosen token may be. Fewer characters are guessed too easily.
+const CHOSEN_LENGTH: std::ops::RangeInclusive<usize> = 8..=64;
 
-/// Stands in for the hash of an account that does not exist, at the same cost; no token fits it.
-const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+/// Tells these digests from all others that BLAKE2 is used for.
+const PURPOSE: &[u8; 16] = b"numberbank token";
+
+/// An AuthToken in clear.
+pub struct AuthToken {
+    text: String,
+    chosen: bool,
+}
+
+/// What is stored of a token.
+pub enum Kept {
+    /// Of one that was made here.
+    Digest([u8; 32]),
+    /// Of one that somebody chose: argon2id, as a PHC string.
+    Hash(String),
+}
+
+/// What the database knows of an account's token.
+pub struct Stored {
+    pub credential: Uuid,
+    pub chosen: bool,
+    pub digest: Option<Vec<u8>>,
+    pub hash: Option<String>,
+}
+
+/// Whether a token is the one that is stored.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict<'a> {
+    Right,
+    Wrong,
+    /// This argon2 hash tells; it takes tens of milliseconds.
+    Ask(&'a str),
+}
 
 impl AuthToken {
+    /// 32 lower-case hex digits of 128 random bits.
     pub fn random() -> Self {
-        Self(format!("{:032x}", random_bits()))
+        Self { text: format!("{:032x}", random_bits()), chosen: false }
     }
 
-    /// The hash to store (argon2id: 19 MiB, two passes). Takes tens of milliseconds by design.
+    pub fn is_chosen(&self) -> bool {
+        self.chosen
+    }
+
+    /// What to store. For a chosen token it takes tens of milliseconds by design (argon2id: 19 MiB, two passes).
     ///
     /// # Panics
     /// When the operating system has no randomness to give for the salt.
-    pub fn hash(&self) -> String {
-        Argon2::default().hash_password(self.0.as_bytes()).expect("a token can be hashed").to_string()
+    pub fn kept(&self, sid: AccountSid) -> Kept {
+        if self.chosen {
+            Kept::Hash(
+                Argon2::default().hash_password(self.text.as_bytes()).expect("a token can be hashed").to_string(),
+            )
+        } else {
+            Kept::Digest(digest(sid, &self.text))
+        }
     }
 
     pub fn reveal(&self) -> &str {
-        &self.0
+        &self.text
     }
+}
+
+/// A token that somebody chose. The error does not repeat it.
+impl FromStr for AuthToken {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let chosen = may_be_chosen(text).then(|| Self { text: text.to_owned(), chosen: true });
+        chosen.ok_or("8 to 64 visible ASCII characters without blanks is expected")
+    }
+}
+
+impl Kept {
+    pub fn digest(&self) -> Option<&[u8]> {
+        if let Self::Digest(digest) = self { Some(digest) } else { None }
+    }
+
+    pub fn hash(&self) -> Option<&str> {
+        if let Self::Hash(hash) = self { Some(hash) } else { None }
+    }
+}
+
+impl Stored {
+    /// Judges a token as far as that costs nothing. What cannot be a token of its kind is wrong without argon2.
+    pub fn judge(&self, sid: AccountSid, token: &str) -> Verdict<'_> {
+        let possible = if self.chosen { may_be_chosen(token) } else { may_be_made(token) };
+        match (&self.digest, &self.hash) {
+            _ if !possible => Verdict::Wrong,
+            (Some(digest), _) if mac(sid, token).verify_slice(digest).is_ok() => Verdict::Right,
+            (None, Some(hash)) => Verdict::Ask(hash),
+            _ => Verdict::Wrong,
+        }
+    }
+}
+
+fn may_be_made(token: &str) -> bool {
+    token.len() == 32 && token.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn may_be_chosen(token: &str) -> bool {
+    CHOSEN_LENGTH.contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The fast hash of a token that was made here.
+///
+/// # Panics
+/// When the token is longer than 64 bytes, which none is that was made here.
+pub fn digest(sid: AccountSid, token: &str) -> [u8; 32] {
+    mac(sid, token).finalize().into_bytes().into()
+}
+
+/// Compares in constant time.
+fn mac(sid: AccountSid, token: &str) -> Blake2bMac<U32> {
+    let mac = Blake2bMac::new_with_salt_and_personal(Some(token.as_bytes()), &[], PURPOSE);
+    mac.expect("the token is 1 to 64 bytes").chain_update(sid.to_string())
 }
 
 /// What tokens are verified in. Who verifies many keeps it: to get so much memory from the system, page by page, takes
@@ -37,11 +139,10 @@ impl AuthToken {
 #[derive(Default)]
 pub struct Memory(Vec<Block>);
 
-/// Whether `token` is the one that was hashed. Takes the same time where there is no hash.
-pub fn verify(token: &str, hash: Option<&str>, memory: &mut Memory) -> bool {
-    let known = PasswordHash::new(hash.unwrap_or(DECOY)).ok();
-    let fits = known.is_some_and(|known| known.hash.is_some() && output(token, &known, memory) == known.hash);
-    fits && hash.is_some()
+/// Whether `token` is the one that this argon2 hash was made of.
+pub fn verify(token: &str, hash: &str, memory: &mut Memory) -> bool {
+    let known = PasswordHash::new(hash).ok();
+    known.is_some_and(|known| known.hash.is_some() && output(token, &known, memory) == known.hash)
 }
 
 /// What hashing a token as this hash was made gives. Outputs are compared in constant time.
@@ -67,7 +168,7 @@ impl fmt::Debug for AuthToken {
 /// A token is written out in the answer to the one who created it, and nowhere else.
 impl serde::Serialize for AuthToken {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&self.0)
+        to.serialize_str(&self.text)
     }
 }
 
@@ -75,20 +176,62 @@ impl serde::Serialize for AuthToken {
 mod tests {
     use super::*;
 
+    const SID: &str = "ACe4c13564edc11e8e3cbbc2ba66880340";
+    const TOKEN: &str = "7e16cef8159d8d2253da6736284781fe";
+
+    fn stored(chosen: bool, digest: Option<[u8; 32]>, hash: Option<&str>) -> Stored {
+        let (credential, digest, hash) = (Uuid::nil(), digest.map(Vec::from), hash.map(str::to_owned));
+        Stored { credential, chosen, digest, hash }
+    }
+
     #[test]
-    fn only_the_token_itself_fits_its_hash() {
-        let token = AuthToken::random();
-        let hash = token.hash();
+    fn a_digest_is_what_security_md_says() {
+        // python3 -c 'import hashlib; print(hashlib.blake2b(b"ACe4…", digest_size=32, key=b"7e16…",
+        //     person=b"numberbank token").hexdigest())'
+        let written = digest(SID.parse().unwrap(), TOKEN).map(|byte| format!("{byte:02x}")).concat();
+        assert_eq!(written, "d5228d0e7a01c46c8e4f54d3f09f38ff4a3cc74b1e031d96ec08d32f30a25073");
+    }
+
+    #[test]
+    fn a_token_that_was_made_here_is_judged_by_its_digest() {
+        let (sid, token) = (AccountSid::random(), AuthToken::random());
+        let Kept::Digest(digest) = token.kept(sid) else { panic!("a digest") };
+        for hash in [None, Some("an old hash")] {
+            let stored = stored(false, Some(digest), hash);
+            assert_eq!(stored.judge(sid, token.reveal()), Verdict::Right);
+            let longer = format!("{}0", token.reveal());
+            let others =
+                [AuthToken::random().reveal().to_owned(), token.reveal().to_uppercase(), longer, "x".repeat(999)];
+            for other in others.iter().map(String::as_str).chain([""]) {
+                assert_eq!(stored.judge(sid, other), Verdict::Wrong, "{other}");
+            }
+            assert_eq!(stored.judge(AccountSid::random(), token.reveal()), Verdict::Wrong, "of another account");
+        }
+    }
+
+    #[test]
+    fn argon2_is_asked_only_about_what_it_may_have_hashed() {
+        let sid = AccountSid::random();
+        let judge = |chosen, token: &str| stored(chosen, None, Some("hash")).judge(sid, token) == Verdict::Ask("hash");
+        assert!(judge(false, TOKEN) && judge(true, TOKEN) && judge(true, "a:b:c:d:"));
+        assert!(!judge(false, "a:b:c:d:") && !judge(false, &TOKEN.to_uppercase()) && !judge(false, ""));
+        for other in ["", "7-chars", "with a blank", "umlaut-ä", "control\u{7f}", &"x".repeat(65)] {
+            assert!(!judge(true, other), "{other}");
+            assert!(other.parse::<AuthToken>().is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_chosen_token_is_hashed_with_argon2id_and_nothing_else() {
+        let token: AuthToken = TOKEN.parse().unwrap();
+        let Kept::Hash(hash) = token.kept(AccountSid::random()) else { panic!("a hash") };
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         let mut memory = Memory::default();
-        let mut fits = |token: &str, hash: Option<&str>| verify(token, hash, &mut memory);
-        assert!(fits(token.reveal(), Some(&hash)));
-        assert!(!fits("", Some(&hash)));
-        assert!(!fits(AuthToken::random().reveal(), Some(&hash)));
-        assert!(!fits(token.reveal(), Some("not a hash")));
-        assert!(!fits(token.reveal(), Some(hash.rsplit_once('$').expect("parts").0)));
-        assert!(!fits(token.reveal(), None));
-        assert!(fits(token.reveal(), Some(&hash)));
+        let mut fits = |token: &str, hash: &str| verify(token, hash, &mut memory);
+        assert!(fits(TOKEN, &hash));
+        assert!(!fits("", &hash) && !fits(AuthToken::random().reveal(), &hash));
+        assert!(!fits(TOKEN, "not a hash") && !fits(TOKEN, hash.rsplit_once('$').expect("parts").0));
+        assert!(fits(TOKEN, &hash));
     }
 
     #[test]
@@ -97,17 +240,9 @@ mod tests {
         for (algorithm, cost) in [(Algorithm::Argon2id, 64), (Algorithm::Argon2i, 8), (Algorithm::Argon2d, 4096)] {
             let params = Params::new(cost, 1, 1, Some(20)).expect("parameters");
             let hash = Argon2::new(algorithm, Version::V0x13, params).hash_password(b"token").expect("a hash");
-            assert!(verify("token", Some(&hash.to_string()), &mut memory), "{hash}");
-            assert!(!verify("Token", Some(&hash.to_string()), &mut memory), "{hash}");
+            assert!(verify("token", &hash.to_string(), &mut memory), "{hash}");
+            assert!(!verify("Token", &hash.to_string(), &mut memory), "{hash}");
         }
-    }
-
-    #[test]
-    fn the_decoy_costs_what_a_real_hash_costs() {
-        let real = AuthToken::random().hash();
-        let parameters = |hash: &str| hash.split('$').take(4).collect::<Vec<_>>().join("$");
-        assert_eq!(parameters(DECOY), parameters(&real));
-        assert!(PasswordHash::new(DECOY).is_ok());
     }
 
     #[test]

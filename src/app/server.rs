@@ -38,7 +38,7 @@ pub struct Settings {
     pub workers: usize,
     /// Connections to the database, over all workers.
     pub connections: u32,
-    /// Token verifications at once, each with 19 MiB of memory.
+    /// Token verifications by argon2 at once, each with 19 MiB of memory.
     pub verifications: usize,
     pub clock: Clock,
     pub limits: Limits,

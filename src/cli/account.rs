@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::show::show;
-use super::{Context, Done, Failure};
-use crate::accounts::{self, Created, Happened};
+use super::{Context, Done, Failure, secret};
+use crate::accounts::{self, AuthToken, Created, Happened};
 use crate::billing::{self, Credited};
 use crate::kernel::error::Error;
 use crate::kernel::money::Money;
@@ -17,7 +17,7 @@ use crate::releases;
 
 #[derive(Subcommand, Debug)]
 pub enum Account {
-    /// Create an account; prints its Sid and its token, which is shown this once
+    /// Create an account; prints its Sid and the token that is made for it, which is shown this once
     Create {
         /// 1 to 64 characters
         #[arg(long)]
@@ -25,6 +25,10 @@ pub enum Account {
         /// First balance in dollars
         #[arg(long, default_value = "0.00")]
         balance: Money,
+        /// Take the token from standard input instead of making one: a line of 8 to 64 visible ASCII characters. Good
+        /// for customers who come with a token that they keep
+        #[arg(long)]
+        token_stdin: bool,
     },
     /// List all accounts
     List,
@@ -46,7 +50,12 @@ pub enum Account {
         release_numbers: bool,
     },
     /// Make a new token; the old one stops working
-    RotateToken { sid: AccountSid },
+    RotateToken {
+        sid: AccountSid,
+        /// Take the token from standard input instead of making one: a line of 8 to 64 visible ASCII characters
+        #[arg(long)]
+        token_stdin: bool,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -68,8 +77,8 @@ impl Account {
     pub async fn run(self, context: &Context) -> Done {
         let Context { db, clock, output, .. } = context;
         match self {
-            Self::Create { name, balance } => {
-                let created = accounts::create(db, clock, &name, balance).await?;
+            Self::Create { name, balance, token_stdin } => {
+                let created = accounts::create_with(db, clock, &name, balance, token(token_stdin).await?).await?;
                 context.made.get_or_init(|| created.sid);
                 reveal(context, &created)
             }
@@ -84,7 +93,9 @@ impl Account {
             Self::Suspend { sid } => show(*output, &accounts::suspend(db, clock, sid).await?),
             Self::Activate { sid } => show(*output, &accounts::activate(db, clock, sid).await?),
             Self::Close { sid, release_numbers } => close(context, sid, release_numbers).await,
-            Self::RotateToken { sid } => reveal(context, &accounts::rotate_token(db, clock, sid).await?),
+            Self::RotateToken { sid, token_stdin } => {
+                reveal(context, &accounts::replace_token(db, clock, sid, token(token_stdin).await?).await?)
+            }
         }
     }
 }
@@ -118,8 +129,15 @@ impl Transfer {
     }
 }
 
-/// Shows a token, this once. Where it cannot be shown, it is lost: that is no success.
+async fn token(from_stdin: bool) -> Result<AuthToken, Failure> {
+    if from_stdin { secret::token().await } else { Ok(AuthToken::random()) }
+}
+
+/// Shows a token that was made, this once. Where it cannot be shown, it is lost: that is no success.
 fn reveal(context: &Context, created: &Created) -> Done {
+    if created.auth_token.is_chosen() {
+        return show(context.output, created);
+    }
     show(context.output, created).map_err(|error| {
         let sid = created.sid;
         Failure::Untold(format!(

@@ -29,6 +29,7 @@ mod price;
 mod report;
 mod rows;
 mod runs;
+mod secret;
 mod serve;
 mod show;
 

@@ -58,8 +58,8 @@ pub struct Limits {
         value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub max_waiting: u32,
 
-    /// AuthTokens that may wait to be verified; more get a 429
-    #[arg(long, env = "NUMBERBANK_MAX_UNVERIFIED", default_value_t = 32, value_name = "N",
+    /// AuthTokens that may wait to be verified by argon2, addresses and accounts in turn; more get a 429
+    #[arg(long, env = "NUMBERBANK_MAX_UNVERIFIED", default_value_t = 1000, value_name = "N",
         value_parser = clap::value_parser!(u16).range(0..=10_000))]
     pub max_unverified: u16,
 
@@ -67,7 +67,8 @@ pub struct Limits {
     #[arg(long, env = "NUMBERBANK_ACCOUNT_RATE", default_value = "off", value_name = "N")]
     pub account_rate: Often,
 
-    /// Wrong AuthTokens a minute from one address, or off; after them strangers there get a 429
+    /// Wrong AuthTokens a minute from one address, or off; after them a wrong one gets a 429 there, and so does a right
+    /// one that somebody chose and this instance has not seen
     #[arg(long, env = "NUMBERBANK_FAILED_LOGINS", default_value = "60", value_name = "N")]
     pub failed_logins: Often,
 

@@ -26,7 +26,7 @@ pub struct Serve {
         value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub connections: u32,
 
-    /// AuthTokens verified at once, each with 19 MiB of memory [default: half of the processors]
+    /// AuthTokens that argon2 verifies at once, each with 19 MiB of memory [default: half of the processors]
     #[arg(long, env = "NUMBERBANK_VERIFICATIONS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub verifications: Option<u16>,
 

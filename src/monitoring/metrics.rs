@@ -146,10 +146,10 @@ fn write_replica(page: &mut Exposition, parts: &Parts) {
 
 fn write_verifications(page: &mut Exposition, parts: &Parts) {
     let load = parts.gate.load();
-    let mut now = page.gauge("numberbank_verifications", "Tokens that are being verified, or wait to be.");
+    let mut now = page.gauge("numberbank_verifications", "Tokens that argon2 verifies, or that wait for it.");
     now.sample(&[("state", "running")], load.running);
     now.sample(&[("state", "waiting")], load.waiting);
-    let help = "Requests that found no place to have their token verified.";
+    let help = "Requests whose token waited for argon2 in vain.";
     page.counter("numberbank_verifications_refused_total", help).sample(&[], load.refused);
 }
 

@@ -24,3 +24,4 @@ mod request_ids;
 mod requests;
 mod stock;
 mod tenancy;
+mod tokens;

@@ -87,3 +87,38 @@ fn a_token_that_nobody_could_read_is_no_success() {
     unread(&["account", "rotate-token", &sid]).assert_refused(&sid);
     unread(&["account", "list"]).done();
 }
+
+#[test]
+fn a_chosen_token_comes_by_standard_input_and_is_never_shown() {
+    let home = Home::new();
+    let server = home.start("serve", &[]);
+    let given = |arguments: &[&str], input: &str| {
+        let command = home.command(&[arguments, &["--token-stdin", "--output", "json"]].concat());
+        Ran::with_input(command, input)
+    };
+    let (first, second) = ("0f1e2d3c4b5a69788796a5b4c3d2e1f0", "correct:horse:battery:staple:");
+    let created = given(&["account", "create", "--name", "Acme"], &format!("{first}\n")).done();
+    assert!(!created.out.contains(first) && !created.out.contains("auth_token"), "{created:?}");
+    let sid = created.done_json()["sid"].as_str().expect("a Sid").to_owned();
+    let status = |token: &str| server.call("GET", &format!("/2008-08-01/Accounts/{sid}"), [&sid, token], "").0;
+    assert_eq!(status(first), 200);
+    let rotated = given(&["account", "rotate-token", &sid], &format!("{second}\r\n")).done();
+    assert!(!rotated.out.contains(second), "{rotated:?}");
+    assert_eq!(status(second), 200);
+    crate::home::eventually("the old token stops working", || status(first) == 401);
+
+    let nearly = "x".repeat(65);
+    for input in ["", "\n", "7-chars", "with a blank", "two-lines\nof-them\n", "gr\u{fc}\u{df}e-aus-berlin", &nearly] {
+        let refused = given(&["account", "rotate-token", &sid], input);
+        refused.assert_refused("one line of 8 to 64 visible ASCII characters");
+        assert!(input.trim().is_empty() || !refused.err.contains(input.trim()), "{refused:?}");
+    }
+    // A file has no end that has to be waited for.
+    let endless = std::fs::File::open("/dev/zero").expect("zeros");
+    let mut command = home.command(&["account", "rotate-token", &sid, "--token-stdin"]);
+    Ran::of(command.stdin(endless).output()).assert_refused("one line of 8 to 64");
+    assert_eq!(status(second), 200);
+    home.run(&["account", "create", "--name", "A", "--token-stdin=secret-of-acme"]).assert_bad_usage();
+    let actions = home.run(&["report", "operator_actions", "--output", "json"]).done().out;
+    assert!(actions.contains("token_stdin") && !actions.contains(first) && !actions.contains(second), "{actions}");
+}

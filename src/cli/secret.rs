@@ -1,0 +1,27 @@
+//! Secrets that are given to a command: from standard input, for arguments and the environment are seen by others.
+
+use std::io::{self, IsTerminal, Read};
+
+use super::Failure;
+use crate::accounts::AuthToken;
+
+/// More than any token and the end of its line.
+const MOST: u64 = 128;
+
+/// The token that somebody chose for an account: the one line of standard input.
+pub async fn token() -> Result<AuthToken, Failure> {
+    tokio::task::spawn_blocking(|| read(io::stdin().lock())).await.map_err(io::Error::other)?
+}
+
+fn read(input: impl Read + IsTerminal) -> Result<AuthToken, Failure> {
+    let bad = |what: &str| Failure::Bad(format!("--token-stdin: {what}"));
+    if input.is_terminal() {
+        return Err(bad("give the token by a pipe or a file, as in '--token-stdin < token.txt'; a terminal shows it"));
+    }
+    let mut text = Vec::new();
+    input.take(MOST).read_to_end(&mut text)?;
+    let line = text.strip_suffix(b"\n").unwrap_or(&text);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let token = str::from_utf8(line).unwrap_or_default().parse();
+    token.map_err(|expected: &str| bad(&format!("one line of {expected}")))
+}

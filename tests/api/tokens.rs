@@ -1,0 +1,380 @@
+//! How tokens are stored and verified, and what wrong ones cost others.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use argon2::Argon2;
+use argon2::password_hash::PasswordHasher;
+use futures_util::StreamExt;
+use futures_util::future::{join, join_all};
+use futures_util::stream::iter;
+use numberbank::accounts::{self, AuthToken};
+use numberbank::app;
+use numberbank::kernel::error::violated;
+use sqlx::{AssertSqlSafe, Executor};
+
+use crate::support::{Account, Answer, Server, World, eventually, test};
+
+/// An account with a token that somebody chose.
+async fn choosy(world: &World, token: &str) -> Account {
+    let (name, balance) = ("Test".parse().expect("a name"), "1.00".parse().expect("an amount"));
+    let token: AuthToken = token.parse().expect("a token");
+    let created = accounts::create_with(&world.db, &world.clock, &name, balance, token).await.expect("an account");
+    Account { sid: created.sid.to_string(), token: created.auth_token.reveal().to_owned() }
+}
+
+async fn replace(world: &World, account: &Account, token: AuthToken) -> Account {
+    let sid = account.sid.parse().expect("a Sid");
+    let created = accounts::replace_token(&world.db, &world.clock, sid, token).await.expect("a new token");
+    Account { sid: account.sid.clone(), token: created.auth_token.reveal().to_owned() }
+}
+
+fn digits(account: &Account) -> &str {
+    account.sid.trim_start_matches("AC")
+}
+
+async fn execute(world: &World, statement: &str) -> sqlx::Result<()> {
+    world.db.execute(AssertSqlSafe(statement.to_owned())).await.map(drop)
+}
+
+/// Puts the row of an account as it was before there were fast hashes.
+async fn make_old(world: &World, account: &Account) {
+    let hash = Argon2::default().hash_password(account.token.as_bytes()).expect("a hash");
+    let statement = format!(
+        "update accounts set token_hash = '{hash}', token_digest = null, token_chosen = false where sid = '{}'",
+        digits(account)
+    );
+    execute(world, &statement).await.expect("an old row");
+}
+
+async fn old(world: &World) -> Account {
+    let account = world.account("1.00").await;
+    make_old(world, &account).await;
+    account
+}
+
+/// What is stored of the account's token: chosen, digest, hash.
+async fn stored(world: &World, account: &Account) -> (bool, Option<Vec<u8>>, Option<String>) {
+    let statement = "select token_chosen, token_digest, token_hash from accounts where sid = $1::uuid";
+    sqlx::query_as(statement).bind(digits(account)).fetch_one(&world.db).await.expect("a row")
+}
+
+fn wrong(account: &Account, token: &str) -> Account {
+    Account { sid: account.sid.clone(), token: token.to_owned() }
+}
+
+fn nobody() -> Account {
+    Account { sid: format!("AC{}", "0".repeat(32)), token: String::new() }
+}
+
+/// A request from an address as a proxy tells it.
+async fn from(server: &Server, account: &Account, address: &str) -> Answer {
+    Answer::of(server.call(account, "GET", "").header("X-Forwarded-For", address)).await
+}
+
+/// What the guesses of a stranger look like that may be right: each another one.
+fn guess(n: usize) -> String {
+    format!("{n:032x}")
+}
+
+// What is stored
+
+#[test]
+fn a_token_that_is_made_here_has_a_fast_hash_and_a_chosen_one_argon2() {
+    test(async |world| {
+        let (made, chosen) = (world.account("1.00").await, choosy(world, "correct:horse").await);
+        for (mut account, mut is_chosen) in [(made, false), (chosen, true)] {
+            for _ in 0..3 {
+                let (chosen, digest, hash) = stored(world, &account).await;
+                assert_eq!((chosen, digest.map(|digest| digest.len())), (is_chosen, (!is_chosen).then_some(32)));
+                let argon2id = hash.map(|hash| hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+                assert_eq!(argon2id, is_chosen.then_some(true));
+                world.server.get(&account, "").await.assert_status(200);
+                is_chosen = !is_chosen;
+                // A chosen token may look like one that was made here.
+                let next = if is_chosen { guess(7).parse().expect("a token") } else { AuthToken::random() };
+                account = replace(world, &account, next).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn the_database_refuses_tokens_that_are_stored_otherwise() {
+    test(async |world| {
+        world.account("1.00").await;
+        for (change, constraint) in [
+            ("token_digest = '\\x00'", "accounts_token_digest_length"),
+            ("token_digest = null", "accounts_token_verifiable"),
+            ("token_chosen = true, token_hash = 'x'", "accounts_chosen_token_has_no_digest"),
+        ] {
+            let error = execute(world, &format!("update accounts set {change}")).await.expect_err(change);
+            assert_eq!(violated(&error), Some(constraint));
+        }
+    });
+}
+
+#[test]
+fn an_old_token_gets_its_fast_hash_when_it_is_known_to_be_right() {
+    test(async |world| {
+        let (account, chosen) = (old(world).await, choosy(world, &guess(1)).await);
+        let state = "select string_agg(credential || ' ' || updated_at, ' ' order by sid) from accounts";
+        let before: String = world.value(state).await;
+        world.server.get(&wrong(&account, &guess(2)), "").await.assert_refused(401, 20003);
+        world.server.get(&chosen, "").await.assert_status(200);
+        assert_eq!(stored(world, &account).await.1, None);
+        world.server.get(&account, "").await.assert_status(200);
+        eventually("it is written", async || stored(world, &account).await.1.is_some()).await;
+        assert!(stored(world, &account).await.2.is_some(), "beside the old one");
+        assert_eq!(world.value::<String>(state).await, before, "nobody changed the account");
+        assert_eq!(stored(world, &chosen).await.1, None, "argon2id stays for what people choose");
+        // It is the one that counts from now on.
+        execute(world, "update accounts set token_hash = '' where not token_chosen").await.expect("no old hash");
+        let other = world.another_server();
+        other.get(&account, "").await.assert_status(200);
+        other.get(&wrong(&account, &guess(2)), "").await.assert_refused(401, 20003);
+        other.stop().await;
+    });
+}
+
+#[test]
+fn a_token_that_is_replaced_meanwhile_gets_no_fast_hash() {
+    test(async |world| {
+        let account = old(world).await;
+        let mut holder = world.db.begin().await.expect("a transaction");
+        let replace = format!("update accounts set credential = gen_random_uuid() where sid = '{}'", digits(&account));
+        holder.execute(AssertSqlSafe(replace)).await.expect("another credential");
+        // It is let in before the row is free: the request does not wait for what is written.
+        world.server.get(&account, "").await.assert_status(200);
+        eventually("the fast hash is about to be written", async || world.waiting().await == 1).await;
+        holder.commit().await.expect("a commit");
+        eventually("it is not", async || world.waiting().await == 0).await;
+        assert_eq!(stored(world, &account).await.1, None);
+    });
+}
+
+// What right ones may expect
+
+/// The first requests of all of them at once; how long it took until the last was let in.
+async fn all_come_in(server: &Server, accounts: &[Account]) -> Duration {
+    let begun = Instant::now();
+    for answer in join_all(accounts.iter().map(|account| server.get(account, ""))).await {
+        answer.assert_status(200);
+    }
+    begun.elapsed()
+}
+
+#[test]
+fn two_hundred_clients_come_in_at_once_after_a_restart() {
+    test(async |world| {
+        let accounts: Vec<_> = iter(0..200).then(|_| world.account("1.00")).collect().await;
+        let mut least = Duration::MAX;
+        for _ in 0..5 {
+            let restarted = world.limited_server(&["--failed-logins", "60"]);
+            least = least.min(all_come_in(&restarted, &accounts).await);
+            restarted.stop().await;
+        }
+        assert!(least < Duration::from_secs(2), "{least:?}");
+    });
+}
+
+#[test]
+fn those_who_wait_for_argon2_are_not_refused() {
+    test(async |world| {
+        // More than may be wrong, and more than an instance verifies at once.
+        let mut accounts: Vec<_> = iter(0..20).then(|_| old(world)).collect().await;
+        accounts.extend(iter(0..20).then(async |n| choosy(world, &guess(n)).await).collect::<Vec<_>>().await);
+        let restarted = world.limited_server(&["--failed-logins", "3"]);
+        all_come_in(&restarted, &accounts).await;
+        restarted.stop().await;
+    });
+}
+
+#[test]
+fn a_full_line_is_told_as_what_it_is() {
+    test(async |world| {
+        let accounts: Vec<_> = iter(0..30).then(async |n| choosy(world, &guess(n)).await).collect().await;
+        let server = world.server_with(&["--max-unverified", "0"], |settings: &mut app::Settings| {
+            settings.verifications = 1;
+        });
+        let answers = join_all(accounts.iter().map(|account| server.get(account, ""))).await;
+        let (granted, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+        assert!(!granted.is_empty() && !refused.is_empty(), "{} were granted", granted.len());
+        for answer in &refused {
+            answer.assert_refused(429, 20429);
+            assert!(answer.element("Message").contains("wait to be verified"), "{}", answer.body);
+            assert_eq!(answer.header("Retry-After"), "1");
+        }
+        server.stop().await;
+    });
+}
+
+#[test]
+fn a_token_that_was_refused_is_right_soon_after_it_is_given() {
+    test(async |world| {
+        let server = world.limited_server(&["--failed-logins", "3"]);
+        let account = wrong(&world.account("1.00").await, "correct:horse");
+        server.get(&account, "").await.assert_refused(401, 20003);
+        replace(world, &account, account.token.parse().expect("a token")).await;
+        eventually("it is right", async || server.get(&account, "").await.status == 200).await;
+        server.stop().await;
+    });
+}
+
+// What wrong ones cost
+
+#[test]
+fn nobody_learns_by_the_time_what_a_wrong_token_was_tried_on() {
+    test(async |world| {
+        let [closed, made, old] = [world.account("0.00").await, world.account("1.00").await, old(world).await];
+        world.close(&closed).await;
+        let accounts = [nobody(), closed, made, old, choosy(world, "correct:horse").await];
+        let mut least = [Duration::MAX; 5];
+        for n in 0..8 {
+            for (account, least) in accounts.iter().zip(&mut least) {
+                let begun = Instant::now();
+                world.server.get(&wrong(account, &guess(n)), "").await.assert_refused(401, 20003);
+                *least = (*least).min(begun.elapsed());
+            }
+        }
+        let (shortest, longest) = (least.iter().min().expect("five"), least.iter().max().expect("five"));
+        assert!(*shortest >= Duration::from_millis(100), "{least:?}");
+        assert!(*longest - *shortest < Duration::from_millis(100), "{least:?}");
+    });
+}
+
+#[test]
+fn only_tokens_that_were_wrong_count_and_each_counts_once() {
+    test(async |world| {
+        let server = world.limited_server(&["--failed-logins", "5"]);
+        let chosen = choosy(world, "correct:horse").await;
+        let tried = [nobody(), world.account("1.00").await, old(world).await, chosen.clone()];
+        for account in &tried {
+            for _ in 0..9 {
+                server.get(&wrong(account, &guess(1)), "").await.assert_refused(401, 20003);
+            }
+        }
+        // Right ones cost nothing, before and after.
+        for account in &tried[1..3] {
+            server.get(account, "").await.assert_status(200);
+        }
+        server.get(&wrong(&nobody(), &guess(2)), "").await.assert_refused(401, 20003);
+        // From now on all that is wrong is answered alike, so that it does not tell what it was tried on.
+        let mut bodies = Vec::new();
+        for account in &tried {
+            for token in [guess(1), guess(3)] {
+                let answer = server.get(&wrong(account, &token), "").await;
+                answer.assert_refused(429, 20429);
+                assert!(answer.element("Message").contains("wrong credentials came from your address"));
+                bodies.push(answer.element("Message").replace(|c: char| c.is_ascii_digit(), ""));
+            }
+        }
+        assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]), "{bodies:?}");
+        // Only what argon2 has to tell is refused to those who are right.
+        server.get(&chosen, "").await.assert_refused(429, 20429);
+        for account in [&tried[1], &tried[2], &world.account("1.00").await] {
+            server.get(account, "").await.assert_status(200);
+        }
+        server.stop().await;
+    });
+}
+
+#[test]
+fn who_rotates_a_token_is_not_locked_out_by_workers_with_the_old_one() {
+    test(async |world| {
+        let server = &world.limited_server(&["--failed-logins", "3"]);
+        for (account, new) in [
+            (world.account("1.00").await, AuthToken::random()),
+            (choosy(world, "correct:horse").await, "battery:staple".parse().expect("a token")),
+        ] {
+            server.get(&account, "").await.assert_status(200);
+            let workers = join_all((0..8).map(|_| async {
+                let mut refused = 0;
+                while refused < 30 {
+                    match server.get(&account, "").await.status {
+                        200 => {}
+                        status => {
+                            assert_eq!(status, 401);
+                            refused += 1;
+                        }
+                    }
+                }
+            }));
+            let rotation = async {
+                let account = replace(world, &account, new).await;
+                for _ in 0..100 {
+                    server.get(&account, "").await.assert_status(200);
+                }
+            };
+            join(workers, rotation).await;
+        }
+        server.stop().await;
+    });
+}
+
+/// Guesses without end until the work is done, so many at once, at all of these accounts.
+async fn beside_guesses<T>(
+    server: &Server,
+    accounts: &[Account],
+    at_once: usize,
+    address: &str,
+    work: impl Future<Output = T>,
+) -> T {
+    let done = &AtomicBool::new(false);
+    let stranger = join_all((0..at_once).map(|lane| async move {
+        for n in 0.. {
+            if done.load(Ordering::Relaxed) {
+                break;
+            }
+            let account = &accounts[n % accounts.len()];
+            let answer = from(server, &wrong(account, &guess(lane * 1_000_000 + n)), address).await;
+            assert!(matches!(answer.status, 401 | 429), "{}", answer.body);
+        }
+    }));
+    let work = async {
+        let outcome = work.await;
+        done.store(true, Ordering::Relaxed);
+        outcome
+    };
+    join(stranger, work).await.1
+}
+
+/// How long newcomers wait who come from an address one after another: the longest of the waits.
+async fn longest_wait(server: &Server, newcomers: &[Account], address: &str) -> Duration {
+    // Until the stranger is at it.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut longest = Duration::ZERO;
+    for account in newcomers {
+        let begun = Instant::now();
+        from(server, account, address).await.assert_status(200);
+        longest = longest.max(begun.elapsed());
+    }
+    longest
+}
+
+#[test]
+fn newcomers_come_in_beside_a_stranger_who_guesses_at_their_own_address() {
+    test(async |world| {
+        let server = world.limited_server(&["--failed-logins", "60"]);
+        let attacked = [nobody(), world.account("1.00").await, old(world).await, choosy(world, "correct:horse").await];
+        let newcomers: Vec<_> = iter(0..20).then(|_| world.account("1.00")).collect().await;
+        let waits = longest_wait(&server, &newcomers, "192.0.2.1");
+        let longest = beside_guesses(&server, &attacked, 50, "192.0.2.1", waits).await;
+        assert!(longest < Duration::from_secs(3), "{longest:?}");
+        server.stop().await;
+    });
+}
+
+#[test]
+fn newcomers_with_chosen_tokens_take_turns_with_a_stranger_elsewhere() {
+    test(async |world| {
+        // Nor does it need the limit of wrong ones.
+        let server = world.limited_server(&["--failed-logins", "off", "--trust-proxy"]);
+        let attacked: Vec<_> = iter(0..4).then(|_| choosy(world, "correct:horse")).collect().await;
+        let newcomers: Vec<_> = iter(0..5).then(async |n| choosy(world, &guess(n)).await).collect().await;
+        let waits = longest_wait(&server, &newcomers, "192.0.2.2");
+        let longest = beside_guesses(&server, &attacked, 100, "192.0.2.1", waits).await;
+        assert!(longest < Duration::from_secs(3), "{longest:?}");
+        server.stop().await;
+    });
+}
