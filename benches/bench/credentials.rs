@@ -1,17 +1,24 @@
-//! The accounts' token. They share one: each is verified by itself all the same.
+//! The accounts' token. They share one; what is stored of it is another thing for each of them.
 
-use std::time::{Duration, Instant};
+use std::fmt::Write as _;
 
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use base64::prelude::{BASE64_STANDARD, Engine};
+use blake2::Blake2bMac;
+use blake2::digest::Mac;
+use blake2::digest::consts::U32;
 
 const TOKEN: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
 
-/// As `numberbank account create` hashes it.
-pub fn hash() -> String {
-    Argon2::default().hash_password(TOKEN.as_bytes()).expect("a token can be hashed").to_string()
+/// A script for psql that makes a table of what is stored of the token for accounts 1 to `last`: what SECURITY.md says.
+pub fn digests(last: u64) -> String {
+    let mut script = "create temporary table token_digests (n, digest) as values\n".to_owned();
+    for account in 1..=last {
+        let mac = Blake2bMac::<U32>::new_with_salt_and_personal(Some(TOKEN.as_bytes()), &[], b"numberbank token");
+        let digest = mac.expect("a key of 32 bytes").chain_update(account_sid(account)).finalize().into_bytes();
+        let end = if account == last { ';' } else { ',' };
+        let _ = writeln!(script, "({account}, decode('{}', 'base64')){end}", BASE64_STANDARD.encode(digest));
+    }
+    script
 }
 
 pub fn account_sid(account: u64) -> String {
@@ -21,12 +28,4 @@ pub fn account_sid(account: u64) -> String {
 /// What the client of an account sends as `Authorization: Basic`.
 pub fn basic(account: u64) -> String {
     BASE64_STANDARD.encode(format!("{}:{TOKEN}", account_sid(account)))
-}
-
-/// How long it takes to verify a token and do nothing else.
-pub fn verification(hash: &str) -> Duration {
-    let begun = Instant::now();
-    let hash = PasswordHash::new(hash).expect("a hash");
-    Argon2::default().verify_password(TOKEN.as_bytes(), &hash).expect("the token fits");
-    begun.elapsed()
 }

@@ -28,7 +28,6 @@ pub struct Database {
     program: PathBuf,
     /// Folder of psql and pgbench; the path is searched where it is none.
     programs: Option<PathBuf>,
-    pub token_hash: String,
     /// How many numbers were added to each area code so far.
     added: u64,
     /// The next number to add to the area code that is nearly sold out.
@@ -53,7 +52,6 @@ impl Database {
             _guard: guard,
             program: program.to_owned(),
             programs,
-            token_hash: credentials::hash(),
             added: 0,
             next_last: 9_072_999_001,
             next_sold: 1_300_000,
@@ -61,8 +59,9 @@ impl Database {
         };
         database.program(&["migrate"])?;
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/sql/fill.sql");
-        let hash = format!("token_hash={}", database.token_hash);
-        run(database.client("psql").args(["-Xqv", "ON_ERROR_STOP=1", "-v", &hash, "-f", file]))?;
+        let digests = tempfile::Builder::new().suffix(".sql").tempfile()?;
+        std::fs::write(&digests, credentials::digests(ALL_ACCOUNTS))?;
+        run(database.client("psql").args(["-Xqv", "ON_ERROR_STOP=1", "-f"]).arg(digests.path()).args(["-f", file]))?;
         database.restock()?;
         database.sql("vacuum analyze")?;
         Ok(database)

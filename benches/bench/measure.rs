@@ -1,7 +1,6 @@
 //! How a workload is measured: in pairs with its yardstick, on a server of its own.
 
 use crate::Result;
-use crate::credentials::verification;
 use crate::database::Database;
 use crate::generators::{Load, Sample, one_by_one, pgbench, wrk};
 use crate::server::Server;
@@ -68,9 +67,15 @@ fn side(side: Side, server: &Server, database: &mut Database, first: Option<u64>
         Side::Buyers(name, left) => buyers(name, left, server, database, seconds)?,
         Side::Strangers => {
             let strangers = database.strangers(STRANGERS)?;
-            one_by_one(strangers.map(|account| server.first_request(account)).collect::<Result<_>>()?)
+            one_by_one(strangers.map(|account| server.request(account)).collect::<Result<_>>()?)
         }
-        Side::Verification => one_by_one((0..STRANGERS).map(|_| verification(&database.token_hash)).collect()),
+        Side::Acquaintances => {
+            let known = database.strangers(STRANGERS)?;
+            for account in known.clone() {
+                server.request(account)?;
+            }
+            one_by_one(known.map(|account| server.request(account)).collect::<Result<_>>()?)
+        }
     };
     if first.is_some() && sample.rate > RELEASES_A_SECOND as f64 {
         return Err("there were not enough numbers to release: raise RELEASES_A_SECOND".into());

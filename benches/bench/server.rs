@@ -44,7 +44,7 @@ impl Server {
         server.started_in = begun.elapsed();
         server.idle = server.memory("VmRSS:");
         for account in 1..=ACCOUNTS + 2 {
-            server.first_request(account)?;
+            server.request(account)?;
         }
         Ok(server)
     }
@@ -61,7 +61,7 @@ impl Server {
     }
 
     /// Asks for an account's numbers on a connection of its own; returns how long that took, and the answer.
-    pub fn first_request(&self, account: u64) -> Result<Duration> {
+    pub fn request(&self, account: u64) -> Result<Duration> {
         let begun = Instant::now();
         let path = format!("/2008-08-01/Accounts/{}/IncomingPhoneNumbers", credentials::account_sid(account));
         let answer = self.get(&path, Some(&credentials::basic(account)))?;

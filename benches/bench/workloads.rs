@@ -36,12 +36,12 @@ pub enum Side {
     Buyers(&'static str, Option<u64>),
     /// The first requests of twenty accounts, one after another.
     Strangers,
-    /// The verification of a token alone.
-    Verification,
+    /// The second requests of twenty others.
+    Acquaintances,
 }
 
 use Needs::{Holdings, Nothing, Order, Stock};
-use Side::{Buyers, Http, Sql, Strangers, Verification};
+use Side::{Acquaintances, Buyers, Http, Sql, Strangers};
 
 const fn beside_sql(name: &'static str, what: &'static str, needs: Needs, sql: Side, target: Option<f64>) -> Workload {
     Workload { name, what, needs, work: Http(name), yardstick: sql, yardstick_is: "raw SQL", target }
@@ -72,7 +72,7 @@ pub const WORKLOADS: &[Workload] = &[
     },
     Workload {
         work: Strangers,
-        yardstick_is: "a verification alone",
-        ..beside_sql("cold", "a client's first request", Nothing, Verification, None)
+        yardstick_is: "its second one",
+        ..beside_sql("cold", "a client's first request", Nothing, Acquaintances, None)
     },
 ];
