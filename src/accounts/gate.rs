@@ -5,8 +5,8 @@
 //!   closed account stops working everywhere within that time, with nothing to listen to or to miss.
 //! - Tokens that were made here are verified at once. Only where argon2 has to tell, a request waits for the
 //!   [`Verifiers`]. Requests with the same token share one verification.
-//! - An address that was wrong too often is not verified by argon2 any more, and whatever is wrong from there gets the
-//!   same 429. A right token that was made here is let in from anywhere.
+//! - Once an address was wrong too often, whatever is wrong from there gets the same 429, and so does a chosen token,
+//!   which could be guessed. A right token that was made here is let in from anywhere.
 //! - What is wrong is answered after the same time whatever kind of account it was tried on: see [`PACE`].
 
 use std::net::IpAddr;
@@ -25,7 +25,7 @@ use super::flights::{Digest, Flight, Flights};
 use super::refusals::Refusals;
 use super::throttle::{Failures, Rate, Turns, network};
 use super::token::{self, Stored, Verdict};
-use super::verifiers::{Load, Verifiers};
+use super::verifiers::{Load, Task, Verifiers};
 use super::{not_authenticated, store};
 use crate::kernel::db::Db;
 use crate::kernel::error::{Error, Result};
@@ -37,8 +37,8 @@ const CONFIRM_AFTER: Duration = Duration::from_millis(500);
 /// How many accounts are remembered; the least recently seen is forgotten first. About 12 MB.
 const MOST_REMEMBERED: NonZeroUsize = NonZeroUsize::new(100_000).expect("more than none");
 
-/// A new wrong token is answered after a multiple of this time: longer than argon2 takes, so that the time does not
-/// tell whether there is such an account and how its token is stored.
+/// What is refused for the first time is answered after a multiple of this time: longer than argon2 takes, so that the
+/// time does not tell whether there is such an account and how its token is stored.
 const PACE: Duration = Duration::from_millis(100);
 
 /// How many accounts of clients that are not known yet are looked up at once: no crowd of them takes the connections
@@ -176,21 +176,23 @@ impl Gate {
         let begun = Instant::now();
         let (stored, asked) = self.look_up(db, sid).await?;
         let verdict = stored.as_ref().map_or(Verdict::Wrong, |stored| stored.judge(sid, token));
-        let right = match verdict {
-            Verdict::Right => true,
-            Verdict::Wrong => self.failures.count(address).map(|()| false)?,
-            Verdict::Ask(hash) => {
-                self.failures.check(address)?;
-                self.verifiers.verify(network(address), sid, token, hash).await?
+        let outcome = match verdict {
+            Verdict::Right => Ok(true),
+            Verdict::Wrong => self.failures.count(address).map(|()| false),
+            Verdict::Ask { hash, chosen } => {
+                let (token, hash, address) = (token.to_owned(), hash.to_owned(), network(address));
+                self.verifiers.verify(Task { token, hash, chosen, address, account: sid }).await
             }
         };
-        let credential = stored.as_ref().map(|stored| stored.credential);
-        let Some(credential) = credential.filter(|_| right) else {
+        if !matches!(outcome, Ok(true)) {
             sleep(until_next(PACE, begun.elapsed())).await;
+        }
+        let (right, credential) = (outcome?, stored.as_ref().map(|stored| stored.credential));
+        let Some(credential) = credential.filter(|_| right) else {
             self.refusals.put(sid, digest, credential, asked);
             return Ok(false);
         };
-        if stored.is_some_and(|stored| stored.digest.is_none() && !stored.chosen) {
+        if matches!(verdict, Verdict::Ask { chosen: false, .. }) {
             self.keep_digest(db, sid, credential, token::digest(sid, token));
         }
         self.memory().put(sid, Known { digest, credential, confirmed: asked, turns: Turns::none(asked) });

@@ -1,10 +1,9 @@
-//! A fair line: addresses and accounts take turns, however many items each of them has in it.
+//! A fair line: addresses take turns, and within an address the accounts do, however many items each of them has in it.
 //!
-//! Items are served round by round. Each address, and each account, has at most one item in a round, so a crowd of
-//! either fills the rounds to come and not the next one. When the line is full, the item that would be served last
-//! leaves it: an item of the largest crowd.
+//! So a crowd delays itself first: who comes from elsewhere passes it, and who comes from the same address for another
+//! account passes it too. When the line is full, the largest crowd loses the item that it would have served last.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -17,60 +16,50 @@ pub struct Line<T> {
 }
 
 struct Queue<T> {
-    waiting: BTreeMap<Place, Item<T>>,
-    parties: HashMap<Party, Share>,
-    /// The round of the item that was served last.
-    round: u64,
+    /// Every address that has items, the next one first.
+    turns: VecDeque<IpAddr>,
+    crowds: HashMap<IpAddr, Crowd<T>>,
+    len: usize,
     /// How many came so far.
     arrivals: u64,
     closed: bool,
 }
 
-/// A round, and who came when within it.
-type Place = (u64, u64);
-
-struct Item<T> {
-    parties: [Party; 2],
-    item: T,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Party {
-    Address(IpAddr),
-    Account(AccountSid),
-}
-
-/// What an address or account has in the line.
-struct Share {
-    items: usize,
-    /// The last round that it has an item in.
+/// What waits of one address, round by round: an account has at most one item in each round.
+struct Crowd<T> {
+    items: BTreeMap<Place, (AccountSid, T)>,
+    /// How many items an account has here, and the round of its last one.
+    accounts: HashMap<AccountSid, (usize, u64)>,
+    /// The round of the item that was served last.
     round: u64,
 }
+
+/// A round, and who came when within it.
+type Place = (u64, u64);
 
 /// A place in the line, given up when this is dropped.
 pub struct Ticket<'a, T> {
     line: &'a Line<T>,
+    address: IpAddr,
     place: Place,
 }
 
 impl<T> Line<T> {
     /// A line for so many items.
     pub fn new(most: usize) -> Self {
-        let (waiting, parties) = (BTreeMap::new(), HashMap::new());
-        let queue = Queue { waiting, parties, round: 0, arrivals: 0, closed: false };
+        let queue = Queue { turns: VecDeque::new(), crowds: HashMap::new(), len: 0, arrivals: 0, closed: false };
         Self { queue: Mutex::new(queue), changed: Condvar::new(), most }
     }
 
     /// Puts an item into the line. The item that finds no room, be it this or another, is dropped.
     pub fn join(&self, address: IpAddr, account: AccountSid, item: T) -> Ticket<'_, T> {
         let mut queue = self.queue();
-        let place = queue.insert([Party::Address(address), Party::Account(account)], item);
-        let last = queue.waiting.last_key_value().map(|(last, _)| *last);
-        let left = last.filter(|_| queue.waiting.len() > self.most).and_then(|last| queue.remove(last));
+        let place = queue.insert(address, account, item);
+        let left = if queue.len > self.most { queue.remove_last(address) } else { None };
         drop(queue);
         drop(left);
         self.changed.notify_one();
-        Ticket { line: self, place }
+        Ticket { line: self, address, place }
     }
 
     /// Waits for the next item; there is none when the line is closed.
@@ -80,10 +69,8 @@ impl<T> Line<T> {
             if queue.closed {
                 return None;
             }
-            if let Some((first, _)) = queue.waiting.first_key_value() {
-                let first = *first;
-                queue.round = first.0;
-                return queue.remove(first);
+            if let Some(item) = queue.serve() {
+                return Some(item);
             }
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
@@ -96,7 +83,7 @@ impl<T> Line<T> {
     }
 
     pub fn len(&self) -> usize {
-        self.queue().waiting.len()
+        self.queue().len
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue<T>> {
@@ -105,29 +92,52 @@ impl<T> Line<T> {
 }
 
 impl<T> Queue<T> {
-    fn insert(&mut self, parties: [Party; 2], item: T) -> Place {
-        let next = parties.iter().filter_map(|party| self.parties.get(party)).map(|share| share.round + 1).max();
-        let round = next.unwrap_or_default().max(self.round);
-        for party in parties {
-            let share = self.parties.entry(party).or_insert(Share { items: 0, round });
-            share.items += 1;
-            share.round = round;
-        }
+    fn insert(&mut self, address: IpAddr, account: AccountSid, item: T) -> Place {
+        let crowd = self.crowds.entry(address).or_insert_with(|| {
+            self.turns.push_back(address);
+            Crowd { items: BTreeMap::new(), accounts: HashMap::new(), round: 0 }
+        });
+        let (items, last) = crowd.accounts.entry(account).or_default();
+        let round = if *items == 0 { crowd.round } else { crowd.round.max(*last + 1) };
+        (*items, *last) = (*items + 1, round);
         self.arrivals += 1;
-        let place = (round, self.arrivals);
-        self.waiting.insert(place, Item { parties, item });
-        place
+        self.len += 1;
+        crowd.items.insert((round, self.arrivals), (account, item));
+        (round, self.arrivals)
     }
 
-    fn remove(&mut self, place: Place) -> Option<T> {
-        let Item { parties, item } = self.waiting.remove(&place)?;
-        for party in parties {
-            if let Some(share) = self.parties.get_mut(&party) {
-                share.items -= 1;
-                if share.items == 0 {
-                    self.parties.remove(&party);
-                }
+    /// Takes out the next item of the address whose turn it is.
+    fn serve(&mut self) -> Option<T> {
+        let address = *self.turns.front()?;
+        self.turns.rotate_left(1);
+        let crowd = self.crowds.get_mut(&address)?;
+        let place = *crowd.items.first_key_value()?.0;
+        crowd.round = place.0;
+        self.remove(address, place)
+    }
+
+    /// Takes out the last item of the largest crowd, in doubt of this address.
+    fn remove_last(&mut self, address: IpAddr) -> Option<T> {
+        let size = |address| self.crowds.get(&address).map_or(0, |crowd| crowd.items.len());
+        let largest = self.crowds.keys().copied().max_by_key(|other| size(*other))?;
+        let address = if size(largest) > size(address) { largest } else { address };
+        let place = *self.crowds.get(&address)?.items.last_key_value()?.0;
+        self.remove(address, place)
+    }
+
+    fn remove(&mut self, address: IpAddr, place: Place) -> Option<T> {
+        let crowd = self.crowds.get_mut(&address)?;
+        let (account, item) = crowd.items.remove(&place)?;
+        if let Some((items, _)) = crowd.accounts.get_mut(&account) {
+            *items -= 1;
+            if *items == 0 {
+                crowd.accounts.remove(&account);
             }
+        }
+        self.len -= 1;
+        if crowd.items.is_empty() {
+            self.crowds.remove(&address);
+            self.turns.retain(|other| *other != address);
         }
         Some(item)
     }
@@ -135,13 +145,15 @@ impl<T> Queue<T> {
 
 impl<T> Drop for Ticket<'_, T> {
     fn drop(&mut self) {
-        // Not there any more where it was served or had to leave. Dropped after the lock is free.
-        let _left = self.line.queue().remove(self.place);
+        // It is there no more where it was served or had to leave. Dropped after the lock is free.
+        let _left = self.line.queue().remove(self.address, self.place);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn address(number: u8) -> IpAddr {
@@ -149,32 +161,37 @@ mod tests {
     }
 
     #[test]
-    fn addresses_and_accounts_take_turns() {
-        let (line, attacked) = (Line::new(9), AccountSid::random());
-        let mut tickets: Vec<_> = (0..3).map(|n| line.join(address(1), AccountSid::random(), n)).collect();
-        tickets.extend((3..6).map(|n| line.join(address(n), attacked, n)));
-        tickets.push(line.join(address(9), AccountSid::random(), 9));
-        let served: Vec<_> = (0..7).filter_map(|_| line.next()).collect();
-        assert_eq!(served, [0, 3, 9, 1, 4, 2, 5]);
-        // Who has waited before has no advantage, and no disadvantage.
-        tickets.push(line.join(address(1), attacked, 7));
-        tickets.push(line.join(address(2), AccountSid::random(), 8));
-        assert_eq!((line.next(), line.next()), (Some(7), Some(8)));
+    fn addresses_take_turns_and_within_them_accounts() {
+        let (line, [a, b, c]) = (Line::new(9), [(); 3].map(|()| AccountSid::random()));
+        let came = [(1, a), (1, a), (1, b), (2, c), (2, c), (3, c)];
+        let mut tickets: Vec<_> =
+            came.iter().enumerate().map(|(n, (from, account))| line.join(address(*from), *account, n)).collect();
+        let served: Vec<_> = (0..4).filter_map(|_| line.next()).collect();
+        assert_eq!(served, [0, 3, 5, 2]);
+        // Who was served before comes after those who wait, and before another one's crowd.
+        tickets.push(line.join(address(3), a, 6));
+        tickets.push(line.join(address(1), b, 7));
+        let served: Vec<_> = (0..4).filter_map(|_| line.next()).collect();
+        assert_eq!(served, [4, 7, 6, 1]);
+        assert_eq!(line.len(), 0);
     }
 
     #[test]
     fn when_it_is_full_the_largest_crowd_loses_an_item() {
         let line = Line::new(3);
-        let item = std::sync::Arc::new(());
+        let (item, other) = (Arc::new(()), Arc::new(()));
         let crowd: Vec<_> = (0..5).map(|_| line.join(address(1), AccountSid::random(), item.clone())).collect();
-        assert_eq!((line.len(), std::sync::Arc::strong_count(&item)), (3, 4));
-        let other = std::sync::Arc::new(());
-        let _other = line.join(address(2), AccountSid::random(), other.clone());
-        assert_eq!((line.len(), std::sync::Arc::strong_count(&item), std::sync::Arc::strong_count(&other)), (3, 3, 2));
+        assert_eq!((line.len(), Arc::strong_count(&item)), (3, 4));
+        let others = [2, 3].map(|from| line.join(address(from), AccountSid::random(), other.clone()));
+        assert_eq!((line.len(), Arc::strong_count(&item), Arc::strong_count(&other)), (3, 2, 3));
+        // Among equals it is the one who came last.
+        let _last = line.join(address(4), AccountSid::random(), item.clone());
+        assert_eq!((line.len(), Arc::strong_count(&item)), (3, 2));
         drop(crowd);
-        assert_eq!((line.len(), std::sync::Arc::strong_count(&item)), (1, 1));
-        assert!(line.next().is_some_and(|next| std::sync::Arc::ptr_eq(&next, &other)));
-        assert!(line.queue().parties.is_empty(), "nobody is remembered who does not wait");
+        assert_eq!((line.len(), Arc::strong_count(&item)), (2, 1));
+        drop(others);
+        let queue = line.queue();
+        assert!(queue.crowds.is_empty() && queue.turns.is_empty() && queue.len == 0, "nobody is left behind");
     }
 
     #[test]

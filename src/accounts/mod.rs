@@ -213,7 +213,7 @@ pub async fn is_token(db: &Db, sid: AccountSid, token: &str) -> Result<bool> {
     Ok(stored.is_some_and(|stored| match stored.judge(sid, token) {
         Verdict::Right => true,
         Verdict::Wrong => false,
-        Verdict::Ask(hash) => token::verify(token, hash, &mut token::Memory::default()),
+        Verdict::Ask { hash, .. } => token::verify(token, hash, &mut token::Memory::default()),
     }))
 }
 

@@ -42,12 +42,15 @@ pub struct Stored {
 }
 
 /// Whether a token is the one that is stored.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict<'a> {
     Right,
     Wrong,
     /// This argon2 hash tells; it takes tens of milliseconds.
-    Ask(&'a str),
+    Ask {
+        hash: &'a str,
+        chosen: bool,
+    },
 }
 
 impl AuthToken {
@@ -106,7 +109,7 @@ impl Stored {
         match (&self.digest, &self.hash) {
             _ if !possible => Verdict::Wrong,
             (Some(digest), _) if mac(sid, token).verify_slice(digest).is_ok() => Verdict::Right,
-            (None, Some(hash)) => Verdict::Ask(hash),
+            (None, Some(hash)) => Verdict::Ask { hash, chosen: self.chosen },
             _ => Verdict::Wrong,
         }
     }
@@ -212,7 +215,9 @@ mod tests {
     #[test]
     fn argon2_is_asked_only_about_what_it_may_have_hashed() {
         let sid = AccountSid::random();
-        let judge = |chosen, token: &str| stored(chosen, None, Some("hash")).judge(sid, token) == Verdict::Ask("hash");
+        let judge = |chosen, token: &str| {
+            stored(chosen, None, Some("hash")).judge(sid, token) == Verdict::Ask { hash: "hash", chosen }
+        };
         assert!(judge(false, TOKEN) && judge(true, TOKEN) && judge(true, "a:b:c:d:"));
         assert!(!judge(false, "a:b:c:d:") && !judge(false, &TOKEN.to_uppercase()) && !judge(false, ""));
         for other in ["", "7-chars", "with a blank", "umlaut-ä", "control\u{7f}", &"x".repeat(65)] {

@@ -21,7 +21,8 @@ use crate::kernel::sid::AccountSid;
 const PATIENCE: Duration = LONGEST_REQUEST.saturating_sub(Duration::from_millis(500));
 
 pub struct Verifiers {
-    line: Arc<Line<Task>>,
+    line: Arc<Line<Waiting>>,
+    failures: Arc<Failures>,
     running: Arc<AtomicUsize>,
     refused: AtomicU64,
 }
@@ -37,10 +38,19 @@ pub struct Load {
     pub refused: u64,
 }
 
-struct Task {
-    token: String,
-    hash: String,
-    address: IpAddr,
+/// What is to be verified.
+pub struct Task {
+    pub token: String,
+    pub hash: String,
+    /// Whether somebody chose the token: then it may be guessed, and the wrong ones of an address have an end.
+    pub chosen: bool,
+    /// An address, or what stands for it.
+    pub address: IpAddr,
+    pub account: AccountSid,
+}
+
+struct Waiting {
+    task: Task,
     outcome: oneshot::Sender<Result<bool>>,
 }
 
@@ -54,18 +64,18 @@ impl Verifiers {
             let (line, running, failures) = (Arc::clone(&line), Arc::clone(&running), Arc::clone(failures));
             thread::spawn(move || work(&line, &running, &failures));
         }
-        Self { line, running, refused: AtomicU64::new(0) }
+        Self { line, failures: Arc::clone(failures), running, refused: AtomicU64::new(0) }
     }
 
-    /// Whether the token is the one that was hashed. A wrong one is counted against the address, also where its client
+    /// Whether a token is the one that was hashed. A wrong one is counted against the address, also where its client
     /// has hung up meanwhile.
     ///
     /// # Errors
     /// 20429 when the address was wrong too often, when the line is full, or when the turn does not come in time.
-    pub async fn verify(&self, address: IpAddr, sid: AccountSid, token: &str, hash: &str) -> Result<bool> {
+    pub async fn verify(&self, task: Task) -> Result<bool> {
+        may_try(&task, &self.failures)?;
         let (outcome, told) = oneshot::channel();
-        let task = Task { token: token.to_owned(), hash: hash.to_owned(), address, outcome };
-        let _ticket = self.line.join(address, sid, task);
+        let _ticket = self.line.join(task.address, task.account, Waiting { task, outcome });
         timeout(PATIENCE, told).await.ok().and_then(Result::ok).unwrap_or_else(|| {
             self.refused.fetch_add(1, Ordering::Relaxed);
             Err(Error::too_many("Too many credentials wait to be verified", Duration::from_secs(1)))
@@ -84,20 +94,25 @@ impl Drop for Verifiers {
     }
 }
 
-fn work(line: &Line<Task>, running: &AtomicUsize, failures: &Failures) {
+fn work(line: &Line<Waiting>, running: &AtomicUsize, failures: &Failures) {
     let mut memory = token::Memory::default();
-    while let Some(task) = line.next() {
+    while let Some(Waiting { task, outcome: teller }) = line.next() {
         running.fetch_add(1, Ordering::Relaxed);
         let outcome = judge(&task, failures, &mut memory);
         running.fetch_sub(1, Ordering::Relaxed);
         // Nobody may be listening.
-        let _ = task.outcome.send(outcome);
+        let _ = teller.send(outcome);
     }
+}
+
+/// A token of 128 random bits is not found by guessing: there is no need to keep anybody from trying.
+fn may_try(task: &Task, failures: &Failures) -> Result<()> {
+    if task.chosen { failures.check(task.address) } else { Ok(()) }
 }
 
 fn judge(task: &Task, failures: &Failures, memory: &mut token::Memory) -> Result<bool> {
     // Others from this address may have been wrong while this one waited.
-    failures.check(task.address)?;
+    may_try(task, failures)?;
     let right = token::verify(&task.token, &task.hash, memory);
     if !right {
         failures.count(task.address)?;

@@ -328,7 +328,8 @@ async fn beside_guesses<T>(
             }
             let account = &accounts[n % accounts.len()];
             let answer = from(server, &wrong(account, &guess(lane * 1_000_000 + n)), address).await;
-            assert!(matches!(answer.status, 401 | 429), "{}", answer.body);
+            // 503 where a crowd of them on a slow machine has used up its time.
+            assert!(matches!(answer.status, 401 | 429 | 503), "{}", answer.body);
         }
     }));
     let work = async {
@@ -357,7 +358,8 @@ fn newcomers_come_in_beside_a_stranger_who_guesses_at_their_own_address() {
     test(async |world| {
         let server = world.limited_server(&["--failed-logins", "60"]);
         let attacked = [nobody(), world.account("1.00").await, old(world).await, choosy(world, "correct:horse").await];
-        let newcomers: Vec<_> = iter(0..20).then(|_| world.account("1.00")).collect().await;
+        let mut newcomers: Vec<_> = iter(0..20).then(|_| world.account("1.00")).collect().await;
+        newcomers.extend(iter(0..5).then(|_| old(world)).collect::<Vec<_>>().await);
         let waits = longest_wait(&server, &newcomers, "192.0.2.1");
         let longest = beside_guesses(&server, &attacked, 50, "192.0.2.1", waits).await;
         assert!(longest < Duration::from_secs(3), "{longest:?}");
