@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use actix_web::http::Method;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,7 +18,7 @@ use crate::kernel::clock::Clock;
 use crate::kernel::db::Db;
 use crate::kernel::deadline::Deadline;
 use crate::kernel::error::{Code, Error, Result, not_found};
-use crate::kernel::params::Params;
+use crate::kernel::params::{Heeded, Params};
 use crate::kernel::replica::Replica;
 use crate::kernel::represent::Asked;
 use crate::kernel::sid::{AccountSid, NumberSid};
@@ -26,16 +26,13 @@ use crate::kernel::sid::{AccountSid, NumberSid};
 /// The largest body that is read: 16 KiB.
 const LARGEST_BODY: usize = 16 * 1024;
 
-/// What goes on being read, and thrown away, of a body that is too large: so that a client
-/// which sends all of it before it reads still gets the answer.
-const LARGEST_DISCARDED: usize = 1024 * 1024;
-
 /// How clients are dealt with.
 #[derive(Clone, Copy, Debug)]
 pub struct Clients {
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
-    /// Whether the last address in `X-Forwarded-For` is the client's.
+    /// Whether a proxy tells the truth: the last address in `X-Forwarded-For` is the client's, and
+    /// `X-Forwarded-Proto` and `X-Forwarded-Host` are what the client asked for.
     pub trust_proxy: bool,
 }
 
@@ -48,6 +45,8 @@ pub struct Call {
     pub asked: Asked,
     /// The form of a POST or PUT, the query of anything else.
     pub input: Params,
+    /// The query of a POST or PUT, which has no parameters to be heeded; of anything else nothing.
+    beside: Params,
     replica: Option<Replica>,
     request: HttpRequest,
 }
@@ -66,6 +65,14 @@ impl Call {
     /// The number that the path names. What is no Sid names nothing that is there.
     pub fn number(&self) -> Result<NumberSid> {
         self.path("Sid").parse().map_err(|_| not_found())
+    }
+
+    /// Makes sure that a form says all that the client seems to mean.
+    ///
+    /// # Errors
+    /// 29002 for a parameter in the query, or by a name that is not quite right.
+    pub fn heeds(&self, heeded: &Heeded<'_>) -> Result<()> {
+        heeded.check(&self.input, &self.beside)
     }
 
     /// Reads numbers, where they may come from a replica too.
@@ -97,13 +104,15 @@ impl FromRequest for Call {
             if request.match_info().get("AccountSid").is_some_and(|sid| sid != account.to_string()) {
                 return Err(not_found());
             }
-            let input = match *request.method() {
-                Method::POST | Method::PUT => form(&request, payload, clients.body_timeout).await?,
-                _ => request.extensions_mut().remove::<Params>().unwrap_or_default(),
+            let query = request.extensions_mut().remove::<Params>().unwrap_or_default();
+            let (input, beside) = match *request.method() {
+                Method::POST | Method::PUT => (form(&request, payload, clients.body_timeout).await?, query),
+                _ => (query, Params::default()),
             };
             // Nobody after this asks for it.
             let asked = request.extensions_mut().remove::<Asked>().unwrap_or_default();
-            Ok(Self { account, db, clock: shared(&request)?, asked, input, replica: shared(&request)?, request })
+            let (clock, replica) = (shared(&request)?, shared(&request)?);
+            Ok(Self { account, db, clock, asked, input, beside, replica, request })
         }
         .boxed_local()
     }
@@ -141,38 +150,62 @@ fn address(request: &HttpRequest, trust_proxy: bool) -> IpAddr {
 }
 
 async fn form(request: &HttpRequest, mut payload: Payload, longest: Duration) -> Result<Params> {
-    let too_large = || Code::BodyTooLarge.because("The body is larger than 16 KiB (16384 bytes); send less");
+    if !is_as_it_is(request) {
+        return Err(Code::ContentType.because("Send the body as it is, without a Content-Encoding"));
+    }
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|length: u64| length > LARGEST_DISCARDED as u64) {
+    if declared.is_some_and(|length: usize| length > LARGEST_BODY) {
         return Err(too_large());
     }
     let slow = |time| {
         Code::Unreadable.because(format!("The body of the request did not arrive within {time:?}; send it again"))
     };
     let deadline = request.extensions().get::<Deadline>().cloned().ok_or_else(incomplete)?;
-    let (body, length) = deadline.wait(longest, read(&mut payload)).await.map_err(slow)??;
-    if length > LARGEST_BODY {
-        return Err(too_large());
-    }
+    let body = deadline.wait(longest, read(&mut payload)).await.map_err(slow)??;
     if !body.is_empty() && !is_form(request) {
         return Err(Code::ContentType.because("Send the body as application/x-www-form-urlencoded"));
     }
+    has_no_line_feed(&body)?;
     Params::parse(&body)
 }
 
-/// The body as far as it may go, and how long it was.
-async fn read(payload: &mut Payload) -> Result<(Vec<u8>, usize)> {
-    let (mut body, mut length) = (Vec::new(), 0);
+fn too_large() -> Error {
+    Code::BodyTooLarge.because("The body is larger than 16 KiB (16384 bytes); send less")
+}
+
+/// The whole body. Of one that is too large the rest is left.
+async fn read(payload: &mut Payload) -> Result<Vec<u8>> {
+    let mut body = Vec::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Code::Unreadable.because("The body of the request broke off; send it again"))?;
-        length += chunk.len();
-        if length <= LARGEST_BODY {
-            body.extend_from_slice(&chunk);
-        } else if length > LARGEST_DISCARDED {
-            break;
+        if body.len() + chunk.len() > LARGEST_BODY {
+            return Err(too_large());
         }
+        body.extend_from_slice(&chunk);
     }
-    Ok((body, length))
+    Ok(body)
+}
+
+/// A form has no lines. What a file or a here-document adds would become a part of the last value, and what
+/// stands on a second line a part of the first one.
+fn has_no_line_feed(body: &[u8]) -> Result<()> {
+    let ends = body.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r'));
+    let message = match body.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+        None => return Ok(()),
+        Some(_) if ends => {
+            "The form ends with a line feed, which would be a part of the last value; leave it out (curl: --data @file, not --data-binary)"
+        }
+        Some(_) => "The form has a line feed in it; put & between parameters, and write a line feed in a value as %0A",
+    };
+    Err(Code::Unreadable.because(message))
+}
+
+fn is_as_it_is(request: &HttpRequest) -> bool {
+    let encodings = request.headers().get_all(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?"));
+    encodings
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .all(|encoding| encoding.is_empty() || encoding.eq_ignore_ascii_case("identity"))
 }
 
 /// Old clients send no content type at all; what they send is a form.

@@ -12,9 +12,10 @@ use futures_util::FutureExt;
 
 use super::connections;
 use super::observe::Refused;
+use super::site::site;
 use crate::kernel::deadline::{Deadline, LONGEST_REQUEST};
 use crate::kernel::error::{Code, Error, Refusal, Result};
-use crate::kernel::params::Params;
+use crate::kernel::params::{METHOD, Params};
 use crate::kernel::represent::{self, Asked, Representation, TREE};
 
 /// Around every request: makes its path and method plain, and whatever goes wrong a RestException
@@ -87,12 +88,6 @@ pub fn asked(request: &HttpRequest) -> Asked {
     request.extensions().get::<Asked>().cloned().unwrap_or_default()
 }
 
-/// Where the client reached this server, also through a proxy that says so.
-pub fn site(request: &HttpRequest) -> String {
-    let connection = request.connection_info();
-    format!("{}://{}", connection.scheme(), connection.host())
-}
-
 /// Forgives doubled slashes and a trailing one, and takes the representation off the end.
 fn plain_path(path: &str) -> Asked {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
@@ -109,7 +104,7 @@ fn plain_path(path: &str) -> Asked {
 /// The method that is meant: HEAD is GET without the body, which the server leaves out by itself,
 /// and `_method` lets clients that know no PUT and DELETE say so.
 fn method(sent: &Method, params: &Params) -> Result<Method> {
-    match (sent, params.get("_method")?) {
+    match (sent, params.get(METHOD)?) {
         (&Method::HEAD, None) => Ok(Method::GET),
         (sent, None) => Ok(sent.clone()),
         (&Method::POST, Some("PUT")) => Ok(Method::PUT),

@@ -5,19 +5,22 @@ use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 
 use crate::accounts::http as accounts;
-use crate::kernel::error::Code;
-use crate::kernel::represent::{self, TREE};
+use crate::kernel::error::{Code, Result, not_found};
+use crate::kernel::represent::{self, Asked, TREE};
 use crate::numbers::http as numbers;
 use crate::purchases::http as purchases;
 use crate::releases::http as releases;
 
+mod bodies;
 mod connections;
 mod frame;
 mod observe;
 mod server;
+mod site;
 
-use frame::{asked, site};
+use frame::asked;
 pub use server::{Settings, serve};
+use site::site;
 
 macro_rules! routes {
     ($($path:literal { $($method:ident $handler:path),+ })+) => {
@@ -42,6 +45,21 @@ routes! {
     "/Accounts" { GET accounts::list }
     "/Accounts/{AccountSid}" { GET accounts::show, POST accounts::update, PUT accounts::update }
     "/Accounts/{AccountSid}/Balance" { GET accounts::balance }
+}
+
+/// What Twilio's tree has below an account and a registry of numbers has not.
+const ELSEWHERE: [&str; 8] =
+    ["Calls", "SMS", "Recordings", "Notifications", "OutgoingCallerIds", "Sandbox", "Conferences", "Transcriptions"];
+
+/// The answer to every path that is not in the route table.
+async fn nothing(request: HttpRequest) -> Result<HttpResponse> {
+    let Asked { path, .. } = asked(&request);
+    let accounts = path.strip_prefix(TREE).and_then(|below| below.strip_prefix("/Accounts/"));
+    let name = accounts.and_then(|account| account.split('/').nth(1)).unwrap_or_default();
+    Err(match ELSEWHERE.contains(&name) {
+        true => Code::NotFound.because(format!("numberbank keeps numbers; it has no {name}")),
+        false => not_found(),
+    })
 }
 
 /// The path of the pages that `MoreInfo` leads to.

@@ -97,6 +97,8 @@ impl Seen {
         let cause = response.extensions().get::<Refused>().and_then(|refused| refused.cause.clone());
         self.log(status, took, &cause.unwrap_or_default());
         response.headers_mut().insert(REQUEST_ID, self.id);
+        // `Content-Type`, not `content-type`: clients of 2012 look names up letter for letter.
+        response.head_mut().set_camel_case_headers(true);
     }
 
     /// What became of a purchase, if it was one.

@@ -8,19 +8,18 @@ use std::time::Duration;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Condition, Next, from_fn};
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpServer, web};
 use sqlx::postgres::PgConnectOptions;
 
 use super::frame::frame;
 use super::observe::{self, observe};
-use super::{ERROR_PAGE, connections, resource, tree};
+use super::{ERROR_PAGE, bodies, connections, nothing, resource, tree};
 use crate::accounts::caller::Clients;
 use crate::accounts::gate::{self, Gate};
 use crate::config::Limits;
 use crate::error_pages;
 use crate::kernel::clock::Clock;
 use crate::kernel::db;
-use crate::kernel::error::{Error, not_found};
 use crate::kernel::replica::{Replica, Watch};
 use crate::monitoring::Instance;
 use crate::numbers::Lookups;
@@ -81,6 +80,7 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
         let replica = replica.zip(watch.clone()).map(|(db, watch)| Replica::new(db, watch));
         App::new()
             .wrap(from_fn(frame))
+            .wrap(from_fn(bodies::finish))
             .wrap(Condition::new(replica.is_some(), from_fn(settle)))
             .wrap(from_fn(observe))
             .app_data(traffic)
@@ -94,7 +94,7 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
             .app_data(clients)
             .service(tree())
             .service(resource(ERROR_PAGE, &["GET"]).route(web::get().to(error_pages::show)))
-            .default_service(web::to(|| async { Err::<HttpResponse, Error>(not_found()) }))
+            .default_service(web::to(nothing))
     });
     let longest_rest = seconds(limits.keep_alive) + seconds(limits.header_timeout);
     let server = server

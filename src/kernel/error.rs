@@ -63,7 +63,7 @@ catalogue! {
         "The server cannot reach its database just now, or others keep it too busy for this request.",
         "Try again after what the Retry-After header says; send an Idempotency-Key with purchases, so that a retry buys nothing twice.";
     Url = 21402, 400, "Invalid URL",
-        "A callback URL is not an absolute http or https URL with a host, or is longer than 2048 characters.",
+        "A callback URL is not an absolute http or https URL with a host, is longer than 2048 characters, or has invisible characters in its host.",
         "Send a URL such as http://example.com/handle, or an empty value to clear it.";
     Method = 21403, 400, "Invalid method",
         "A callback's method is neither GET nor POST.",
@@ -75,8 +75,8 @@ catalogue! {
         "An SmsFallbackUrl needs an SmsUrl, and after this request there would be none.",
         "Set SmsUrl too, or clear SmsFallbackUrl in the same request.";
     SmsOnTollFree = 21407, 400, "No SMS on a toll-free number",
-        "A toll-free number has no Sms parameters.",
-        "Leave out every parameter that begins with Sms, or send it empty.";
+        "Earlier versions of this server refused Sms parameters on a toll-free number.",
+        "Nothing is to be done: they are checked like all others, and not shown.";
     AreaCode = 21451, 400, "Invalid area code",
         "The AreaCode is not three digits or no US area code.",
         "Send a US area code such as 415, or leave AreaCode out for a number from anywhere.";
@@ -87,14 +87,14 @@ catalogue! {
         "The account's balance is less than the first month's price of the number.",
         "Ask the operator to credit the account.";
     InvalidParameter = 29002, 400, "Invalid parameter",
-        "A parameter's value is not one of those that it takes.",
+        "A parameter's value is not one of those that it takes; or a purchase or an update came with a parameter in the query of the URL, with a name in another spelling, or with a name of a later API version.",
         "The message names the parameter and says what would be right.";
     RepeatedParameter = 29003, 400, "Repeated parameter",
         "A parameter was sent more than once.",
         "Send each parameter once.";
     Unreadable = 29004, 400, "Unreadable request",
-        "The request has a broken percent-encoding, text that is not UTF-8, or a NUL character.",
-        "Encode parameters as application/x-www-form-urlencoded in UTF-8.";
+        "The request has a broken percent-encoding, text that is not UTF-8, a NUL character, or a line feed in its form.",
+        "Encode parameters as application/x-www-form-urlencoded in UTF-8, without a line feed at the end.";
     IdempotencyKey = 29005, 409, "Idempotency key used for another request",
         "This idempotency key came with a different request within the last 24 hours.",
         "Use a new key for each new purchase, and the same key only to repeat the same request.";
@@ -102,8 +102,8 @@ catalogue! {
         "The body of the request is larger than 16 KiB.",
         "Send the parameters of one number only.";
     ContentType = 29007, 415, "Unsupported content type",
-        "The body is not a form.",
-        "Send Content-Type: application/x-www-form-urlencoded, or none.";
+        "The body is not a form, or it is compressed.",
+        "Send Content-Type: application/x-www-form-urlencoded, or none, and no Content-Encoding.";
 }
 
 impl Code {

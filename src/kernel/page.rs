@@ -27,7 +27,7 @@ impl Page {
             whole_number(text)
                 .ok_or_else(|| Code::InvalidParameter.because("Page must be a whole number from 0 to 4294967295"))
         })?;
-        let size = query.one_of(&["PageSize", "num"])?.map_or(Ok(DEFAULT_SIZE), |text| {
+        let size = query.filled(&["PageSize", "num"])?.map_or(Ok(DEFAULT_SIZE), |text| {
             whole_number(text)
                 .filter(|size| (1..=LARGEST_SIZE).contains(size))
                 .ok_or_else(|| Code::PageSize.because("PageSize (or num) must be a whole number from 1 to 1000"))
@@ -105,6 +105,7 @@ mod tests {
         assert_eq!(read("Page=2&PageSize=10"), Some((2, 10)));
         assert_eq!(read("page=2&num=1000"), Some((2, 1000)));
         assert_eq!(read("PAGE=x"), Some((0, 50)));
+        assert_eq!((read("num=&PageSize="), read("num=&PageSize=7")), (Some((0, 50)), Some((0, 7))));
         for query in [
             "Page=-1",
             "Page=",

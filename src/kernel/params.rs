@@ -40,10 +40,82 @@ impl Params {
         let first = found.next().map(|(_, value)| value.as_str());
         match found.next() {
             None => Ok(first),
-            Some(_) => Err(Code::RepeatedParameter
-                .because(format!("{} was sent more than once; send it once", names.join(" or ")))),
+            Some(_) => Err(repeated(names)),
         }
     }
+
+    /// The value of a parameter that goes by several names, where an empty one counts as not sent.
+    ///
+    /// # Errors
+    /// 29003 when it was sent twice.
+    pub fn filled(&self, names: &[&str]) -> Result<Option<&str>> {
+        let mut found = None;
+        for name in names {
+            if let Some(value) = self.get(name)?.filter(|value| !value.is_empty()) {
+                if found.is_some() {
+                    return Err(repeated(names));
+                }
+                found = Some(value);
+            }
+        }
+        Ok(found)
+    }
+
+    /// All parameters that are not empty.
+    fn all_filled(&self) -> impl Iterator<Item = &(String, String)> {
+        self.0.iter().filter(|(_, value)| !value.is_empty())
+    }
+}
+
+fn repeated(names: &[&str]) -> Error {
+    Code::RepeatedParameter.because(format!("{} was sent more than once; send it once", names.join(" or ")))
+}
+
+/// The parameter by which a POST says that it is meant as another method.
+pub const METHOD: &str = "_method";
+
+/// The parameters of a form that costs money or changes what is paid for. Unknown ones are ignored; what looks
+/// like one of these and would not be heeded is refused.
+pub struct Heeded<'a> {
+    pub names: &'a [&'a str],
+    /// Names that mean something elsewhere, each with what is right here.
+    pub elsewhere: &'a [(&'a str, &'a str)],
+}
+
+impl Heeded<'_> {
+    /// Looks for what the client seems to mean in a form and in the query beside it.
+    ///
+    /// # Errors
+    /// 29002 for a misspelt name, a name from elsewhere, and a parameter of the query that the form does not
+    /// repeat; 29003 for one that was sent twice.
+    pub fn check(&self, form: &Params, query: &Params) -> Result<()> {
+        let invalid = |message: String| Err(Code::InvalidParameter.because(message));
+        let sent = || form.all_filled().chain(query.all_filled()).map(|(name, _)| name.as_str());
+        for name in sent().filter(|name| !self.names.contains(name) && *name != METHOD) {
+            // The message names the right one only: the other may be as long as a body.
+            if let Some(right) = self.names.iter().find(|right| differ_in_spelling(name, right)) {
+                return invalid(format!("{right} was sent in another spelling; names are exact, so write {right}"));
+            }
+            if let Some((_, right)) = self.elsewhere.iter().find(|(other, _)| differ_in_spelling(name, other)) {
+                return invalid((*right).to_owned());
+            }
+        }
+        for name in self.names {
+            let value = query.get(name)?.filter(|value| !value.is_empty());
+            if value.is_some() && value != form.get(name)? {
+                return invalid(format!("{name} is in the query of the URL; send it in the body of the request"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether two names are the same but for case, `_` and `-`.
+fn differ_in_spelling(one: &str, other: &str) -> bool {
+    fn plain(name: &str) -> impl Iterator<Item = u8> {
+        name.bytes().filter(|byte| !matches!(byte, b'_' | b'-')).map(|byte| byte.to_ascii_lowercase())
+    }
+    plain(one).eq(plain(other))
 }
 
 fn decode(text: &[u8]) -> Result<String> {
@@ -109,6 +181,52 @@ mod tests {
         assert_eq!(params.get("d").unwrap(), None);
         assert!(params.get("a").is_err());
         assert!(params.one_of(&["b", "c"]).is_err());
+    }
+
+    #[test]
+    fn an_empty_parameter_may_count_as_not_sent() {
+        let params = Params::parse(b"a=&b=2&c=3&d=&d=").unwrap();
+        assert_eq!(params.filled(&["a"]).unwrap(), None);
+        assert_eq!(params.filled(&["a", "b"]).unwrap(), Some("2"));
+        assert!(params.filled(&["b", "c"]).is_err());
+        assert!(params.filled(&["d"]).is_err());
+    }
+
+    #[test]
+    fn what_looks_like_a_parameter_and_is_none_is_refused() {
+        let heeded = Heeded { names: &["AreaCode", "Url", "Method"], elsewhere: &[("VoiceUrl", "write Url")] };
+        let check = |form: &str, query: &str| {
+            heeded.check(&Params::parse(form.as_bytes()).unwrap(), &Params::parse(query.as_bytes()).unwrap())
+        };
+        for (form, query) in [
+            ("AreaCode=415&Url=x", ""),
+            ("AreaCode=415", "AreaCode=415"),
+            ("_method=PUT", "_method=PUT"),
+            ("area_code=&VoiceUrl=&Area=1&Urls=2&AreaCodes=3&=4", "URL=&AreaCode="),
+            ("", ""),
+        ] {
+            assert!(check(form, query).is_ok(), "{form} {query}");
+        }
+        for (form, query, right) in [
+            ("area_code=415", "", "AreaCode"),
+            ("AREACODE=415&AreaCode=415", "", "AreaCode"),
+            ("a-r-e-a-_code=415", "", "AreaCode"),
+            ("", "areaCode=415", "AreaCode"),
+            ("url=x", "", "Url"),
+            ("method=GET", "", "Method"),
+            ("_Method=GET", "", "Method"),
+            ("voice_url=x", "", "write Url"),
+            ("", "VoiceUrl=x", "write Url"),
+            ("", "AreaCode=415", "body"),
+            ("AreaCode=415", "AreaCode=212", "body"),
+            ("AreaCode=", "AreaCode=212", "body"),
+        ] {
+            let Err(Error::Refused(refusal)) = check(form, query) else { panic!("{form} {query}") };
+            assert_eq!(refusal.code, Code::InvalidParameter);
+            assert!(refusal.message.contains(right), "{}", refusal.message);
+        }
+        let Err(Error::Refused(refusal)) = check("Url=x", "Url=x&Url=x") else { panic!("twice") };
+        assert_eq!(refusal.code, Code::RepeatedParameter);
     }
 
     proptest! {

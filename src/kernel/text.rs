@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+use url::{Host, Url};
+
 /// A name: 1 to 64 characters (Unicode scalar values), none of them a control character.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::Type)]
 #[sqlx(transparent)]
@@ -40,6 +43,12 @@ impl serde::Serialize for FriendlyName {
     }
 }
 
+/// Whether a character shows nothing by itself and may change how others look: zero-width, bidi and other
+/// characters of Unicode's category Cf.
+pub fn is_format(c: char) -> bool {
+    c.general_category() == GeneralCategory::Format
+}
+
 /// What every XML 1.0 document can carry, without the control characters.
 fn is_printable(c: char) -> bool {
     !c.is_control() && !matches!(c, '\u{FFFE}' | '\u{FFFF}')
@@ -50,9 +59,13 @@ fn is_printable(c: char) -> bool {
 #[sqlx(transparent)]
 pub struct CallbackUrl(String);
 
-#[derive(Debug, thiserror::Error)]
-#[error("must be an absolute http or https URL with a host, at most 2048 characters")]
-pub struct NotACallbackUrl;
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotACallbackUrl {
+    #[error("must be an absolute http or https URL with a host, at most 2048 characters")]
+    Malformed,
+    #[error("must have a host without invisible characters (zero-width, bidi and other format characters)")]
+    InvisibleInHost,
+}
 
 impl CallbackUrl {
     pub const LONGEST: usize = 2048;
@@ -67,18 +80,36 @@ impl CallbackUrl {
             let (start, rest) = text.split_at_checked(scheme.len())?;
             start.eq_ignore_ascii_case(scheme).then_some(rest)
         };
-        let absolute =
-            after_scheme("http://").or_else(|| after_scheme("https://")).is_some_and(|rest| !rest.starts_with('/'));
-        if absolute && printable && text.chars().count() <= Self::LONGEST && url::Url::parse(&text).is_ok() {
-            Ok(Self(text))
-        } else {
-            Err(NotACallbackUrl)
+        let after_scheme = after_scheme("http://").or_else(|| after_scheme("https://"));
+        let Some(rest) =
+            after_scheme.filter(|rest| !rest.starts_with('/') && printable && text.chars().count() <= Self::LONGEST)
+        else {
+            return Err(NotACallbackUrl::Malformed);
+        };
+        if has_invisible(rest.split(['/', '?', '#']).next().unwrap_or_default()) {
+            return Err(NotACallbackUrl::InvisibleInHost);
+        }
+        match Url::parse(&text).map_err(|_| NotACallbackUrl::Malformed)?.host_str().map(url::quirks::domain_to_unicode)
+        {
+            Some(host) if has_invisible(&host) => Err(NotACallbackUrl::InvisibleInHost),
+            _ => Ok(Self(text)),
         }
     }
 
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a host holds what nobody sees, percent-encoded or not: format characters, and those that the mapping of
+/// international names leaves out, such as variation selectors.
+fn has_invisible(host: &str) -> bool {
+    let left_out = |c: char| {
+        !c.is_ascii() && Host::parse(&format!("a{c}a")).is_ok_and(|host| host == Host::Domain("aa".to_owned()))
+    };
+    let invisible = |text: &str| text.chars().any(|c| is_format(c) || left_out(c));
+    // A form is percent-decoded as a host is; that it is cut at `&` and `=` too does not matter here.
+    url::form_urlencoded::parse(host.as_bytes()).any(|(name, value)| invisible(&name) || invisible(&value))
 }
 
 /// The HTTP method of a callback.
@@ -186,5 +217,49 @@ mod tests {
         let longest = format!("http://example.com/{}", "a".repeat(2048 - 19));
         assert!(CallbackUrl::new(longest.clone()).is_ok());
         assert!(CallbackUrl::new(longest + "a").is_err());
+    }
+
+    #[test]
+    fn a_host_has_no_invisible_characters() {
+        for host in [
+            "exa\u{200b}mple.com",         // zero-width space, which the mapping of names leaves out
+            "exa\u{ad}mple.com",           // soft hyphen
+            "\u{feff}example.com",         // byte order mark
+            "exa\u{2060}mple.com",         // word joiner
+            "exam\u{202e}moc.elp",         // right-to-left override
+            "example.com\u{200f}",         // right-to-left mark
+            "\u{2066}example.com\u{2069}", // isolates
+            "exa\u{e0061}mple.com",        // a tag
+            "exa\u{fe0f}mple.com",         // variation selector: no format character, but left out
+            "exa\u{34f}mple.com",          // grapheme joiner, likewise
+            "exa%E2%80%8Bmple.com",
+            "exa%e2%80%aemple.com",
+            "us%E2%80%8Ber@example.com",
+            "\u{915}\u{94d}\u{200d}\u{937}.example", // where the script asks for it, it is as invisible
+            "xn--11b2ezcw70k.example",               // the same, encoded
+            "example.com\u{200b}:8080",
+        ] {
+            for scheme in ["http", "HTTPS"] {
+                let refused = CallbackUrl::new(format!("{scheme}://{host}/a")).unwrap_err();
+                assert!(matches!(refused, NotACallbackUrl::InvisibleInHost), "{host:?}: {refused}");
+            }
+        }
+        // What no name may hold anyway.
+        for host in
+            ["xn--ab-m1t.example", "xn--ab-g4t.example", "xn--ab-5da.example", "xn--ab-372n.example", "xn--a-pgn"]
+        {
+            assert!(CallbackUrl::new(format!("http://{host}/")).is_err(), "{host}");
+        }
+        for text in [
+            "http://b\u{fc}cher.example/",
+            "http://xn--bcher-kva.example/",
+            "http://b%C3%BCcher.example/",
+            "http://\u{65e5}\u{672c}.example/",
+            "http://\u{5d0}\u{5d1}.example/",
+            "http://example.com/a\u{200b}b?c=\u{ad}#\u{200b}",
+            "http://user:a+b&c=d@example.com/",
+        ] {
+            assert!(CallbackUrl::new(text.into()).is_ok(), "{text:?}");
+        }
     }
 }

@@ -4,12 +4,13 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
 use super::lists::{Filter, Lists};
-use super::settings::{Callback, Changes};
+use super::settings::{self, Callback, Changes};
 use super::{Lookups, Number};
 use crate::accounts::caller::Call;
 use crate::kernel::clock::Rfc2822;
-use crate::kernel::error::{Code, Result};
+use crate::kernel::error::Result;
 use crate::kernel::page::Page;
+use crate::kernel::params::Heeded;
 use crate::kernel::phone::{Kind, PhoneNumber};
 use crate::kernel::represent::{self, Fields, List, Record};
 
@@ -38,20 +39,15 @@ pub async fn show(call: Call) -> Result<HttpResponse> {
 /// `POST` or `PUT …/IncomingPhoneNumbers/{Sid}`
 pub async fn update(call: Call) -> Result<HttpResponse> {
     let sid = call.number()?;
+    call.heeds(&Heeded { names: &settings::PARAMETERS, elsewhere: &settings::NAMES_OF_2010 })?;
     let changes = Changes::read(&call.input)?;
-    if !changes.voice.url.is_set() {
-        super::find(&call.db, call.account, sid).await?;
-        return Err(Code::Url.because(
-            "Url is required: send the URL to request when the number is called, or an empty Url to clear it",
-        ));
-    }
     let number = super::update(&call.db, &call.clock, call.account, sid, &changes).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &number))
 }
 
 async fn list_of(call: &Call, kind: Option<Kind>) -> Result<HttpResponse> {
     let page = Page::read(&call.input)?;
-    let (number, name) = (call.input.get("PhoneNumber")?, call.input.get("FriendlyName")?);
+    let (number, name) = (call.input.filled(&["PhoneNumber"])?, call.input.filled(&["FriendlyName"])?);
     let filter = Filter { kind, number: number.map(PhoneNumber::from_decorated), name: name.map(str::to_owned) };
     let lists: Lists = call.shared()?;
     let slice = call.read(async |db| lists.page(db, call.account, &filter, page).await).await?;

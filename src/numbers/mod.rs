@@ -74,14 +74,15 @@ pub async fn find(db: &Db, account: AccountSid, sid: NumberSid) -> Result<Number
 /// Changes what is given and keeps the rest.
 ///
 /// # Errors
-/// 20404, 20005, and 21405, 21406, 21407 for what would not fit together afterwards.
+/// 20404, 20005, and 21405 and 21406 for what would not fit together afterwards.
 pub async fn update(db: &Db, clock: &Clock, account: AccountSid, sid: NumberSid, changes: &Changes) -> Result<Number> {
     match store::update(db, account, sid, changes, clock.now()).await {
         Ok(Some(number)) => Ok(number),
         Ok(None) => {
             let number = find(db, account, sid).await?;
-            Err(if number.phone_number.kind() == Kind::TollFree && changes.any_sms {
-                settings::sms_on_tollfree()
+            // The statement lets no fallback through that stands alone on a toll-free number: it has no SmsUrl.
+            Err(if number.phone_number.kind() == Kind::TollFree && changes.lone_sms_fallback() {
+                settings::sms_fallback_without_url()
             } else {
                 accounts::not_active()
             })
@@ -89,7 +90,6 @@ pub async fn update(db: &Db, clock: &Clock, account: AccountSid, sid: NumberSid,
         Err(error) => Err(match violated(&error) {
             Some("tenancies_voice_fallback_needs_url") => settings::voice_fallback_without_url(),
             Some("tenancies_sms_fallback_needs_sms_url") => settings::sms_fallback_without_url(),
-            Some("tenancies_no_sms_on_tollfree") => settings::sms_on_tollfree(),
             _ => error.into(),
         }),
     }

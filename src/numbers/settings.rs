@@ -2,6 +2,7 @@
 
 use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::params::Params;
+use crate::kernel::phone::Kind;
 use crate::kernel::text::{CallbackUrl, FriendlyName, Method};
 
 /// The settings of a number.
@@ -56,14 +57,30 @@ pub struct Changes {
     pub friendly_name: Change<FriendlyName>,
     pub voice: CallbackChange,
     pub voice_fallback: CallbackChange,
-    /// Whether anything about SMS is given at all, which a toll-free number refuses.
-    pub any_sms: bool,
     pub sms: CallbackChange,
     pub sms_fallback: CallbackChange,
     pub voice_caller_id_lookup: Option<bool>,
 }
 
-const SMS_PARAMETERS: [&str; 4] = ["SmsUrl", "SmsMethod", "SmsFallbackUrl", "SmsFallbackMethod"];
+/// The parameters of these settings.
+pub const PARAMETERS: [&str; 10] = [
+    "FriendlyName",
+    "Url",
+    "Method",
+    "VoiceFallbackUrl",
+    "VoiceFallbackMethod",
+    "SmsUrl",
+    "SmsMethod",
+    "SmsFallbackUrl",
+    "SmsFallbackMethod",
+    "VoiceCallerIdLookup",
+];
+
+/// What a later version of the API calls some of them.
+pub const NAMES_OF_2010: [(&str, &str); 2] = [
+    ("VoiceUrl", "VoiceUrl is a name of API version 2010-04-01; this version calls it Url, so write Url"),
+    ("VoiceMethod", "VoiceMethod is a name of API version 2010-04-01; this version calls it Method, so write Method"),
+];
 
 impl Changes {
     /// Reads every setting that a form may hold.
@@ -75,24 +92,16 @@ impl Changes {
             friendly_name: friendly_name(form)?,
             voice: CallbackChange::read(form, "Url", "Method")?,
             voice_fallback: CallbackChange::read(form, "VoiceFallbackUrl", "VoiceFallbackMethod")?,
-            any_sms: any_sms(form)?,
             sms: CallbackChange::read(form, "SmsUrl", "SmsMethod")?,
             sms_fallback: CallbackChange::read(form, "SmsFallbackUrl", "SmsFallbackMethod")?,
             voice_caller_id_lookup: flag(form, "VoiceCallerIdLookup")?,
         })
     }
-}
 
-/// Whether a form says anything about SMS.
-///
-/// # Errors
-/// 29003 for a parameter that was sent twice.
-pub fn any_sms(form: &Params) -> Result<bool> {
-    let mut any = false;
-    for name in SMS_PARAMETERS {
-        any |= form.get(name)?.is_some_and(|value| !value.is_empty());
+    /// Whether an SmsFallbackUrl is given without an SmsUrl: on a number that has no SmsUrl it cannot be.
+    pub const fn lone_sms_fallback(&self) -> bool {
+        self.sms_fallback.url.value().is_some() && self.sms.url.value().is_none()
     }
-    Ok(any)
 }
 
 impl CallbackChange {
@@ -115,11 +124,12 @@ impl CallbackChange {
 }
 
 impl Settings {
-    /// The settings of a number that is bought with them.
+    /// The settings of a number of this kind that is bought with them. What they say about SMS is checked on a
+    /// toll-free number too, and then left out: programs of 2010 sent it along.
     ///
     /// # Errors
     /// 21405 and 21406 for what does not fit together.
-    pub fn first(given: &Changes) -> Result<Self> {
+    pub fn first(kind: Kind, given: &Changes) -> Result<Self> {
         let settings = Self {
             friendly_name: given.friendly_name.value().cloned(),
             voice: given.voice.first(),
@@ -131,6 +141,7 @@ impl Settings {
         match &settings {
             Self { voice: None, voice_fallback: Some(_), .. } => Err(voice_fallback_without_url()),
             Self { sms: None, sms_fallback: Some(_), .. } => Err(sms_fallback_without_url()),
+            _ if kind == Kind::TollFree => Ok(Self { sms: None, sms_fallback: None, ..settings }),
             _ => Ok(settings),
         }
     }
@@ -142,10 +153,6 @@ pub fn voice_fallback_without_url() -> Error {
 
 pub fn sms_fallback_without_url() -> Error {
     Code::SmsFallback.because("SmsFallbackUrl needs an SmsUrl: set SmsUrl too, or clear SmsFallbackUrl")
-}
-
-pub fn sms_on_tollfree() -> Error {
-    Code::SmsOnTollFree.because("A toll-free number takes no SMS: leave out SmsUrl, SmsMethod, SmsFallbackUrl and SmsFallbackMethod, or send them empty")
 }
 
 fn change<T>(given: Option<&str>, read: impl FnOnce(String) -> Result<T>) -> Result<Change<T>> {
@@ -166,7 +173,8 @@ fn flag(form: &Params, name: &str) -> Result<Option<bool>> {
     let Some(text) = form.get(name)? else { return Ok(None) };
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" => Ok(Some(true)),
-        "false" | "0" => Ok(Some(false)),
+        // An empty value clears, here as elsewhere.
+        "false" | "0" | "" => Ok(Some(false)),
         _ => Err(Code::InvalidParameter.because(format!("{name} must be true, false, 1 or 0"))),
     }
 }

@@ -115,7 +115,7 @@ pub async fn find(db: &Db, asked: &[(AccountSid, NumberSid)]) -> Result<Vec<Opti
 }
 
 /// Changes what is given, where the account is active. A callback's method goes with its address:
-/// it ends with it, begins as POST, and else stays unless another is given.
+/// it ends with it, begins as POST, and else stays unless another is given. A toll-free number keeps nothing about SMS.
 pub async fn update(
     db: &Db,
     account: AccountSid,
@@ -134,11 +134,11 @@ pub async fn update(
             voice_fallback_url = case when $10 then $11 else voice_fallback_url end,
             voice_fallback_method = case when case when $10 then $11 else voice_fallback_url end is not null
                 then coalesce($12, voice_fallback_method, 'POST') end,
-            sms_url = case when $13 then $14 else sms_url end,
-            sms_method = case when case when $13 then $14 else sms_url end is not null
+            sms_url = case when kind = 'local' then case when $13 then $14 else sms_url end end,
+            sms_method = case when kind = 'local' and case when $13 then $14 else sms_url end is not null
                 then coalesce($15, sms_method, 'POST') end,
-            sms_fallback_url = case when $16 then $17 else sms_fallback_url end,
-            sms_fallback_method = case when case when $16 then $17 else sms_fallback_url end is not null
+            sms_fallback_url = case when kind = 'local' then case when $16 then $17 else sms_fallback_url end end,
+            sms_fallback_method = case when kind = 'local' and case when $16 then $17 else sms_fallback_url end is not null
                 then coalesce($18, sms_fallback_method, 'POST') end,
             voice_caller_id_lookup = coalesce($19, voice_caller_id_lookup)
         where sid = $1 and account_sid = $2 and ended_at is null
@@ -148,7 +148,7 @@ pub async fn update(
         "",
         sid as NumberSid,
         account as AccountSid,
-        changes.any_sms,
+        changes.lone_sms_fallback(),
         now,
         changes.friendly_name.is_set(),
         changes.friendly_name.value().map(FriendlyName::as_str),

@@ -10,7 +10,7 @@ use blake2::{Blake2s256, Digest};
 use super::{Counter, IdempotencyKey, Order, Purchase};
 use crate::accounts::caller::Call;
 use crate::kernel::error::{Code, Result};
-use crate::kernel::params::Params;
+use crate::kernel::params::{Heeded, Params};
 use crate::kernel::phone::{AreaCode, Kind};
 use crate::kernel::represent::{self, TREE};
 use crate::numbers::settings::{self, Changes, Settings};
@@ -42,16 +42,15 @@ async fn buy(call: &Call, kind: Kind) -> Result<HttpResponse> {
 }
 
 fn order(call: &Call, kind: Kind) -> Result<Order> {
+    let names: Vec<_> = heeded().collect();
+    call.heeds(&Heeded { names: &names, elsewhere: &ELSEWHERE })?;
     let area_code = call.input.get("AreaCode")?.filter(|text| !text.is_empty()).map(str::parse::<AreaCode>);
     let area_code = area_code.transpose().map_err(|_| {
         Code::AreaCode.because(
             "AreaCode must be a US area code of three digits, such as 415; leave it out for a number from anywhere",
         )
     })?;
-    if kind == Kind::TollFree && settings::any_sms(&call.input)? {
-        return Err(settings::sms_on_tollfree());
-    }
-    let settings = Settings::first(&Changes::read(&call.input)?)?;
+    let settings = Settings::first(kind, &Changes::read(&call.input)?)?;
     let key = idempotency_key(call)?.map(|text| IdempotencyKey { text, request: digest(kind, &call.input) });
     Ok(Order { kind, area_code, settings, key })
 }
@@ -69,25 +68,26 @@ fn idempotency_key(call: &Call) -> Result<Option<String>> {
     Ok(String::from_utf8(key.to_vec()).ok())
 }
 
-/// The parameters that a purchase heeds; others do not make another request of it.
-const HEEDED: [&str; 11] = [
-    "AreaCode",
-    "FriendlyName",
-    "Url",
-    "Method",
-    "VoiceFallbackUrl",
-    "VoiceFallbackMethod",
-    "SmsUrl",
-    "SmsMethod",
-    "SmsFallbackUrl",
-    "SmsFallbackMethod",
-    "VoiceCallerIdLookup",
+/// The parameters that a purchase heeds; others do not make another request of it. Their order is a part of the
+/// digests that are stored.
+fn heeded() -> impl Iterator<Item = &'static str> {
+    ["AreaCode"].into_iter().chain(settings::PARAMETERS)
+}
+
+/// What a client might take for one of them.
+const ELSEWHERE: [(&str, &str); 3] = [
+    settings::NAMES_OF_2010[0],
+    settings::NAMES_OF_2010[1],
+    (
+        "PhoneNumber",
+        "PhoneNumber cannot be chosen: this version buys by AreaCode, so write AreaCode, or neither for a number from anywhere",
+    ),
 ];
 
 /// A digest of what is asked for, in whichever order it is sent.
 fn digest(kind: Kind, form: &Params) -> Vec<u8> {
     let mut digest = Blake2s256::new_with_prefix(kind.to_string());
-    for name in HEEDED {
+    for name in heeded() {
         // No parameter holds a NUL, so the parts cannot be mistaken for one another.
         digest.update(b"\0");
         digest.update(name);

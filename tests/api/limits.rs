@@ -114,7 +114,7 @@ fn a_client_that_reads_slowly_gets_the_whole_answer() {
         let purchases = iter(0..1000).map(|_| world.server.buy(&account, &form)).buffered(8);
         purchases.for_each(async |answer| assert_eq!(answer.status, 201)).await;
         let (head, length) = in_time(read_slowly(&server, &account)).await;
-        assert!(length > 8_000_000 && head.contains(&format!("content-length: {length}\r\n")), "{length} of {head}");
+        assert!(length > 8_000_000 && head.contains(&format!("Content-Length: {length}\r\n")), "{length} of {head}");
         server.stop().await;
     });
 }

@@ -161,7 +161,7 @@ fn anywhere_is_all_area_codes_of_the_kind() {
         world.stock(8_668_670_000, 2).await;
         let account = world.account("100.00").await;
         let mut numbers = Vec::new();
-        for form in [&[][..], &[("AreaCode", "")], &[], &[("areacode", "866"), ("AREACODE", "x")]] {
+        for form in [&[][..], &[("AreaCode", "")], &[], &[("areacode", ""), ("Area", "866"), ("Country", "x")]] {
             numbers.push(bought(world, &account, LOCAL, form).await.0.text("PhoneNumber"));
         }
         numbers.sort_unstable();
@@ -286,6 +286,13 @@ fn a_callback_is_an_absolute_http_url() {
             }
         }
         assert_eq!(world.fingerprint().await, before);
+        for name in URLS {
+            let url = "http://exa\u{200b}mple.com/";
+            assert_refused(world, &account, &path, &[(name, url)], 21402, "invisible").await;
+            let url = "http://exa%E2%80%AEmple.com/";
+            assert_refused(world, &account, &path, &[(name, url)], 21402, name).await;
+        }
+        assert_eq!(world.fingerprint().await, before);
     });
 }
 
@@ -393,31 +400,58 @@ fn a_purchase_refuses_a_fallback_without_what_it_falls_back_from() {
 }
 
 #[test]
-fn a_toll_free_number_takes_no_sms_parameter_that_is_not_empty() {
+fn what_a_toll_free_number_is_told_of_sms_is_checked_and_not_shown() {
     test(async |world| {
         let account = shop(world, "10.00").await;
         let (_, path) = bought(world, &account, TOLL_FREE, &[("Url", "http://example.com/")]).await;
         let before = world.fingerprint().await;
-        let values = [
-            ("SmsUrl", "http://example.com/"),
-            ("SmsFallbackUrl", "http://example.com/"),
-            ("SmsMethod", "GET"),
-            ("SmsFallbackMethod", "POST"),
-        ];
-        for (name, value) in values {
-            let form = [("Url", "http://example.com/new"), (name, value)];
+        let url = "http://example.com/";
+        for (form, code, name) in [
+            (&[("SmsUrl", "example.com")][..], 21402, "SmsUrl"),
+            (&[("SmsUrl", url), ("SmsFallbackUrl", "/x")], 21402, "SmsFallbackUrl"),
+            (&[("SmsMethod", "PUT")], 21403, "SmsMethod"),
+            (&[("SmsFallbackMethod", "x")], 21403, "SmsFallbackMethod"),
+            (&[("SmsFallbackUrl", url)], 21406, "SmsFallbackUrl"),
+            (&[("SmsFallbackUrl", url), ("SmsUrl", "")], 21406, "SmsFallbackUrl"),
+        ] {
+            let form = with(&[("Url", "http://example.com/new")], form);
             for below in [TOLL_FREE, &path] {
                 let answer = world.server.post(&account, below, &form).await;
-                answer.assert_refused(400, 21407);
+                answer.assert_refused(400, code);
                 assert!(answer.element("Message").contains(name), "{}", answer.body);
             }
         }
         assert_eq!(world.fingerprint().await, before);
-        let empty = values.map(|(name, _)| (name, ""));
-        let form = with(&[("Url", "http://example.com/new")], &empty);
-        world.server.post(&account, TOLL_FREE, &form).await.assert_status(201);
-        let updated = world.server.post(&account, &path, &form).await;
-        assert_eq!(updated.assert_status(200).text("Url"), "http://example.com/new");
+        let given = with(EVERYTHING, &[("Url", "http://example.com/new")]);
+        for form in [&given, &given.iter().map(|(name, _)| (*name, "")).collect()] {
+            let (answer, other) = bought(world, &account, TOLL_FREE, form).await;
+            for answer in [
+                answer,
+                world.server.post(&account, &path, form).await,
+                world.server.put(&account, &path, form).await,
+                world.server.get(&account, &other).await,
+            ] {
+                answer.assert_status(if answer.header("Location").is_empty() { 200 } else { 201 });
+                assert_eq!(answer.text("Url"), form[1].1);
+                assert!(!answer.body.contains("Sms"), "{}", answer.body);
+            }
+        }
+        let kept = "select count(*) from tenancies where kind = 'tollfree' and coalesce(sms_url, sms_method,
+            sms_fallback_url, sms_fallback_method) is not null";
+        assert_eq!(world.value::<i64>(kept).await, 0);
+    });
+}
+
+#[test]
+fn the_database_keeps_nothing_about_sms_of_a_toll_free_number() {
+    test(async |world| {
+        let account = shop(world, "10.00").await;
+        bought(world, &account, TOLL_FREE, &[]).await;
+        let change =
+            "update tenancies set sms_url = 'http://example.com/', sms_method = 'POST' where kind = 'tollfree'";
+        let refused = sqlx::query(change).execute(&world.db).await.expect_err("the constraint");
+        let constraint = refused.as_database_error().and_then(|error| error.constraint());
+        assert_eq!(constraint, Some("tenancies_no_sms_on_tollfree"));
     });
 }
 
@@ -507,22 +541,45 @@ fn an_update_refuses_what_would_not_fit_together_afterwards() {
 }
 
 #[test]
-fn an_update_needs_a_url_which_may_be_empty() {
+fn an_update_needs_no_url() {
     test(async |world| {
         let account = shop(world, "10.00").await;
-        let (_, path) = bought(world, &account, LOCAL, &[("Url", "http://example.com/")]).await;
-        let before = world.fingerprint().await;
-        for form in [&[][..], &[("FriendlyName", "New")], &[("url", "http://example.com/")], &[("Method", "GET")]] {
+        let (original, path) = bought(world, &account, LOCAL, EVERYTHING).await;
+        for (form, changes) in [
+            (&[][..], &[][..]),
+            (&[("FriendlyName", "New")], &[("FriendlyName", "New")]),
+            (&[("SmsUrl", "http://example.com/new")], &[("SmsUrl", "http://example.com/new")]),
+            (&[("Method", "post")], &[("Method", "POST")]),
+            (&[("VoiceCallerIdLookup", "")], &[("VoiceCallerIdLookup", "0")]),
+            (&[("VoiceFallbackUrl", "")], &[("VoiceFallbackUrl", ""), ("VoiceFallbackMethod", "")]),
+        ] {
             for answer in
                 [world.server.post(&account, &path, form).await, world.server.put(&account, &path, form).await]
             {
-                answer.assert_refused(400, 21402);
-                assert!(answer.element("Message").contains("Url"), "{}", answer.body);
+                assert_eq!(settings(answer.assert_status(200)), everything_but(changes));
+                let restored = world.server.post(&account, &path, EVERYTHING).await;
+                assert_eq!(restored.body, original.body);
             }
         }
-        assert_eq!(world.fingerprint().await, before);
-        let answer = world.server.post(&account, &path, &[("Url", "")]).await;
-        assert_eq!(answer.assert_status(200).text("Url"), "");
+    });
+}
+
+#[test]
+fn what_was_read_may_be_put_back() {
+    test(async |world| {
+        let account = shop(world, "10.00").await;
+        for (below, form) in [(LOCAL, EVERYTHING), (LOCAL, &[]), (TOLL_FREE, &[])] {
+            let (read, path) = bought(world, &account, below, form).await;
+            let leaves = read.leaves();
+            let all = leaves.iter().map(|(path, text)| (path.rsplit('/').next().unwrap_or_default(), text.as_str()));
+            let all: Vec<_> = all.collect();
+            assert!(all.iter().any(|(name, _)| *name == "PhoneNumber"), "{all:?}");
+            for answer in
+                [world.server.post(&account, &path, &all).await, world.server.put(&account, &path, &all).await]
+            {
+                assert_eq!((answer.status, &answer.body), (200, &read.body));
+            }
+        }
     });
 }
 

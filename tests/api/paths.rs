@@ -248,7 +248,7 @@ fn endings_choose_the_representation_of_every_resource() {
             for (ending, content_type) in [
                 ("", "application/xml; charset=utf-8"),
                 (".xml", "application/xml; charset=utf-8"),
-                (".json", "application/json; charset=utf-8"),
+                (".json", "application/json"),
                 (".csv", "text/csv; charset=utf-8"),
             ] {
                 let answer = world.server.follow(&account, &format!("{path}{ending}")).await;
@@ -321,8 +321,8 @@ fn errors_come_in_the_representation_that_was_asked_for() {
         let account = world.account("10.00").await;
         let site = &world.server.site;
         let json = world.server.get(&account, "/IncomingPhoneNumbers/PN1.json").await;
-        assert_eq!((json.status, json.header("Content-Type")), (404, "application/json; charset=utf-8"));
-        insta::assert_snapshot!(json.body.replace(site, "[site]"), @r#"{"TwilioResponse":{"RestException":{"Status":"404","Message":"There is no such resource in this account","Code":"20404","MoreInfo":"[site]/docs/errors/20404"}}}"#);
+        assert_eq!((json.status, json.header("Content-Type")), (404, "application/json"));
+        insta::assert_snapshot!(json.body.replace(site, "[site]"), @r#"{"TwilioResponse":{"RestException":{"Status":"404","Message":"There is no such resource in this account","Code":"20404","MoreInfo":"[site]/docs/errors/20404"}},"status":404,"code":20404,"message":"There is no such resource in this account","more_info":"[site]/docs/errors/20404"}"#);
         for ending in ["", ".xml", ".csv"] {
             let xml = world.server.get(&account, &format!("/IncomingPhoneNumbers/PN1{ending}")).await;
             xml.assert_refused(404, 20404);
@@ -352,7 +352,7 @@ fn every_kind_of_error_comes_in_json_too() {
             let answer = Answer::of(request).await;
             let json: serde_json::Value = serde_json::from_str(&answer.assert_status(status).body).expect("JSON");
             assert_eq!(json["TwilioResponse"]["RestException"]["Status"], status.to_string());
-            assert_eq!(answer.header("Content-Type"), "application/json; charset=utf-8");
+            assert_eq!(answer.header("Content-Type"), "application/json");
         }
     });
 }
@@ -381,6 +381,44 @@ fn unknown_paths_are_404_for_everybody() {
                 answer.assert_refused(404, 20404);
             }
             Answer::of(world.server.request("GET", &path)).await.assert_refused(404, 20404);
+        }
+    });
+}
+
+#[test]
+fn what_a_registry_of_numbers_has_not_says_so() {
+    test(async |world| {
+        let account = world.account("10.00").await;
+        for name in [
+            "Calls",
+            "SMS",
+            "Recordings",
+            "Notifications",
+            "OutgoingCallerIds",
+            "Sandbox",
+            "Conferences",
+            "Transcriptions",
+        ] {
+            for below in ["", "/", ".json", ".csv", "/CA1", "/Messages.xml", "/CA1/Recordings", "?Status=1"] {
+                let path = format!("{}/{name}{below}", account.path());
+                for method in ["GET", "POST", "PUT", "DELETE"] {
+                    let answer = Answer::of(call(world, &account, method, &path)).await;
+                    assert_eq!(answer.status, 404, "{method} {path}");
+                    let says = format!("numberbank keeps numbers; it has no {name}");
+                    assert!(answer.body.contains("20404") && answer.body.contains(&says), "{}", answer.body);
+                }
+            }
+            for path in [
+                format!("{}/{}", account.path(), name.to_lowercase()),
+                format!("{}/{name}s", account.path()),
+                format!("{}/IncomingPhoneNumbers/{name}", account.path()),
+                format!("/2008-08-01/{name}"),
+                format!("/2010-04-01/Accounts/{}/{name}", account.sid),
+            ] {
+                let answer = world.server.follow(&account, &path).await;
+                answer.assert_refused(404, 20404);
+                assert!(!answer.body.contains("numberbank keeps"), "{}", answer.body);
+            }
         }
     });
 }

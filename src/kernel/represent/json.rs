@@ -38,6 +38,14 @@ impl Json {
         self.raw("]}");
     }
 
+    /// A member beside what was written last.
+    pub fn beside(&mut self, name: &str, value: &impl serde::Serialize) {
+        self.raw(",");
+        self.string(name);
+        self.raw(":");
+        serde_json::to_writer(&mut self.buffer, value).expect("memory can be written to");
+    }
+
     fn raw(&mut self, text: &str) {
         self.buffer.extend_from_slice(text.as_bytes());
     }

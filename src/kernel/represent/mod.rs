@@ -35,7 +35,8 @@ impl Representation {
     const fn content_type(self) -> &'static str {
         match self {
             Self::Xml => "application/xml; charset=utf-8",
-            Self::Json => "application/json; charset=utf-8",
+            // Bare: JSON is UTF-8 in any case, and old PHP clients compare the whole value.
+            Self::Json => "application/json",
             Self::Csv => "text/csv; charset=utf-8",
         }
     }
@@ -119,11 +120,12 @@ pub fn list<T: Record>(asked: &Asked, list: &List<'_, T>) -> HttpResponse {
     response
 }
 
-/// The answer that tells of an error. `site` is where this server is reached: `http://host:port`.
+/// The answer that tells of an error. `site` is where this server is reached: `http://host:port`, or empty where
+/// that is not known, so that links are paths.
 pub fn refusal(representation: Representation, site: &str, refusal: &Refusal) -> HttpResponse {
     let exception = RestException { refusal, site };
     let (representation, body) = match representation {
-        Representation::Json => (Representation::Json, Json::document(|json| json.record(&exception))),
+        Representation::Json => (Representation::Json, Json::document(|json| exception.write_json(json))),
         Representation::Xml | Representation::Csv => (Representation::Xml, Xml::document(|xml| xml.record(&exception))),
     };
     let mut response = answer(status(refusal.code), representation, body);
@@ -164,6 +166,21 @@ struct RestException<'a> {
     site: &'a str,
 }
 
+impl RestException<'_> {
+    fn more_info(&self) -> String {
+        format!("{}/docs/errors/{}", self.site, self.refusal.code.number())
+    }
+
+    /// The record, and its parts beside `TwilioResponse` in the way of 2010: old SDKs read them there.
+    fn write_json(&self, json: &mut Json) {
+        json.record(self);
+        json.beside("status", &self.refusal.code.status());
+        json.beside("code", &self.refusal.code.number());
+        json.beside("message", &self.refusal.message);
+        json.beside("more_info", &self.more_info());
+    }
+}
+
 impl Record for RestException<'_> {
     const NAME: &'static str = "RestException";
 
@@ -176,7 +193,7 @@ impl Record for RestException<'_> {
         to.text("Status", &code.status().to_string());
         to.text("Message", &self.refusal.message);
         to.text("Code", &code.number().to_string());
-        to.text("MoreInfo", &format!("{}/docs/errors/{}", self.site, code.number()));
+        to.text("MoreInfo", &self.more_info());
     }
 }
 

@@ -6,6 +6,8 @@ mod raw;
 pub mod slow;
 mod xml;
 
+pub use raw::{Connection, Reply};
+
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

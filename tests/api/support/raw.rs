@@ -11,7 +11,7 @@ use super::{Account, Answer, Server};
 impl Server {
     /// Sends a request line, headers and body just as they are, and reads until the server hangs up.
     pub async fn raw(&self, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let address = self.site.trim_start_matches("http://");
+        let address = self.address();
         let mut request = format!("{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
         for (name, value) in headers {
             request += &format!("{name}: {value}\r\n");
@@ -27,7 +27,7 @@ impl Server {
 
     /// Sends bytes that need not be HTTP, and nothing more; reads all answers until the server hangs up.
     pub async fn send(&self, request: &[u8]) -> Vec<Answer> {
-        let stream = TcpStream::connect(self.site.trim_start_matches("http://")).await.expect("a connection");
+        let stream = TcpStream::connect(self.address()).await.expect("a connection");
         let (mut from, mut to) = stream.into_split();
         let mut received = Vec::new();
         // The server may hang up before it has read what it does not want to know.
@@ -41,6 +41,77 @@ impl Server {
             .expect("the server hangs up");
         answers(&received, request.starts_with(b"HEAD "))
     }
+}
+
+/// A connection that is kept for one request after the other.
+pub struct Connection(TcpStream);
+
+/// An answer, and its head as it came.
+pub struct Reply {
+    pub head: String,
+    pub answer: Answer,
+}
+
+impl Server {
+    /// The address to connect to, which is also the value of a Host header.
+    pub fn address(&self) -> &str {
+        self.site.trim_start_matches("http://")
+    }
+
+    pub async fn open(&self) -> Connection {
+        Connection(TcpStream::connect(self.address()).await.expect("a connection"))
+    }
+}
+
+impl Connection {
+    pub async fn write(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.expect("the server reads");
+    }
+
+    /// Reads one answer, as long as it says.
+    pub async fn read(&mut self) -> Reply {
+        let mut received = Vec::new();
+        let reading = async {
+            while !is_whole(&received) {
+                let count = self.0.read_buf(&mut received).await.expect("the server answers");
+                assert!(count > 0, "an answer breaks off: {:?}", String::from_utf8_lossy(&received));
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), reading).await.expect("an answer");
+        let answer = read(&received);
+        let text = String::from_utf8(received).expect("an answer in UTF-8");
+        Reply { head: text.split("\r\n\r\n").next().unwrap_or_default().to_owned(), answer }
+    }
+
+    pub async fn exchange(&mut self, request: &str) -> Reply {
+        self.write(request).await;
+        self.read().await
+    }
+
+    /// Whether the server hangs up without another word.
+    pub async fn is_closed(&mut self) -> bool {
+        let end = self.0.read_u8();
+        tokio::time::timeout(Duration::from_secs(60), end).await.expect("the server hangs up").is_err()
+    }
+}
+
+impl Reply {
+    /// The value of a header whose name is looked up letter for letter.
+    pub fn exactly(&self, name: &str) -> Option<&str> {
+        self.head.split("\r\n").skip(1).find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    /// The names of all headers, letter for letter.
+    pub fn names(&self) -> Vec<&str> {
+        self.head.split("\r\n").skip(1).map(|line| line.split(": ").next().unwrap_or_default()).collect()
+    }
+}
+
+/// Whether an answer has come as far as its own length.
+fn is_whole(received: &[u8]) -> bool {
+    let Some(head) = received.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return false };
+    let length: usize = read(received).header("Content-Length").parse().unwrap_or(0);
+    received.len() >= head + 4 + length
 }
 
 impl Account {

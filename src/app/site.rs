@@ -1,0 +1,120 @@
+//! Where a client reached this server, for links that lead back to it.
+
+use std::net::Ipv6Addr;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::HOST;
+
+use crate::accounts::caller::Clients;
+
+/// The longest name that a host may have.
+const LONGEST_NAME: usize = 253;
+
+/// `http://host:port` as the client named it; empty where it named no host, so that links are paths. What a proxy says
+/// in `X-Forwarded-Proto` and `X-Forwarded-Host` counts only where it is trusted, and only the last of it.
+pub fn site(request: &HttpRequest) -> String {
+    let trusted = request.app_data::<Clients>().is_some_and(|clients| clients.trust_proxy);
+    let forwarded = |name: &str| {
+        let last = request.headers().get_all(name).last().filter(|_| trusted)?.to_str().ok()?;
+        last.rsplit(',').next().map(str::trim)
+    };
+    let scheme = match forwarded("X-Forwarded-Proto") {
+        Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https",
+        Some(scheme) if scheme.eq_ignore_ascii_case("http") => "http",
+        _ if request.app_config().secure() => "https",
+        _ => "http",
+    };
+    let named = || request.headers().get(HOST)?.to_str().ok();
+    let host =
+        forwarded("X-Forwarded-Host").filter(|host| is_host(host)).or_else(|| named().filter(|host| is_host(host)));
+    host.map_or_else(String::new, |host| format!("{scheme}://{host}"))
+}
+
+/// Whether this is a name or an address, with or without a port.
+fn is_host(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let is_name = || {
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        (1..=LONGEST_NAME).contains(&host.len()) && host.bytes().all(letter)
+    };
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    port.is_none_or(is_port) && address.map_or_else(is_name, |address| address.parse::<Ipv6Addr>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address() {
+        for host in
+            ["a", "localhost:8008", "numbers.example", "127.0.0.1:80", "[::1]", "[::1]:8008", "a_b-c.d", "1:65535"]
+        {
+            assert!(is_host(host), "{host}");
+        }
+        let long = "a".repeat(254);
+        for host in [
+            "",
+            ":80",
+            "a:",
+            "a:65536",
+            "a:+1",
+            "a:-1",
+            "a b",
+            "a/b",
+            "a?b",
+            "a#b",
+            "u@a",
+            "a\"<b>",
+            "a,b",
+            "[::1",
+            "::1",
+            "[::1]x",
+            "[a]",
+            "\u{e9}",
+            "javascript:alert(1)",
+            &long,
+        ] {
+            assert!(!is_host(host), "{host}");
+        }
+    }
+
+    fn reached(trust_proxy: bool, headers: &[(&'static str, &'static str)]) -> String {
+        let clients = Clients { body_timeout: std::time::Duration::ZERO, trust_proxy };
+        let request = TestRequest::default().app_data(clients);
+        let request = headers.iter().fold(request, |request, header| request.append_header(*header));
+        site(&request.to_http_request())
+    }
+
+    #[test]
+    fn a_proxy_is_believed_where_it_is_trusted() {
+        let (host, proto) = (("Host", "a.example:8008"), "X-Forwarded-Proto");
+        let proxied = [host, (proto, "https"), ("X-Forwarded-Host", "b.example")];
+        assert_eq!(reached(true, &proxied), "https://b.example");
+        assert_eq!(reached(false, &proxied), "http://a.example:8008");
+        for (value, site) in [
+            ("javascript", "http://a.example:8008"),
+            ("http, HTTPS", "https://a.example:8008"),
+            ("https, http", "http://a.example:8008"),
+            ("", "http://a.example:8008"),
+        ] {
+            assert_eq!(reached(true, &[host, (proto, value)]), site, "{value}");
+        }
+        assert_eq!(reached(true, &[host, ("X-Forwarded-Host", "\"<b>")]), "http://a.example:8008");
+        // RFC 7239's header passes through proxies that do not know it.
+        assert_eq!(reached(true, &[host, ("Forwarded", "proto=https;host=b.example")]), "http://a.example:8008");
+    }
+
+    #[test]
+    fn without_a_host_links_are_paths() {
+        for headers in [&[][..], &[("Host", "")], &[("Host", "a\"<b>&c")], &[("Host", "a/b?c#d")]] {
+            assert_eq!(reached(false, headers), "", "{headers:?}");
+        }
+    }
+}
