@@ -66,13 +66,12 @@ impl Body {
     }
 
     async fn discard(mut self) {
-        let mut length = self.0.borrow().left.unwrap_or(0);
-        while length <= LARGEST_DISCARDED {
-            match self.next().await {
-                Some(Ok(chunk)) if self.0.borrow().left.is_none() => length += chunk.len() as u64,
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return,
-            }
+        let announced = self.0.borrow().left.unwrap_or(0);
+        let mut discarded = 0;
+        while announced.max(discarded) <= LARGEST_DISCARDED
+            && let Some(Ok(chunk)) = self.next().await
+        {
+            discarded += chunk.len() as u64;
         }
     }
 }
@@ -87,20 +86,21 @@ impl Stream for Body {
 
 impl Reading {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
-        if self.ended {
+        // With `Upgrade: websocket` actix-web takes all that ever comes for the body.
+        if self.ended || self.left == Some(0) {
             return Poll::Ready(None);
         }
-        let polled = match (Pin::new(&mut self.payload).poll_next(context), &mut self.left) {
-            (Poll::Ready(Some(Ok(mut chunk))), Some(left)) => {
-                chunk.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
-                *left -= chunk.len() as u64;
-                return Poll::Ready(Some(Ok(chunk)));
+        let mut polled = Pin::new(&mut self.payload).poll_next(context);
+        match &mut polled {
+            Poll::Ready(Some(Ok(chunk))) => {
+                if let Some(left) = &mut self.left {
+                    chunk.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+                    *left -= chunk.len() as u64;
+                }
             }
-            // With `Upgrade: websocket` actix-web takes all that ever comes for the body.
-            (Poll::Pending, Some(0)) => Poll::Ready(None),
-            (polled, _) => polled,
-        };
-        self.ended = matches!(polled, Poll::Ready(None | Some(Err(_))));
+            Poll::Ready(None | Some(Err(_))) => self.ended = true,
+            Poll::Pending => {}
+        }
         polled
     }
 }

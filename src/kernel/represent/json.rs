@@ -38,14 +38,6 @@ impl Json {
         self.raw("]}");
     }
 
-    /// A member beside what was written last.
-    pub fn beside(&mut self, name: &str, value: &impl serde::Serialize) {
-        self.raw(",");
-        self.string(name);
-        self.raw(":");
-        serde_json::to_writer(&mut self.buffer, value).expect("memory can be written to");
-    }
-
     fn raw(&mut self, text: &str) {
         self.buffer.extend_from_slice(text.as_bytes());
     }
@@ -75,4 +67,15 @@ impl Fields for Json {
         value.write(&mut self.buffer);
         self.raw("\"");
     }
+}
+
+/// Adds the members of an object to a document, beside `TwilioResponse`.
+pub fn beside(mut document: Vec<u8>, members: &impl serde::Serialize) -> Vec<u8> {
+    // The end of the one and the beginning of the other make room for a comma.
+    document.truncate(document.trim_ascii_end().len() - 1);
+    let at = document.len();
+    serde_json::to_writer(&mut document, members).expect("memory can be written to");
+    document[at] = b',';
+    document.push(b'\n');
+    document
 }

@@ -125,7 +125,10 @@ pub fn list<T: Record>(asked: &Asked, list: &List<'_, T>) -> HttpResponse {
 pub fn refusal(representation: Representation, site: &str, refusal: &Refusal) -> HttpResponse {
     let exception = RestException { refusal, site };
     let (representation, body) = match representation {
-        Representation::Json => (Representation::Json, Json::document(|json| exception.write_json(json))),
+        Representation::Json => {
+            let body = Json::document(|json| json.record(&exception));
+            (Representation::Json, json::beside(body, &Beside::of(&exception)))
+        }
         Representation::Xml | Representation::Csv => (Representation::Xml, Xml::document(|xml| xml.record(&exception))),
     };
     let mut response = answer(status(refusal.code), representation, body);
@@ -170,14 +173,22 @@ impl RestException<'_> {
     fn more_info(&self) -> String {
         format!("{}/docs/errors/{}", self.site, self.refusal.code.number())
     }
+}
 
-    /// The record, and its parts beside `TwilioResponse` in the way of 2010: old SDKs read them there.
-    fn write_json(&self, json: &mut Json) {
-        json.record(self);
-        json.beside("status", &self.refusal.code.status());
-        json.beside("code", &self.refusal.code.number());
-        json.beside("message", &self.refusal.message);
-        json.beside("more_info", &self.more_info());
+/// The parts of an error in the way of 2010: old SDKs read them there, whichever version they speak.
+#[derive(serde::Serialize)]
+struct Beside<'a> {
+    status: u16,
+    code: u16,
+    message: &'a str,
+    more_info: String,
+}
+
+impl<'a> Beside<'a> {
+    fn of(exception: &RestException<'a>) -> Self {
+        let refusal = exception.refusal;
+        let (status, code) = (refusal.code.status(), refusal.code.number());
+        Self { status, code, message: &refusal.message, more_info: exception.more_info() }
     }
 }
 
