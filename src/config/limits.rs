@@ -72,7 +72,8 @@ pub struct Limits {
     #[arg(long, env = "NUMBERBANK_FAILED_LOGINS", default_value = "60", value_name = "N")]
     pub failed_logins: Often,
 
-    /// Believe the last address in X-Forwarded-For: every request comes through a proxy that appends to it
+    /// Believe the last address in X-Forwarded-For, and X-Forwarded-Proto and -Host: every request comes through a
+    /// proxy that sets them
     #[arg(long, env = "NUMBERBANK_TRUST_PROXY", value_parser = BoolishValueParser::new())]
     pub trust_proxy: bool,
 }
