@@ -110,12 +110,13 @@ impl Heeded<'_> {
     }
 }
 
-/// Whether two names are the same but for case, `_` and `-`.
-fn differ_in_spelling(one: &str, other: &str) -> bool {
+/// Whether two names are the same but for case, `_`, `-`, and what comes to a name by accident: spaces, a byte order
+/// mark, the brackets of an array, the rest of an `&amp;`.
+fn differ_in_spelling(sent: &str, name: &str) -> bool {
     fn plain(name: &str) -> impl Iterator<Item = u8> {
-        name.bytes().filter(|byte| !matches!(byte, b'_' | b'-')).map(|byte| byte.to_ascii_lowercase())
+        name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase())
     }
-    plain(one).eq(plain(other))
+    plain(sent.strip_prefix("amp;").unwrap_or(sent)).eq(plain(name))
 }
 
 fn decode(text: &[u8]) -> Result<String> {
@@ -211,6 +212,10 @@ mod tests {
             ("area_code=415", "", "AreaCode"),
             ("AREACODE=415&AreaCode=415", "", "AreaCode"),
             ("a-r-e-a-_code=415", "", "AreaCode"),
+            (" AreaCode=415", "", "AreaCode"),
+            ("\u{feff}AreaCode=415", "", "AreaCode"),
+            ("AreaCode[]=415", "", "AreaCode"),
+            ("x=1&amp;AreaCode=415", "", "AreaCode"),
             ("", "areaCode=415", "AreaCode"),
             ("url=x", "", "Url"),
             ("method=GET", "", "Method"),

@@ -100,6 +100,10 @@ fn a_name_that_is_nearly_right_is_named() {
                 snake.trim_start_matches('_').to_lowercase(),
                 snake.replace('_', "-"),
                 format!("{}{}", name[..1].to_lowercase(), &name[1..]),
+                format!("{name}[]"),
+                format!("+{name}"),
+                format!("%EF%BB%BF{name}"),
+                format!("amp;{name}"),
             ] {
                 let sent = format!("{wrong}={}", value(name));
                 assert_not_guessed(world, &targets, &account, "", &sent, name).await;
