@@ -43,12 +43,6 @@ impl serde::Serialize for FriendlyName {
     }
 }
 
-/// Whether a character shows nothing by itself and may change how others look: zero-width, bidi and other
-/// characters of Unicode's category Cf.
-pub fn is_format(c: char) -> bool {
-    c.general_category() == GeneralCategory::Format
-}
-
 /// What every XML 1.0 document can carry, without the control characters.
 fn is_printable(c: char) -> bool {
     !c.is_control() && !matches!(c, '\u{FFFE}' | '\u{FFFF}')
@@ -99,6 +93,12 @@ impl CallbackUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a character shows nothing by itself and may change how others look: zero-width, bidi and other
+/// characters of Unicode's category Cf.
+fn is_format(c: char) -> bool {
+    c.general_category() == GeneralCategory::Format
 }
 
 /// Whether a host holds what nobody sees, percent-encoded or not: format characters, and those that the mapping of

@@ -290,6 +290,25 @@ fn a_refusal_before_the_body_was_read_leaves_the_connection_open() {
 }
 
 #[test]
+fn requests_that_come_together_are_answered_one_after_the_other() {
+    test(async |world| {
+        let account = buyer(world).await;
+        let (own, host) = (account.path(), format!("Host: {}", world.server.address()));
+        let known = format!("Authorization: {}", account.authorization());
+        let local = format!("POST {own}/IncomingPhoneNumbers/Local HTTP/1.1");
+        let all = [
+            request(&local, &[&host], Some("AreaCode=415")),
+            request(&local, &[&host, &known], Some("AreaCode=415")),
+            request(&local, &[&host, &known], Some("AreaCode=416")),
+            request(&format!("GET {own} HTTP/1.1"), &[&host, &known, "Connection: close"], None),
+        ];
+        let answers = world.server.send(all.concat().as_bytes()).await;
+        assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [401, 201, 400, 200]);
+        assert_eq!(total(world, &account).await, "1");
+    });
+}
+
+#[test]
 fn a_body_that_never_comes_does_not_hold_a_refusal_back() {
     test(async |world| {
         let account = buyer(world).await;
