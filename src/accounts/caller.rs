@@ -46,7 +46,7 @@ pub struct Call {
     /// The form of a POST or PUT, the query of anything else.
     pub input: Params,
     /// The query of a POST or PUT, which has no parameters to be heeded; of anything else nothing.
-    beside: Params,
+    query: Params,
     replica: Option<Replica>,
     request: HttpRequest,
 }
@@ -72,7 +72,7 @@ impl Call {
     /// # Errors
     /// 29002 for a parameter in the query, or by a name that is not quite right.
     pub fn heeds(&self, heeded: &Heeded<'_>) -> Result<()> {
-        heeded.check(&self.input, &self.beside)
+        heeded.check(&self.input, &self.query)
     }
 
     /// Reads numbers, where they may come from a replica too.
@@ -105,14 +105,14 @@ impl FromRequest for Call {
                 return Err(not_found());
             }
             let query = request.extensions_mut().remove::<Params>().unwrap_or_default();
-            let (input, beside) = match *request.method() {
+            let (input, query) = match *request.method() {
                 Method::POST | Method::PUT => (form(&request, payload, clients.body_timeout).await?, query),
                 _ => (query, Params::default()),
             };
             // Nobody after this asks for it.
             let asked = request.extensions_mut().remove::<Asked>().unwrap_or_default();
             let (clock, replica) = (shared(&request)?, shared(&request)?);
-            Ok(Self { account, db, clock, asked, input, beside, replica, request })
+            Ok(Self { account, db, clock, asked, input, query, replica, request })
         }
         .boxed_local()
     }
@@ -150,7 +150,7 @@ fn address(request: &HttpRequest, trust_proxy: bool) -> IpAddr {
 }
 
 async fn form(request: &HttpRequest, mut payload: Payload, longest: Duration) -> Result<Params> {
-    if !is_as_it_is(request) {
+    if !is_unencoded(request) {
         return Err(Code::ContentType.because("Send the body as it is, without a Content-Encoding"));
     }
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
@@ -189,18 +189,18 @@ async fn read(payload: &mut Payload) -> Result<Vec<u8>> {
 /// A form has no lines. What a file or a here-document adds would become a part of the last value, and what
 /// stands on a second line a part of the first one.
 fn has_no_line_feed(body: &[u8]) -> Result<()> {
-    let ends = body.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r'));
-    let message = match body.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
-        None => return Ok(()),
-        Some(_) if ends => {
-            "The form ends with a line feed, which would be a part of the last value; leave it out (curl: --data @file, not --data-binary)"
-        }
-        Some(_) => "The form has a line feed in it; put & between parameters, and write a line feed in a value as %0A",
+    let ends_line = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    let message = if body.last().is_some_and(ends_line) {
+        "The form ends with a line feed, which would be a part of the last value; leave it out (curl: --data @file, not --data-binary)"
+    } else if body.iter().any(ends_line) {
+        "The form has a line feed in it; put & between parameters, and write a line feed in a value as %0A"
+    } else {
+        return Ok(());
     };
     Err(Code::Unreadable.because(message))
 }
 
-fn is_as_it_is(request: &HttpRequest) -> bool {
+fn is_unencoded(request: &HttpRequest) -> bool {
     let encodings = request.headers().get_all(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?"));
     encodings
         .flat_map(|value| value.split(','))

@@ -48,7 +48,7 @@ routes! {
 }
 
 /// What Twilio's tree has below an account and a registry of numbers has not.
-const ELSEWHERE: [&str; 8] =
+const NOT_KEPT: [&str; 8] =
     ["Calls", "SMS", "Recordings", "Notifications", "OutgoingCallerIds", "Sandbox", "Conferences", "Transcriptions"];
 
 /// The answer to every path that is not in the route table.
@@ -56,7 +56,7 @@ async fn nothing(request: HttpRequest) -> Result<HttpResponse> {
     let Asked { path, .. } = asked(&request);
     let accounts = path.strip_prefix(TREE).and_then(|below| below.strip_prefix("/Accounts/"));
     let name = accounts.and_then(|account| account.split('/').nth(1)).unwrap_or_default();
-    Err(match ELSEWHERE.contains(&name) {
+    Err(match NOT_KEPT.contains(&name) {
         true => Code::NotFound.because(format!("numberbank keeps numbers; it has no {name}")),
         false => not_found(),
     })

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
-use url::{Host, Url};
+use url::Url;
 
 /// A name: 1 to 64 characters (Unicode scalar values), none of them a control character.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::Type)]
@@ -95,21 +95,19 @@ impl CallbackUrl {
     }
 }
 
-/// Whether a character shows nothing by itself and may change how others look: zero-width, bidi and other
-/// characters of Unicode's category Cf.
-fn is_format(c: char) -> bool {
-    c.general_category() == GeneralCategory::Format
+/// Whether a host holds what nobody sees, percent-encoded or not.
+fn has_invisible(host: &str) -> bool {
+    // A form is percent-decoded as a host is; that it is cut at `&` and `=` too does not matter here.
+    let mut parts = url::form_urlencoded::parse(host.as_bytes());
+    parts.any(|(name, value)| name.chars().chain(value.chars()).any(is_invisible))
 }
 
-/// Whether a host holds what nobody sees, percent-encoded or not: format characters, and those that the mapping of
-/// international names leaves out, such as variation selectors.
-fn has_invisible(host: &str) -> bool {
-    let left_out = |c: char| {
-        !c.is_ascii() && Host::parse(&format!("a{c}a")).is_ok_and(|host| host == Host::Domain("aa".to_owned()))
-    };
-    let invisible = |text: &str| text.chars().any(|c| is_format(c) || left_out(c));
-    // A form is percent-decoded as a host is; that it is cut at `&` and `=` too does not matter here.
-    url::form_urlencoded::parse(host.as_bytes()).any(|(name, value)| invisible(&name) || invisible(&value))
+/// Zero-width, bidi and other format characters (Unicode's category Cf), and the few others that show nothing:
+/// joiners, fillers and variation selectors, which the mapping of international names leaves out.
+fn is_invisible(c: char) -> bool {
+    c.general_category() == GeneralCategory::Format
+        || matches!(c, '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}')
+        || matches!(c, '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FFA0}' | '\u{E0100}'..='\u{E01EF}')
 }
 
 /// The HTTP method of a callback.
@@ -220,6 +218,20 @@ mod tests {
     }
 
     #[test]
+    fn what_the_mapping_of_names_leaves_out_is_invisible() {
+        use GeneralCategory::{EnclosingMark, Format, ModifierSymbol, NonspacingMark, SpacingMark};
+        let marks = [EnclosingMark, Format, ModifierSymbol, NonspacingMark, SpacingMark];
+        let mut left_out = 0;
+        for c in ('\u{80}'..=char::MAX).filter(|c| marks.contains(&c.general_category())) {
+            if url::Host::parse(&format!("a{c}a")).is_ok_and(|host| host.to_string() == "aa") {
+                assert!(is_invisible(c), "{c:?}");
+                left_out += 1;
+            }
+        }
+        assert!(left_out > 250, "{left_out}");
+    }
+
+    #[test]
     fn a_host_has_no_invisible_characters() {
         for host in [
             "exa\u{200b}mple.com",         // zero-width space, which the mapping of names leaves out
@@ -232,6 +244,7 @@ mod tests {
             "exa\u{e0061}mple.com",        // a tag
             "exa\u{fe0f}mple.com",         // variation selector: no format character, but left out
             "exa\u{34f}mple.com",          // grapheme joiner, likewise
+            "exa\u{3164}mple.com",         // a filler
             "exa%E2%80%8Bmple.com",
             "exa%e2%80%aemple.com",
             "us%E2%80%8Ber@example.com",
