@@ -37,6 +37,11 @@ pub enum Error {
          data folder elsewhere with --data-dir, or let others enter it (chmod o+x)", folder.display()
     )]
     Unreachable { folder: PathBuf, user: String },
+    #[error(
+        "{} is a symbolic link, which root does not follow: put the folder itself there, or name the one that it leads \
+         to with --data-dir", .0.display()
+    )]
+    Link(PathBuf),
     #[error("neither the user postgres nor the user nobody exists, and PostgreSQL does not run as root: create one")]
     NoUser,
     #[error("there is no home folder to keep the data in: name a data folder with --data-dir")]

@@ -4,7 +4,7 @@ use std::env;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User};
@@ -121,20 +121,40 @@ pub(super) fn make_data_dir(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn make_pg_dir(dir: &Path, owner: Option<&Owner>) -> io::Result<()> {
+/// Makes the folder of the server's user. Root follows no symbolic link there: another user may have put it in place of
+/// the folder, and root would make, change and delete files wherever it points.
+pub(super) fn make_pg_dir(dir: &Path, owner: Option<&Owner>) -> Result<(), Error> {
     match DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(folder_error(dir, error)),
         _ => {}
     }
-    match owner {
-        Some(owner) => lchown(dir, Some(owner.uid), Some(owner.gid)),
-        None => Ok(()),
-    }
+    let Some(owner) = owner else { return Ok(()) };
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_DIRECTORY);
+    let changed = options.open(dir).and_then(|folder| fchown(&folder, Some(owner.uid), Some(owner.gid)));
+    changed.map_err(|error| match fs::symlink_metadata(dir) {
+        Ok(meta) if meta.is_symlink() => Error::Link(dir.to_owned()),
+        _ => folder_error(dir, error),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn root_follows_no_link_in_place_of_its_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (pg, elsewhere) = (folder.path().join("pg"), folder.path().join("elsewhere"));
+        let (uid, gid) = (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw());
+        let owner = Owner { uid, gid, name: "the server's user".to_owned() };
+        make_pg_dir(&pg, Some(&owner)).expect("a folder");
+        make_pg_dir(&pg, Some(&owner)).expect("the same again");
+        fs::rename(&pg, &elsewhere).expect("it moves");
+        std::os::unix::fs::symlink(&elsewhere, &pg).expect("a link");
+        assert!(matches!(make_pg_dir(&pg, Some(&owner)), Err(Error::Link(link)) if link == pg));
+        make_pg_dir(&pg, None).expect("who is not root follows links of his own");
+    }
 
     #[test]
     fn the_url_holds_any_folder() {

@@ -79,7 +79,7 @@ impl Server {
         check_folder(&data_dir, owner.as_ref())?;
 
         let pg_dir = data_dir.join("pg");
-        make_pg_dir(&pg_dir, owner.as_ref()).map_err(|e| folder_error(&pg_dir, e))?;
+        make_pg_dir(&pg_dir, owner.as_ref())?;
         Ok(Server {
             start_lock: open_file(&data_dir.join("start.lock"), owner.as_ref())?,
             cluster: pg_dir.join("cluster"),
