@@ -12,7 +12,7 @@ use super::serve::serve;
 use super::show::show;
 use super::{Context, Database, Done, Failure, write_out};
 use crate::config::{Output, Serve};
-use crate::kernel::db;
+use crate::kernel::db::{self, Turn};
 use crate::kernel::money::Money;
 use crate::kernel::page::Page;
 use crate::kernel::phone::Kind;
@@ -43,9 +43,13 @@ struct Credentials {
 
 pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Done {
     let front = Front::open(settings)?;
-    db::migrate(&database.options).await?;
-    let credentials = prepare(database, context).await?;
-    let hint = hint(settings, &front.site, credentials.as_ref(), context).await?;
+    let prepared = async {
+        db::migrate(&database.options).await?;
+        let credentials = prepare(database, context).await?;
+        let hint = hint(settings, &front.site, credentials.as_ref(), context).await?;
+        Ok((credentials, hint))
+    };
+    let Some((credentials, hint)) = context.before_serving(prepared).await? else { return Ok(()) };
     let (announcement, site, monitoring) = (front.announcement(), front.site.clone(), front.monitoring_site.clone());
     let output = context.output;
     serve(front, settings, database, context, || match output {
@@ -63,7 +67,7 @@ pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Do
 /// The demo's account and stock, where the database is empty; else the credentials that an earlier
 /// demo has noted, if they are still good.
 async fn prepare(database: &Database, context: &Context) -> Result<Option<Credentials>, Failure> {
-    let _alone = db::alone(&database.options, "demo").await?;
+    let _alone = db::alone(&database.options, Turn::SCHEMA, db::LONGEST_WAIT).await?;
     let Context { db, clock, .. } = context;
     let is_bare = inventory::list(db, inventory::Filter::default(), None, 1).await?.is_empty();
     let note = database.private.as_ref().map(|cluster| cluster.data_dir().join("demo-credentials.json"));

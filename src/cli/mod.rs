@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use sqlx::postgres::PgConnectOptions;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{Global, LogFormat, Output};
-use crate::embedded_pg::{self, Cluster};
+use crate::embedded_pg;
 use crate::kernel::clock::Clock;
 use crate::kernel::db::{self, Db, MigrateError};
 use crate::kernel::error::Error;
@@ -21,6 +20,7 @@ use crate::operators::{Action, Operator};
 mod account;
 mod action;
 mod audit;
+mod database;
 mod demo;
 mod front;
 mod inventory;
@@ -32,6 +32,8 @@ mod runs;
 mod secret;
 mod serve;
 mod show;
+
+use database::Database;
 
 /// A self-hosted, multi-tenant phone number registry that speaks Twilio's 2008-08-01 IncomingPhoneNumbers API
 #[derive(Parser, Debug)]
@@ -133,6 +135,9 @@ impl Command {
     /// only its answer could not be written.
     pub async fn run(self) -> Done {
         // Before anything is started that would have to be stopped.
+        if let Verb::Serve(settings) | Verb::Demo(settings) = &self.verb {
+            settings.replica.options().map_err(Failure::Bad)?;
+        }
         let stop = stop_signals()?;
         let database = Database::open(&self.global).await?;
         let db = db::for_command(&database.options);
@@ -236,6 +241,14 @@ impl Context {
         }
     }
 
+    /// What must be done before a server serves; `None` where it is told to stop meanwhile, as it may be for long.
+    async fn before_serving<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<Option<T>, Failure> {
+        match self.unless_stopped(work).await {
+            Err(Failure::Interrupted) => Ok(None),
+            done => done.map(Some),
+        }
+    }
+
     async fn once_ready(&self, database: &Database, work: impl Future<Output = Done>) -> Done {
         self.unless_stopped(database.ready()).await?;
         match &self.action {
@@ -243,46 +256,6 @@ impl Context {
             None => self.unless_stopped(work).await,
         }
     }
-}
-
-/// The database of a command: one that was named, or the private one.
-struct Database {
-    options: PgConnectOptions,
-    private: Option<Cluster>,
-}
-
-impl Database {
-    async fn open(global: &Global) -> Result<Self, Failure> {
-        // An empty one is none: so do container set-ups pass a variable that is not set.
-        if let Some(url) = global.database_url.as_ref().filter(|url| !url.0.is_empty()) {
-            return Ok(Self { options: db::options(&url.0).map_err(Failure::Bad)?, private: None });
-        }
-        let settings =
-            embedded_pg::Settings { data_dir: global.data_dir.clone(), bin: global.pg_bin.clone(), fsync: true };
-        let cluster = blocking(move || Cluster::open(&settings)).await??;
-        Ok(Self { options: db::options(&cluster.url()).map_err(Failure::Bad)?, private: Some(cluster) })
-    }
-
-    /// Brings the private one up to date by itself; that of somebody else is left to `migrate`.
-    async fn ready(&self) -> Done {
-        if self.private.is_some() {
-            db::migrate(&self.options).await?;
-        } else if !db::is_current(&self.options).await? {
-            return Err(Failure::Bad("the database's schema is not up to date: run 'numberbank migrate' first".into()));
-        }
-        Ok(())
-    }
-
-    async fn close(self) -> Done {
-        match self.private {
-            Some(cluster) => Ok(blocking(move || cluster.close()).await??),
-            None => Ok(()),
-        }
-    }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::Bad(error.to_string()))
 }
 
 /// Writes to standard output.

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use serde_json::json;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use super::front::Front;
 use super::show::show;
@@ -17,7 +17,10 @@ use crate::{app, jobs};
 
 pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Done {
     let front = Front::open(settings)?;
-    db::migrate(&database.options).await?;
+    let migrated = async { Ok(db::migrate(&database.options).await?) };
+    if context.before_serving(migrated).await?.is_none() {
+        return Ok(());
+    }
     let told = json!({ "listening_on": front.site, "operations_on": front.monitoring_site });
     let announcement = front.announcement();
     serve(front, settings, database, context, || match context.output {
@@ -62,7 +65,7 @@ pub async fn serve(
     )?;
     let handle = server.handle();
     let mut serving = tokio::spawn(server);
-    let jobs = start_jobs(settings, database, context);
+    let mut jobs = start_jobs(settings, database, &instance, context);
     // These go on to the last: operators look on while what is in flight is finished.
     serve_monitoring(front.monitoring, &instance, context)?;
     certificate.map(|certificate| tokio::spawn(certificate.keep_current()));
@@ -77,7 +80,7 @@ pub async fn serve(
     }
     instance.stops();
     // Whatever they have not finished, the next run does.
-    jobs.abort();
+    jobs.abort_all();
     tracing::info!("stopping: what is in flight is finished first");
     handle.stop(true).await;
     serving.await.map_err(|error| Failure::Bad(error.to_string()))??;
@@ -92,13 +95,18 @@ fn serve_monitoring(listener: Option<TcpListener>, instance: &Arc<Instance>, con
     Ok(())
 }
 
-fn start_jobs(settings: &Serve, database: &Database, context: &Context) -> JoinHandle<()> {
-    let Jobs::Every(every) = settings.jobs else { return tokio::spawn(async {}) };
-    tokio::spawn(jobs::keep_running(jobs::Settings {
+/// What goes on beside serving, until it is dropped.
+fn start_jobs(settings: &Serve, database: &Database, instance: &Arc<Instance>, context: &Context) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let Jobs::Every(every) = settings.jobs else { return tasks };
+    let Context { db, clock, .. } = context;
+    tasks.spawn(jobs::watch(db.clone(), clock.clone(), every, Arc::clone(instance)));
+    tasks.spawn(jobs::keep_running(jobs::Settings {
         database: database.options.clone(),
-        clock: context.clock.clone(),
+        clock: clock.clone(),
         every,
         quarantine: settings.quarantine.lengths(),
         grace: settings.grace.length(),
-    }))
+    }));
+    tasks
 }

@@ -15,12 +15,13 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// An empty URL is none.
-    ///
     /// # Errors
     /// When it is no URL of PostgreSQL; the message does not repeat it.
     pub fn options(&self) -> Result<Option<PgConnectOptions>, String> {
-        let url = self.read_url.as_ref().filter(|url| !url.0.is_empty());
-        url.map(|url| db::options(&url.0)).transpose().map_err(|error| format!("--read-url: {error}"))
+        self.read_url
+            .as_ref()
+            .map(|url| db::options(&url.0))
+            .transpose()
+            .map_err(|error| format!("--read-url: {error}"))
     }
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::kernel::clock::Clock;
-use crate::kernel::db::{Db, Transaction};
+use crate::kernel::db::{Db, Transaction, Turn, begin_alone};
 use crate::kernel::error::{Code, Result};
 use crate::kernel::money::Money;
 use crate::kernel::phone::{AreaCode, Kind, PhoneNumber};
@@ -316,14 +316,16 @@ pub async fn set_price(db: &Db, kind: Kind, account: Option<AccountSid>, price: 
     }
 }
 
-/// A transaction that adds to the stock, one at a time so that two never wait for each other's rows.
+/// What one transaction at a time does, so that two never wait for each other's rows. `stock` itself is not locked, for
+/// PostgreSQL is long at its upkeep.
+const ADDITIONS: Turn = Turn { table: "stock_thresholds", taken: "another process adds numbers to the stock" };
+
+/// A transaction that adds to the stock.
 ///
 /// # Errors
 /// When the database is out of reach.
 async fn begin_additions(db: &Db) -> Result<Transaction> {
-    let mut transaction = db.begin().await?;
-    store::lock_additions(&mut transaction).await?;
-    Ok(transaction)
+    begin_alone(db, ADDITIONS).await
 }
 
 async fn end_additions(mut transaction: Transaction, added: u64) -> Result<()> {

@@ -24,14 +24,6 @@ macro_rules! stocked {
     };
 }
 
-/// Lets one transaction at a time add to the stock; it waits for others to end.
-pub async fn lock_additions(within: &mut Transaction) -> Result<()> {
-    query!("select pg_advisory_xact_lock(hashtext('numberbank stock additions'))")
-        .execute(&mut **within)
-        .await
-        .map(drop)
-}
-
 /// Tells the planner what the stock is like now: it keeps the plans of purchases, and what was sold out when it last
 /// looked it would walk by whichever index.
 pub async fn analyze(db: impl PgExecutor<'_>) -> Result<()> {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Add;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::exposition::{Exposition, Metric};
 use super::traffic::{BUCKETS, CLASSES, KINDS, METHODS, Sale, Traffic};
-use super::{Instance, Parts, Queue, Worker};
+use super::{Instance, Jobs, Parts, Queue, Worker};
 use crate::inventory::{self, Summary};
 use crate::kernel::db::{Db, Usage};
 use crate::kernel::error::Code;
@@ -32,6 +33,7 @@ pub async fn page(instance: &Instance, db: &Db) -> String {
     write_purchases(&mut page, &workers);
     write_connections(&mut page, &workers);
     write_batches(&mut page, &instance.queues());
+    write_jobs(&mut page, *instance.jobs.lock().unwrap_or_else(PoisonError::into_inner));
     page.into_text()
 }
 
@@ -134,6 +136,16 @@ fn write_batches(page: &mut Exposition, queues: &[Queue]) {
     let mut metric = page.gauge("numberbank_batches_waiting", "Requests that wait for the batch under way.");
     for (work, waiting) in sums {
         metric.sample(&[("work", work)], waiting);
+    }
+}
+
+fn write_jobs(page: &mut Exposition, jobs: Option<Jobs>) {
+    let Some(Jobs { last_done, overdue }) = jobs else { return };
+    let help = "Whether no instance has run the jobs for two intervals.";
+    page.gauge("numberbank_jobs_overdue", help).sample(&[], i32::from(overdue));
+    if let Some(at) = last_done {
+        let help = "When the jobs were done last, by any instance, in seconds since 1970.";
+        page.gauge("numberbank_jobs_last_done_seconds", help).sample(&[], at.timestamp());
     }
 }
 

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use chrono::{DateTime, Utc};
+
 use crate::accounts::gate::Gate;
 use crate::kernel::db::Db;
 use crate::kernel::replica::Watch;
@@ -21,7 +23,15 @@ pub struct Instance {
     parts: OnceLock<Parts>,
     workers: Mutex<Vec<Worker>>,
     queues: Mutex<Vec<Queue>>,
+    jobs: Mutex<Option<Jobs>>,
     stopping: AtomicBool,
+}
+
+/// How the jobs are doing, on all instances together.
+#[derive(Clone, Copy, Debug)]
+pub struct Jobs {
+    pub last_done: Option<DateTime<Utc>>,
+    pub overdue: bool,
 }
 
 /// What all threads share.
@@ -66,6 +76,11 @@ impl Instance {
     pub fn queue<Q: Clone + Send + 'static>(&self, work: &'static str, queue: &Q, waiting: fn(&Q) -> usize) {
         let queue = queue.clone();
         self.queues().push(Queue { work, waiting: Box::new(move || waiting(&queue)) });
+    }
+
+    /// How the jobs are doing now.
+    pub fn jobs(&self, jobs: Jobs) {
+        *self.jobs.lock().unwrap_or_else(PoisonError::into_inner) = Some(jobs);
     }
 
     /// From now on it finishes what is in flight, and wants nothing new.

@@ -435,7 +435,7 @@ fn the_jobs_do_all_that_is_due_one_instance_at_a_time() {
         world.server.release(&account, &local).await.assert_status(204);
         world.server.release(&account, &tollfree).await.assert_status(204);
         world.clock.advance(TimeDelta::days(31));
-        let alone = db::alone(&world.options, "jobs").await.expect("a lock");
+        let alone = db::alone(&world.options, jobs::TURN, Duration::ZERO).await.expect("a lock");
         assert!(jobs::run(&settings(world)).await.expect("a run").is_none());
         drop(alone);
         let mut done = None;

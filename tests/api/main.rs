@@ -15,6 +15,7 @@ mod ledger;
 mod life;
 mod limits;
 mod lists;
+mod neighbours;
 mod numbers;
 mod old_clients;
 mod outage;

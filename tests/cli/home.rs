@@ -94,6 +94,11 @@ impl Home {
         Running::start(command, self.folder.path())
     }
 
+    /// Starts the program, and waits for nothing.
+    pub fn begin(&self, arguments: &[&str]) -> Running {
+        Running::begin(self.command(arguments), self.folder.path())
+    }
+
     /// The process id of the private PostgreSQL; `None` while there is none.
     pub fn postgres(&self) -> Option<Pid> {
         let text = fs::read_to_string(self.data_dir().join("pg/cluster/postmaster.pid")).ok()?;
@@ -202,17 +207,21 @@ pub struct Running {
 }
 
 impl Running {
-    fn start(mut command: Command, folder: &Path) -> Self {
-        let file = |name: &str| tempfile::Builder::new().prefix(name).tempfile_in(folder).expect("a file").keep();
-        let ((out_file, out), (err_file, err)) = (file("out-").expect("it stays"), file("err-").expect("it stays"));
-        let child = command.stdout::<File>(out_file).stderr::<File>(err_file).spawn().expect("the program starts");
-        let mut running = Self { child, out, err };
+    fn start(command: Command, folder: &Path) -> Self {
+        let mut running = Self::begin(command, folder);
         eventually("it listens", || {
             let ended = running.child.try_wait().expect("a child");
             assert!(ended.is_none(), "{ended:?}: {}", running.err());
             running.out().contains("listening")
         });
         running
+    }
+
+    fn begin(mut command: Command, folder: &Path) -> Self {
+        let file = |name: &str| tempfile::Builder::new().prefix(name).tempfile_in(folder).expect("a file").keep();
+        let ((out_file, out), (err_file, err)) = (file("out-").expect("it stays"), file("err-").expect("it stays"));
+        let child = command.stdout::<File>(out_file).stderr::<File>(err_file).spawn().expect("the program starts");
+        Self { child, out, err }
     }
 
     pub fn out(&self) -> String {
@@ -245,6 +254,11 @@ impl Running {
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).expect("a process id");
         kill(Pid::from_raw(pid), signal).expect("the server lives");
+    }
+
+    /// Whether its log says this by now.
+    pub fn says(&self, words: &str) -> bool {
+        self.err().contains(words)
     }
 
     /// Its exit code, `None` if a signal ended it.

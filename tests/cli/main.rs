@@ -6,6 +6,7 @@ mod drill;
 mod home;
 mod import;
 mod monitoring;
+mod neighbours;
 mod operators;
 mod processes;
 mod replica;

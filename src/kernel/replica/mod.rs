@@ -19,7 +19,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::kernel::db::{self, Db};
+use crate::kernel::db::{self, Db, MigrateError};
 use crate::kernel::error::{Error, Result};
 
 mod store;
@@ -61,9 +61,8 @@ impl Watch {
     /// Begins to watch, within the runtime that calls this. The replica need not be there yet.
     pub fn start(primary: &PgConnectOptions, replica: &PgConnectOptions) -> Self {
         let known = Arc::<Known>::default();
-        let (primary, replica) = (db::serving(primary, 1, 1), db::serving(replica, 1, 1));
         let mut task = JoinSet::new();
-        task.spawn(keep_watching(Arc::clone(&known), primary, replica));
+        task.spawn(keep_watching(Arc::clone(&known), primary.clone(), replica.clone()));
         Self { known, _task: task }
     }
 
@@ -130,6 +129,8 @@ enum Unfit {
     NotStandby,
     #[error("it is not a replica of this database")]
     OfAnother,
+    #[error("{0}")]
+    Unusable(MigrateError),
     #[error("it is more than {WINDOW:?} behind")]
     Behind,
 }
@@ -139,13 +140,27 @@ type Side = &'static str;
 const PRIMARY: Side = "the primary";
 const REPLICA: Side = "the replica";
 
-async fn keep_watching(known: Arc<Known>, primary: Db, replica: Db) {
+async fn keep_watching(known: Arc<Known>, primary: PgConnectOptions, replica: PgConnectOptions) {
+    let (from, to) = (db::serving(&primary, 1, 1), db::serving(&replica, 1, 1));
     let mut told = None;
     loop {
-        let Err(unfit) = keep_asking(&known, &primary, &replica, &mut told).await;
+        let asking = async {
+            is_replica(&from, &to).await?;
+            db::refuse_shared(&replica).await.map_err(Unfit::Unusable)?;
+            keep_asking(&known, &from, &to, &mut told).await
+        };
+        let Err(unfit) = asking.await;
         known.fresh_as_of.send_replace(None);
         tell(&mut told, Err(unfit));
         sleep(TRY_AGAIN).await;
+    }
+}
+
+async fn is_replica(primary: &Db, replica: &Db) -> Result<(), Unfit> {
+    let theirs = answer(REPLICA, store::identity(replica)).await?;
+    match theirs == answer(PRIMARY, store::identity(primary)).await? {
+        true => Ok(()),
+        false => Err(Unfit::OfAnother),
     }
 }
 
@@ -155,10 +170,6 @@ async fn keep_asking(
     replica: &Db,
     told: &mut Option<Result<(), String>>,
 ) -> Result<Infallible, Unfit> {
-    let theirs = answer(REPLICA, store::identity(replica)).await?;
-    if theirs != answer(PRIMARY, store::identity(primary)).await? {
-        return Err(Unfit::OfAnother);
-    }
     loop {
         let asked = Instant::now();
         let position = answer(PRIMARY, store::position(primary)).await?;

@@ -11,9 +11,14 @@ use sqlx::postgres::PgConnectOptions;
 use crate::billing::{self, Billed};
 use crate::inventory::{self, Quarantine};
 use crate::kernel::clock::Clock;
-use crate::kernel::db::{self, Db, MigrateError};
+use crate::kernel::db::{self, Db, MigrateError, Turn};
 use crate::kernel::error::Error;
 use crate::purchases;
+
+mod store;
+mod watch;
+
+pub use watch::watch;
 
 /// How the jobs run.
 #[derive(Clone, Debug)]
@@ -32,9 +37,11 @@ const TRY_AGAIN: Duration = Duration::from_secs(60);
 /// otherwise be the last.
 const LONGEST_RUN: Duration = Duration::from_secs(30 * 60);
 
-/// What PostgreSQL itself gives up for a job: a statement that takes too long, and a wait for rows that
-/// somebody does not let go.
-const LIMITS: [(&str, &str); 2] = [("statement_timeout", "10min"), ("lock_timeout", "1min")];
+/// What one instance at a time does.
+pub const TURN: Turn = Turn { table: "job_runs", taken: "another instance runs the jobs" };
+
+/// How long another instance may need to end its run.
+const BRIEFLY: Duration = Duration::from_secs(1);
 
 /// What one run did.
 #[derive(Debug)]
@@ -89,11 +96,14 @@ fn tell(done: Option<Done>) {
 /// # Errors
 /// When the database is out of reach.
 pub async fn run(settings: &Settings) -> Result<Option<Done>, Failure> {
-    let Some(_alone) = db::try_alone(&settings.database, "jobs").await? else { return Ok(None) };
-    // Not the connections that serve: fees may take longer than a request, and keep nobody waiting.
-    let db = db::for_command(&settings.database.clone().options(LIMITS));
+    let alone = match db::alone(&settings.database, TURN, BRIEFLY).await {
+        Err(MigrateError::Busy(..)) => return Ok(None),
+        alone => alone?,
+    };
+    let db = db::for_jobs(&settings.database);
     let done = work(&db, settings).await;
     db.close().await;
+    alone.end().await;
     Ok(Some(done?))
 }
 
@@ -103,5 +113,7 @@ async fn work(db: &Db, Settings { clock, quarantine, grace, .. }: &Settings) -> 
     let recycled = inventory::recycle(db, clock, now, *quarantine).await;
     let billed = billing::bill(db, clock, now, *grace, |_| {}).await;
     let keys_forgotten = purchases::forget_old_keys(db, clock).await;
-    Ok(Done { recycled: recycled?, billed: billed?, keys_forgotten: keys_forgotten? })
+    let done = Done { recycled: recycled?, billed: billed?, keys_forgotten: keys_forgotten? };
+    store::record(db, clock.now()).await?;
+    Ok(done)
 }

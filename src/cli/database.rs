@@ -1,0 +1,71 @@
+//! Which database a command works with.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::{env, io, process};
+
+use sqlx::postgres::PgConnectOptions;
+
+use super::{Done, Failure};
+use crate::config::Global;
+use crate::embedded_pg::{self, Cluster};
+use crate::kernel::db;
+
+/// The database of a command: one that was named, or the private one.
+pub struct Database {
+    pub options: PgConnectOptions,
+    pub private: Option<Cluster>,
+}
+
+impl Database {
+    pub async fn open(global: &Global) -> Result<Self, Failure> {
+        // An empty one is refused: a secret that was forgotten must not become an empty private registry.
+        if let Some(url) = &global.database_url {
+            return Ok(Self { options: db::options(&url.0).map_err(Failure::Bad)?, private: None });
+        }
+        begin_again_without_libpqs_variables()?;
+        let settings =
+            embedded_pg::Settings { data_dir: global.data_dir.clone(), bin: global.pg_bin.clone(), fsync: true };
+        let cluster = blocking(move || Cluster::open(&settings)).await??;
+        Ok(Self { options: db::options(&cluster.url()).map_err(Failure::Bad)?, private: Some(cluster) })
+    }
+
+    /// Brings the private one up to date by itself; that of somebody else is left to `migrate`.
+    pub async fn ready(&self) -> Done {
+        if self.private.is_some() {
+            db::migrate(&self.options).await?;
+        } else if !db::is_current(&self.options).await? {
+            return Err(Failure::Bad("the database's schema is not up to date: run 'numberbank migrate' first".into()));
+        }
+        Ok(())
+    }
+
+    pub async fn close(self) -> Done {
+        match self.private {
+            Some(cluster) => Ok(blocking(move || cluster.close()).await??),
+            None => Ok(()),
+        }
+    }
+}
+
+/// sqlx takes what libpq's variables say for every connection, were it to the private PostgreSQL, and a process cannot
+/// safely change its own environment: it becomes a new one, in the same place and with the same arguments.
+fn begin_again_without_libpqs_variables() -> io::Result<()> {
+    let is_libpqs = |name: &OsString| name.as_bytes().strip_prefix(b"PG").is_some_and(|rest| !rest.starts_with(b"_"));
+    let theirs: Vec<_> = env::vars_os().map(|(name, _)| name).filter(is_libpqs).collect();
+    if theirs.is_empty() {
+        return Ok(());
+    }
+    let mut words = env::args_os();
+    let mut again = process::Command::new(env::current_exe()?);
+    again.arg0(words.next().unwrap_or_default()).args(words);
+    for name in theirs {
+        again.env_remove(name);
+    }
+    Err(again.exec())
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::Bad(error.to_string()))
+}

@@ -1,0 +1,73 @@
+//! Whether any instance on this database runs the jobs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::{sleep, timeout};
+
+use super::store;
+use crate::kernel::clock::Clock;
+use crate::kernel::db::Db;
+use crate::monitoring::{Instance, Jobs};
+
+/// How often is looked at the least, and how long the database may take.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Looks after the jobs until it is dropped: tells operators when a run came to its end last, and warns for each
+/// interval that none did since the one before the last. What an instance does with `--jobs off` is others' affair.
+pub async fn watch(db: Db, clock: Clock, every: Duration, instance: Arc<Instance>) {
+    let interval = TimeDelta::from_std(every).unwrap_or(TimeDelta::MAX);
+    let begun = clock.now();
+    let (mut last_done, mut quiet_until) = (None, begun);
+    loop {
+        // What is not known now is as it was.
+        if let Ok(Ok(known)) = timeout(PATIENCE, store::last_done(&db)).await {
+            last_done = known;
+        }
+        let now = clock.now();
+        let overdue = is_overdue(begun, last_done, interval, now);
+        instance.jobs(Jobs { last_done, overdue });
+        if overdue && now >= quiet_until {
+            quiet_until = now + interval;
+            let last_done = last_done.map_or_else(|| "never".to_owned(), |at| at.to_rfc3339());
+            tracing::warn!(
+                last_done,
+                "no instance has run the jobs for two intervals: no number goes back on sale, and no fee is charged"
+            );
+        }
+        sleep(every.min(LOOK_EVERY)).await;
+    }
+}
+
+/// Whether two intervals have gone by without a run. An instance that has just begun sees to it first.
+fn is_overdue(begun: DateTime<Utc>, last_done: Option<DateTime<Utc>>, interval: TimeDelta, now: DateTime<Utc>) -> bool {
+    now - last_done.map_or(begun, |at| at.max(begun)) > interval.checked_mul(2).unwrap_or(TimeDelta::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_jobs_are_overdue_after_two_intervals() {
+        let minute = |minute: i64| DateTime::from_timestamp(1_207_074_392 + minute * 60, 0).expect("a time");
+        for (begun, last_done, now, overdue) in [
+            (0, None, 20, false),
+            (0, None, 21, true),
+            (0, Some(15), 35, false),
+            (0, Some(15), 36, true),
+            (100, Some(15), 101, false),
+            (100, Some(15), 121, true),
+        ] {
+            let last_done = last_done.map(minute);
+            let interval = TimeDelta::minutes(10);
+            assert_eq!(
+                is_overdue(minute(begun), last_done, interval, minute(now)),
+                overdue,
+                "{begun} {last_done:?} {now}"
+            );
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The questions what a database is like, and who is in the way.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, Result, query, query_as};
+
+/// What a database is like before the first migration.
+#[derive(Debug)]
+pub struct Look {
+    pub encoding: String,
+    pub is_made: bool,
+    /// The schema where the role's tables are, if not in `public`.
+    pub elsewhere: Option<String>,
+}
+
+pub async fn look(connection: &mut PgConnection) -> Result<Look> {
+    query_as!(
+        Look,
+        r#"select current_setting('server_encoding') as "encoding!",
+            to_regclass('public.refinery_schema_history') is not null as "is_made!",
+            (select nspname::text
+            from pg_class as ours
+            join pg_class as history on history.relnamespace = ours.relnamespace
+                and history.relname = 'refinery_schema_history'
+            join pg_namespace on pg_namespace.oid = ours.relnamespace
+            where ours.relname = 'ledger_entries' and nspname <> 'public' and pg_has_role(ours.relowner, 'usage')
+            limit 1) as elsewhere"#
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Everybody may make temporary tables unless told otherwise, and fill the disk with them. We need none, and who does
+/// can be granted it. Where the database is another role's, that is its affair. This is no migration, for neither a dump
+/// nor a copy of a database holds it.
+pub async fn keep_temporary_tables(connection: &mut PgConnection) -> Result<()> {
+    query!(
+        "do $$ begin
+            if exists (select from pg_database where datname = current_database() and pg_has_role(datdba, 'usage')
+                and has_database_privilege('public', oid, 'temporary'))
+            then
+                execute format('revoke temporary on database %I from public', current_database());
+            end if;
+        end $$"
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// A session that holds a lock.
+#[derive(Debug)]
+pub struct Holder {
+    pub pid: i32,
+    pub role: Option<String>,
+    pub application: Option<String>,
+    /// When its transaction began; what others do, PostgreSQL tells their own role and superusers only.
+    pub since: Option<DateTime<Utc>>,
+}
+
+/// Some of those who hold a lock on this table that a turn waits for; without one, any lock on any table of ours.
+pub async fn holders(connection: &mut PgConnection, table: Option<&str>) -> Result<Vec<Holder>> {
+    query_as!(
+        Holder,
+        r#"select distinct pg_locks.pid as "pid!", usename::text as role, application_name as application,
+            xact_start as since
+        from pg_locks
+        join pg_class on pg_class.oid = relation and relnamespace = 'public'::regnamespace
+        left join pg_stat_activity on pg_stat_activity.pid = pg_locks.pid
+        where locktype = 'relation' and granted and pg_locks.pid <> pg_backend_pid()
+            and database = (select oid from pg_database where datname = current_database())
+            and ($1::text is null or relname = $1 and mode in ('ShareUpdateExclusiveLock', 'ShareLock',
+                'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))
+        order by xact_start limit 3"#,
+        table
+    )
+    .fetch_all(connection)
+    .await
+}

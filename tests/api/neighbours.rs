@@ -1,0 +1,166 @@
+//! What others have set for a role, a database or a server changes nothing.
+
+use futures_util::future::join_all;
+use numberbank::kernel::db::{self, Db};
+use refinery_core::{Migration, Runner};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use crate::support::{Answer, World, eventually, test, test_without_audit};
+
+async fn run(world: &World, statement: String) {
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&world.db).await.expect("it runs");
+}
+
+/// Sets something for everybody in this database.
+async fn set(world: &World, name: &str, value: &str) {
+    let database = world.value::<String>("select current_database()::text").await;
+    run(world, format!("alter database {database} set {name} = {value}")).await;
+}
+
+#[test]
+fn settings_of_others_reach_no_connection() {
+    test(async |world| {
+        let expected = [
+            ("search_path", "public, pg_temp"),
+            ("default_transaction_isolation", "read committed"),
+            ("client_encoding", "UTF8"),
+            ("standard_conforming_strings", "on"),
+            ("DateStyle", "ISO, MDY"),
+            ("IntervalStyle", "postgres"),
+            ("TimeZone", "UTC"),
+            ("row_security", "on"),
+        ];
+        for (name, value) in [
+            ("search_path", "shadow, public"),
+            ("default_transaction_isolation", "serializable"),
+            ("client_encoding", "latin1"),
+            ("standard_conforming_strings", "off"),
+            ("datestyle", "'SQL, DMY'"),
+            ("intervalstyle", "iso_8601"),
+            ("timezone", "'Asia/Tokyo'"),
+            ("row_security", "off"),
+            ("plan_cache_mode", "force_custom_plan"),
+            ("lock_timeout", "1"),
+            ("idle_in_transaction_session_timeout", "1"),
+            ("statement_timeout", "1"),
+        ] {
+            set(world, name, value).await;
+        }
+        let limits = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "plan_cache_mode"];
+        let connections: [(Db, [&str; 4]); 3] = [
+            (db::serving(&world.options, 1, 1), ["4s", "2s", "10s", "force_generic_plan"]),
+            (db::for_command(&world.options), ["0", "1min", "0", "auto"]),
+            (db::for_jobs(&world.options), ["10min", "1min", "10min", "auto"]),
+        ];
+        for (db, values) in connections {
+            for (name, value) in expected.into_iter().chain(limits.into_iter().zip(values)) {
+                let shown = sqlx::query_scalar::<_, String>("select current_setting($1)").bind(name);
+                assert_eq!(shown.fetch_one(&db).await.expect("a setting"), value, "{name}");
+            }
+            db.close().await;
+        }
+        assert_eq!(db::migrate(&world.options).await.expect("nothing to do"), Vec::<String>::new());
+        assert!(db::is_current(&world.options).await.expect("an answer"));
+    });
+}
+
+/// Whoever made a database read-only wants it so.
+#[test]
+fn a_read_only_database_is_left_read_only() {
+    test(async |world| {
+        set(world, "default_transaction_read_only", "on").await;
+        let db = db::for_command(&world.options);
+        let refused = sqlx::raw_sql("update prices set price = 1").execute(&db).await.expect_err("it is read-only");
+        assert_eq!(refused.as_database_error().and_then(|error| error.code()).as_deref(), Some("25006"));
+        db.close().await;
+    });
+}
+
+#[test]
+fn another_isolation_level_refuses_nobody() {
+    for level in ["'repeatable read'", "'serializable'"] {
+        test(async |world| {
+            set(world, "default_transaction_isolation", level).await;
+            let server = world.another_server();
+            world.stock(4_158_670_000, 60).await;
+            let account = world.account("90.00").await;
+            server.get(&account, "").await.assert_status(200);
+            let bought = join_all((0..30).map(|_| server.buy(&account, &[]))).await;
+            let statuses = |answers: &[Answer]| answers.iter().map(|answer| answer.status).collect::<Vec<_>>();
+            assert_eq!(statuses(&bought), [201; 30]);
+            let sids: Vec<_> = bought.iter().map(|answer| answer.element("Sid")).collect();
+            let released = join_all(sids.iter().map(|sid| server.release(&account, sid))).await;
+            assert_eq!(statuses(&released), [204; 30]);
+            server.stop().await;
+        });
+    }
+}
+
+#[test]
+fn a_schema_named_like_the_role_takes_nothing_over() {
+    test(async |world| {
+        let (victim, stranger) = (world.account("9.00").await, world.account("0.00").await);
+        let shadow = "create schema numberbank; create table numberbank.accounts (like public.accounts including all);
+            insert into numberbank.accounts overriding system value select * from public.accounts";
+        // What is generated cannot be copied as it is.
+        let shadow = shadow.split_once(" insert").map_or(shadow, |(tables, _)| tables.trim_end_matches(';'));
+        run(world, shadow.replace("including all", "including defaults")).await;
+        run(world, "insert into numberbank.accounts select * from public.accounts".to_owned()).await;
+        let forged = format!(
+            "update numberbank.accounts set token_hash = (select token_hash from public.accounts where sid = '{}'),
+                credential = gen_random_uuid()",
+            &stranger.sid[2..]
+        );
+        run(world, forged).await;
+        let server = world.another_server();
+        let mut forged = victim.clone();
+        forged.token.clone_from(&stranger.token);
+        server.get(&forged, "").await.assert_status(401);
+        server.get(&victim, "").await.assert_status(200);
+        assert_eq!(server.balance(&victim).await, "9.00");
+        server.stop().await;
+    });
+}
+
+#[test]
+fn a_migration_waits_for_readers_and_lets_others_by() {
+    test_without_audit(async |world| {
+        let account = world.account("9.00").await;
+        world.server.get(&account, "").await.assert_status(200);
+        let reader = world.options.clone();
+        let mut reader = {
+            use sqlx::ConnectOptions;
+            reader.connect().await.expect("a connection")
+        };
+        let mut reading = reader.begin().await.expect("a transaction");
+        read(&mut reading).await;
+        let applied: Vec<_> = {
+            let statement = "select format('V%s__%s', version, name) from refinery_schema_history order by version";
+            sqlx::query_scalar::<_, String>(statement).fetch_all(&world.db).await.expect("what was applied")
+        };
+        let mut migrations: Vec<_> = applied.iter().map(|name| migration(name)).collect();
+        let more = "alter table accounts add column more integer; alter table accounts drop column more";
+        migrations.push(Migration::unapplied("V1000__more", more).expect("a migration"));
+        let options = world.options.clone();
+        let applying = tokio::spawn(async move { db::apply(&options, &Runner::new(&migrations)).await });
+        eventually("the migration waits", async || world.waiting().await > 0).await;
+        // Who queues behind it gets on while it takes its breath.
+        eventually("a request gets by", async || world.server.get(&account, "").await.status == 200).await;
+        assert!(!applying.is_finished(), "it goes on trying");
+        reading.rollback().await.expect("the reader ends");
+        assert_eq!(applying.await.expect("it ends").expect("it is applied"), ["V1000__more"]);
+    });
+}
+
+async fn read(reader: &mut PgConnection) {
+    sqlx::raw_sql("declare slow cursor for select * from reporting.accounts; fetch 1 from slow")
+        .execute(reader)
+        .await
+        .expect("a cursor");
+}
+
+/// One of ours, as it was applied.
+fn migration(name: &str) -> Migration {
+    let file = format!("{}/migrations/{name}.sql", env!("CARGO_MANIFEST_DIR"));
+    Migration::unapplied(name, &std::fs::read_to_string(file).expect("a migration")).expect("a name")
+}

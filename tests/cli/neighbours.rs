@@ -1,0 +1,184 @@
+//! Others in the same database: what they hold keeps nobody from anything, and who waits says for whom.
+
+use nix::sys::signal::Signal;
+use sqlx::postgres::{PgAdvisoryLock, PgConnectOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
+use tokio::runtime::Runtime;
+
+use crate::home::{Home, MONITORED, Running, eventually};
+
+/// A session of somebody else.
+struct Session {
+    runtime: Runtime,
+    connection: PgConnection,
+}
+
+impl Session {
+    fn of(home: &Home, role: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let options: PgConnectOptions = home.url("x").parse().expect("a URL");
+        let options = options.username(role).application_name("the neighbour");
+        let connection = runtime.block_on(options.connect()).expect("a connection");
+        Self { runtime, connection }
+    }
+
+    /// The SQLSTATE of a refusal.
+    fn run(&mut self, statement: &str) -> Result<(), String> {
+        let run = sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut self.connection);
+        let done = self.runtime.block_on(run).map(drop);
+        done.map_err(|error| error.as_database_error().and_then(|error| error.code()).expect("a state").into_owned())
+    }
+
+    #[track_caller]
+    fn does(&mut self, statement: &str) {
+        self.run(statement).unwrap_or_else(|state| panic!("{state}: {statement}"));
+    }
+
+    #[track_caller]
+    fn may_not(&mut self, statement: &str) {
+        assert_eq!(self.run(statement), Err("42501".to_owned()), "{statement}");
+    }
+}
+
+/// Somebody who may log in and was given the reporting role.
+fn reader(home: &Home) -> Session {
+    home.sql("create role reader login in role numberbank_reporting").expect("a role");
+    Session::of(home, "reader")
+}
+
+fn served(home: &Home, jobs: &str) -> Running {
+    home.start_as(&[&MONITORED[..], &["--jobs", jobs]].concat(), &[])
+}
+
+fn metric(server: &Running, name: &str) -> Option<String> {
+    let page = server.monitoring("/metrics").1;
+    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.map(str::to_owned)
+}
+
+#[test]
+fn a_reader_of_reports_keeps_nobody_from_anything() {
+    let home = Home::new();
+    let _postgres = served(&home, "off");
+    let mut reader = reader(&home);
+    // What everybody may lock: numbers, among them those that were once ours, and what may be read.
+    for name in ["numberbank migrations", "numberbank jobs", "numberbank demo"] {
+        let lock = PgAdvisoryLock::new(name);
+        let key = lock.key().as_bigint().expect("a number");
+        reader.does(&format!("select pg_advisory_lock({key})"));
+    }
+    reader.does("select pg_advisory_lock(hashtext('numberbank stock additions'))");
+    reader.does("begin isolation level serializable");
+    let views = home.json(&["report", "list"]);
+    for view in views.as_array().expect("a list").iter().map(|view| view["name"].as_str().expect("a name")) {
+        reader.does(&format!("lock table reporting.{view} in access share mode"));
+        reader.does(&format!("declare {view} cursor for select * from reporting.{view}; fetch 1 from {view}"));
+        reader.does("savepoint before");
+        for mode in ["row share", "share update exclusive", "access exclusive"] {
+            reader.may_not(&format!("rollback to before; lock table reporting.{view} in {mode} mode"));
+        }
+        reader.does("rollback to before");
+    }
+
+    let server = served(&home, "1s");
+    for arguments in [&["migrate"][..], &["inventory", "add", "4158670000-4158670009"]] {
+        assert_eq!(home.begin(arguments).ended(), Some(0), "{arguments:?}");
+    }
+    eventually("the jobs are done", || metric(&server, "numberbank_jobs_last_done_seconds").is_some());
+    eventually("they are not overdue", || metric(&server, "numberbank_jobs_overdue").as_deref() == Some("0"));
+    home.start("demo", &[]);
+    reader.does("select count(*) from reporting.inventory; commit");
+}
+
+#[test]
+fn who_waits_for_migrations_says_for_whom_and_heeds_a_signal() {
+    let home = Home::new();
+    let _postgres = served(&home, "off");
+    let mut other = Session::of(&home, "numberbank");
+    other.does("begin; lock table refinery_schema_history in share update exclusive mode");
+    for (verb, signal) in [("serve", Signal::SIGTERM), ("demo", Signal::SIGINT)] {
+        let mut server = home.begin(&[verb, "--bind", "127.0.0.1:0"]);
+        eventually("it says what it waits for", || server.says("another process migrates or prepares this database"));
+        assert!(server.says("the neighbour") && server.says("of the role \"numberbank\""), "{}", server.err());
+        server.signal(signal);
+        assert_eq!(server.ended(), Some(0), "{}", server.err());
+        assert_eq!(server.out(), "");
+    }
+    let server = home.begin(&["serve", "--bind", "127.0.0.1:0"]);
+    eventually("it waits", || server.says("waiting: another process"));
+    other.does("rollback");
+    eventually("it goes on by itself", || server.out().contains("listening on"));
+}
+
+#[test]
+fn who_waits_to_add_numbers_says_for_whom() {
+    let home = Home::new();
+    let _postgres = served(&home, "off");
+    let mut other = Session::of(&home, "numberbank");
+    other.does("begin; lock table stock_thresholds in share update exclusive mode");
+    let mut adding = home.begin(&["inventory", "add", "4158670000"]);
+    eventually("it says what it waits for", || adding.says("another process adds numbers to the stock"));
+    assert!(adding.says("the neighbour"), "{}", adding.err());
+    other.does("rollback");
+    assert_eq!(adding.ended(), Some(0), "{}", adding.err());
+    assert_eq!(home.json(&["inventory", "list"]).as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn jobs_that_nobody_runs_are_told() {
+    let home = Home::new();
+    let idle = served(&home, "off");
+    let mut other = Session::of(&home, "numberbank");
+    other.does("begin; lock table job_runs in share update exclusive mode");
+    let server = served(&home, "1s");
+    eventually("operators see it", || metric(&server, "numberbank_jobs_overdue").as_deref() == Some("1"));
+    eventually("and read it", || server.says("no instance has run the jobs for two intervals"));
+    assert_eq!(metric(&server, "numberbank_jobs_last_done_seconds"), None);
+    other.does("rollback");
+    eventually("it is over", || metric(&server, "numberbank_jobs_overdue").as_deref() == Some("0"));
+    assert!(metric(&server, "numberbank_jobs_last_done_seconds").is_some());
+    // Another instance that has jobs, but did not run these, knows of them too; one without does not care.
+    let second = served(&home, "1h");
+    eventually("it knows", || metric(&second, "numberbank_jobs_last_done_seconds").is_some());
+    assert_eq!(metric(&idle, "numberbank_jobs_overdue"), None);
+    assert!(!idle.says("no instance has run the jobs"), "{}", idle.err());
+}
+
+/// What the README gives to a superuser: the statements after its words.
+fn for_superusers() -> String {
+    let readme = include_str!("../../README.md");
+    let block = readme.split("```sql\n-- Once, as a superuser").nth(1).expect("a block");
+    format!("-- {}", block.split("```").next().expect("its end"))
+}
+
+#[test]
+fn a_reader_of_reports_fills_no_disk_and_calls_no_function_of_ours() {
+    let home = Home::new();
+    let _postgres = served(&home, "off");
+    let mut reader = reader(&home);
+    reader.may_not("create temporary table mine (id integer)");
+    for function in ["refuse_change()", "move_stock()", "count_stock()"] {
+        let callable = format!(
+            "do $$ begin if has_function_privilege('{function}', 'execute') then
+            raise exception 'callable'; end if; end $$"
+        );
+        reader.does(&callable);
+    }
+    // Others are not ours to take away; a superuser does.
+    reader.does("select lo_unlink(lo_create(0)), pg_advisory_lock(1)");
+    home.sql(&for_superusers()).expect("it runs");
+    for statement in [
+        "select lo_create(0)",
+        "select lo_from_bytea(0, 'x')",
+        "select pg_advisory_lock(1)",
+        "select pg_try_advisory_xact_lock_shared(1, 1)",
+        "select pg_logical_emit_message(false, 'x', 'x')",
+    ] {
+        reader.may_not(statement);
+    }
+    reader.does("select count(*) from reporting.accounts");
+    let mut again = Session::of(&home, "reader");
+    again.does("select count(*) from reporting.accounts");
+    // Nothing of ours needed them.
+    home.json(&["inventory", "add", "4158670000"]);
+}
