@@ -2,12 +2,14 @@
 
 mod backup;
 mod commands;
+mod databases;
 mod drill;
 mod home;
 mod import;
 mod monitoring;
 mod neighbours;
 mod operators;
+mod poolers;
 mod processes;
 mod replica;
 mod reports;
