@@ -8,6 +8,7 @@ use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::money::Money;
 use crate::kernel::sid::AccountSid;
 use crate::kernel::text::FriendlyName;
+use crate::kernel::transact::transact;
 
 pub mod caller;
 mod flights;
@@ -112,7 +113,8 @@ pub async fn create_with(
     auth_token: AuthToken,
 ) -> Result<Created> {
     let sid = AccountSid::random();
-    store::create(db, sid, name, &auth_token.kept(sid), balance, clock.now()).await?;
+    let kept = auth_token.kept(sid);
+    transact(db, async |within| Ok(store::create(within, sid, name, &kept, balance, clock.now()).await?)).await?;
     Ok(Created { sid, auth_token, balance })
 }
 
@@ -128,6 +130,14 @@ pub async fn list(db: &Db) -> Result<Vec<Account>> {
 /// 20404 when there is no such account.
 pub async fn find(db: &Db, sid: AccountSid) -> Result<Account> {
     store::find(db, sid).await?.ok_or_else(|| unknown(sid))
+}
+
+/// The same, as a transaction sees it that may have changed it.
+///
+/// # Errors
+/// 20404 when there is no such account.
+pub async fn find_within(within: &mut Transaction, sid: AccountSid) -> Result<Account> {
+    store::find(&mut **within, sid).await?.ok_or_else(|| unknown(sid))
 }
 
 /// The account, where it may be changed.
@@ -150,8 +160,11 @@ pub async fn rename(db: &Db, clock: &Clock, sid: AccountSid, name: &FriendlyName
 /// # Errors
 /// 20404 when there is no such account, 20005 when it is closed.
 pub async fn suspend(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Account> {
-    let changed = store::suspend(db, sid, clock.now()).await?;
-    changed_or_why_not(db, sid, changed).await
+    transact(db, async |within| {
+        let changed = store::suspend(within, sid, clock.now()).await?;
+        changed_or_why_not(within, sid, changed).await
+    })
+    .await
 }
 
 /// Makes an account active again, whatever it was suspended for. What it owes stays due: the next
@@ -160,8 +173,11 @@ pub async fn suspend(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Account>
 /// # Errors
 /// 20404 when there is no such account, 20005 when it is closed.
 pub async fn activate(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Account> {
-    let changed = store::activate(db, sid, clock.now()).await?;
-    changed_or_why_not(db, sid, changed).await
+    transact(db, async |within| {
+        let changed = store::activate(within, sid, clock.now()).await?;
+        changed_or_why_not(within, sid, changed).await
+    })
+    .await
 }
 
 /// What became of an account, the earliest first.
@@ -199,9 +215,12 @@ pub async fn rotate_token(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Cre
 /// # Errors
 /// 20404 when there is no such account, 20005 when it is closed.
 pub async fn replace_token(db: &Db, clock: &Clock, sid: AccountSid, auth_token: AuthToken) -> Result<Created> {
-    let changed = store::rotate_token(db, sid, &auth_token.kept(sid), clock.now()).await?;
-    let account = changed_or_why_not(db, sid, changed).await?;
-    Ok(Created { sid, auth_token, balance: account.balance })
+    let kept = auth_token.kept(sid);
+    let account = transact(db, async |within| {
+        let changed = store::rotate_token(within, sid, &kept, clock.now()).await?;
+        changed_or_why_not(within, sid, changed).await
+    });
+    Ok(Created { sid, balance: account.await?.balance, auth_token })
 }
 
 /// Whether this is the account's token in force. Where argon2 has to tell, it takes tens of milliseconds of this thread.
@@ -217,11 +236,11 @@ pub async fn is_token(db: &Db, sid: AccountSid, token: &str) -> Result<bool> {
     }))
 }
 
-async fn changed_or_why_not(db: &Db, sid: AccountSid, changed: Option<Account>) -> Result<Account> {
+async fn changed_or_why_not(within: &mut Transaction, sid: AccountSid, changed: Option<Account>) -> Result<Account> {
     match changed {
         Some(account) => Ok(account),
         None => {
-            find(db, sid).await?;
+            find_within(within, sid).await?;
             Err(Code::AccountNotActive.because(format!("{sid} is closed for good")))
         }
     }

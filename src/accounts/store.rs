@@ -1,7 +1,7 @@
 //! The statements on accounts.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Result, query, query_as, query_scalar};
+use sqlx::{PgExecutor, Result, query, query_as, query_scalar};
 use uuid::Uuid;
 
 use super::token::{Kept, Stored};
@@ -28,7 +28,7 @@ macro_rules! accounts {
 
 /// The account and, where it starts with money, the credit that explains it.
 pub async fn create(
-    db: &Db,
+    within: &mut Transaction,
     sid: AccountSid,
     name: &FriendlyName,
     token: &Kept,
@@ -51,7 +51,7 @@ pub async fn create(
         balance.cents(),
         now
     )
-    .execute(db)
+    .execute(&mut **within)
     .await
     .map(drop)
 }
@@ -60,7 +60,7 @@ pub async fn list(db: &Db) -> Result<Vec<Account>> {
     accounts!("select ", " from accounts order by created_at, sid").fetch_all(db).await
 }
 
-pub async fn find(db: &Db, sid: AccountSid) -> Result<Option<Account>> {
+pub async fn find(db: impl PgExecutor<'_>, sid: AccountSid) -> Result<Option<Account>> {
     accounts!("select ", " from accounts where sid = $1", sid as AccountSid).fetch_optional(db).await
 }
 
@@ -99,7 +99,7 @@ pub async fn keep_digest(db: &Db, sid: AccountSid, credential: Uuid, digest: &[u
 
 pub async fn rename(db: &Db, sid: AccountSid, name: &FriendlyName, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
-        "update accounts set name = $2, updated_at = $3 where sid = $1 and status = 'active'
+        "update accounts set name = $2, updated_at = greatest($3, updated_at) where sid = $1 and status = 'active'
         returning ",
         "",
         sid as AccountSid,
@@ -111,7 +111,7 @@ pub async fn rename(db: &Db, sid: AccountSid, name: &FriendlyName, now: DateTime
 }
 
 /// Suspends the account; what is suspended by the operator already stays as it is.
-pub async fn suspend(db: &Db, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
+pub async fn suspend(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
         "with open as materialized (
             select sid as it, suspended_at as before from accounts where sid = $1 and closed_at is null for update
@@ -120,19 +120,19 @@ pub async fn suspend(db: &Db, sid: AccountSid, now: DateTime<Utc>) -> Result<Opt
             select it, $2, 'suspended', 'operator' from open where before is null
         )
         update accounts set suspended_at = coalesce(before, $2),
-            updated_at = case when before is null then $2 else updated_at end
+            updated_at = case when before is null then greatest($2, updated_at) else updated_at end
         from open where sid = it
         returning ",
         "",
         sid as AccountSid,
         now
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut **within)
     .await
 }
 
 /// Makes the account active, whatever it was suspended for.
-pub async fn activate(db: &Db, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
+pub async fn activate(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
         "with open as materialized (
             select sid as it, coalesce(suspended_at, unpaid_since) is not null as was_suspended
@@ -142,14 +142,14 @@ pub async fn activate(db: &Db, sid: AccountSid, now: DateTime<Utc>) -> Result<Op
             select it, $2, 'activated', 'operator' from open where was_suspended
         )
         update accounts set suspended_at = null, unpaid_since = null,
-            updated_at = case when was_suspended then $2 else updated_at end
+            updated_at = case when was_suspended then greatest($2, updated_at) else updated_at end
         from open where sid = it
         returning ",
         "",
         sid as AccountSid,
         now
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut **within)
     .await
 }
 
@@ -164,7 +164,7 @@ pub async fn close(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>
             select it, $2, 'closed', 'operator' from account where closes
         )
         update accounts set closed_at = case when closes then $2 else closed_at end,
-            updated_at = case when closes then $2 else updated_at end
+            updated_at = case when closes then greatest($2, updated_at) else updated_at end
         from account where sid = it
         returning ",
         "",
@@ -187,7 +187,12 @@ pub async fn events(db: &Db, sid: AccountSid) -> Result<Vec<Happened>> {
     .await
 }
 
-pub async fn rotate_token(db: &Db, sid: AccountSid, token: &Kept, now: DateTime<Utc>) -> Result<Option<Account>> {
+pub async fn rotate_token(
+    within: &mut Transaction,
+    sid: AccountSid,
+    token: &Kept,
+    now: DateTime<Utc>,
+) -> Result<Option<Account>> {
     accounts!(
         "update accounts set credential = gen_random_uuid(), token_digest = $2, token_hash = $3,
             token_chosen = $3::text is not null, updated_at = $4
@@ -199,6 +204,6 @@ pub async fn rotate_token(db: &Db, sid: AccountSid, token: &Kept, now: DateTime<
         token.hash(),
         now
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut **within)
     .await
 }

@@ -37,11 +37,7 @@ pub struct Refused {
 
 impl Refused {
     pub fn of(error: &error::Error) -> Self {
-        let cause = match error {
-            error::Error::Refused(_) => None,
-            error::Error::Unavailable(cause) | error::Error::Internal(cause) => Some(cause.clone()),
-        };
-        Self { code: error.refusal().code, cause }
+        Self { code: error.refusal().code, cause: error.cause().map(str::to_owned) }
     }
 }
 

@@ -8,14 +8,14 @@ mod store;
 /// Something that must never be so.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Breach {
-    /// Which invariant: 1 balances, 2 holders, 3 purchases, 4 months.
+    /// Which invariant: 1 balances, 2 holders, 3 purchases, 4 months, 5 overlaps.
     pub invariant: i32,
     /// The account Sid, phone number, number Sid, or kind and area code that it is about.
     pub subject: String,
     pub what: String,
 }
 
-/// Every breach of the four invariants, in their order:
+/// Every breach of the five invariants, in their order:
 ///
 /// 1. an account's balance is the sum of its ledger entries and never negative, and every
 ///    entry's `balance_after` is the running sum;
@@ -24,12 +24,13 @@ pub struct Breach {
 ///    those of its numbers;
 /// 3. every purchase has one tenancy, one ledger entry and one number, and the other way round;
 /// 4. no month of a tenancy is charged twice, none after its end, each to its account and at the
-///    price of its sale; the next one is due on the day on which it begins.
+///    price of its sale; the next one is due on the day on which it begins;
+/// 5. no two tenancies of a number overlap: at any moment it had one holder or none.
 ///
 /// # Errors
 /// When the database is out of reach.
 pub async fn audit(db: &Db) -> Result<Vec<Breach>> {
-    // All four see the same moment, whatever is bought and released meanwhile.
+    // All of them see the same moment, whatever is bought and released meanwhile.
     let mut moment = db.begin().await?;
     store::freeze(&mut moment).await?;
     let mut breaches = store::balances(&mut moment).await?;
@@ -39,6 +40,7 @@ pub async fn audit(db: &Db) -> Result<Vec<Breach>> {
     breaches.extend(store::purchases(&mut moment).await?);
     breaches.extend(store::months(&mut moment).await?);
     breaches.extend(store::due(&mut moment).await?);
+    breaches.extend(store::overlaps(&mut moment).await?);
     breaches.sort_unstable();
     Ok(breaches)
 }

@@ -186,3 +186,36 @@ pub async fn due(within: &mut Transaction) -> Result<Vec<Breach>> {
     .fetch_all(&mut **within)
     .await
 }
+
+/// Who held a number without a gap from when to when, as `reporting.holdings` says: a sale or a restore begins a stretch,
+/// the tenancy's next release ends it. Of a number that was sold more than once no stretch may begin before all earlier
+/// ones have ended. The others, which are most, are left out before anything else.
+pub async fn overlaps(within: &mut Transaction) -> Result<Vec<Breach>> {
+    query_as!(
+        Breach,
+        r#"with event as (
+            select phone_number, sid, 0 as id, started_at as at, ended_at, true as begins,
+                count(*) over (partition by phone_number) as sales
+            from tenancies
+            union all
+            select phone_number, tenancy_sid, id, at, null, cause = 'restore', null
+            from stock_moves where tenancy_sid is not null
+        ), stretch as (
+            select phone_number, sid, begins, at as held_from,
+                greatest(at, coalesce(lead(at) over stretches, ended_at, 'infinity')) as held_until
+            from event where sales > 1 or sales is null
+            window stretches as (partition by phone_number, sid order by id)
+        ), placed as (
+            select *, max(held_until) over (partition by phone_number order by held_from, held_until
+                rows between unbounded preceding and 1 preceding) as held_before
+            from stretch where begins
+        )
+        select 5 as "invariant!", phone_number::text as "subject!",
+            format('PN%s holds it from %s on, while another tenancy %s', replace(sid::text, '-', ''),
+                held_from at time zone 'UTC', case when isfinite(held_before)
+                    then format('holds it until %s', held_before at time zone 'UTC') else 'goes on' end) as "what!"
+        from placed where held_before > held_from"#
+    )
+    .fetch_all(&mut **within)
+    .await
+}

@@ -6,15 +6,19 @@
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
+use crate::accounts::{self, Account, Status};
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Db;
 use crate::kernel::error::Result;
 use crate::kernel::money::Money;
 use crate::kernel::sid::{AccountSid, NumberSid};
+use crate::kernel::transact::{again, commit, transact};
 use crate::ledger::{self, Direction};
 use crate::releases;
 
 mod store;
+
+use store::Charges;
 
 /// What a run of the fees did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -46,7 +50,7 @@ impl Billed {
 /// at once charge each month once.
 ///
 /// # Errors
-/// When the database is out of reach; what was charged stays.
+/// When the database is out of reach, or this machine's clock is wrong; what was charged stays.
 pub async fn bill(
     db: &Db,
     clock: &Clock,
@@ -54,33 +58,44 @@ pub async fn bill(
     grace: TimeDelta,
     mut progress: impl FnMut(u64),
 ) -> Result<Billed> {
+    clock.trusted()?;
     let mut billed = Billed { charged: 0, amount: Money::ZERO, suspended: 0, activated: 0, released: 0 };
     // Where a number has gone, the balance may cover what is left.
     for account in store::solvent(db, as_of.date_naive()).await? {
-        let mut transaction = db.begin().await?;
-        store::hold(&mut transaction, account).await?;
-        if let Some(settled) = store::settle(&mut transaction, account, as_of, clock.now()).await? {
+        if let Some(settled) = again(|| settle(db, clock, account, as_of)).await? {
             billed.add(settled.charged, settled.amount);
             billed.activated += 1;
         }
-        transaction.commit().await?;
     }
-    let mut day = NaiveDate::default();
-    loop {
-        let mut transaction = db.begin().await?;
-        // A fresh look after the accounts are held: no month is charged twice, no released number at all.
-        let due = store::hold_due(&mut transaction, day, as_of.date_naive()).await?;
-        let Some(first) = due.first() else { break };
-        day = first.due_on;
-        let sids: Vec<_> = due.iter().map(|due| due.sid).collect();
-        let charges = store::charge(&mut transaction, &sids, day, clock.now()).await?;
-        transaction.commit().await?;
+    let mut from = NaiveDate::default();
+    while let Some((day, many, charges)) = again(|| charge(db, clock, from, as_of.date_naive())).await? {
+        from = day;
         billed.add(charges.charged, charges.amount);
         billed.suspended += charges.suspended;
-        progress(due.len() as u64);
+        progress(many);
     }
     billed.released = release_unpaid(db, clock, as_of - grace).await?;
     Ok(billed)
+}
+
+async fn settle(db: &Db, clock: &Clock, account: AccountSid, by: DateTime<Utc>) -> Result<Option<Settled>> {
+    let mut transaction = db.begin().await?;
+    store::hold(&mut transaction, account).await?;
+    let settled = store::settle(&mut transaction, account, by, clock.now()).await?;
+    commit(transaction).await?;
+    Ok(settled)
+}
+
+/// Charges what is due next, from a day on and by the end of another: the day, how many tenancies, and what came of it.
+async fn charge(db: &Db, clock: &Clock, from: NaiveDate, by: NaiveDate) -> Result<Option<(NaiveDate, u64, Charges)>> {
+    let mut transaction = db.begin().await?;
+    // A fresh look after the accounts are held: no month is charged twice, no released number at all.
+    let due = store::hold_due(&mut transaction, from, by).await?;
+    let Some(Due { due_on, .. }) = due.first() else { return Ok(None) };
+    let sids: Vec<_> = due.iter().map(|due| due.sid).collect();
+    let charges = store::charge(&mut transaction, &sids, *due_on, clock.now()).await?;
+    commit(transaction).await?;
+    Ok(Some((*due_on, due.len() as u64, charges)))
 }
 
 /// How many numbers have a fee due by `as_of`.
@@ -101,7 +116,7 @@ struct Due {
 async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Result<u64> {
     let mut released = 0;
     loop {
-        match releases::release_unpaid(db, clock, since).await? {
+        match again(|| releases::release_unpaid(db, clock, since)).await? {
             0 => return Ok(released),
             some => released += some,
         }
@@ -116,6 +131,7 @@ pub struct Credited {
     pub charged: i64,
     /// What is due all the same: more than the balance.
     pub owed: Money,
+    pub status: Status,
 }
 
 /// Puts money on an account, in one transaction with what follows: where the account is suspended
@@ -123,7 +139,7 @@ pub struct Credited {
 /// due first, and the account is active again.
 ///
 /// # Errors
-/// 29002 for nothing, 20404 when there is no such account.
+/// 29002 for nothing, 20404 when there is no such account, and when this machine's clock is wrong: it may bill.
 pub async fn credit(
     db: &Db,
     clock: &Clock,
@@ -131,15 +147,16 @@ pub async fn credit(
     amount: Money,
     note: Option<&str>,
 ) -> Result<Credited> {
-    let mut transaction = db.begin().await?;
-    let balance = ledger::transfer(&mut transaction, clock, account, Direction::Credit, amount, note).await?;
-    let now = clock.now();
-    let settled = store::settle(&mut transaction, account, now, now).await?;
-    transaction.commit().await?;
-    Ok(match settled {
-        Some(Settled { balance, charged, .. }) => Credited { balance, charged, owed: Money::ZERO },
-        None => Credited { balance, charged: 0, owed: owed(db, clock, account).await? },
+    clock.trusted()?;
+    transact(db, async |within| {
+        ledger::transfer(within, clock, account, Direction::Credit, amount, note).await?;
+        let now = clock.now();
+        let charged = store::settle(within, account, now, now).await?.map_or(0, |settled| settled.charged);
+        let owed = store::owed(&mut **within, account, now).await?;
+        let Account { balance, status, .. } = accounts::find_within(within, account).await?;
+        Ok(Credited { balance, charged, owed, status })
     })
+    .await
 }
 
 /// What an account owes that is suspended because it could not pay: what a credit must cover, together
@@ -153,7 +170,6 @@ pub async fn owed(db: &Db, clock: &Clock, account: AccountSid) -> Result<Money> 
 
 /// What an unpaid account has paid after all.
 struct Settled {
-    balance: Money,
     charged: i64,
     amount: Money,
 }

@@ -5,7 +5,7 @@
 //! close`, of one account).
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::{Result, query, query_as, query_scalar};
+use sqlx::{PgExecutor, Result, query, query_as, query_scalar};
 
 use super::{Due, Settled};
 use crate::kernel::db::{Db, Transaction};
@@ -79,7 +79,7 @@ pub async fn charge(
         ), debit as (
             update accounts set balance = balance - amount,
                 unpaid_since = case when is_short then $3 else unpaid_since end,
-                updated_at = case when is_short then $3 else updated_at end
+                updated_at = case when is_short then greatest($3, updated_at) else updated_at end
             from account where sid = account_sid and (amount > 0 or is_short)
         ), event as (
             insert into account_events (account_sid, at, change, reason)
@@ -121,7 +121,7 @@ pub async fn hold(within: &mut Transaction, account: AccountSid) -> Result<()> {
 }
 
 /// What an unpaid account owes: what was due when it was found unpaid, or is by now.
-pub async fn owed(db: &Db, account: AccountSid, now: DateTime<Utc>) -> Result<Money> {
+pub async fn owed(db: impl PgExecutor<'_>, account: AccountSid, now: DateTime<Utc>) -> Result<Money> {
     query_scalar!(
         r#"with unpaid as materialized (
             select sid, (greatest(unpaid_since, $2) at time zone 'UTC')::date as day
@@ -155,7 +155,7 @@ pub async fn settle(
             join tenancies on account_sid = unpaid.sid and ended_at is null and due_on <= day
             cross join lateral generate_series(due_month::integer, months_begun(started_at, day)) as month
         ), payer as (
-            update accounts set balance = balance - owing, unpaid_since = null, updated_at = $2
+            update accounts set balance = balance - owing, unpaid_since = null, updated_at = greatest($2, updated_at)
             from (select coalesce(sum(price), 0)::bigint as owing from owed) as debt
             where sid = (select sid from unpaid) and balance >= owing
             returning sid, balance, status
@@ -172,7 +172,7 @@ pub async fn settle(
             insert into account_events (account_sid, at, change, reason)
             select sid, $2, 'activated', 'paid' from payer where status = 'active'
         )
-        select balance as "balance: Money", (select count(*) from owed) as "charged!",
+        select (select count(*) from owed) as "charged!",
             (select coalesce(sum(price), 0) from owed)::bigint as "amount!: Money"
         from payer"#,
         account as AccountSid,

@@ -8,10 +8,10 @@ use super::show::show;
 use super::{Context, Done, Failure, secret};
 use crate::accounts::{self, AuthToken, Created, Happened};
 use crate::billing::{self, Credited};
-use crate::kernel::error::Error;
 use crate::kernel::money::Money;
 use crate::kernel::sid::AccountSid;
 use crate::kernel::text::FriendlyName;
+use crate::kernel::transact::transact;
 use crate::ledger::{self, Direction};
 use crate::releases;
 
@@ -112,8 +112,7 @@ struct Biography {
 impl Transfer {
     async fn credit(&self, Context { db, clock, output, .. }: &Context) -> Done {
         let credited = billing::credit(db, clock, self.sid, self.amount, self.note.as_deref()).await?;
-        let Credited { balance, charged, owed } = credited;
-        let status = accounts::find(db, self.sid).await?.status;
+        let Credited { balance, charged, owed, status } = credited;
         show(
             *output,
             &json!({ "sid": self.sid, "balance": balance, "charged": charged, "owed": owed, "status": status }),
@@ -121,11 +120,11 @@ impl Transfer {
     }
 
     async fn debit(&self, Context { db, clock, output, .. }: &Context) -> Done {
-        let mut transaction = db.begin().await.map_err(Error::from)?;
         let (sid, note) = (self.sid, self.note.as_deref());
-        let balance = ledger::transfer(&mut transaction, clock, sid, Direction::Debit, self.amount, note).await?;
-        transaction.commit().await.map_err(Error::from)?;
-        show(*output, &json!({ "sid": sid, "balance": balance }))
+        let balance = transact(db, async |within| {
+            ledger::transfer(within, clock, sid, Direction::Debit, self.amount, note).await
+        });
+        show(*output, &json!({ "sid": sid, "balance": balance.await? }))
     }
 }
 
@@ -141,7 +140,7 @@ fn reveal(context: &Context, created: &Created) -> Done {
     show(context.output, created).map_err(|error| {
         let sid = created.sid;
         Failure::Untold(format!(
-            "account {sid} has a new token, but it could not be shown ({error}): \
+            "the new token of account {sid} could not be shown ({error}): \
             make another with 'numberbank account rotate-token {sid}'"
         ))
     })
@@ -149,20 +148,21 @@ fn reveal(context: &Context, created: &Created) -> Done {
 
 /// Releases and closes in one transaction: all of it, or nothing.
 async fn close(Context { db, clock, output, .. }: &Context, sid: AccountSid, release_numbers: bool) -> Done {
-    let mut transaction = db.begin().await.map_err(Error::from)?;
-    let mut released = 0;
-    if release_numbers {
-        released += releases::release_all(&mut transaction, clock, sid).await?;
-    }
-    let mut closed = accounts::close(&mut transaction, clock, sid).await;
-    if release_numbers && closed.is_err() {
-        // Purchases may have come in between; the account is locked by now, so none comes any more.
-        // Where one of them is just being released, the two wait for each other: PostgreSQL ends
-        // one after a second, and it has changed nothing.
-        released += releases::release_all(&mut transaction, clock, sid).await?;
-        closed = accounts::close(&mut transaction, clock, sid).await;
-    }
-    let account = closed?;
-    transaction.commit().await.map_err(Error::from)?;
+    let (account, released) = transact(db, async |within| {
+        let mut released = 0;
+        if release_numbers {
+            released += releases::release_all(within, clock, sid).await?;
+        }
+        let mut closed = accounts::close(within, clock, sid).await;
+        if release_numbers && closed.is_err() {
+            // Purchases may have come in between; the account is locked by now, so none comes any more.
+            // Where one of them is just being released, the two wait for each other: PostgreSQL ends
+            // one after a second, which has changed nothing and is done again.
+            released += releases::release_all(within, clock, sid).await?;
+            closed = accounts::close(within, clock, sid).await;
+        }
+        Ok((closed?, released))
+    })
+    .await?;
     show(*output, &json!({ "sid": sid, "status": account.status, "balance": account.balance, "released": released }))
 }

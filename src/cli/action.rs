@@ -39,7 +39,7 @@ pub async fn recorded(context: &Context, action: &Action, work: impl Future<Outp
     let Context { db, clock, operator, .. } = context;
     let begin = async { Ok(operators::begin(db, clock, operator, action).await?) };
     let begun = context.unless_stopped(begin).await?;
-    let done = context.unless_stopped(work).await;
+    let done = context.unless_stopped(work).await.map_err(|failure| plainly(action, failure));
     // What is done is done: that this could not be written down is told, and the entry stays without an outcome.
     let outcome = outcome(context, &done);
     match tokio::time::timeout(FAREWELL, operators::end(db, clock, begun, &outcome)).await {
@@ -50,13 +50,45 @@ pub async fn recorded(context: &Context, action: &Action, work: impl Future<Outp
     done
 }
 
+/// Says of a failure whether the action is done or not.
+fn plainly(action: &Action, failure: Failure) -> Failure {
+    match failure {
+        Failure::Refused(Error::Unknown(cause)) => Failure::Unknown(format!(
+            "whether this was done is not known, for the database's answer was lost ({cause}): {}",
+            remedy(action)
+        )),
+        Failure::Untold(why) => Failure::Untold(format!("this was done, but {why}")),
+        failure => failure,
+    }
+}
+
+/// How to find out whether an action was done, or to do it again without harm.
+fn remedy(action: &Action) -> String {
+    let sid = action.arguments.get("sid").and_then(Value::as_str).unwrap_or("SID");
+    match action.words.as_str() {
+        "account create" => "'numberbank account list' shows whether there is such an account, and \
+            'numberbank account rotate-token SID' makes a token for it"
+            .to_owned(),
+        "account credit" | "account debit" => {
+            format!("'numberbank account show {sid}' shows the balance, 'numberbank report ledger' its entries")
+        }
+        "account rotate-token" => format!("make another token with 'numberbank account rotate-token {sid}'"),
+        words if words.starts_with("account ") => format!("'numberbank account show {sid}' shows it"),
+        "number restore" => format!("'numberbank number show {sid}' shows it"),
+        "price set" => "'numberbank price list' shows it".to_owned(),
+        // Of the inventory and the runs: what is so already is left alone.
+        words => format!("run 'numberbank {words}' again: what is done already is not done twice"),
+    }
+}
+
 fn outcome(context: &Context, done: &Done) -> Outcome {
     match done {
         Ok(()) | Err(Failure::NoReader | Failure::Untold(_)) => Outcome::Done(context.made.get().copied()),
-        Err(Failure::Refused(Error::Refused(_)) | Failure::Bad(_)) => {
+        Err(Failure::Refused(Error::Refused(_) | Error::WrongClock(_)) | Failure::Bad(_)) => {
             Outcome::Refused(done.as_ref().err().map(ToString::to_string).unwrap_or_default())
         }
         Err(Failure::Interrupted) => Outcome::Interrupted,
+        Err(Failure::Unknown(_)) => Outcome::Unknown,
         // Their words are PostgreSQL's and the system's own: they are for standard error.
         Err(_) => Outcome::Failed,
     }

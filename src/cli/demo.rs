@@ -45,6 +45,7 @@ pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Do
     let front = Front::open(settings)?;
     let prepared = async {
         db::migrate(&database.options).await?;
+        context.compare_clock().await;
         let credentials = prepare(database, context).await?;
         let hint = hint(settings, &front.site, credentials.as_ref(), context).await?;
         Ok((credentials, hint))

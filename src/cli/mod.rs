@@ -93,6 +93,9 @@ pub enum Failure {
     /// It is done, but its answer could not be shown.
     #[error("{0}")]
     Untold(String),
+    /// Nobody knows whether it is done.
+    #[error("{0}")]
+    Unknown(String),
     #[error("interrupted")]
     Interrupted,
     /// Whoever read the answer has seen enough, as `| head` does.
@@ -104,7 +107,7 @@ pub enum Failure {
 fn told(error: &Error) -> String {
     match error {
         Error::Refused(refusal) => refusal.message.clone(),
-        Error::Unavailable(_) | Error::Internal(_) => error.to_string(),
+        _ => error.to_string(),
     }
 }
 
@@ -143,7 +146,7 @@ impl Command {
         let db = db::for_command(&database.options);
         let context = Context {
             output: self.global.output,
-            clock: Clock::System,
+            clock: Clock::watched(),
             db,
             stop,
             operator: self.global.operator.who(),
@@ -154,7 +157,11 @@ impl Command {
         // Connections first: a private PostgreSQL that stops would cut off what is on its way back to
         // the pool, and say so. A database that hangs does not keep the command from its end.
         let _ = tokio::time::timeout(FAREWELL, context.db.close()).await;
-        match database.close().await.and(done) {
+        // What is done is done, also where the private PostgreSQL does not stop as it should.
+        if let Err(failure) = database.close().await {
+            tracing::warn!("{failure}");
+        }
+        match done {
             Err(Failure::NoReader) => Ok(()),
             done => done,
         }
@@ -249,8 +256,18 @@ impl Context {
         }
     }
 
+    /// Compares the clock with the database's. Where that cannot be done, what comes next will say why.
+    async fn compare_clock(&self) {
+        if let Err(error) = self.clock.compare(&self.db).await {
+            tracing::warn!("this machine's clock could not be compared with the database's: {error}");
+        }
+    }
+
     async fn once_ready(&self, database: &Database, work: impl Future<Output = Done>) -> Done {
         self.unless_stopped(database.ready()).await?;
+        if self.action.is_some() {
+            self.compare_clock().await;
+        }
         match &self.action {
             Some(action) => action::recorded(self, action, work).await,
             None => self.unless_stopped(work).await,
@@ -267,7 +284,7 @@ fn write_out(text: &str) -> Done {
 fn written(result: io::Result<()>) -> Done {
     result.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::NoReader,
-        _ => Failure::Untold(error.to_string()),
+        _ => Failure::Untold(format!("the answer could not be written: {error}")),
     })
 }
 

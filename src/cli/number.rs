@@ -22,17 +22,16 @@ pub enum Number {
 
 impl Number {
     pub async fn run(self, Context { db, clock, output, .. }: &Context) -> Done {
-        let number = match self {
-            Self::Show { which } => match (which.parse(), PhoneNumber::from_decorated(&which)) {
-                (Ok(sid), _) => numbers::digits_of(db, sid).await?,
-                (_, Some(number)) => number,
-                _ => return Err(Failure::Bad(format!("'{which}' is neither a phone number nor the Sid of one"))),
-            },
-            Self::Restore { sid } => {
-                releases::restore(db, clock, sid).await?;
-                numbers::digits_of(db, sid).await?
+        match self {
+            Self::Show { which } => {
+                let number = match (which.parse(), PhoneNumber::from_decorated(&which)) {
+                    (Ok(sid), _) => numbers::digits_of(db, sid).await?,
+                    (_, Some(number)) => number,
+                    _ => return Err(Failure::Bad(format!("'{which}' is neither a phone number nor the Sid of one"))),
+                };
+                show(*output, &numbers::biography(db, number).await?)
             }
-        };
-        show(*output, &numbers::biography(db, number).await?)
+            Self::Restore { sid } => show(*output, &releases::restore(db, clock, sid).await?),
+        }
     }
 }

@@ -63,6 +63,8 @@ impl Recycle {
 impl AsOf {
     /// The time by which things are due, and the clock that tells when they are done.
     fn on(&self, clock: &Clock) -> Result<(DateTime<Utc>, Clock), Failure> {
+        // Of a time to come, only this machine's own clock can be wrong.
+        clock.trusted()?;
         let now = clock.now();
         let as_of = self.as_of.unwrap_or(now);
         if as_of > now && !self.force {

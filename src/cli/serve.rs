@@ -17,8 +17,12 @@ use crate::{app, jobs};
 
 pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Done {
     let front = Front::open(settings)?;
-    let migrated = async { Ok(db::migrate(&database.options).await?) };
-    if context.before_serving(migrated).await?.is_none() {
+    let prepared = async {
+        db::migrate(&database.options).await?;
+        context.compare_clock().await;
+        Ok(())
+    };
+    if context.before_serving(prepared).await?.is_none() {
         return Ok(());
     }
     let told = json!({ "listening_on": front.site, "operations_on": front.monitoring_site });
@@ -65,6 +69,7 @@ pub async fn serve(
     )?;
     let handle = server.handle();
     let mut serving = tokio::spawn(server);
+    tokio::spawn(context.clock.clone().keep_comparing(context.db.clone()));
     let mut jobs = start_jobs(settings, database, &instance, context);
     // These go on to the last: operators look on while what is in flight is finished.
     serve_monitoring(front.monitoring, &instance, context)?;
@@ -90,7 +95,7 @@ pub async fn serve(
 /// Serves operators, where they are to be served.
 fn serve_monitoring(listener: Option<TcpListener>, instance: &Arc<Instance>, context: &Context) -> Done {
     let Some(listener) = listener else { return Ok(()) };
-    let sources = Sources { instance: Arc::clone(instance), db: context.db.clone() };
+    let sources = Sources { instance: Arc::clone(instance), db: context.db.clone(), clock: context.clock.clone() };
     tokio::spawn(monitoring::serve(listener, sources)?);
     Ok(())
 }

@@ -43,7 +43,7 @@ pub enum Event {
 /// stays two batches ahead of the database at the most.
 ///
 /// # Errors
-/// 29002 for a header that cannot be used and for bad rows; nothing is stored then.
+/// 29002 for a header that cannot be used and for bad rows, and when this machine's clock is wrong; nothing is stored then.
 pub async fn import(
     db: &Db,
     clock: &Clock,
@@ -51,6 +51,7 @@ pub async fn import(
     skip_bad: bool,
     mut heard: impl FnMut(Event),
 ) -> Result<Added> {
+    clock.trusted()?;
     let (sender, mut parts) = mpsc::channel(1);
     let reader = tokio::task::spawn_blocking(move || read(source, &sender));
     let (now, mut result) = (clock.now(), Added::default());

@@ -10,6 +10,7 @@ use crate::kernel::error::{Code, Result};
 use crate::kernel::money::Money;
 use crate::kernel::phone::{AreaCode, Kind, PhoneNumber};
 use crate::kernel::sid::AccountSid;
+use crate::kernel::transact::{again, commit, transact};
 
 pub mod import;
 mod store;
@@ -109,7 +110,7 @@ const BATCH: i64 = 50_000;
 /// What is known already stays as it is.
 ///
 /// # Errors
-/// 29002 when the ranges hold more than [`MOST_AT_ONCE`].
+/// 29002 when the ranges hold more than [`MOST_AT_ONCE`], and when this machine's clock is wrong.
 pub async fn add(
     db: &Db,
     clock: &Clock,
@@ -121,6 +122,7 @@ pub async fn add(
         return Err(Code::InvalidParameter
             .because(format!("{wanted} numbers are more than the {MOST_AT_ONCE} that can be added at once")));
     }
+    clock.trusted()?;
     let (now, mut result) = (clock.now(), Added::default());
     let mut transaction = begin_additions(db).await?;
     for part in ranges.iter().flat_map(parts) {
@@ -166,8 +168,8 @@ pub async fn list(db: &Db, filter: Filter, after: Option<PhoneNumber>, limit: i6
 ///
 /// # Errors
 /// When the database is out of reach.
-pub async fn find(db: &Db, number: PhoneNumber) -> Result<Option<Stocked>> {
-    Ok(store::find(db, number).await?)
+pub async fn find(within: &mut Transaction, number: PhoneNumber) -> Result<Option<Stocked>> {
+    Ok(store::find(within, number).await?)
 }
 
 /// One row for each kind and area code.
@@ -181,49 +183,67 @@ pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
 /// Takes numbers out of sale: all of them, or none if one cannot be. One that is out already stays out.
 ///
 /// # Errors
-/// 20404 for a number that is not in stock, 29002 for one that is in use.
+/// 20404 for a number that is not in stock, 29002 for one that is in use, and when this machine's clock is wrong.
 pub async fn withdraw(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result<u64> {
-    let mut transaction = db.begin().await?;
+    clock.trusted()?;
     let movable = [State::Available, State::Quarantined, State::Withdrawn];
-    lock(&mut transaction, numbers, &movable, "cannot be withdrawn").await?;
-    let moved = store::withdraw(&mut transaction, numbers, clock.now()).await?;
-    transaction.commit().await?;
-    Ok(moved)
+    transact(db, async |within| {
+        lock(within, numbers, &movable, "cannot be withdrawn").await?;
+        Ok(store::withdraw(within, numbers, clock.now()).await?)
+    })
+    .await
 }
 
 /// Puts withdrawn numbers back: on sale, or into the quarantine that they were taken out of. All of
 /// them, or none. One that is on sale already stays so.
 ///
 /// # Errors
-/// 20404 for a number that is not in stock, 29002 for one that is in use or quarantined.
+/// 20404 for a number that is not in stock, 29002 for one that is in use or quarantined, and when this machine's
+/// clock is wrong.
 pub async fn put_back(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result<u64> {
-    let mut transaction = db.begin().await?;
-    lock(&mut transaction, numbers, &[State::Withdrawn, State::Available], "cannot be put on sale").await?;
-    let moved = store::put_back(&mut transaction, numbers, clock.now()).await?;
-    transaction.commit().await?;
-    Ok(moved)
+    clock.trusted()?;
+    transact(db, async |within| {
+        lock(within, numbers, &[State::Withdrawn, State::Available], "cannot be put on sale").await?;
+        Ok(store::put_back(within, numbers, clock.now()).await?)
+    })
+    .await
 }
 
 /// Puts the numbers on sale again whose quarantine has ended by `as_of`; returns how many. Sums up the
-/// counts of the stock on the occasion.
+/// counts of the stock on the occasion: where only that fails, it is logged.
 ///
 /// # Errors
-/// When the database is out of reach.
+/// When the database is out of reach, or this machine's clock is wrong; what is on sale again stays so.
 pub async fn recycle(db: &Db, clock: &Clock, as_of: DateTime<Utc>, quarantine: Quarantine) -> Result<u64> {
+    clock.trusted()?;
     let mut recycled = 0;
     for (kind, length) in [(Kind::Local, quarantine.local), (Kind::TollFree, quarantine.tollfree)] {
         loop {
-            match store::recycle(db, kind, as_of - length, clock.now()).await? {
+            match again(|| recycle_some(db, clock, kind, as_of - length)).await? {
                 0 => break,
                 some => recycled += some,
             }
         }
     }
+    if let Err(error) = tidy(db, recycled).await {
+        tracing::warn!("the counts of the stock were not summed up: {error}");
+    }
+    Ok(recycled)
+}
+
+async fn recycle_some(db: &Db, clock: &Clock, kind: Kind, since: DateTime<Utc>) -> Result<u64> {
+    let mut transaction = db.begin().await?;
+    let recycled = store::recycle(&mut transaction, kind, since, clock.now()).await?;
+    commit(transaction).await?;
+    Ok(recycled)
+}
+
+async fn tidy(db: &Db, recycled: u64) -> Result<()> {
     fold_counts(db).await?;
     if recycled >= MANY {
         store::analyze(db).await?;
     }
-    Ok(recycled)
+    Ok(())
 }
 
 /// Replaces the rows that count the stock by their sums.
@@ -255,11 +275,14 @@ pub async fn thresholds(db: &Db) -> Result<Vec<Threshold>> {
 /// # Errors
 /// When the database is out of reach.
 pub async fn set_threshold(db: &Db, area_code: AreaCode, threshold: i32) -> Result<()> {
-    match threshold {
-        0 => store::remove_threshold(db, area_code).await?,
-        _ => store::set_threshold(db, area_code, threshold).await?,
-    }
-    Ok(())
+    transact(db, async |within| {
+        match threshold {
+            0 => store::remove_threshold(within, area_code).await?,
+            _ => store::set_threshold(within, area_code, threshold).await?,
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Holds the numbers as they are, if each of them is in one of these states.
@@ -307,13 +330,14 @@ pub async fn prices(db: &Db) -> Result<Vec<Price>> {
 /// # Errors
 /// 20404 when there is no such account.
 pub async fn set_price(db: &Db, kind: Kind, account: Option<AccountSid>, price: Money) -> Result<()> {
-    match account {
-        None => Ok(store::set_general_price(db, kind, price).await?),
-        Some(sid) => match store::set_account_price(db, kind, sid, price).await? {
+    transact(db, async |within| match account {
+        None => Ok(store::set_general_price(within, kind, price).await?),
+        Some(sid) => match store::set_account_price(within, kind, sid, price).await? {
             0 => Err(Code::NotFound.because(format!("There is no account {sid}"))),
             _ => Ok(()),
         },
-    }
+    })
+    .await
 }
 
 /// What one transaction at a time does, so that two never wait for each other's rows. `stock` itself is not locked, for
@@ -332,7 +356,7 @@ async fn end_additions(mut transaction: Transaction, added: u64) -> Result<()> {
     if added >= MANY {
         store::analyze(&mut *transaction).await?;
     }
-    Ok(transaction.commit().await?)
+    commit(transaction).await
 }
 
 #[cfg(test)]

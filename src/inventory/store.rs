@@ -102,8 +102,10 @@ pub async fn list(db: &Db, filter: Filter, after: Option<PhoneNumber>, limit: i6
     .await
 }
 
-pub async fn find(db: &Db, number: PhoneNumber) -> Result<Option<Stocked>> {
-    stocked!("select ", " from stock where phone_number = $1", number as PhoneNumber).fetch_optional(db).await
+pub async fn find(within: &mut Transaction, number: PhoneNumber) -> Result<Option<Stocked>> {
+    stocked!("select ", " from stock where phone_number = $1", number as PhoneNumber)
+        .fetch_optional(&mut **within)
+        .await
 }
 
 /// From the counts that every move keeps.
@@ -127,7 +129,7 @@ pub async fn lock(within: &mut Transaction, numbers: &[PhoneNumber]) -> Result<V
 
 pub async fn withdraw(within: &mut Transaction, numbers: &[PhoneNumber], now: DateTime<Utc>) -> Result<u64> {
     let result = query!(
-        "update stock set state = 'withdrawn', moved_by = 'withdraw', state_since = $2
+        "update stock set state = 'withdrawn', moved_by = 'withdraw', state_since = greatest($2, state_since)
         where phone_number = any($1) and state in ('available', 'quarantined')",
         numbers as &[PhoneNumber],
         now
@@ -140,7 +142,7 @@ pub async fn withdraw(within: &mut Transaction, numbers: &[PhoneNumber], now: Da
 /// Back to where they were: a quarantine goes on.
 pub async fn put_back(within: &mut Transaction, numbers: &[PhoneNumber], now: DateTime<Utc>) -> Result<u64> {
     let result = query!(
-        "update stock set moved_by = 'return', state_since = $2,
+        "update stock set moved_by = 'return', state_since = greatest($2, state_since),
             state = case when quarantined_at is null then 'available'::stock_state else 'quarantined' end
         where phone_number = any($1) and state = 'withdrawn'",
         numbers as &[PhoneNumber],
@@ -153,9 +155,10 @@ pub async fn put_back(within: &mut Transaction, numbers: &[PhoneNumber], now: Da
 
 /// Puts some numbers on sale again that are in quarantine since `since` or longer. Those that
 /// somebody else is about to move are left to the next run: this one waits for nobody.
-pub async fn recycle(db: &Db, kind: Kind, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
+pub async fn recycle(within: &mut Transaction, kind: Kind, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
     let result = query!(
-        "update stock set state = 'available', moved_by = 'recycle', state_since = $3, quarantined_at = null
+        "update stock set state = 'available', moved_by = 'recycle', state_since = greatest($3, state_since),
+            quarantined_at = null
         where phone_number in (
             select phone_number from stock where state = 'quarantined' and kind = $1 and quarantined_at <= $2
             order by quarantined_at limit 5000 for update skip locked
@@ -164,7 +167,7 @@ pub async fn recycle(db: &Db, kind: Kind, since: DateTime<Utc>, now: DateTime<Ut
         since,
         now
     )
-    .execute(db)
+    .execute(&mut **within)
     .await?;
     Ok(result.rows_affected())
 }
@@ -191,7 +194,7 @@ pub async fn thresholds(db: &Db) -> Result<Vec<Threshold>> {
     .await
 }
 
-pub async fn set_threshold(db: &Db, area_code: AreaCode, threshold: i32) -> Result<()> {
+pub async fn set_threshold(within: &mut Transaction, area_code: AreaCode, threshold: i32) -> Result<()> {
     query!(
         "insert into stock_thresholds (kind, area_code, threshold) values ($1, $2, $3)
         on conflict (kind, area_code) do update set threshold = excluded.threshold",
@@ -199,13 +202,16 @@ pub async fn set_threshold(db: &Db, area_code: AreaCode, threshold: i32) -> Resu
         area_code.as_smallint(),
         threshold
     )
-    .execute(db)
+    .execute(&mut **within)
     .await
     .map(drop)
 }
 
-pub async fn remove_threshold(db: &Db, area_code: AreaCode) -> Result<()> {
-    query!("delete from stock_thresholds where area_code = $1", area_code.as_smallint()).execute(db).await.map(drop)
+pub async fn remove_threshold(within: &mut Transaction, area_code: AreaCode) -> Result<()> {
+    query!("delete from stock_thresholds where area_code = $1", area_code.as_smallint())
+        .execute(&mut **within)
+        .await
+        .map(drop)
 }
 
 pub async fn prices(db: &Db) -> Result<Vec<Price>> {
@@ -218,15 +224,15 @@ pub async fn prices(db: &Db) -> Result<Vec<Price>> {
     .await
 }
 
-pub async fn set_general_price(db: &Db, kind: Kind, price: Money) -> Result<()> {
+pub async fn set_general_price(within: &mut Transaction, kind: Kind, price: Money) -> Result<()> {
     query!("update prices set price = $2 where kind = $1 and account_sid is null", kind as Kind, price.cents())
-        .execute(db)
+        .execute(&mut **within)
         .await
         .map(drop)
 }
 
 /// Returns 0 where there is no such account.
-pub async fn set_account_price(db: &Db, kind: Kind, account: AccountSid, price: Money) -> Result<u64> {
+pub async fn set_account_price(within: &mut Transaction, kind: Kind, account: AccountSid, price: Money) -> Result<u64> {
     let result = query!(
         "insert into prices (kind, account_sid, price) select $1, sid, $3 from accounts where sid = $2
         on conflict (account_sid, kind) where account_sid is not null do update set price = excluded.price",
@@ -234,7 +240,7 @@ pub async fn set_account_price(db: &Db, kind: Kind, account: AccountSid, price: 
         account as AccountSid,
         price.cents()
     )
-    .execute(db)
+    .execute(&mut **within)
     .await?;
     Ok(result.rows_affected())
 }

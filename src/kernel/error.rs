@@ -1,7 +1,7 @@
 //! The one error catalogue, and the one error type of every use case.
 //!
-//! What a client may read ([`Refusal`]) and what happened inside (the cause of
-//! [`Error::Unavailable`] and [`Error::Internal`]) are kept apart: causes go to the log only.
+//! What a client may read ([`Refusal`]) and what happened inside ([`Error::cause`]) are kept apart: causes go
+//! to the log only.
 
 use std::fmt;
 use std::time::Duration;
@@ -147,9 +147,18 @@ pub enum Error {
     /// The request cannot be granted as it is; nothing was changed.
     #[error("{0}")]
     Refused(Refusal),
-    /// The database is out of reach; the same request may go through later.
-    #[error("the database is out of reach: {0}")]
+    /// The database is out of reach, or too many wait for it; the same request may go through later.
+    #[error("{0}")]
     Unavailable(String),
+    /// PostgreSQL took it back whole because others were at the same rows; the same again may go through at once.
+    #[error("others came in between again and again, and nothing was changed: {0}")]
+    Overtaken(String),
+    /// The answer to its commit was lost: it may be done or not.
+    #[error("the database's answer was lost: {0}")]
+    Unknown(String),
+    /// This machine's clock is too wrong for what was asked; nothing was changed.
+    #[error("{0}")]
+    WrongClock(String),
     /// A defect, or something outside that should not happen.
     #[error("{0}")]
     Internal(String),
@@ -165,11 +174,23 @@ impl Error {
         Self::Refused(Refusal { code: Code::TooManyRequests, message, retry_after })
     }
 
+    /// What happened inside, for the log.
+    pub fn cause(&self) -> Option<&str> {
+        match self {
+            Self::Refused(_) => None,
+            Self::Unavailable(cause)
+            | Self::Overtaken(cause)
+            | Self::Unknown(cause)
+            | Self::WrongClock(cause)
+            | Self::Internal(cause) => Some(cause),
+        }
+    }
+
     /// What a client may know of it.
     pub fn refusal(&self) -> Refusal {
         match self {
             Self::Refused(refusal) => refusal.clone(),
-            Self::Unavailable(_) => Refusal {
+            Self::Unavailable(_) | Self::Overtaken(_) | Self::Unknown(_) | Self::WrongClock(_) => Refusal {
                 code: Code::Unavailable,
                 message: "The service is unavailable for a moment, try again shortly".to_owned(),
                 retry_after: 1,
@@ -189,9 +210,14 @@ pub fn violated(error: &sqlx::Error) -> Option<&str> {
     error.as_database_error().and_then(|error| error.constraint())
 }
 
-/// Whether PostgreSQL ended the statement to let another one go on: the same again may succeed.
-pub fn is_deadlock(error: &sqlx::Error) -> bool {
+/// Whether others came in between of a statement, so that the same again, which sees what they did, may succeed.
+///
+/// PostgreSQL ended it to let another one go on, or it held the row's new version against a constraint before it noticed
+/// that the row is newer than what the statement began with. Constraints called `…_not_negative` guard what each statement
+/// that takes something away has compared itself, in the row that it locked: where one is met, that was an older version.
+fn is_overtaken(error: &sqlx::Error) -> bool {
     matches!(sqlstate(error).as_deref(), Some("40P01" | "40001"))
+        || violated(error).is_some_and(|constraint| constraint.ends_with("_not_negative"))
 }
 
 fn sqlstate(error: &sqlx::Error) -> Option<String> {
@@ -221,8 +247,11 @@ impl From<sqlx::Error> for Error {
             // sqlx's enum may grow; what is unknown is not blamed on the network.
             _ => false,
         };
-        let cause = error.to_string();
-        if out_of_reach { Self::Unavailable(cause) } else { Self::Internal(cause) }
+        match error.to_string() {
+            cause if is_overtaken(&error) => Self::Overtaken(cause),
+            cause if out_of_reach => Self::Unavailable(format!("the database is out of reach: {cause}")),
+            cause => Self::Internal(cause),
+        }
     }
 }
 

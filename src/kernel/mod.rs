@@ -16,3 +16,4 @@ pub mod replica;
 pub mod represent;
 pub mod sid;
 pub mod text;
+pub mod transact;

@@ -33,6 +33,7 @@ pub async fn transfer(
     if amount == Money::ZERO {
         return Err(Code::InvalidParameter.because("The amount must be more than 0.00"));
     }
+    store::hold(within, account).await?;
     match store::transfer(within, account, direction, amount, note, clock.now()).await {
         Ok(Some(balance)) => Ok(balance),
         Ok(None) => Err(Code::NotFound.because(format!("There is no open account {account}"))),

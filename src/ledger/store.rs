@@ -1,12 +1,21 @@
 //! The statements on the ledger.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Result, query_scalar};
+use sqlx::{Result, query, query_scalar};
 
 use super::Direction;
 use crate::kernel::db::Transaction;
 use crate::kernel::money::Money;
 use crate::kernel::sid::AccountSid;
+
+/// Locks an account, so that the next statement sees it as it then is: an update is held against the constraints of
+/// the row that it began with before it waits for whoever is changing that row.
+pub async fn hold(within: &mut Transaction, account: AccountSid) -> Result<()> {
+    query!("select from accounts where sid = $1 for no key update", account as AccountSid)
+        .execute(&mut **within)
+        .await
+        .map(drop)
+}
 
 /// The balance and the entry that explains its change, or nothing where there is no such account.
 pub async fn transfer(

@@ -7,6 +7,7 @@ use actix_web::dev::Server;
 use actix_web::{App, HttpResponse, HttpServer, Resource, guard, web};
 
 use super::{Instance, health, metrics};
+use crate::kernel::clock::Clock;
 use crate::kernel::db::Db;
 
 /// What the answers are made of.
@@ -15,6 +16,7 @@ pub struct Sources {
     pub instance: Arc<Instance>,
     /// None of those that serve.
     pub db: Db,
+    pub clock: Clock,
 }
 
 /// Serves operators on a listener. It needs no thread for each processor, and is stopped by its handle.
@@ -52,7 +54,7 @@ async fn ready(sources: web::Data<Sources>) -> HttpResponse {
 
 /// `GET /metrics`
 async fn show_metrics(sources: web::Data<Sources>) -> HttpResponse {
-    let page = metrics::page(&sources.instance, &sources.db).await;
+    let page = metrics::page(&sources.instance, &sources.db, &sources.clock).await;
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(page)
 }
 

@@ -9,6 +9,7 @@ use super::exposition::{Exposition, Metric};
 use super::traffic::{BUCKETS, CLASSES, KINDS, METHODS, Sale, Traffic};
 use super::{Instance, Jobs, Parts, Queue, Worker};
 use crate::inventory::{self, Summary};
+use crate::kernel::clock::Clock;
 use crate::kernel::db::{Db, Usage};
 use crate::kernel::error::Code;
 use crate::kernel::phone::Kind;
@@ -17,12 +18,13 @@ use crate::kernel::phone::Kind;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// All metrics. The stock is read from the database, and left out where that does not answer in time.
-pub async fn page(instance: &Instance, db: &Db) -> String {
+pub async fn page(instance: &Instance, db: &Db, clock: &Clock) -> String {
     let stock = tokio::time::timeout(PATIENCE, inventory::summary(db)).await.ok().and_then(Result::ok);
     let mut page = Exposition::default();
     let up = i32::from(stock.is_some());
     page.gauge("numberbank_database_up", "Whether the database answered just now.").sample(&[], up);
     write_stock(&mut page, &stock.unwrap_or_default());
+    write_clock(&mut page, clock);
     let workers = instance.workers();
     if let Some(parts) = instance.parts.get() {
         write_requests(&mut page, parts, &workers);
@@ -163,6 +165,14 @@ fn write_verifications(page: &mut Exposition, parts: &Parts) {
     now.sample(&[("state", "waiting")], load.waiting);
     let help = "Requests whose token waited for argon2 in vain.";
     page.counter("numberbank_verifications_refused_total", help).sample(&[], load.refused);
+}
+
+/// Nothing before the first comparison.
+fn write_clock(page: &mut Exposition, clock: &Clock) {
+    if let Some(offset) = clock.offset() {
+        let help = "How far this machine's clock is ahead of the database's; less than 0 where it is behind.";
+        page.gauge("numberbank_clock_offset_seconds", help).sample(&[], offset.ahead.as_seconds_f64());
+    }
 }
 
 fn write_stock(page: &mut Exposition, stock: &[Summary]) {

@@ -10,7 +10,7 @@ use crate::accounts;
 use crate::inventory::{self, Cause, State, Stocked};
 use crate::kernel::batch::Reads;
 use crate::kernel::clock::Clock;
-use crate::kernel::db::Db;
+use crate::kernel::db::{Db, Transaction};
 use crate::kernel::error::{Code, Error, Result, not_found, violated};
 use crate::kernel::money::Money;
 use crate::kernel::phone::{Kind, PhoneNumber};
@@ -130,9 +130,17 @@ pub struct Move {
 /// # Errors
 /// 20404 when it is not in stock.
 pub async fn biography(db: &Db, number: PhoneNumber) -> Result<Biography> {
-    let stocked = inventory::find(db, number).await?;
+    biography_within(&mut db.begin().await?, number).await
+}
+
+/// The same, as a transaction sees it that may have moved the number.
+///
+/// # Errors
+/// 20404 when it is not in stock.
+pub async fn biography_within(within: &mut Transaction, number: PhoneNumber) -> Result<Biography> {
+    let stocked = inventory::find(within, number).await?;
     let stocked = stocked.ok_or_else(|| Code::NotFound.because(format!("{number} is not in stock")))?;
-    let (history, moves) = (store::history(db, number).await?, store::moves(db, number).await?);
+    let (history, moves) = (store::history(within, number).await?, store::moves(within, number).await?);
     let holder = history.iter().find(|tenancy| tenancy.to.is_none()).map(|tenancy| tenancy.account_sid);
     Ok(Biography { stocked, holder, history, moves })
 }

@@ -7,7 +7,7 @@ use sqlx::{Result, query_as, query_scalar};
 use super::settings::{Callback, CallbackChange, Changes, Settings};
 use super::{Move, Number, Tenancy};
 use crate::inventory::{Cause, State};
-use crate::kernel::db::Db;
+use crate::kernel::db::{Db, Transaction};
 use crate::kernel::money::Money;
 use crate::kernel::phone::PhoneNumber;
 use crate::kernel::sid::{AccountSid, NumberSid};
@@ -127,7 +127,7 @@ pub async fn update(
     let method = |change: &CallbackChange| change.method.map(|method| method.as_str());
     let row = numbers!(
         "update tenancies set
-            updated_at = $4,
+            updated_at = greatest($4, updated_at),
             friendly_name = case when $5 then $6 else friendly_name end,
             url = case when $7 then $8 else url end,
             method = case when case when $7 then $8 else url end is not null then coalesce($9, method, 'POST') end,
@@ -169,40 +169,53 @@ pub async fn update(
     Ok(row.fetch_optional(db).await?.map(|row| row.number(account)))
 }
 
-/// Everyone who held a number, the earliest first. Ended and open tenancies are each found by an index of their own.
-pub async fn history(db: &Db, number: PhoneNumber) -> Result<Vec<Tenancy>> {
+/// Everyone who held a number, the earliest first: in the order of their releases as the database counted them, for the
+/// clocks of several machines differ. Ended and open tenancies are each found by an index of their own.
+pub async fn history(within: &mut Transaction, number: PhoneNumber) -> Result<Vec<Tenancy>> {
     query_as!(
         Tenancy,
         r#"select sid as "sid!: NumberSid", account_sid as "account_sid!: AccountSid", started_at as "from!",
             ended_at as "to", price as "price!: Money"
-        from tenancies where phone_number = $1 and ended_at is not null
-        union all
-        select sid, account_sid, started_at, ended_at, price
-        from tenancies where phone_number = $1 and ended_at is null
-        order by 3, 1"#,
+        from (
+            select * from tenancies where phone_number = $1 and ended_at is not null
+            union all
+            select * from tenancies where phone_number = $1 and ended_at is null
+        ) as held
+        left join (
+            select tenancy_sid, min(id) as release from stock_moves
+            where phone_number = $1 and from_state = 'in_use' group by tenancy_sid
+        ) as ends on tenancy_sid = sid
+        order by release nulls last, started_at, sid"#,
         number as PhoneNumber
     )
-    .fetch_all(db)
+    .fetch_all(&mut **within)
     .await
 }
 
-/// Every move of a number through the stock, the earliest first: a sale is told by its tenancy, by the same two
-/// indexes as in [`history`].
-pub async fn moves(db: &Db, number: PhoneNumber) -> Result<Vec<Move>> {
+/// Every move of a number through the stock, the earliest first, in the order in which the database counted them. A sale
+/// is told by its tenancy, by the same two indexes as in [`history`], and comes right before that one's first release.
+pub async fn moves(within: &mut Transaction, number: PhoneNumber) -> Result<Vec<Move>> {
     query_as!(
         Move,
         r#"select at as "at!", to_state as "to!: State", cause as "cause!: Cause", tenancy_sid as "sid: NumberSid"
         from (
-            select at, to_state, cause, tenancy_sid, id from stock_moves where phone_number = $1
+            select at, to_state, cause, tenancy_sid, id, 1 as turn from stock_moves where phone_number = $1
             union all
-            select started_at, 'in_use', 'sale', sid, 0 from tenancies where phone_number = $1 and ended_at is not null
-            union all
-            select started_at, 'in_use', 'sale', sid, 0 from tenancies where phone_number = $1 and ended_at is null
+            select started_at, 'in_use', 'sale', sid, release, 0
+            from (
+                select sid, started_at from tenancies where phone_number = $1 and ended_at is not null
+                union all
+                select sid, started_at from tenancies where phone_number = $1 and ended_at is null
+            ) as sales
+            left join (
+                select tenancy_sid, min(id) as release from stock_moves
+                where phone_number = $1 and from_state = 'in_use' group by tenancy_sid
+            ) as ends on tenancy_sid = sid
         ) as moves
-        order by at, id"#,
+        order by id nulls last, turn"#,
         number as PhoneNumber
     )
-    .fetch_all(db)
+    .fetch_all(&mut **within)
     .await
 }
 

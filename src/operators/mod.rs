@@ -42,6 +42,8 @@ pub enum Outcome {
     Failed,
     /// By a signal; likewise.
     Interrupted,
+    /// The answer to its last step was lost: that may be done or not.
+    Unknown,
 }
 
 /// An action that is written down and has no outcome yet.

@@ -28,6 +28,7 @@ pub async fn end(db: &Db, id: i64, outcome: &Outcome, now: DateTime<Utc>) -> Res
         Outcome::Refused(reason) => ("refused", Some(reason), None),
         Outcome::Failed => ("failed", None, None),
         Outcome::Interrupted => ("interrupted", None, None),
+        Outcome::Unknown => ("unknown", None, None),
     };
     query!(
         "insert into operator_outcomes (action_id, at, outcome, reason, account_sid)

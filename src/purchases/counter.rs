@@ -10,7 +10,7 @@ use super::store::{self, Attempt, Bid, Look};
 use crate::kernel::batch::Batches;
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Db;
-use crate::kernel::error::{Error, Result, is_deadlock, violated};
+use crate::kernel::error::{Error, Result, violated};
 use crate::kernel::sid::AccountSid;
 
 /// One counter for the whole process.
@@ -118,10 +118,11 @@ async fn together(db: Db, clock: Clock, look: Look, bids: Vec<Bid>) -> Vec<Outco
 
 /// What is to be said of a statement that failed; nothing where another attempt may do.
 fn failure(error: sqlx::Error, bids: usize) -> Option<Error> {
-    if is_deadlock(&error) || violated(&error) == Some("idempotency_keys_pkey") {
+    if violated(&error) == Some("idempotency_keys_pkey") {
         return None;
     }
     match Error::from(error) {
+        Error::Overtaken(_) => None,
         Error::Internal(_) if bids > 1 => None,
         error => Some(error),
     }

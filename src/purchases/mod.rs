@@ -56,7 +56,7 @@ const MOST_ATTEMPTS: usize = 5;
 ///
 /// # Errors
 /// 21452 when nothing matches, 29001 when there is too little money, 20005 when the account is
-/// suspended, 29005 when the key belongs to another request.
+/// suspended, 29005 when the key belongs to another request, and when this machine's clock is wrong.
 pub async fn buy(
     counter: &Counter,
     db: &Db,
@@ -64,6 +64,7 @@ pub async fn buy(
     account: AccountSid,
     order: Arc<Order>,
 ) -> Result<Purchase> {
+    clock.trusted()?;
     // The first look passes over whatever others hold. Only when it finds nothing does another wait for
     // them: some may let go.
     let mut look = Look::Past;
@@ -79,8 +80,8 @@ pub async fn buy(
             continue;
         };
         match verdict(&attempt, look) {
-            Verdict::Bought(phone_number) => {
-                return Ok(Purchase::Made(bought(account, &order, sid, phone_number, now)));
+            Verdict::Bought(phone_number, at) => {
+                return Ok(Purchase::Made(bought(account, &order, sid, phone_number, at)));
             }
             Verdict::KeyIsKnown => match recall(db, account, &order, now).await? {
                 Some(number) => return Ok(Purchase::Replayed(number)),
@@ -100,13 +101,14 @@ pub async fn buy(
 /// Forgets the keys that are too old to be heeded; returns how many.
 ///
 /// # Errors
-/// When the database is out of reach.
+/// When the database is out of reach, or this machine's clock is wrong.
 pub async fn forget_old_keys(db: &Db, clock: &Clock) -> Result<u64> {
+    clock.trusted()?;
     Ok(store::forget_all(db, clock.now() - KEY_LIFETIME).await?)
 }
 
 enum Verdict {
-    Bought(PhoneNumber),
+    Bought(PhoneNumber, DateTime<Utc>),
     KeyIsKnown,
     LookAgain(Look),
     Refused(Error),
@@ -116,8 +118,8 @@ enum Verdict {
 /// another instance, got in the way, a closer look decides.
 fn verdict(attempt: &Attempt, look: Look) -> Verdict {
     use accounts::Status;
-    match (attempt.bought, attempt.candidate, attempt.status) {
-        (Some(number), _, _) => Verdict::Bought(number),
+    match (attempt.bought.zip(attempt.at), attempt.candidate, attempt.status) {
+        (Some((number, at)), _, _) => Verdict::Bought(number, at),
         _ if attempt.key_is_known => Verdict::KeyIsKnown,
         (_, _, None) if look == Look::Past => Verdict::LookAgain(Look::PastNumbers),
         (_, _, None | Some(Status::Closed)) => Verdict::Refused(accounts::not_authenticated()),

@@ -68,6 +68,8 @@ pub struct Attempt {
     pub status: Option<Status>,
     pub balance: Option<Money>,
     pub key_is_known: bool,
+    /// When the number was bought: no earlier than its last move, whose machine's clock may be ahead of ours.
+    pub at: Option<DateTime<Utc>>,
 }
 
 /// The whole rule of a purchase, as one statement for a batch of them. Every bid stands for itself: where
@@ -101,14 +103,14 @@ macro_rules! purchases {
                 -- The next ones from a random place; at the end of the queue, on from its beginning. By area
                 -- code and anywhere each walk an index of their own. An area code has one kind: asked for beside
                 -- it, the planner may walk all of the kind to find that the area code has none.
-                select wanted.kind, wanted.area, next.phone_number,
+                select wanted.kind, wanted.area, next.phone_number, next.state_since,
                     row_number() over (partition by wanted.kind, wanted.area) as turn
                 from wanted cross join lateral (
-                    select there.phone_number
+                    select there.phone_number, there.state_since
                     from (values (pick_from, 2147483647), (0, pick_from - 1)) as stretch (low, high)
                     cross join lateral (
                         select * from (
-                            select phone_number from stock
+                            select phone_number, state_since from stock
                             where wanted.area is not null and state = 'available' and area_code = wanted.area
                                 and pick between low and high
                             order by pick limit many for update "
@@ -117,7 +119,7 @@ macro_rules! purchases {
                         ) as in_area
                         union all
                         select * from (
-                            select phone_number from stock
+                            select phone_number, state_since from stock
                             where wanted.area is null and state = 'available' and kind = wanted.kind
                                 and pick between low and high
                             order by pick limit many for update "
@@ -135,7 +137,8 @@ macro_rules! purchases {
                 + $accounts
                 + "
             ), match as materialized (
-                select bid.*, candidate.phone_number, cost.price, holder.status, holder.balance, sum(cost.price)
+                select bid.*, candidate.phone_number, greatest($18, candidate.state_since) as at, cost.price,
+                    holder.status, holder.balance, sum(cost.price)
                     filter (where holder.status = 'active' and candidate.phone_number is not null and not key_is_known)
                     over (partition by account order by place) as spent
                 from bid
@@ -152,38 +155,41 @@ macro_rules! purchases {
                 select * from match
                 where status = 'active' and phone_number is not null and not key_is_known and spent <= balance
             ), debit as (
+                -- From the balance that was locked, for this update begins with the row as it was when the statement
+                -- began, and its constraints are checked before PostgreSQL looks for a newer version.
                 update accounts set
-                    balance = balance - cost,
+                    balance = held - cost,
                     monthly_fees = monthly_fees + cost,
                     local_numbers = local_numbers + local,
                     tollfree_numbers = tollfree_numbers + tollfree
                 from (
-                    select account, sum(price)::bigint as cost, count(*) filter (where kind = 'local') as local,
+                    select account, min(balance) as held, sum(price)::bigint as cost, count(*) filter (where kind = 'local') as local,
                         count(*) filter (where kind = 'tollfree') as tollfree
                     from bought group by account
                 ) as total
                 where sid = account
             ), claim as (
-                update stock set state = 'in_use', moved_by = 'sale', state_since = $18, tenancy_sid = bought.sid
+                update stock set state = 'in_use', moved_by = 'sale', state_since = at, tenancy_sid = bought.sid
                 from bought where stock.phone_number = bought.phone_number
             ), tenancy as (
                 insert into tenancies (sid, account_sid, phone_number, kind, price, started_at, updated_at, due_on,
                     friendly_name, url, method, sms_url, sms_method, voice_fallback_url, voice_fallback_method,
                     sms_fallback_url, sms_fallback_method, voice_caller_id_lookup)
-                select sid, account, phone_number, kind, price, $18, $18, month_begins($18, 1),
+                select sid, account, phone_number, kind, price, at, at, month_begins(at, 1),
                     friendly_name, url, method, sms_url, sms_method, voice_fallback_url, voice_fallback_method,
                     sms_fallback_url, sms_fallback_method, voice_caller_id_lookup
                 from bought
             ), entry as (
                 insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
-                select account, $18, 'purchase', -price, (balance - spent)::bigint, sid, 0 from bought order by place
+                select account, at, 'purchase', -price, (balance - spent)::bigint, sid, 0 from bought order by place
             ), remembered as (
                 insert into idempotency_keys (account_sid, key, request, tenancy_sid, created_at)
                 select account, key, request, sid, $18 from bought where key is not null
             )
             select match.phone_number as \"candidate?: PhoneNumber\", bought.phone_number as \"bought?: PhoneNumber\",
                 match.price as \"price!: Money\", match.status as \"status?: Status\",
-                match.balance as \"balance?: Money\", match.key_is_known as \"key_is_known!\"
+                match.balance as \"balance?: Money\", match.key_is_known as \"key_is_known!\",
+                bought.at as \"at?\"
             from match left join bought using (place)
             order by place",
             &each($bids, |bid| bid.account) as &[AccountSid],

@@ -6,8 +6,10 @@ use crate::inventory::{self, State};
 use crate::kernel::clock::Clock;
 use crate::kernel::db::{Db, Transaction};
 use crate::kernel::error::{Code, Result, not_found};
+use crate::kernel::phone::PhoneNumber;
 use crate::kernel::sid::{AccountSid, NumberSid};
-use crate::numbers;
+use crate::kernel::transact::{again, commit, transact};
+use crate::numbers::{self, Biography};
 
 pub mod http;
 mod store;
@@ -17,7 +19,7 @@ mod store;
 /// # Errors
 /// 20404 when the account holds no such number (any more).
 pub async fn release(db: &Db, clock: &Clock, account: AccountSid, sid: NumberSid) -> Result<()> {
-    match store::release(db, account, sid, clock.now()).await? {
+    match again(|| async { Ok(store::release(db, account, sid, clock.now()).await?) }).await? {
         0 => Err(not_found()),
         _ => Ok(()),
     }
@@ -37,20 +39,35 @@ pub async fn release_all(within: &mut Transaction, clock: &Clock, account: Accou
 /// # Errors
 /// When the database is out of reach.
 pub async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Result<u64> {
-    Ok(store::release_unpaid(db, since, clock.now()).await?)
+    let mut transaction = db.begin().await?;
+    let released = store::release_unpaid(&mut transaction, since, clock.now()).await?;
+    commit(transaction).await?;
+    Ok(released)
 }
 
 /// Gives a released number back to its last holder, with the same Sid and settings, as long as it is
-/// in quarantine. Nothing is charged for it, nor later for months that began while nobody held it.
+/// in quarantine. Nothing is charged for it, nor later for months that began while nobody held it. Returns all
+/// that is known of the number then.
 ///
 /// # Errors
 /// 20404 when no number was ever sold under this Sid, 29002 when it cannot be given back any more,
-/// 20005 when its holder's account is closed.
-pub async fn restore(db: &Db, clock: &Clock, sid: NumberSid) -> Result<()> {
+/// 20005 when its holder's account is closed, and when this machine's clock is wrong.
+pub async fn restore(db: &Db, clock: &Clock, sid: NumberSid) -> Result<Biography> {
+    clock.trusted()?;
+    transact(db, async |within| {
+        let number = store::hold_number(within, sid).await?.ok_or_else(|| numbers::never_sold(sid))?;
+        refuse_unless_last(within, sid, number).await?;
+        match store::restore(within, sid, clock.now()).await? {
+            0 => Err(Code::AccountNotActive.because(format!("the account that held {sid} is closed for good"))),
+            _ => numbers::biography_within(within, number).await,
+        }
+    })
+    .await
+}
+
+async fn refuse_unless_last(within: &mut Transaction, sid: NumberSid, number: PhoneNumber) -> Result<()> {
     let refused = |why: String| Err(Code::InvalidParameter.because(why));
-    let mut transaction = db.begin().await?;
-    let number = store::hold_number(&mut transaction, sid).await?.ok_or_else(|| numbers::never_sold(sid))?;
-    let released = store::released(&mut transaction, sid).await?;
+    let released = store::released(within, sid).await?;
     if released.is_held {
         return refused(format!("{number} is held under {sid} already"));
     }
@@ -61,10 +78,7 @@ pub async fn restore(db: &Db, clock: &Clock, sid: NumberSid) -> Result<()> {
     if !released.is_last {
         return refused(format!("{number} had another holder after {sid}; it can go back to its last one only"));
     }
-    match store::restore(&mut transaction, sid, clock.now()).await? {
-        0 => Err(Code::AccountNotActive.because(format!("the account that held {sid} is closed for good"))),
-        _ => Ok(transaction.commit().await?),
-    }
+    Ok(())
 }
 
 /// What stands in the way of giving a released number back.

@@ -10,16 +10,17 @@ use crate::kernel::phone::PhoneNumber;
 use crate::kernel::sid::{AccountSid, NumberSid};
 
 /// Ends tenancies, as one statement: those that `held` finds, whose rows of stock it locks. These
-/// decide: whoever comes second finds that the number no longer belongs to the tenancy. A tenancy
-/// ends no earlier than the last month that was charged ahead of time.
+/// decide: whoever comes second finds that the number no longer belongs to the tenancy. A tenancy ends
+/// no earlier than the number's last move, nor than the last month that was charged ahead of time.
 macro_rules! release {
     ($held:literal, $cause:literal, $to:expr, $now:ident $(, $value:expr)*) => {
         query!(
             "with " + $held + ", freed as (
-                update stock set state = 'quarantined', moved_by = '" + $cause + "', state_since = $1,
-                    quarantined_at = $1, tenancy_sid = null
+                update stock set state = 'quarantined', moved_by = '" + $cause + "',
+                    state_since = greatest($1, state_since), quarantined_at = greatest($1, state_since),
+                    tenancy_sid = null
                 from held where stock.phone_number = held.phone_number
-                returning held.tenancy_sid, held.account_sid, held.kind, held.price
+                returning held.tenancy_sid, held.account_sid, held.kind, held.price, state_since as at
             ), fewer as (
                 select account_sid, count(*) filter (where kind = 'local') as local,
                     count(*) filter (where kind = 'tollfree') as tollfree, sum(price)::bigint as fees
@@ -31,7 +32,7 @@ macro_rules! release {
                 returning accounts.sid
             )
             update tenancies set
-                ended_at = greatest($1, started_at, month_begins(started_at, due_month - 1)::timestamp at time zone 'UTC')
+                ended_at = greatest(at, started_at, month_begins(started_at, due_month - 1)::timestamp at time zone 'UTC')
             from freed join returned on returned.sid = freed.account_sid
             where tenancies.sid = freed.tenancy_sid",
             $now $(, $value)*
@@ -79,7 +80,7 @@ pub async fn release_all(within: &mut Transaction, account: AccountSid, now: Dat
 
 /// Ends tenancies whose fee is due since then or longer, of accounts that have not paid since then: a
 /// thousand at most. All are locked before anything is changed: a credit may have paid meanwhile.
-pub async fn release_unpaid(db: &Db, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
+pub async fn release_unpaid(within: &mut Transaction, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
     release!(
         "overdue as materialized (
             select tenancies.sid, phone_number, account_sid, price
@@ -102,7 +103,7 @@ pub async fn release_unpaid(db: &Db, since: DateTime<Utc>, now: DateTime<Utc>) -
             select found.* from found join unpaid on unpaid.sid = tenancy_sid
         )",
         "unpaid",
-        db,
+        &mut **within,
         now,
         since.date_naive(),
         since
@@ -127,9 +128,11 @@ pub async fn released(within: &mut Transaction, sid: NumberSid) -> Result<Releas
     query_as!(
         Released,
         r#"select state as "state: State", stock.tenancy_sid is not distinct from tenancies.sid as "is_held!",
-            not exists (
-                select from tenancies as later
-                where later.phone_number = tenancies.phone_number and later.started_at > tenancies.started_at
+            tenancies.sid is not distinct from (
+                -- By the order of the moves, not by their times: the clocks of several machines differ.
+                select tenancy_sid from stock_moves
+                where stock_moves.phone_number = tenancies.phone_number and from_state = 'in_use'
+                order by id desc limit 1
             ) as "is_last!"
         from tenancies join stock on stock.phone_number = tenancies.phone_number
         where tenancies.sid = $1"#,
@@ -143,7 +146,10 @@ pub async fn released(within: &mut Transaction, sid: NumberSid) -> Result<Releas
 /// that began while nobody held it are nobody's to pay.
 pub async fn restore(within: &mut Transaction, sid: NumberSid, now: DateTime<Utc>) -> Result<u64> {
     let result = query!(
-        "with holder as (
+        "with number as (
+            select stock.phone_number, greatest($2, state_since) as at
+            from tenancies join stock on stock.phone_number = tenancies.phone_number where tenancies.sid = $1
+        ), holder as (
             update accounts set local_numbers = local_numbers + (kind = 'local')::integer,
                 tollfree_numbers = tollfree_numbers + (kind = 'tollfree')::integer,
                 monthly_fees = monthly_fees + price
@@ -151,12 +157,12 @@ pub async fn restore(within: &mut Transaction, sid: NumberSid, now: DateTime<Utc
             where tenancies.sid = $1 and ended_at is not null and accounts.sid = account_sid and closed_at is null
             returning phone_number
         ), back as (
-            update stock set state = 'in_use', moved_by = 'restore', state_since = $2, quarantined_at = null,
+            update stock set state = 'in_use', moved_by = 'restore', state_since = at, quarantined_at = null,
                 tenancy_sid = $1
-            from holder where stock.phone_number = holder.phone_number
+            from holder join number using (phone_number) where stock.phone_number = number.phone_number
         ), next as (
-            select greatest(due_month, months_begun(started_at, ($2 at time zone 'UTC')::date) + 1) as month
-            from tenancies where sid = $1
+            select greatest(due_month, months_begun(started_at, (at at time zone 'UTC')::date) + 1) as month
+            from tenancies join number using (phone_number) where sid = $1
         )
         update tenancies set ended_at = null, due_month = month, due_on = month_begins(started_at, month)
         from holder, next where sid = $1",

@@ -20,7 +20,7 @@ const VIEWS: [(&str, &str); 10] = [
     ("ledger", "account_sid at kind amount balance_after phone_number note id number_sid"),
     ("low_stock", "kind area_code available threshold"),
     ("monthly_revenue", "month kind charge count amount"),
-    ("moves", "phone_number at from_state to_state cause number_sid"),
+    ("moves", "phone_number at from_state to_state cause number_sid id"),
     (
         "operator_actions",
         "id begun_at operator login database_role action arguments outcome reason ended_at account_created",

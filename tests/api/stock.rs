@@ -35,7 +35,7 @@ async fn release(world: &World, account: &Account, sid: &str) {
 
 async fn restore(world: &World, sid: &str) -> Result<()> {
     world.clock.advance(TimeDelta::seconds(1));
-    releases::restore(&world.db, &world.clock, sid.parse().expect("a Sid")).await
+    releases::restore(&world.db, &world.clock, sid.parse().expect("a Sid")).await.map(drop)
 }
 
 async fn biography(world: &World) -> Biography {

@@ -1,0 +1,57 @@
+//! What is done together or not at all, is done again where others came in between, and is told truly where
+//! PostgreSQL's answer to its commit was lost.
+
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
+use super::db::{Db, Transaction};
+use super::error::{Error, Result};
+
+/// How often something is tried that others come in between of.
+const MOST_TRIES: usize = 5;
+
+/// Does something again, a few times, where PostgreSQL took it back whole because others were at the same rows.
+///
+/// # Errors
+/// Those of the work; [`Error::Overtaken`] where others came in between each time.
+pub async fn again<T, W: Future<Output = Result<T>>>(work: impl Fn() -> W) -> Result<T> {
+    for _ in 1..MOST_TRIES {
+        match work().await {
+            Err(Error::Overtaken(_)) => {}
+            done => return done,
+        }
+    }
+    work().await
+}
+
+/// Does something within a transaction of its own, [`again`] where others came in between. What it returns was read
+/// before the commit: nothing is left to fail once it is done.
+///
+/// # Errors
+/// Those of the work, and of [`commit`]; but for [`Error::Unknown`], nothing was changed.
+pub async fn transact<T>(db: &Db, work: impl AsyncFn(&mut Transaction) -> Result<T>) -> Result<T> {
+    again(|| once(db, &work)).await
+}
+
+async fn once<T>(db: &Db, work: &impl AsyncFn(&mut Transaction) -> Result<T>) -> Result<T> {
+    let mut transaction = db.begin().await?;
+    let done = work(&mut transaction).await?;
+    commit(transaction).await?;
+    Ok(done)
+}
+
+/// Commits.
+///
+/// # Errors
+/// [`Error::Unknown`] where the answer was lost; any other says that nothing was changed.
+pub async fn commit(transaction: Transaction) -> Result<()> {
+    transaction.commit().await.map_err(|error| match is_refusal(&error) {
+        true => error.into(),
+        false => Error::Unknown(error.to_string()),
+    })
+}
+
+/// Whether PostgreSQL says that it has not committed. It ends a connection (FATAL, PANIC) after a commit as well.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    let said = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    said.is_some_and(|error| error.severity() == PgSeverity::Error)
+}
