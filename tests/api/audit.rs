@@ -130,7 +130,7 @@ broken! {
         update tenancies set ended_at = null,
             phone_number = :number where sid = :released;
         update accounts set local_numbers = 2, monthly_fees = 200 where sid = :account"
-        => [(2, Number, "not in use by PN")];
+        => [(2, Number, "not in use by PN"), (5, Number, "while another tenancy goes on")];
     a_tenancy_of_a_number_that_is_not_in_use_is_named:
         "update stock set state = 'available', tenancy_sid = null where phone_number = :number;
         insert into stock_counts values ('local', 415, 1, -1, 0, 0)"
@@ -229,4 +229,20 @@ broken! {
     a_fee_that_is_due_on_the_wrong_day_is_named:
         "update tenancies set due_on = '2008-05-02' where sid = :sid"
         => [(4, Sid, "month 1 is due on 2008-05-02, begins on 2008-05-01")];
+
+    // 5: overlaps
+    a_tenancy_that_begins_before_the_one_before_it_has_ended_is_named:
+        "update tenancies set phone_number = :number, started_at = started_at - interval '1 hour' where sid = :released;
+        update stock_moves set phone_number = :number, at = at + interval '1 hour' where tenancy_sid = :released"
+        => [(5, Number, "on, while another tenancy holds it until 2008-04-01 19:26:32")];
+    a_tenancy_within_another_that_goes_on_is_named:
+        "update tenancies set phone_number = :number, started_at = started_at + interval '1 hour',
+            ended_at = ended_at + interval '2 hours' where sid = :released;
+        update stock_moves set phone_number = :number, at = at + interval '2 hours' where tenancy_sid = :released"
+        => [(5, Number, "holds it from 2008-04-01 19:26:32 on, while another tenancy goes on")];
+    an_overlap_of_a_tenancy_whose_release_is_not_written_down_is_named:
+        "update tenancies set phone_number = :number, started_at = started_at - interval '1 hour',
+            ended_at = ended_at + interval '1 hour' where sid = :released;
+        delete from stock_moves"
+        => [(5, Number, "while another tenancy holds it until 2008-04-01 19:26:32")];
 }
