@@ -1,11 +1,14 @@
 //! The command line, as it is shipped: the real program with its private PostgreSQL.
 
 mod backup;
+mod clocks;
 mod commands;
+mod cut;
 mod databases;
 mod drill;
 mod home;
 mod import;
+mod lost;
 mod monitoring;
 mod neighbours;
 mod operators;

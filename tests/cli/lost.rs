@@ -1,0 +1,125 @@
+//! Commands whose connection dies at the commit: what is done is told as done, and what is not known as not known.
+
+use serde_json::{Value, json};
+
+use crate::cut::{Cut, Way};
+use crate::home::{Home, Ran, Running, program};
+
+/// A server that keeps PostgreSQL, an account that holds a number and has released another.
+struct Scene {
+    _server: Running,
+    home: Home,
+    account: String,
+    released: String,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let home = Home::new();
+        let server = home.start("serve", &[("NUMBERBANK_JOBS", "off")]);
+        let made = home.json(&["account", "create", "--name", "Acme", "--balance", "9.00"]);
+        let [account, token] = ["sid", "auth_token"].map(|field| made[field].as_str().expect(field).to_owned());
+        home.json(&["inventory", "add", "4158670000-4158670009"]);
+        let path = format!("/2008-08-01/Accounts/{account}/IncomingPhoneNumbers");
+        let mut released = String::new();
+        for _ in 0..2 {
+            let (status, body) = server.call("POST", &format!("{path}/Local.json"), [&account, &token], "");
+            assert_eq!(status, 201, "{body}");
+            let body: Value = serde_json::from_str(&body).expect("JSON");
+            released = body["TwilioResponse"]["IncomingPhoneNumber"]["Sid"].as_str().expect("a Sid").to_owned();
+        }
+        assert_eq!(server.call("DELETE", &format!("{path}/{released}"), [&account, &token], "").0, 204);
+        Self { _server: server, home, account, released }
+    }
+
+    /// Runs a command whose first commit is cut.
+    fn run(&self, line: &str, cut: Cut) -> Ran {
+        let way = Way::to(&self.home, cut);
+        let ran = program(&self.words(line)).args(["--database-url", &way.url()]).output();
+        assert!(way.is_cut(), "nothing was committed: {line}");
+        Ran::of(ran)
+    }
+
+    fn words<'a>(&'a self, line: &'a str) -> Vec<&'a str> {
+        line.split(' ')
+            .map(|word| match word {
+                "SID" => &self.account,
+                "RELEASED" => &self.released,
+                word => word,
+            })
+            .collect()
+    }
+
+    fn json(&self, line: &str) -> Value {
+        self.home.json(&self.words(line))
+    }
+
+    /// The newest entry of what operators did.
+    fn entry(&self) -> Value {
+        self.json("report operator_actions").as_array().and_then(|all| all.last().cloned()).expect("an entry")
+    }
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_not_known_and_the_command_says_how_to_find_out() {
+    let scene = Scene::new();
+    let file = scene.home.file("more.csv", "phone_number\n2128670000\n");
+    let import = format!("inventory import {file}");
+    for (line, remedy) in [
+        ("account create --name Other", "'numberbank account list'"),
+        ("account credit SID 25.00", "'numberbank account show AC"),
+        ("account debit SID 1.00", "'numberbank report ledger'"),
+        ("account suspend SID", "'numberbank account show AC"),
+        ("account activate SID", "'numberbank account show AC"),
+        ("account rotate-token SID", "'numberbank account rotate-token AC"),
+        ("inventory add 4158670010", "run 'numberbank inventory add' again"),
+        (import.as_str(), "run 'numberbank inventory import' again"),
+        ("inventory withdraw 4158670010", "run 'numberbank inventory withdraw' again"),
+        ("inventory return 4158670010", "run 'numberbank inventory return' again"),
+        ("inventory threshold set 415 5", "run 'numberbank inventory threshold set' again"),
+        ("price set local 1.15", "'numberbank price list'"),
+        ("price set local 0.50 --account SID", "'numberbank price list'"),
+        ("number restore RELEASED", "'numberbank number show PN"),
+        ("recycle", "run 'numberbank recycle' again"),
+        ("bill", "run 'numberbank bill' again"),
+        ("account close SID --release-numbers", "'numberbank account show AC"),
+    ] {
+        for cut in [Cut::Before, Cut::Within] {
+            let ran = scene.run(line, cut);
+            ran.assert_refused("whether this was done is not known");
+            assert!(ran.err.contains(remedy), "{ran:?}");
+            let entry = scene.entry();
+            let verb = entry["action"].as_str().expect("the words");
+            assert!(line.starts_with(verb), "{entry}");
+            assert_eq!((&entry["outcome"], &entry["reason"]), (&json!("unknown"), &json!(null)), "{line}");
+        }
+    }
+    // Each was done once, of twice.
+    let account = scene.json("account show SID");
+    assert_eq!((&account["balance"], &account["status"]), (&json!("31.00"), &json!("closed")));
+    assert_eq!(scene.json("account list").as_array().map(Vec::len), Some(2));
+    assert_eq!(scene.json("inventory list").as_array().map(Vec::len), Some(12));
+    assert_eq!(scene.json("audit")["ok"], true);
+}
+
+#[test]
+fn a_command_whose_database_goes_away_after_the_commit_is_done() {
+    let scene = Scene::new();
+    let lines = [
+        ("account credit SID 25.00", "32.00"),
+        ("number restore RELEASED", "in_use"),
+        ("inventory threshold set 415 5", "threshold  5"),
+    ];
+    // Each waits for a while before it gives up writing its outcome down.
+    std::thread::scope(|threads| {
+        for (line, says) in lines {
+            let scene = &scene;
+            threads.spawn(move || {
+                let ran = scene.run(line, Cut::After).done();
+                assert!(ran.out.contains(says), "{ran:?}");
+                assert!(ran.err.contains("could not be recorded"), "{ran:?}");
+            });
+        }
+    });
+    assert_eq!(scene.json("account show SID")["balance"], "32.00");
+}
