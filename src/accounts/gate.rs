@@ -6,7 +6,7 @@
 //! - Tokens that were made here are verified at once. Only where argon2 has to tell, a request waits for the
 //!   [`Verifiers`]. Requests with the same token share one verification.
 //! - Once an address was wrong too often, whatever is wrong from there gets the same 429, and so does a chosen token,
-//!   which could be guessed. A right token that was made here is let in from anywhere.
+//!   which could be guessed. A right token that was made here is let in from anywhere (see [`Task::chosen`]).
 //! - What is wrong is answered after the same time whatever kind of account it was tried on: see [`PACE`].
 
 use std::net::IpAddr;
@@ -50,7 +50,7 @@ const LOOKUPS_AT_ONCE: usize = 4;
 pub struct Limits {
     /// Verifications by argon2 at once, each with 19 MiB of memory.
     pub verifications: usize,
-    /// How many may wait for one that runs, at tens of milliseconds each.
+    /// How many may wait for one that runs, at tens of milliseconds and half a KB each.
     pub waiting: usize,
     /// The requests of one account.
     pub account_rate: Option<Rate>,
@@ -63,7 +63,7 @@ pub struct Gate {
     key: [u8; 32],
     flights: Flights,
     account_rate: Option<Rate>,
-    failures: Arc<Failures>,
+    failures: Arc<Failures<IpAddr>>,
     known: Mutex<LruCache<AccountSid, Known>>,
     refusals: Refusals,
     verifiers: Verifiers,
@@ -92,7 +92,7 @@ impl Gate {
             account_rate: limits.account_rate,
             known: Mutex::new(LruCache::new(MOST_REMEMBERED)),
             refusals: Refusals::default(),
-            verifiers: Verifiers::start(limits.verifications, limits.waiting, &failures),
+            verifiers: Verifiers::start(&limits, &failures),
             failures,
             lookups: Semaphore::new(LOOKUPS_AT_ONCE),
             writing: Arc::new(Semaphore::new(1)),
@@ -117,8 +117,9 @@ impl Gate {
             Some((credential, false)) if self.confirm(db, sid, credential).await? => return Ok(()),
             _ => {}
         }
+        let address = network(address);
         if self.is_refused(db, sid, &digest).await? {
-            self.failures.check(address)?;
+            self.failures.check(&address)?;
             return Err(not_authenticated());
         }
         loop {
@@ -180,7 +181,7 @@ impl Gate {
             Verdict::Right => Ok(true),
             Verdict::Wrong => self.failures.count(address).map(|()| false),
             Verdict::Ask { hash, chosen } => {
-                let (token, hash, address) = (token.to_owned(), hash.to_owned(), network(address));
+                let (token, hash) = (token.to_owned(), hash.to_owned());
                 self.verifiers.verify(Task { token, hash, chosen, address, account: sid }).await
             }
         };

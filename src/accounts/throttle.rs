@@ -1,6 +1,7 @@
 //! Rate limiters (GCRA): one timestamp for each account or address. A turn moves the timestamp on, and it may lie so
 //! far ahead that all turns of the rate's time are taken at once.
 
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,7 @@ use lru::LruCache;
 
 use crate::kernel::error::{Error, Result};
 
-/// How many addresses are remembered; the least recently seen is forgotten first. About 8 MB.
+/// How many addresses, or accounts, are remembered; the least recently seen is forgotten first. About 8 MB.
 const MOST_REMEMBERED: NonZeroUsize = NonZeroUsize::new(65_536).expect("more than none");
 
 /// So many turns in a time.
@@ -54,37 +55,37 @@ impl Turns {
     }
 }
 
-/// The wrong tokens of each address. Right ones take no turn, however many come at once.
-pub struct Failures {
+/// The wrong tokens of each address, or of each account. Right ones take no turn, however many come at once.
+pub struct Failures<K: Eq + Hash> {
     rate: Option<Rate>,
-    of: Mutex<LruCache<IpAddr, Turns>>,
+    of: Mutex<LruCache<K, Turns>>,
 }
 
-impl Failures {
+impl<K: Eq + Hash> Failures<K> {
     /// Failures at this rate, or at any.
     pub fn new(rate: Option<Rate>) -> Self {
         Self { rate, of: Mutex::new(LruCache::new(MOST_REMEMBERED)) }
     }
 
     /// # Errors
-    /// 20429 where the address may not be wrong once more.
-    pub fn check(&self, address: IpAddr) -> Result<()> {
+    /// 20429 where it may not be wrong once more.
+    pub fn check(&self, who: &K) -> Result<()> {
         let (Some(rate), now) = (self.rate, Instant::now()) else { return Ok(()) };
-        let next = self.of().get(&network(address)).map_or(Ok(now), |turns| turns.next(rate, now));
+        let next = self.of().get(who).map_or(Ok(now), |turns| turns.next(rate, now));
         next.map(drop).map_err(too_many)
     }
 
-    /// Counts a wrong token of an address.
+    /// Counts a wrong token.
     ///
     /// # Errors
     /// 20429 where it is one too many.
-    pub fn count(&self, address: IpAddr) -> Result<()> {
+    pub fn count(&self, who: K) -> Result<()> {
         let (Some(rate), now) = (self.rate, Instant::now()) else { return Ok(()) };
-        let taken = self.of().get_or_insert_mut(network(address), || Turns::none(now)).take(rate, now);
+        let taken = self.of().get_or_insert_mut(who, || Turns::none(now)).take(rate, now);
         taken.map_err(too_many)
     }
 
-    fn of(&self) -> MutexGuard<'_, LruCache<IpAddr, Turns>> {
+    fn of(&self) -> MutexGuard<'_, LruCache<K, Turns>> {
         self.of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -133,16 +134,16 @@ mod tests {
     #[test]
     fn an_address_fails_so_often_and_a_look_costs_nothing() {
         let failures = Failures::new(Some(rate(2, 3600)));
-        let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        assert!((0..5).all(|_| failures.check(address("192.0.2.1")).is_ok()));
+        let address = |text: &str| network(text.parse().unwrap());
+        assert!((0..5).all(|_| failures.check(&address("192.0.2.1")).is_ok()));
         assert!((0..2).all(|_| failures.count(address("192.0.2.1")).is_ok()));
         for same in ["192.0.2.1", "::ffff:192.0.2.1"] {
-            assert!(failures.check(address(same)).is_err() && failures.count(address(same)).is_err(), "{same}");
+            assert!(failures.check(&address(same)).is_err() && failures.count(address(same)).is_err(), "{same}");
         }
         assert!((0..2).all(|n| failures.count(address(&format!("2001:db8::{n}"))).is_ok()));
-        assert!(failures.check(address("2001:db8::ffff:0:0:1")).is_err());
+        assert!(failures.check(&address("2001:db8::ffff:0:0:1")).is_err());
         for other in ["192.0.2.2", "2001:db8:0:1::1"] {
-            assert!(failures.check(address(other)).is_ok() && failures.count(address(other)).is_ok(), "{other}");
+            assert!(failures.check(&address(other)).is_ok() && failures.count(address(other)).is_ok(), "{other}");
         }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::gate::Limits;
 use super::line::Line;
 use super::throttle::Failures;
 use super::token;
@@ -22,7 +23,7 @@ const PATIENCE: Duration = LONGEST_REQUEST.saturating_sub(Duration::from_millis(
 
 pub struct Verifiers {
     line: Arc<Line<Waiting>>,
-    failures: Arc<Failures>,
+    guesses: Arc<Guesses>,
     running: Arc<AtomicUsize>,
     refused: AtomicU64,
 }
@@ -42,11 +43,20 @@ pub struct Load {
 pub struct Task {
     pub token: String,
     pub hash: String,
-    /// Whether somebody chose the token: then it may be guessed, and the wrong ones of an address have an end.
+    /// Whether somebody chose the token. Then it could be guessed, so the wrong ones of an address have an end. Nobody
+    /// guesses one that was made here; it is refused where both its address and its account have seen too many, so
+    /// that no account from before the fast hash keeps the threads busy.
     pub chosen: bool,
     /// An address, or what stands for it.
     pub address: IpAddr,
     pub account: AccountSid,
+}
+
+/// What was wrong so far.
+struct Guesses {
+    addresses: Arc<Failures<IpAddr>>,
+    /// Of accounts whose token was made here.
+    accounts: Failures<AccountSid>,
 }
 
 struct Waiting {
@@ -55,16 +65,18 @@ struct Waiting {
 }
 
 impl Verifiers {
-    /// Starts so many threads, for whom so many tokens may wait. The threads stay until this is dropped: a few that
+    /// Starts the threads, with room for those who wait for them. They stay until this is dropped: a few that
     /// keep their memory for the next token, where a pool of many would keep that of each of its threads.
-    pub fn start(at_once: usize, waiting: usize, failures: &Arc<Failures>) -> Self {
+    pub fn start(limits: &Limits, failures: &Arc<Failures<IpAddr>>) -> Self {
         // The line is passed through by those, too, that find a thread at leisure.
-        let (line, running) = (Arc::new(Line::new(waiting + at_once)), Arc::<AtomicUsize>::default());
-        for _ in 0..at_once {
-            let (line, running, failures) = (Arc::clone(&line), Arc::clone(&running), Arc::clone(failures));
-            thread::spawn(move || work(&line, &running, &failures));
+        let line = Arc::new(Line::new(limits.waiting + limits.verifications));
+        let guesses = Guesses { addresses: Arc::clone(failures), accounts: Failures::new(limits.failures) };
+        let (guesses, running) = (Arc::new(guesses), Arc::<AtomicUsize>::default());
+        for _ in 0..limits.verifications {
+            let (line, running, guesses) = (Arc::clone(&line), Arc::clone(&running), Arc::clone(&guesses));
+            thread::spawn(move || work(&line, &running, &guesses));
         }
-        Self { line, failures: Arc::clone(failures), running, refused: AtomicU64::new(0) }
+        Self { line, guesses, running, refused: AtomicU64::new(0) }
     }
 
     /// Whether a token is the one that was hashed. A wrong one is counted against the address, also where its client
@@ -73,7 +85,7 @@ impl Verifiers {
     /// # Errors
     /// 20429 when the address was wrong too often, when the line is full, or when the turn does not come in time.
     pub async fn verify(&self, task: Task) -> Result<bool> {
-        may_try(&task, &self.failures)?;
+        self.guesses.may_try(&task)?;
         let (outcome, told) = oneshot::channel();
         let _ticket = self.line.join(task.address, task.account, Waiting { task, outcome });
         timeout(PATIENCE, told).await.ok().and_then(Result::ok).unwrap_or_else(|| {
@@ -94,28 +106,65 @@ impl Drop for Verifiers {
     }
 }
 
-fn work(line: &Line<Waiting>, running: &AtomicUsize, failures: &Failures) {
+fn work(line: &Line<Waiting>, running: &AtomicUsize, guesses: &Guesses) {
     let mut memory = token::Memory::default();
     while let Some(Waiting { task, outcome: teller }) = line.next() {
         running.fetch_add(1, Ordering::Relaxed);
-        let outcome = judge(&task, failures, &mut memory);
+        let outcome = guesses.judge(&task, &mut memory);
         running.fetch_sub(1, Ordering::Relaxed);
         // Nobody may be listening.
         let _ = teller.send(outcome);
     }
 }
 
-/// A token of 128 random bits is not found by guessing: there is no need to keep anybody from trying.
-fn may_try(task: &Task, failures: &Failures) -> Result<()> {
-    if task.chosen { failures.check(task.address) } else { Ok(()) }
+impl Guesses {
+    fn may_try(&self, task: &Task) -> Result<()> {
+        let tried = self.addresses.check(&task.address);
+        if tried.is_ok() || task.chosen { tried } else { self.accounts.check(&task.account).or(tried) }
+    }
+
+    fn judge(&self, task: &Task, memory: &mut token::Memory) -> Result<bool> {
+        // Others may have been wrong while this one waited.
+        self.may_try(task)?;
+        let right = token::verify(&task.token, &task.hash, memory);
+        if !right {
+            if !task.chosen {
+                // One too many is told by the address.
+                let _ = self.accounts.count(task.account);
+            }
+            self.addresses.count(task.address)?;
+        }
+        Ok(right)
+    }
 }
 
-fn judge(task: &Task, failures: &Failures, memory: &mut token::Memory) -> Result<bool> {
-    // Others from this address may have been wrong while this one waited.
-    may_try(task, failures)?;
-    let right = token::verify(&task.token, &task.hash, memory);
-    if !right {
-        failures.count(task.address)?;
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use argon2::password_hash::PasswordHasher;
+    use argon2::{Algorithm, Argon2, Params, Version};
+
+    use super::super::throttle::Rate;
+    use super::*;
+
+    #[test]
+    fn one_made_here_is_tried_until_its_address_and_its_account_have_seen_too_many() {
+        let cheap = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8, 1, 1, None).expect("parameters"));
+        let hash = cheap.hash_password(b"right").expect("a hash").to_string();
+        let rate = Rate::new(NonZeroU32::new(2).expect("two"), Duration::from_secs(3600));
+        let (addresses, accounts) = (Arc::new(Failures::new(Some(rate))), Failures::new(Some(rate)));
+        let (guesses, mut memory) = (Guesses { addresses, accounts }, token::Memory::default());
+        let [attacked, other] = [(); 2].map(|()| AccountSid::random());
+        let mut verify = |token: &str, chosen, address: u8, account| {
+            let (token, hash, address) = (token.to_owned(), hash.clone(), [192, 0, 2, address].into());
+            guesses.judge(&Task { token, hash, chosen, address, account }, &mut memory).ok()
+        };
+        assert_eq!([verify("1", false, 1, attacked), verify("2", false, 1, attacked)], [Some(false); 2]);
+        assert_eq!(verify("right", false, 1, attacked), None, "both have seen too many");
+        assert_eq!(verify("right", false, 2, attacked), Some(true), "its owner is elsewhere");
+        assert_eq!(verify("right", false, 1, other), Some(true), "another account is not attacked");
+        assert_eq!(verify("right", true, 1, other), None, "a chosen one could be guessed");
+        assert_eq!(verify("right", true, 2, attacked), Some(true));
     }
-    Ok(right)
 }
