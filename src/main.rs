@@ -1,9 +1,8 @@
 //! The process: reads the command line and runs one command.
 
-use std::io::Write;
 use std::process::exit;
 
-use numberbank::cli::Command;
+use numberbank::cli::{Command, tell};
 use numberbank::telemetry;
 
 #[tokio::main]
@@ -14,9 +13,8 @@ async fn main() {
     match command.run().await {
         Ok(()) => exit(0),
         Err(error) => {
-            // Where nobody can be told, the exit status tells.
-            let _ = writeln!(std::io::stderr(), "numberbank: {error}");
-            exit(1)
+            tell(&format!("numberbank: {error}"));
+            exit(error.exit_code())
         }
     }
 }

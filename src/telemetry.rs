@@ -16,7 +16,9 @@ pub fn start(format: LogFormat) {
     let wanted = wanted.map(EnvFilter::try_new).transpose();
     let refused = wanted.as_ref().err().map(ToString::to_string);
     let filter = wanted.ok().flatten().unwrap_or_else(|| EnvFilter::new(DEFAULT));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that cannot be written is lost: to say so, tracing would write to standard error too, and panic.
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     match format {
         LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
         LogFormat::Json => {

@@ -83,7 +83,9 @@ fn remedy(action: &Action) -> String {
 
 fn outcome(context: &Context, done: &Done) -> Outcome {
     match done {
-        Ok(()) | Err(Failure::NoReader | Failure::Untold(_)) => Outcome::Done(context.made.get().copied()),
+        Ok(()) | Err(Failure::NoReader | Failure::Untold(_) | Failure::Partly(_)) => {
+            Outcome::Done(context.made.get().copied())
+        }
         Err(Failure::Refused(Error::Refused(_) | Error::WrongClock(_)) | Failure::Bad(_)) => {
             Outcome::Refused(done.as_ref().err().map(ToString::to_string).unwrap_or_default())
         }

@@ -1,50 +1,42 @@
 //! `inventory …`
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::import::{Import, told};
 use super::rows::Rows;
 use super::show::show;
 use super::{Context, Done, Failure};
-use crate::config::Output;
-use crate::inventory::import::{BadRow, Event};
 use crate::inventory::{self, Filter, State};
-use crate::kernel::phone::{AreaCode, Kind, PhoneNumber};
+use crate::kernel::phone::{AreaCode, Kind, PhoneNumber, range};
+use crate::kernel::transact::commit;
 
 #[derive(Subcommand, Debug)]
 pub enum Inventory {
-    /// Add numbers or ranges, as in 4158670000 or 4158670000-4158679999; what is known already stays as it is
+    /// Add numbers or ranges, as in '(415) 867-0000' or 4158670000-4158679999; what is known already stays as it is
     Add {
         #[arg(required = true, value_name = "FIRST[-LAST]", value_parser = range)]
         ranges: Vec<RangeInclusive<i64>>,
     },
-    /// Import a CSV with a column phone_number and optional provider, monthly_cost and note
-    Import {
-        /// The file; - is standard input
-        file: PathBuf,
-        /// Store the good rows where some are bad
-        #[arg(long)]
-        skip_bad: bool,
-    },
+    /// Import a CSV file of numbers as a carrier sends it
+    #[command(after_long_help = IMPORT_HELP, after_help = IMPORT_HELP)]
+    Import(Import),
     /// List numbers in stock
     List(Listing),
     /// Count the numbers of each kind and area code
     Summary,
-    /// Take numbers out of sale
+    /// Take numbers or ranges out of sale
     Withdraw {
-        #[arg(required = true, value_name = "NUMBER")]
-        numbers: Vec<PhoneNumber>,
+        #[arg(required = true, value_name = "FIRST[-LAST]", value_parser = possible)]
+        numbers: Vec<RangeInclusive<i64>>,
     },
-    /// Put withdrawn numbers back on sale
+    /// Put withdrawn numbers or ranges back on sale
     Return {
-        #[arg(required = true, value_name = "NUMBER")]
-        numbers: Vec<PhoneNumber>,
+        #[arg(required = true, value_name = "FIRST[-LAST]", value_parser = possible)]
+        numbers: Vec<RangeInclusive<i64>>,
     },
     /// Below how many available numbers an area code is low on stock
     #[command(subcommand)]
@@ -71,6 +63,9 @@ pub struct Listing {
     kind: Option<Kind>,
     #[arg(long, value_enum)]
     state: Option<State>,
+    /// Only what came in with this import; 'report imports' lists them
+    #[arg(long, value_name = "ID")]
+    import: Option<i64>,
 }
 
 impl Inventory {
@@ -78,82 +73,74 @@ impl Inventory {
         let Context { db, clock, output, .. } = context;
         match self {
             Self::Add { ranges } => add(context, &ranges).await,
-            Self::Import { file, skip_bad } => import(context, file, skip_bad).await,
+            Self::Import(import) => import.run(context).await,
             Self::List(listing) => listing.run(context).await,
             Self::Summary => show(*output, &inventory::summary(db).await?),
             Self::Withdraw { numbers } => {
-                show(*output, &json!({ "withdrawn": inventory::withdraw(db, clock, &numbers).await? }))
+                show(*output, &json!({ "withdrawn": inventory::withdraw(db, clock, &each(&numbers)?).await? }))
             }
             Self::Return { numbers } => {
-                show(*output, &json!({ "returned": inventory::put_back(db, clock, &numbers).await? }))
+                show(*output, &json!({ "returned": inventory::put_back(db, clock, &each(&numbers)?).await? }))
             }
             Self::Threshold(command) => command.run(context).await,
         }
     }
 }
 
-/// Reads `4158670000` or `4158670000-4158679999`.
-fn range(text: &str) -> Result<RangeInclusive<i64>, String> {
-    let digits = |text: &str| match text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        true => text.parse::<i64>().map_err(|error| error.to_string()),
-        false => Err(format!("'{text}' is not ten digits")),
-    };
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let range = digits(first)?..=digits(last)?;
-    if range.is_empty() { Err(format!("'{text}' ends before it begins")) } else { Ok(range) }
+/// Reads a range of numbers that may be in stock.
+fn possible(text: &str) -> Result<RangeInclusive<i64>, String> {
+    let range = range(text)?;
+    let ends = [range.start(), range.end()].map(|digits| PhoneNumber::new(*digits));
+    ends.into_iter().collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string()).map(|_| range)
 }
 
-async fn add(Context { db, clock, output, .. }: &Context, ranges: &[RangeInclusive<i64>]) -> Done {
+/// The most numbers that one command takes out of sale or puts back: all of them are locked at once.
+const MOST_MOVED: i64 = 100_000;
+
+/// Each number of the ranges.
+fn each(ranges: &[RangeInclusive<i64>]) -> Result<Vec<PhoneNumber>, Failure> {
+    let count: i64 = ranges.iter().map(|range| range.end() - range.start() + 1).sum();
+    if count > MOST_MOVED {
+        return Err(Failure::Bad(format!("{count} numbers are more than the {MOST_MOVED} that one command moves")));
+    }
+    let numbers = ranges.iter().cloned().flatten().map(PhoneNumber::new);
+    numbers.collect::<Result<_, _>>().map_err(|error| Failure::Bad(error.to_string()))
+}
+
+/// What the help of an import says besides its options.
+const IMPORT_HELP: &str = "\
+The first row names the columns, in any case and order: phone_number (or number, did, tn, e164, telephone number,
+phone), and where they are there provider (carrier), monthly_cost (cost, mrc, monthly fee) and note (description,
+comment). Other columns are left out. Cells stand between commas, semicolons or tabs.
+
+  numberbank inventory import numbers.csv --dry-run
+  numberbank inventory import numbers.csv --map 'Rate=monthly_cost' --skip-bad --bad-rows bad.csv";
+
+async fn add(context: &Context, ranges: &[RangeInclusive<i64>]) -> Done {
+    let Context { db, clock, output, .. } = context;
     let count: i64 = ranges.iter().map(|range| range.end() - range.start() + 1).sum();
     let bar = bar(Some(count.unsigned_abs()), "{human_pos} of {human_len} numbers");
-    let added = inventory::add(db, clock, ranges, |count| bar.inc(count)).await;
+    let added = inventory::add_uncommitted(db, clock, ranges, |count| bar.inc(count)).await;
     bar.finish_and_clear();
-    show(*output, &added?)
-}
-
-/// How many bad rows a JSON answer repeats; all of them are named on standard error.
-const MOST_REPEATED: usize = 10_000;
-
-async fn import(Context { db, clock, output, .. }: &Context, file: PathBuf, skip_bad: bool) -> Done {
-    let (source, length): (Box<dyn Read + Send>, _) = if file.as_os_str() == "-" {
-        (Box::new(io::stdin()), None)
-    } else {
-        let opened = File::open(&file).and_then(|opened| Ok((opened.metadata()?.len(), opened)));
-        let (length, opened) =
-            opened.map_err(|error| Failure::Bad(format!("cannot read {}: {error}", file.display())))?;
-        (Box::new(opened), Some(length))
-    };
-    let bar = bar(length, "{bytes} of {total_bytes}, {msg} rows");
-    let (mut rows, mut bad_rows) = (0, Vec::<BadRow>::new());
-    let heard = |event| match event {
-        Event::Rows(more) => {
-            rows += more;
-            bar.set_message(rows.to_string());
-        }
-        Event::Bad(row) => {
-            bar.suspend(|| eprintln!("line {}: {}", row.line, row.reason));
-            if *output == Output::Json && bad_rows.len() < MOST_REPEATED {
-                bad_rows.push(row);
-            }
-        }
-    };
-    let imported = inventory::import::import(db, clock, bar.wrap_read(source), skip_bad, heard).await;
-    bar.finish_and_clear();
-    let imported = imported?;
-    match output {
-        Output::Json => show(
-            *output,
-            &json!({ "added": imported.added, "already_known": imported.already_known,
-                "rejected": imported.rejected, "bad_rows": bad_rows }),
-        ),
-        _ => show(*output, &imported),
+    let (transaction, added) = added?;
+    context.no_more_interruptions();
+    commit(transaction).await?;
+    let shown = show(*output, &added);
+    match told(added.rejected, &added.rejected_by_reason) {
+        None => shown,
+        Some(told) if added.added + added.already_known == 0 => Err(Failure::Bad(told)),
+        Some(told) => Err(Failure::Partly(format!("{told}; the other numbers are in stock"))),
     }
 }
 
-/// A progress bar on standard error, which shows on a terminal only.
+/// A progress bar on standard error, which shows on a terminal only. Of a pipe nobody knows how much is left.
 pub fn bar(length: Option<u64>, what: &str) -> ProgressBar {
     let bar = length.map_or_else(ProgressBar::no_length, ProgressBar::new);
-    let style = ProgressStyle::with_template(&format!("{{wide_bar}} {{percent:>3}}%  {what}  {{elapsed_precise}}"));
+    let template = match length {
+        Some(_) => format!("{{wide_bar}} {{percent:>3}}%  {what}  {{eta}} left"),
+        None => format!("{{spinner}} {}  {{elapsed}}", what.replace(" of {total_bytes}", "")),
+    };
+    let style = ProgressStyle::with_template(&template);
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
@@ -162,8 +149,8 @@ const CHUNK: i64 = 5000;
 
 impl Listing {
     async fn run(&self, Context { db, output, .. }: &Context) -> Done {
-        let filter = Filter { area_code: self.area_code, kind: self.kind, state: self.state };
-        let (mut rows, mut after) = (Rows::new(*output), None);
+        let filter = Filter { area_code: self.area_code, kind: self.kind, state: self.state, import: self.import };
+        let (mut rows, mut after) = (Rows::new(*output, vec!["provider".into(), "note".into()]), None);
         rows.head(&["phone_number", "kind", "area_code", "state", "provider", "monthly_cost", "note"])?;
         loop {
             let chunk = inventory::list(db, filter, after, CHUNK).await?;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -23,6 +24,7 @@ mod audit;
 mod database;
 mod demo;
 mod front;
+mod import;
 mod inventory;
 mod number;
 mod price;
@@ -32,6 +34,7 @@ mod runs;
 mod secret;
 mod serve;
 mod show;
+mod terminal;
 
 use database::Database;
 
@@ -93,11 +96,17 @@ pub enum Failure {
     /// It is done, but its answer could not be shown.
     #[error("{0}")]
     Untold(String),
+    /// It is done, but for what was rejected.
+    #[error("{0}")]
+    Partly(String),
     /// Nobody knows whether it is done.
     #[error("{0}")]
     Unknown(String),
     #[error("interrupted")]
     Interrupted,
+    /// The same, of a command that does all or nothing.
+    #[error("interrupted: {0}")]
+    Undone(&'static str),
     /// Whoever read the answer has seen enough, as `| head` does.
     #[error("nobody reads the answer")]
     NoReader,
@@ -110,6 +119,18 @@ fn told(error: &Error) -> String {
         _ => error.to_string(),
     }
 }
+
+impl Failure {
+    /// What the process ends with.
+    pub const fn exit_code(&self) -> i32 {
+        match self {
+            Self::Interrupted | Self::Undone(_) => 130,
+            _ => 1,
+        }
+    }
+}
+
+pub use terminal::tell;
 
 type Done = Result<(), Failure>;
 
@@ -152,7 +173,9 @@ impl Command {
             operator: self.global.operator.who(),
             action: self.verb.is_action().then_some(self.asked),
             made: OnceLock::new(),
+            committing: AtomicBool::new(false),
         };
+        let undone = self.verb.when_interrupted();
         let done = self.verb.run(&context, &database).await;
         // Connections first: a private PostgreSQL that stops would cut off what is on its way back to
         // the pool, and say so. A database that hangs does not keep the command from its end.
@@ -163,6 +186,7 @@ impl Command {
         }
         match done {
             Err(Failure::NoReader) => Ok(()),
+            Err(Failure::Interrupted) => Err(undone.map_or(Failure::Interrupted, Failure::Undone)),
             done => done,
         }
     }
@@ -208,10 +232,20 @@ impl Verb {
         match self {
             Self::Demo(_) | Self::Serve(_) | Self::Migrate | Self::Audit | Self::Report(_) => false,
             Self::Account(command) => !matches!(command, Account::List | Account::Show { .. }),
+            Self::Inventory(Inventory::Import(import)) => !import.is_dry_run(),
             Self::Inventory(Inventory::List(_) | Inventory::Summary | Inventory::Threshold(Threshold::List)) => false,
             Self::Price(command) => !matches!(command, price::Price::List),
             Self::Number(command) => !matches!(command, number::Number::Show { .. }),
             Self::Inventory(_) | Self::Bill(_) | Self::Recycle(_) => true,
+        }
+    }
+
+    /// What is said where it is interrupted: of a command that does all or nothing, and gives no way once it commits.
+    fn when_interrupted(&self) -> Option<&'static str> {
+        match self {
+            Self::Inventory(inventory::Inventory::Import(_)) => Some("nothing was imported"),
+            Self::Inventory(inventory::Inventory::Add { .. }) => Some("nothing was added"),
+            _ => None,
         }
     }
 
@@ -232,13 +266,23 @@ struct Context {
     action: Option<Action>,
     /// The account that the command made.
     made: OnceLock<AccountSid>,
+    /// Whether it is too late to stop.
+    committing: AtomicBool,
 }
 
 impl Context {
-    /// Returns at SIGTERM or SIGINT.
+    /// Returns at SIGTERM or SIGINT, unless it is too late for them.
     async fn stopped(&self) {
         // The sender goes only after it has told.
         let _ = self.stop.clone().wait_for(|stop| *stop).await;
+        if self.committing.load(Ordering::Relaxed) {
+            std::future::pending().await
+        }
+    }
+
+    /// From here on a signal changes nothing: a commit that was cut off may have taken place.
+    fn no_more_interruptions(&self) {
+        self.committing.store(true, Ordering::Relaxed);
     }
 
     async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {

@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::show::show;
 use super::{Context, Done, Failure};
-use crate::kernel::phone::PhoneNumber;
+use crate::kernel::phone::{NotAPhoneNumber, Reason};
 use crate::kernel::sid::NumberSid;
 use crate::{numbers, releases};
 
@@ -12,7 +12,7 @@ use crate::{numbers, releases};
 pub enum Number {
     /// Show a number and everyone who held it
     Show {
-        /// Ten digits, or the Sid of a number that was ever sold
+        /// In any spelling, as in '+1 (415) 867-5309', or the Sid of a number that was ever sold
         #[arg(value_name = "NUMBER_OR_SID")]
         which: String,
     },
@@ -24,14 +24,21 @@ impl Number {
     pub async fn run(self, Context { db, clock, output, .. }: &Context) -> Done {
         match self {
             Self::Show { which } => {
-                let number = match (which.parse(), PhoneNumber::from_decorated(&which)) {
+                let number = match (which.parse(), which.parse()) {
                     (Ok(sid), _) => numbers::digits_of(db, sid).await?,
-                    (_, Some(number)) => number,
-                    _ => return Err(Failure::Bad(format!("'{which}' is neither a phone number nor the Sid of one"))),
+                    (_, Ok(number)) => number,
+                    (_, Err(error)) => return Err(not_a_number(&error)),
                 };
                 show(*output, &numbers::biography(db, number).await?)
             }
             Self::Restore { sid } => show(*output, &releases::restore(db, clock, sid).await?),
         }
     }
+}
+
+fn not_a_number(error: &NotAPhoneNumber) -> Failure {
+    Failure::Bad(match error.reason {
+        Reason::NotTenDigits => format!("'{}' is neither a phone number of ten digits nor the Sid of one", error.text),
+        _ => error.to_string(),
+    })
 }

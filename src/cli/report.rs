@@ -19,16 +19,15 @@ pub struct Report {
 
 impl Report {
     pub async fn run(self, Context { db, output, .. }: &Context) -> Done {
-        let mut rows = Rows::new(*output);
         if let Some(view) = VIEWS.into_iter().find(|view| view.name == self.name) {
+            let mut rows = Rows::new(*output, reporting::texts(db, view).await?);
             let form = if *output == Output::Json { Form::Json } else { Form::Csv };
             reporting::rows(db, view, form, |row| rows.add(row)).await?;
-        } else {
-            rows.head(&["name", "shows"])?;
-            for view in reporting::list(db).await? {
-                rows.show(&view)?;
-            }
+            return rows.end();
         }
+        let mut rows = Rows::new(*output, Vec::new());
+        rows.head(&["name", "shows"])?;
+        reporting::list(db).await?.iter().try_for_each(|view| rows.show(view))?;
         rows.end()
     }
 }

@@ -1,11 +1,13 @@
 //! Answers of any length: rows are written as they come, so that millions need no memory.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Stdout, Write};
 
-use csv::{ReaderBuilder, StringRecord, WriterBuilder};
+use csv::{ByteRecord, ReaderBuilder, StringRecord, WriterBuilder};
 use serde::Serialize;
 
+use super::terminal::visible;
 use super::{Done, Failure, written};
 use crate::config::Output;
 
@@ -21,6 +23,9 @@ pub struct Rows {
     /// Lines of a table that are written together, its header first.
     waiting: Vec<u8>,
     columns: Vec<Column>,
+    /// The columns that hold texts of tenants and files, and their places once the header is known.
+    texts: Vec<String>,
+    places: Option<Vec<usize>>,
 }
 
 /// A longer text than this runs over: it does not widen all rows.
@@ -32,15 +37,16 @@ struct Column {
 }
 
 impl Rows {
-    pub fn new(output: Output) -> Self {
+    /// Columns of these names hold texts that others chose.
+    pub fn new(output: Output, texts: Vec<String>) -> Self {
         let out = BufWriter::with_capacity(1 << 16, io::stdout());
-        Self { output, out, before: "[\n", waiting: Vec::new(), columns: Vec::new() }
+        Self { output, out, before: "[\n", waiting: Vec::new(), columns: Vec::new(), texts, places: None }
     }
 
     /// Takes a row as it is: an object where the output is JSON, else a line of CSV, the header first.
     pub fn add(&mut self, row: &[u8]) -> Done {
         written(match self.output {
-            Output::Csv => self.out.write_all(row),
+            Output::Csv => self.add_line(row),
             Output::Json => {
                 let before = std::mem::replace(&mut self.before, ",\n");
                 self.out.write_all(before.as_bytes()).and_then(|()| self.out.write_all(row.trim_ascii_end()))
@@ -50,6 +56,32 @@ impl Rows {
                 if self.waiting.len() > BATCH { self.tabulate() } else { Ok(()) }
             }
         })
+    }
+
+    /// Takes a line of CSV. Where a spreadsheet would take a text for a formula, an apostrophe goes first, by which it
+    /// knows a text.
+    fn add_line(&mut self, line: &[u8]) -> io::Result<()> {
+        let Some(places) = &self.places else {
+            let header = record(line)?;
+            let is_text = |name: &[u8]| self.texts.iter().any(|text| text.as_bytes() == name);
+            self.places = Some((0..).zip(&header).filter(|(_, name)| is_text(name)).map(|(place, _)| place).collect());
+            return self.out.write_all(line);
+        };
+        // No line without such a character holds a formula, so that most need not be read.
+        if places.is_empty() || !line.iter().any(|byte| is_mark(*byte)) {
+            return self.out.write_all(line);
+        }
+        let cells = record(line)?;
+        let is_formula = |place: usize| places.contains(&place) && cells.get(place).is_some_and(begins_formula);
+        if !(0..cells.len()).any(is_formula) {
+            return self.out.write_all(line);
+        }
+        let tamed = (0..).zip(&cells).map(|(place, cell)| match is_formula(place) {
+            true => [b"'", cell].concat(),
+            false => cell.to_vec(),
+        });
+        WriterBuilder::new().has_headers(false).from_writer(&mut self.out).write_record(tamed)?;
+        Ok(())
     }
 
     /// The names of the columns, for those who bring their rows by [`Rows::show`].
@@ -97,6 +129,26 @@ impl Rows {
     }
 }
 
+fn record(line: &[u8]) -> io::Result<ByteRecord> {
+    let mut record = ByteRecord::new();
+    ReaderBuilder::new().has_headers(false).from_reader(line).read_byte_record(&mut record)?;
+    Ok(record)
+}
+
+const fn is_mark(byte: u8) -> bool {
+    // The last is the first byte of their wide forms, which some spreadsheets read alike.
+    matches!(byte, b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r' | b'\n' | 0xEF)
+}
+
+/// Whether a spreadsheet would take this cell for a formula.
+fn begins_formula(cell: &[u8]) -> bool {
+    let wide = ["\u{ff1d}", "\u{ff0b}", "\u{ff0d}", "\u{ff20}"];
+    match cell.first() {
+        Some(0xEF) => wide.iter().any(|mark| cell.starts_with(mark.as_bytes())),
+        first => first.is_some_and(|byte| is_mark(*byte)),
+    }
+}
+
 /// Columns as wide as their widest text so far; numbers stand at the right.
 fn lay_out(records: &[StringRecord]) -> Vec<Column> {
     let Some((header, rows)) = records.split_first() else { return Vec::new() };
@@ -113,6 +165,21 @@ fn lay_out(records: &[StringRecord]) -> Vec<Column> {
 }
 
 /// A field on one line.
-fn text(field: &str) -> String {
-    if field.is_empty() { "-".to_owned() } else { field.replace(char::is_control, " ") }
+fn text(field: &str) -> Cow<'_, str> {
+    if field.is_empty() { "-".into() } else { visible(field) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_formula_is_told_by_how_it_begins() {
+        for cell in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\u{ff1d}1"] {
+            assert!(begins_formula(cell.as_bytes()), "{cell:?}");
+        }
+        for cell in ["", "Acme", "a=b", "'=1", "\u{ff21}", "株式"] {
+            assert!(!begins_formula(cell.as_bytes()), "{cell:?}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::terminal::visible;
 use super::{Done, Failure, write_out};
 use crate::config::Output;
 
@@ -63,7 +64,7 @@ fn cell(value: &Value) -> Cell {
 fn text(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::String(text) => visible(text).into_owned(),
+        other => visible(&other.to_string()).into_owned(),
     }
 }

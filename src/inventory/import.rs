@@ -1,41 +1,117 @@
-//! Import of a CSV file: streamed, in one transaction, with every bad row named.
+//! Import of a CSV file as carriers send it: streamed, in one transaction, with every bad row named.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use tokio::sync::mpsc;
 
-use self::lines::{Cells, Lines};
-use super::store::{self, Batch};
-use super::{Added, begin_additions, end_additions};
+use self::columns::Columns;
+use self::records::{Cells, Records, Unreadable};
+use self::rows::{Fault, Row};
+use self::store::{Batch, ImportEntry};
+use self::text::Text;
+use super::{Counted, analyze_if_many, begin_additions};
 use crate::kernel::clock::Clock;
-use crate::kernel::db::Db;
+use crate::kernel::db::{Db, Transaction};
 use crate::kernel::error::{Code, Error, Result};
-use crate::kernel::money::Money;
-use crate::kernel::phone::PhoneNumber;
+use crate::kernel::transact::commit;
 
-mod lines;
+mod columns;
+mod records;
+mod rows;
+mod store;
+mod text;
 
-/// Rows are sent to the database this many at a time.
+pub use columns::{Mapping, Understood};
+pub use text::Encoding;
+
+/// Rows are sent to the database this many at a time,
 const BATCH: usize = 2_000;
 
-/// The longest provider or note, in characters.
-const LONGEST_TEXT: usize = 255;
+/// or fewer where their bad ones hold so many bytes.
+const MOST_BAD_BYTES: usize = 1 << 20;
 
-const COLUMNS: [&str; 4] = ["phone_number", "provider", "monthly_cost", "note"];
+/// How a file is to be read.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    pub encoding: Encoding,
+    pub maps: Vec<Mapping>,
+    /// Refuse a file with columns that would be left out.
+    pub strict: bool,
+}
+
+/// What is to be done with its rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// Store the good rows where some are bad.
+    pub skip_bad: bool,
+    /// Set what the file says of numbers that are known already.
+    pub update: bool,
+    /// Store nothing, and tell what would be.
+    pub dry_run: bool,
+}
+
+/// What is written down of an import.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin<'a> {
+    pub file: &'a str,
+    pub operator: &'a str,
+}
 
 /// A row that cannot be stored.
-#[derive(Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, serde::Serialize)]
 pub struct BadRow {
-    /// Counted from 1, the header included.
+    /// Where it begins, counted from 1, the header included.
     pub line: u64,
     pub reason: String,
+    /// In few words, the same for every row with this fault.
+    #[serde(skip)]
+    pub fault: &'static str,
+    /// As they stand in the file; none of a row that is too long.
+    #[serde(skip)]
+    pub cells: csv::ByteRecord,
 }
 
 /// What happens while a file is read.
-pub enum Event {
+pub enum Event<'a> {
+    /// The header was understood. Comes first, and once.
+    Header(&'a Header),
     /// So many more rows were handled.
     Rows(u64),
     Bad(BadRow),
+    /// From here on the import takes place or fails by itself: to stop it now would leave unknown which.
+    Committing,
+}
+
+/// The header of a file.
+#[derive(Clone, Debug, Default)]
+pub struct Header {
+    pub columns: Vec<Understood>,
+    /// Headers of columns that are left out.
+    pub left_out: Vec<String>,
+    pub cells: csv::ByteRecord,
+    pub delimiter: u8,
+}
+
+/// What became of a file.
+#[derive(Debug, Default)]
+pub struct Imported {
+    /// `None` where nothing was stored.
+    pub id: Option<i64>,
+    pub added: u64,
+    /// Rows whose number was in stock already.
+    pub already_known: u64,
+    /// Rows of those that changed what is known of the number.
+    pub changed: u64,
+    pub rejected: u64,
+    faults: BTreeMap<&'static str, u64>,
+}
+
+impl Imported {
+    /// How many rows were bad for which reason, the most frequent first.
+    pub fn rejected_by_reason(&self) -> Vec<Counted> {
+        Counted::of(&self.faults)
+    }
 }
 
 /// Stores the rows of a CSV in one transaction: all of them or, where a row is bad, none,
@@ -43,95 +119,209 @@ pub enum Event {
 /// stays two batches ahead of the database at the most.
 ///
 /// # Errors
-/// 29002 for a header that cannot be used and for bad rows, and when this machine's clock is wrong; nothing is stored then.
-pub async fn import(
+/// 29002 for a file that cannot be read on, for bad rows, and when this machine's clock is wrong; nothing is stored then.
+/// [`Error::Unknown`] where the answer to the commit was lost. What `heard` returns.
+pub async fn import<E: From<Error>>(
     db: &Db,
     clock: &Clock,
     source: impl Read + Send + 'static,
-    skip_bad: bool,
-    mut heard: impl FnMut(Event),
-) -> Result<Added> {
+    reading: Reading,
+    wanted: Wanted,
+    origin: Origin<'_>,
+    mut heard: impl FnMut(Event<'_>) -> Result<(), E>,
+) -> Result<Imported, E> {
     clock.trusted()?;
     let (sender, mut parts) = mpsc::channel(1);
-    let reader = tokio::task::spawn_blocking(move || read(source, &sender));
-    let (now, mut result) = (clock.now(), Added::default());
-    // Others may add to the stock until there is something to store.
-    let mut next = parts.recv().await;
-    let mut transaction = begin_additions(db).await?;
-    while let Some((batch, bad)) = next {
-        result.rejected += bad.len() as u64;
-        let rows = batch.phone_numbers.len() as u64;
-        let hopeless = result.rejected > 0 && !skip_bad;
-        let handled = rows + bad.len() as u64;
-        bad.into_iter().for_each(|row| heard(Event::Bad(row)));
-        if !hopeless {
-            let added = store::add_batch(&mut transaction, &batch, now).await?;
-            result.added += added;
-            result.already_known += rows - added;
+    let reader = tokio::task::spawn_blocking(move || read(source, &reading, &sender));
+    let mut importing = Importing { db, clock, wanted, transaction: None, done: Imported::default() };
+    while let Some(part) = parts.recv().await {
+        match part {
+            Part::Header(header) => heard(Event::Header(&header))?,
+            Part::Rows(batch, bad) => {
+                let rows = (batch.len() + bad.len()) as u64;
+                for row in bad {
+                    importing.done.reject(row.fault);
+                    heard(Event::Bad(row))?;
+                }
+                importing.store(&batch).await?;
+                heard(Event::Rows(rows))?;
+            }
         }
-        heard(Event::Rows(handled));
-        next = parts.recv().await;
     }
     reader.await.map_err(|error| Error::Internal(error.to_string()))??;
-    if result.rejected > 0 && !skip_bad {
-        return Err(Code::InvalidParameter.because(format!(
-            "nothing was imported: {} bad rows; mend them, or store the good ones with --skip-bad",
-            result.rejected
-        )));
+    if importing.is_hopeless() {
+        return Err(importing.done.refusal().into());
     }
-    end_additions(transaction, result.added).await?;
-    Ok(result)
+    let (transaction, done) = importing.end(origin).await?;
+    if let Some(transaction) = transaction {
+        heard(Event::Committing)?;
+        commit(transaction).await?;
+    }
+    Ok(done)
 }
 
-type Part = (Batch, Vec<BadRow>);
+impl Imported {
+    fn reject(&mut self, fault: &'static str) {
+        self.rejected += 1;
+        *self.faults.entry(fault).or_default() += 1;
+    }
+
+    fn refusal(&self) -> Error {
+        let (rows, reasons) = (self.rejected, Counted::told(&self.rejected_by_reason()));
+        Code::InvalidParameter.because(format!(
+            "nothing was imported: {rows} bad rows ({reasons}); mend them, or store the good ones with --skip-bad"
+        ))
+    }
+}
+
+struct Importing<'a> {
+    db: &'a Db,
+    clock: &'a Clock,
+    wanted: Wanted,
+    /// Others may add to the stock until there is something to store.
+    transaction: Option<Transaction>,
+    done: Imported,
+}
+
+impl Importing<'_> {
+    /// Whether nothing will be stored, for a row was bad; the file is only read on to name the others.
+    const fn is_hopeless(&self) -> bool {
+        self.done.rejected > 0 && !self.wanted.skip_bad && !self.wanted.dry_run
+    }
+
+    /// Also a dry run stores, and takes it back in the end: so it counts as the import would. Only what would change
+    /// of a number is counted without being changed, for nobody is to wait for that number meanwhile.
+    async fn store(&mut self, batch: &Batch) -> Result<()> {
+        if self.is_hopeless() {
+            self.transaction = None;
+            return Ok(());
+        }
+        let within = match &mut self.transaction {
+            Some(transaction) => transaction,
+            None => {
+                let mut transaction = begin_additions(self.db).await?;
+                if !self.wanted.dry_run {
+                    self.done.id = Some(store::next_import(&mut transaction).await?);
+                }
+                self.transaction.insert(transaction)
+            }
+        };
+        let added = store::add_batch(within, batch, self.done.id, self.clock.now()).await?;
+        // Afterwards, so that of a new number that stands in the file twice the last row counts too.
+        let changed = match (self.wanted.update, self.wanted.dry_run) {
+            (false, _) => 0,
+            (true, false) => store::update_batch(within, batch).await?,
+            (true, true) => store::count_changes(within, batch).await?.unsigned_abs(),
+        };
+        self.done.added += added;
+        self.done.already_known += batch.len() as u64 - added;
+        self.done.changed += changed;
+        Ok(())
+    }
+
+    /// What is to be committed, if anything is.
+    async fn end(self, origin: Origin<'_>) -> Result<(Option<Transaction>, Imported)> {
+        let done = self.done;
+        let (Some(mut transaction), Some(id)) = (self.transaction, done.id) else { return Ok((None, done)) };
+        let count = |count: u64| count.cast_signed();
+        let entry = ImportEntry {
+            id,
+            file: origin.file,
+            operator: origin.operator,
+            added: count(done.added),
+            already_known: count(done.already_known),
+            changed: count(done.changed),
+            rejected: count(done.rejected),
+        };
+        store::record_import(&mut transaction, &entry, self.clock.now()).await?;
+        analyze_if_many(&mut transaction, done.added).await?;
+        Ok((Some(transaction), done))
+    }
+}
+
+enum Part {
+    Header(Header),
+    Rows(Batch, Vec<BadRow>),
+}
 
 /// Reads the file and sends it on in parts; ends early when nobody listens any more.
-fn read(source: impl Read, to: &mpsc::Sender<Part>) -> Result<()> {
-    let (mut lines, mut cells) = (Lines::of(source), Cells::default());
-    let header = match lines.next()? {
-        Some(line) => cells.split(line).and_then(|header| Columns::of(&header)),
-        None => Err("it is empty".to_owned()),
-    };
-    let columns =
-        header.map_err(|reason| Code::InvalidParameter.because(format!("the file cannot be used: {reason}")))?;
-    let mut part = Part::default();
-    while let Some(line) = lines.next()? {
-        match cells.split(line).and_then(|cells| row(&cells, &columns)) {
-            Ok(row) => part.0.push(row),
-            Err(reason) => part.1.push(BadRow { line: lines.number, reason }),
+fn read(source: impl Read, reading: &Reading, to: &mpsc::Sender<Part>) -> Result<()> {
+    let refused = |reason: String| Code::InvalidParameter.because(format!("the file cannot be used: {reason}"));
+    let unreadable = |Unreadable(reason)| refused(reason);
+    let text = Text::of(source, reading.encoding).map_err(|error| refused(error.to_string()))?;
+    let mut records = Records::of(text);
+    let header = loop {
+        match records.next().map_err(unreadable)? {
+            None => return Err(refused("it is empty".to_owned())),
+            Some(record) if record.bytes.trim_ascii().is_empty() => {}
+            Some(record) if !record.is_whole => return Err(refused("its header is too long".to_owned())),
+            Some(record) => break record.bytes.to_vec(),
         }
-        if part.0.phone_numbers.len() + part.1.len() >= BATCH && to.blocking_send(std::mem::take(&mut part)).is_err() {
+    };
+    let columns = Columns::of(&header, &reading.maps, reading.strict).map_err(refused)?;
+    records.delimiter = Some(columns.delimiter);
+    if to.blocking_send(Part::Header(columns.to_header())).is_err() {
+        return Ok(());
+    }
+    let (mut cells, mut part) = (Cells::split_at(columns.delimiter), Gathering::default());
+    while let Some(record) = records.next().map_err(unreadable)? {
+        let line = record.line;
+        let cells = if record.is_whole { cells.split(record.bytes) } else { Vec::new() };
+        if record.is_whole && cells.iter().all(|cell| cell.trim_ascii().is_empty()) {
+            continue;
+        }
+        let row = if record.is_whole { Row::of(&cells, &columns) } else { Err(too_long()) };
+        part.take(row, line, &cells);
+        if part.is_full() && to.blocking_send(part.send()).is_err() {
             return Ok(());
         }
     }
     // Nobody listens only when the import has failed already.
-    let _ = to.blocking_send(part);
+    let _ = to.blocking_send(part.send());
     Ok(())
 }
 
-/// Where in a row each known column stands.
-struct Columns {
-    places: [Option<usize>; COLUMNS.len()],
-    count: usize,
+fn too_long() -> Fault {
+    Fault::new("row too long", format!("the row is longer than {} bytes", records::LONGEST_RECORD))
 }
 
 impl Columns {
-    /// # Errors
-    /// The reason why this is no header.
-    fn of(names: &[&str]) -> Result<Self, String> {
-        for (place, name) in names.iter().enumerate() {
-            if !COLUMNS.contains(name) {
-                let name = shortened(name);
-                return Err(format!("column '{name}' is unknown; the header may name {}", COLUMNS.join(", ")));
-            }
-            if names[..place].contains(name) {
-                return Err(format!("column {name} stands in the header twice"));
+    fn to_header(&self) -> Header {
+        Header {
+            columns: self.understood.clone(),
+            left_out: self.left_out.clone(),
+            cells: self.header.iter().collect(),
+            delimiter: self.delimiter,
+        }
+    }
+}
+
+/// Rows that go to the database together.
+#[derive(Default)]
+struct Gathering {
+    good: Batch,
+    bad: Vec<BadRow>,
+    bad_bytes: usize,
+}
+
+impl Gathering {
+    fn take(&mut self, row: Result<Row, Fault>, line: u64, cells: &[&[u8]]) {
+        match row {
+            Ok(row) => self.good.push(row),
+            Err(Fault { name, reason }) => {
+                self.bad_bytes += cells.iter().map(|cell| cell.len()).sum::<usize>();
+                self.bad.push(BadRow { line, reason, fault: name, cells: cells.iter().collect() });
             }
         }
-        if !names.contains(&COLUMNS[0]) {
-            return Err(format!("it needs a header with a column {}", COLUMNS[0]));
-        }
-        Ok(Self { places: COLUMNS.map(|column| names.iter().position(|name| *name == column)), count: names.len() })
+    }
+
+    fn is_full(&self) -> bool {
+        self.good.len() + self.bad.len() >= BATCH || self.bad_bytes >= MOST_BAD_BYTES
+    }
+
+    fn send(&mut self) -> Part {
+        let Self { good, bad, .. } = std::mem::take(self);
+        Part::Rows(good, bad)
     }
 }
 
@@ -140,120 +330,7 @@ fn shortened(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-struct Row {
-    phone_number: PhoneNumber,
-    provider: Option<String>,
-    monthly_cost: Option<i64>,
-    note: Option<String>,
-}
-
-/// # Errors
-/// The reason why the row cannot be stored.
-fn row(cells: &[&str], columns: &Columns) -> Result<Row, String> {
-    if cells.len() > columns.count {
-        return Err(format!("the row has more cells than the header, which has {}", columns.count));
-    }
-    let cell =
-        |at: usize| columns.places[at].and_then(|place| cells.get(place).copied()).filter(|text| !text.is_empty());
-    let text = |at: usize| match cell(at) {
-        Some(text) if text.chars().count() > LONGEST_TEXT => {
-            Err(format!("{} must be at most {LONGEST_TEXT} characters", COLUMNS[at]))
-        }
-        text => Ok(text.map(str::to_owned)),
-    };
-    let phone_number = shortened(cell(0).unwrap_or_default());
-    let monthly_cost = cell(2).map(|cost| shortened(cost).parse::<Money>().map(Money::cents));
-    Ok(Row {
-        phone_number: phone_number.parse().map_err(|error| format!("phone_number {error}"))?,
-        provider: text(1)?,
-        monthly_cost: monthly_cost.transpose().map_err(|error| format!("monthly_cost {error}"))?,
-        note: text(3)?,
-    })
-}
-
-impl Batch {
-    fn push(&mut self, row: Row) {
-        self.phone_numbers.push(row.phone_number.digits());
-        self.kinds.push(row.phone_number.kind());
-        self.providers.push(row.provider);
-        self.monthly_costs.push(row.monthly_cost);
-        self.notes.push(row.note);
-    }
-}
-
 #[cfg(test)]
 mod properties;
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernel::phone::Kind;
-
-    fn all(text: &str) -> Result<Part> {
-        let (sender, mut parts) = mpsc::channel(10);
-        read(text.as_bytes(), &sender)?;
-        Ok(parts.try_recv().unwrap())
-    }
-
-    #[test]
-    fn columns_come_in_any_order() {
-        let (good, bad) = all("note,phone_number\r\n\"a, b\",4158675309\r\n,8005550100\n").unwrap();
-        assert_eq!(good.phone_numbers, [4_158_675_309, 8_005_550_100]);
-        assert_eq!(good.kinds, [Kind::Local, Kind::TollFree]);
-        assert_eq!(good.notes, [Some("a, b".to_owned()), None]);
-        assert!(bad.is_empty());
-    }
-
-    #[test]
-    fn each_bad_row_is_named_with_its_line() {
-        let (good, bad) = all("phone_number,note\n\n4158675309,ok\n415,1\r\n4158675310,\"open\n\n\n4161234567\n\
-            4158675311\n1,2,3\n4158675312,a\u{1}b\n4158675313,\"a\"\"b, c\"")
-        .unwrap();
-        assert_eq!(good.phone_numbers, [4_158_675_309, 4_158_675_311, 4_158_675_313]);
-        assert_eq!(good.notes[2].as_deref(), Some("a\"b, c"));
-        assert_eq!(bad.iter().map(|row| row.line).collect::<Vec<_>>(), [4, 5, 8, 10, 11]);
-    }
-
-    #[test]
-    fn a_row_has_an_end_and_a_reason_too() {
-        let long = format!("phone_number\n{}\n4158675309\n{}\n", "9".repeat(100_000), "8".repeat(4000));
-        let (good, bad) = all(&long).unwrap();
-        assert_eq!(good.phone_numbers, [4_158_675_309]);
-        assert_eq!(bad.iter().map(|row| row.line).collect::<Vec<_>>(), [2, 4]);
-        assert!(bad.iter().all(|row| row.reason.len() < 100), "{bad:?}");
-    }
-
-    #[test]
-    fn what_follows_4096_blanks_is_not_forgotten() {
-        let blanks = " ".repeat(5000);
-        let (good, bad) =
-            all(&format!("phone_number\n4158675309{blanks}x\n{blanks}4158675310\n{blanks}\n4158675311\n")).unwrap();
-        assert_eq!(good.phone_numbers, [4_158_675_311]);
-        assert_eq!(bad.iter().map(|row| row.line).collect::<Vec<_>>(), [2, 3, 4]);
-    }
-
-    #[test]
-    fn quotes_stand_around_whole_cells() {
-        let rows = [
-            ("\"a\"\"b\"", true),
-            ("\"\"", true),
-            ("\"\"\"\"", true),
-            ("x\"y,\"open", false),
-            ("x\"y\"", false),
-            ("\"a\"b", false),
-            ("\"open,\"a\"b", false),
-            (" \"a\"", false),
-        ];
-        for (cells, readable) in rows {
-            let (good, _) = all(&format!("phone_number,provider,note\n4158675309,{cells}\n")).unwrap();
-            assert_eq!(good.phone_numbers.len() == 1, readable, "{cells}");
-        }
-    }
-
-    #[test]
-    fn a_header_that_cannot_be_used_is_refused() {
-        for text in ["", "4158675309\n", "phone_number,colour\n", "provider\n"] {
-            assert!(all(text).is_err(), "{text:?}");
-        }
-    }
-}
+mod tests;

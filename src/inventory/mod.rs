@@ -1,19 +1,22 @@
 //! Inventory: which numbers exist, what may be done with them, and what they cost the next buyer.
 
-use std::ops::RangeInclusive;
+use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::kernel::clock::Clock;
 use crate::kernel::db::{Db, Transaction, Turn, begin_alone};
 use crate::kernel::error::{Code, Result};
-use crate::kernel::money::Money;
+use crate::kernel::money::{Cost, Money};
 use crate::kernel::phone::{AreaCode, Kind, PhoneNumber};
 use crate::kernel::sid::AccountSid;
 use crate::kernel::transact::{again, commit, transact};
 
+mod adding;
 pub mod import;
 mod store;
+
+pub use adding::{Added, Counted, MOST_AT_ONCE, MOST_REJECTIONS, Rejection, add, add_uncommitted};
 
 /// Where a number is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize, clap::ValueEnum)]
@@ -65,7 +68,7 @@ pub struct Stocked {
     pub area_code: i16,
     pub state: State,
     pub provider: Option<String>,
-    pub monthly_cost: Option<Money>,
+    pub monthly_cost: Option<Cost>,
     pub note: Option<String>,
 }
 
@@ -87,74 +90,12 @@ pub struct Filter {
     pub area_code: Option<AreaCode>,
     pub kind: Option<Kind>,
     pub state: Option<State>,
+    /// What came in with this import.
+    pub import: Option<i64>,
 }
-
-/// What became of numbers that were to be added.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Added {
-    pub added: u64,
-    pub already_known: u64,
-    pub rejected: u64,
-}
-
-/// The most numbers that one command adds from ranges.
-pub const MOST_AT_ONCE: i64 = 10_000_000;
 
 /// So many numbers more on sale make another stock of it for PostgreSQL's planner. To look at it takes up to a second.
 const MANY: u64 = 10_000;
-
-/// Numbers are stored this many at a time, within one transaction.
-const BATCH: i64 = 50_000;
-
-/// Adds all numbers of the ranges in one transaction; `progress` hears how many are done.
-/// What is known already stays as it is.
-///
-/// # Errors
-/// 29002 when the ranges hold more than [`MOST_AT_ONCE`], and when this machine's clock is wrong.
-pub async fn add(
-    db: &Db,
-    clock: &Clock,
-    ranges: &[RangeInclusive<i64>],
-    mut progress: impl FnMut(u64),
-) -> Result<Added> {
-    let wanted: i64 = ranges.iter().map(|range| range.end() - range.start() + 1).sum();
-    if wanted > MOST_AT_ONCE {
-        return Err(Code::InvalidParameter
-            .because(format!("{wanted} numbers are more than the {MOST_AT_ONCE} that can be added at once")));
-    }
-    clock.trusted()?;
-    let (now, mut result) = (clock.now(), Added::default());
-    let mut transaction = begin_additions(db).await?;
-    for part in ranges.iter().flat_map(parts) {
-        let asked = part.end() - part.start() + 1;
-        match PhoneNumber::new(*part.start()) {
-            Ok(first) => {
-                let added = store::add_range(&mut transaction, first.kind(), &part, now).await?;
-                result.added += added;
-                result.already_known += asked.unsigned_abs() - added;
-            }
-            Err(_) => result.rejected += asked.unsigned_abs(),
-        }
-        progress(asked.unsigned_abs());
-    }
-    end_additions(transaction, result.added).await?;
-    Ok(result)
-}
-
-/// Cuts a range into batches whose numbers are all possible or all impossible: of an area code
-/// the first two million have no exchange that begins with 2 to 9.
-fn parts(range: &RangeInclusive<i64>) -> impl Iterator<Item = RangeInclusive<i64>> {
-    const AREA_CODE: i64 = 10_000_000;
-    const IMPOSSIBLE: i64 = 2_000_000;
-    let (mut next, end) = (*range.start(), *range.end());
-    std::iter::from_fn(move || {
-        let start = next;
-        let within = start % AREA_CODE;
-        let alike_until = start - within + if within < IMPOSSIBLE { IMPOSSIBLE } else { AREA_CODE };
-        next = alike_until.min(start + BATCH).min(end + 1);
-        (start <= end).then_some(start..=next - 1)
-    })
-}
 
 /// The stock that matches, by number; at most `limit` from `after` on.
 ///
@@ -288,9 +229,10 @@ pub async fn set_threshold(db: &Db, area_code: AreaCode, threshold: i32) -> Resu
 /// Holds the numbers as they are, if each of them is in one of these states.
 async fn lock(within: &mut Transaction, numbers: &[PhoneNumber], states: &[State], else_: &str) -> Result<()> {
     let found = store::lock(within, numbers).await?;
+    let found: HashMap<_, _> = found.into_iter().map(|stocked| (stocked.phone_number, stocked.state)).collect();
     for number in numbers {
-        let stocked = found.iter().find(|stocked| stocked.phone_number == *number);
-        let state = stocked.ok_or_else(|| Code::NotFound.because(format!("{number} is not in stock")))?.state;
+        let state = found.get(number).copied();
+        let state = state.ok_or_else(|| Code::NotFound.because(format!("{number} is not in stock")))?;
         if !states.contains(&state) {
             let state = state_name(state);
             return Err(Code::InvalidParameter.because(format!("{number} is {state} and {else_}; nothing was changed")));
@@ -352,26 +294,10 @@ async fn begin_additions(db: &Db) -> Result<Transaction> {
     begin_alone(db, ADDITIONS).await
 }
 
-async fn end_additions(mut transaction: Transaction, added: u64) -> Result<()> {
+/// Tells the planner of the stock, where much came to it.
+async fn analyze_if_many(within: &mut Transaction, added: u64) -> Result<()> {
     if added >= MANY {
-        store::analyze(&mut *transaction).await?;
+        store::analyze(&mut **within).await?;
     }
-    commit(transaction).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_cover_a_range_and_never_mix_possible_and_impossible_numbers() {
-        let range = 4_151_900_000..=4_162_100_000;
-        let parts: Vec<_> = parts(&range).collect();
-        assert_eq!(parts.first().map(|part| *part.start()), Some(*range.start()));
-        assert_eq!(parts.last().map(|part| *part.end()), Some(*range.end()));
-        assert!(parts.windows(2).all(|pair| pair[0].end() + 1 == *pair[1].start()));
-        for part in parts {
-            assert_eq!(PhoneNumber::new(*part.start()).is_ok(), PhoneNumber::new(*part.end()).is_ok(), "{part:?}");
-        }
-    }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use sqlx::{PgExecutor, Result, query, query_as};
 
 use super::{Filter, Price, State, Stocked, Summary, Threshold};
 use crate::kernel::db::{Db, Transaction};
-use crate::kernel::money::Money;
+use crate::kernel::money::{Cost, Money};
 use crate::kernel::phone::{AreaCode, Kind, PhoneNumber};
 use crate::kernel::sid::AccountSid;
 
@@ -18,7 +18,7 @@ macro_rules! stocked {
             Stocked,
             $before + "phone_number as \"phone_number: PhoneNumber\", kind as \"kind: Kind\",
                 area_code as \"area_code!\", state as \"state: State\", provider,
-                monthly_cost as \"monthly_cost: Money\", note" + $after
+                provider_cost as \"monthly_cost: Cost\", note" + $after
             $(, $value)*
         )
     };
@@ -51,36 +51,6 @@ pub async fn add_range(
     Ok(result.rows_affected())
 }
 
-/// Rows as PostgreSQL's `unnest` takes them: column by column.
-#[derive(Debug, Default)]
-pub struct Batch {
-    pub phone_numbers: Vec<i64>,
-    pub kinds: Vec<Kind>,
-    pub providers: Vec<Option<String>>,
-    pub monthly_costs: Vec<Option<i64>>,
-    pub notes: Vec<Option<String>>,
-}
-
-/// Adds a batch of numbers with what the file says of them; returns how many were new.
-pub async fn add_batch(within: &mut Transaction, batch: &Batch, now: DateTime<Utc>) -> Result<u64> {
-    let result = query!(
-        "insert into stock (phone_number, kind, state_since, added_at, provider, monthly_cost, note)
-        select row.phone_number, row.kind, $6, $6, row.provider, row.monthly_cost, row.note
-        from unnest($1::bigint[], $2::number_kind[], $3::text[], $4::bigint[], $5::text[])
-            as row (phone_number, kind, provider, monthly_cost, note)
-        on conflict (phone_number) do nothing",
-        &batch.phone_numbers,
-        &batch.kinds as &[Kind],
-        &batch.providers as &[Option<String>],
-        &batch.monthly_costs as &[Option<i64>],
-        &batch.notes as &[Option<String>],
-        now
-    )
-    .execute(&mut **within)
-    .await?;
-    Ok(result.rows_affected())
-}
-
 pub async fn list(db: &Db, filter: Filter, after: Option<PhoneNumber>, limit: i64) -> Result<Vec<Stocked>> {
     // An area code is a stretch of numbers, which the primary key walks.
     let stretch = filter.area_code.map(|code| i64::from(code.as_smallint()) * 10_000_000);
@@ -91,12 +61,14 @@ pub async fn list(db: &Db, filter: Filter, after: Option<PhoneNumber>, limit: i6
         where phone_number > $1 and phone_number < $2
             and ($3::number_kind is null or kind = $3)
             and ($4::stock_state is null or state = $4)
+            and ($6::bigint is null or import_id = $6)
         order by phone_number limit $5",
         after.map_or(first - 1, PhoneNumber::digits),
         last + 1,
         filter.kind as Option<Kind>,
         filter.state as Option<State>,
-        limit
+        limit,
+        filter.import
     )
     .fetch_all(db)
     .await

@@ -1,4 +1,5 @@
-//! Money in whole US cents. Dollars appear on the wire, on the command line and in views only.
+//! Money in whole US cents; what carriers charge for a number in hundredths of a cent. Dollars appear on the wire,
+//! on the command line and in views only.
 
 use std::fmt;
 use std::str::FromStr;
@@ -63,6 +64,63 @@ impl serde::Serialize for Money {
     }
 }
 
+/// What a carrier charges for a number a month, in ten-thousandths of a dollar, never negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct Cost(i64);
+
+impl Cost {
+    const A_DOLLAR: u64 = 10_000;
+
+    pub const fn ten_thousandths(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Cost {
+    /// Two decimals, or as many more as are not zero: `0.85`, `0.0085`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let all = self.0.unsigned_abs();
+        let decimals = format!("{:04}", all % Self::A_DOLLAR);
+        let (cents, finer) = decimals.split_at(2);
+        write!(f, "{sign}{}.{cents}{}", all / Self::A_DOLLAR, finer.trim_end_matches('0'))
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("'{0}' is not an amount: dollars from 0 to 1000000000 with at most four decimals are expected, as in $0.0085")]
+pub struct NotACost(pub String);
+
+impl FromStr for Cost {
+    type Err = NotACost;
+
+    /// Reads `0.85`, `$0.0085`, `$ 12` and `.5`.
+    fn from_str(text: &str) -> Result<Self, NotACost> {
+        let refused = || NotACost(text.to_owned());
+        let plain = text.trim();
+        let plain = plain.strip_prefix('$').map_or(plain, str::trim_start);
+        let (dollars, decimals) = plain.split_once('.').unwrap_or((plain, "0"));
+        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if plain.is_empty()
+            || !digits(dollars)
+            || !digits(decimals)
+            || !(1..=4).contains(&decimals.len())
+            || dollars.len() > 10
+        {
+            return Err(refused());
+        }
+        let total: i64 = format!("{dollars}{decimals:0<4}").parse().map_err(|_| refused())?;
+        if total > MOST_CENTS * 100 { Err(refused()) } else { Ok(Self(total)) }
+    }
+}
+
+impl serde::Serialize for Cost {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +139,46 @@ mod tests {
             ["", ".", "1.", ".5", "-1", "+1", "1.155", "1,15", "1e3", "1000000000.01", "99999999999", "NaN", " 1"]
         {
             assert!(text.parse::<Money>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn costs_have_up_to_four_decimals() {
+        for (text, shown) in [
+            ("0.85", "0.85"),
+            ("$0.8500", "0.85"),
+            ("$ 0.0085", "0.0085"),
+            ("0.125", "0.125"),
+            (" 12 ", "12.00"),
+            (".5", "0.50"),
+            ("0", "0.00"),
+            ("$1000000000", "1000000000.00"),
+        ] {
+            let cost = text.parse::<Cost>().unwrap();
+            assert_eq!(cost.to_string(), shown);
+            assert_eq!(cost.to_string().parse::<Cost>().unwrap(), cost);
+        }
+        assert_eq!("0.0085".parse::<Cost>().unwrap().ten_thousandths(), 85);
+        for text in [
+            "",
+            "$",
+            ".",
+            "1.",
+            "$.",
+            "0.00851",
+            "-1",
+            "$-1",
+            "+1",
+            "1,15",
+            "1,000.00",
+            "$$1",
+            "1e3",
+            "1000000000.0001",
+            "99999999999",
+            "0.85 USD",
+            "NaN",
+        ] {
+            assert!(text.parse::<Cost>().is_err(), "{text}");
         }
     }
 }

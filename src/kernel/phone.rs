@@ -6,6 +6,10 @@ use std::str::FromStr;
 use crate::kernel::area_codes;
 use crate::kernel::represent::Plain;
 
+mod spelling;
+
+pub use spelling::{range, ten_digits};
+
 /// The two kinds of number that are sold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type, serde::Serialize, clap::ValueEnum)]
 #[sqlx(type_name = "number_kind", rename_all = "lowercase")]
@@ -75,31 +79,77 @@ impl FromStr for AreaCode {
 #[sqlx(transparent)]
 pub struct PhoneNumber(i64);
 
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotAPhoneNumber {
-    #[error("'{0}' is not ten digits")]
-    NotTenDigits(String),
-    #[error("{0} has no US area code")]
-    NoUsAreaCode(String),
-    #[error("{0} has an exchange that does not begin with 2 to 9")]
-    NoExchange(String),
+/// Why a text is no number, or a number cannot come into stock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    NotTenDigits,
+    /// `4.16E+09`: a spreadsheet has thrown digits away.
+    Rounded,
+    NoUsAreaCode,
+    /// The exchange begins with 0 or 1.
+    NoExchange,
+    /// The exchange is 211, 311 … 911: those are services.
+    ServiceExchange,
+}
+
+impl Reason {
+    /// In few words, the same for every number: what numbers with this fault are counted under.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotTenDigits => "not ten digits",
+            Self::Rounded => "rounded by a spreadsheet",
+            Self::NoUsAreaCode => "no US area code",
+            Self::NoExchange => "exchange begins with 0 or 1",
+            Self::ServiceExchange => "N11 exchange",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", told(.text, *.reason))]
+pub struct NotAPhoneNumber {
+    pub text: String,
+    pub reason: Reason,
+}
+
+fn told(text: &str, reason: Reason) -> String {
+    match reason {
+        Reason::NotTenDigits => format!("'{text}' is not ten digits"),
+        Reason::Rounded => {
+            format!("'{text}' was rounded by a spreadsheet: format the column as text there and export it again")
+        }
+        Reason::NoUsAreaCode => format!("{text} has no US area code"),
+        Reason::NoExchange => format!("{text} has an exchange that begins with 0 or 1"),
+        Reason::ServiceExchange => format!("{text} has an N11 exchange (211, 311 … 911), which no number has"),
+    }
 }
 
 impl PhoneNumber {
     /// # Errors
     /// When `digits` is not ten digits, has no US area code or no possible exchange.
     pub fn new(digits: i64) -> Result<Self, NotAPhoneNumber> {
-        let text = || digits.to_string();
-        if !(1_000_000_000..=9_999_999_999).contains(&digits) {
-            return Err(NotAPhoneNumber::NotTenDigits(text()));
+        match Self(digits) {
+            _ if !(0..=9_999_999_999).contains(&digits) => Err(refused(digits, Reason::NotTenDigits)),
+            number if number.area_code().is_none() => Err(refused(digits, Reason::NoUsAreaCode)),
+            number if number.exchange() < 200 => Err(refused(digits, Reason::NoExchange)),
+            number => Ok(number),
         }
-        if Self(digits).area_code().is_none() {
-            return Err(NotAPhoneNumber::NoUsAreaCode(text()));
+    }
+
+    /// The same, of a number that is to come into stock. One that came there before N11 exchanges were
+    /// refused can still be named, shown, withdrawn and released.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and when its exchange is one of the N11 services.
+    pub fn for_stock(digits: i64) -> Result<Self, NotAPhoneNumber> {
+        match Self::new(digits)? {
+            number if number.exchange() % 100 == 11 => Err(refused(digits, Reason::ServiceExchange)),
+            number => Ok(number),
         }
-        if digits / 1_000_000 % 10 < 2 {
-            return Err(NotAPhoneNumber::NoExchange(text()));
-        }
-        Ok(Self(digits))
+    }
+
+    const fn exchange(self) -> i64 {
+        self.0 / 10_000 % 1000
     }
 
     pub fn area_code(self) -> Option<AreaCode> {
@@ -134,22 +184,10 @@ impl PhoneNumber {
         }
         digits
     }
+}
 
-    /// Reads `4158675309`, `+14158675309`, `14158675309` and decorated forms such as
-    /// `(415) 867-5309` or `+1 415.867.5309`; the digits need not be a number that is sold.
-    pub fn from_decorated(text: &str) -> Option<Self> {
-        let (plus, rest) = match text.trim().strip_prefix('+') {
-            Some(rest) => (true, rest),
-            None => (false, text.trim()),
-        };
-        let digits: String = rest.chars().filter(|c| !matches!(c, ' ' | '(' | ')' | '-' | '.')).collect();
-        let national = match (digits.len(), digits.strip_prefix('1')) {
-            (11, Some(national)) => national,
-            (10, _) if !plus => &digits,
-            _ => return None,
-        };
-        national.bytes().all(|b| b.is_ascii_digit()).then(|| national.parse().ok().map(Self))?
-    }
+fn refused(digits: i64, reason: Reason) -> NotAPhoneNumber {
+    NotAPhoneNumber { text: format!("{digits:010}"), reason }
 }
 
 impl fmt::Display for PhoneNumber {
@@ -167,13 +205,9 @@ impl Plain for PhoneNumber {
 impl FromStr for PhoneNumber {
     type Err = NotAPhoneNumber;
 
-    /// Ten digits without decoration.
+    /// In any spelling, as [`ten_digits`] reads them.
     fn from_str(text: &str) -> Result<Self, NotAPhoneNumber> {
-        Some(text)
-            .filter(|text| text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit()))
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(|| NotAPhoneNumber::NotTenDigits(text.to_owned()))
-            .and_then(Self::new)
+        Self::new(ten_digits(text)?)
     }
 }
 
@@ -188,23 +222,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decorated_forms_are_the_ten_digits() {
-        for text in ["4158675309", "14158675309", "+14158675309", "(415) 867-5309", "+1 415.867.5309", "1-415-867-5309"]
-        {
-            assert_eq!(PhoneNumber::from_decorated(text).unwrap().to_string(), "4158675309", "{text}");
-        }
-        for text in ["", "415867530", "41586753090", "+4158675309", "415867530x", "41586753०9", "++14158675309"] {
-            assert_eq!(PhoneNumber::from_decorated(text), None, "{text}");
+    fn a_number_needs_a_us_area_code_and_an_exchange() {
+        assert_eq!("4158675309".parse::<PhoneNumber>().unwrap().kind(), Kind::Local);
+        assert_eq!("866-867-5309".parse::<PhoneNumber>().unwrap().kind(), Kind::TollFree);
+        for (text, reason) in [
+            ("4161234567", Reason::NoUsAreaCode),
+            ("0158675309", Reason::NoUsAreaCode),
+            ("9118675309", Reason::NoUsAreaCode),
+            ("4151234567", Reason::NoExchange),
+            ("(415) 099-9999", Reason::NoExchange),
+            ("415", Reason::NotTenDigits),
+        ] {
+            assert_eq!(text.parse::<PhoneNumber>().expect_err(text).reason, reason, "{text}");
         }
     }
 
     #[test]
-    fn a_number_needs_a_us_area_code_and_an_exchange() {
-        assert_eq!("4158675309".parse::<PhoneNumber>().unwrap().kind(), Kind::Local);
-        assert_eq!("8668675309".parse::<PhoneNumber>().unwrap().kind(), Kind::TollFree);
-        assert!(matches!("4161234567".parse::<PhoneNumber>(), Err(NotAPhoneNumber::NoUsAreaCode(_))));
-        assert!(matches!("4151234567".parse::<PhoneNumber>(), Err(NotAPhoneNumber::NoExchange(_))));
-        assert!(matches!("+14158675309".parse::<PhoneNumber>(), Err(NotAPhoneNumber::NotTenDigits(_))));
+    fn no_number_with_an_n11_exchange_comes_into_stock() {
+        for n in 2..=9 {
+            for last in [0, 5309, 9999] {
+                let digits = 4_150_000_000 + n * 1_000_000 + 110_000 + last;
+                assert_eq!(PhoneNumber::for_stock(digits).expect_err("N11").reason, Reason::ServiceExchange);
+                assert!(PhoneNumber::new(digits).is_ok(), "one that is there already has a name");
+            }
+            assert!(PhoneNumber::for_stock(4_150_000_000 + n * 1_000_000 + 109_999).is_ok());
+            assert!(PhoneNumber::for_stock(4_150_000_000 + n * 1_000_000 + 120_000).is_ok());
+        }
+        assert_eq!(PhoneNumber::for_stock(4_150_110_000).expect_err("011").reason, Reason::NoExchange);
     }
 
     #[test]

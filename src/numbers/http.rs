@@ -11,7 +11,7 @@ use crate::kernel::clock::Rfc2822;
 use crate::kernel::error::Result;
 use crate::kernel::page::Page;
 use crate::kernel::params::Heeded;
-use crate::kernel::phone::{Kind, PhoneNumber};
+use crate::kernel::phone::Kind;
 use crate::kernel::represent::{self, Fields, List, Record};
 
 /// `GET …/IncomingPhoneNumbers`
@@ -48,7 +48,7 @@ pub async fn update(call: Call) -> Result<HttpResponse> {
 async fn list_of(call: &Call, kind: Option<Kind>) -> Result<HttpResponse> {
     let page = Page::read(&call.input)?;
     let (number, name) = (call.input.filled(&["PhoneNumber"])?, call.input.filled(&["FriendlyName"])?);
-    let filter = Filter { kind, number: number.map(PhoneNumber::from_decorated), name: name.map(str::to_owned) };
+    let filter = Filter { kind, number: number.map(|number| number.parse().ok()), name: name.map(str::to_owned) };
     let lists: Lists = call.shared()?;
     let slice = call.read(async |db| lists.page(db, call.account, &filter, page).await).await?;
     let given = [("PhoneNumber", number), ("FriendlyName", name)];

@@ -17,7 +17,7 @@ pub struct View {
 }
 
 /// All views.
-pub const VIEWS: [View; 10] = [
+pub const VIEWS: [View; 11] = [
     View { name: "inventory", order: "phone_number" },
     View { name: "inventory_summary", order: "kind, area_code" },
     View { name: "low_stock", order: "kind, area_code" },
@@ -28,6 +28,7 @@ pub const VIEWS: [View; 10] = [
     View { name: "ledger", order: "account_sid, id" },
     View { name: "monthly_revenue", order: "month, kind, charge" },
     View { name: "operator_actions", order: "id" },
+    View { name: "imports", order: "id" },
 ];
 
 /// A view by its name and what it shows.
@@ -52,6 +53,14 @@ pub enum Form {
 /// When the database is out of reach.
 pub async fn list(db: &Db) -> Result<Vec<Described>> {
     Ok(store::describe(db, &VIEWS.map(|view| view.name.to_owned())).await?)
+}
+
+/// The columns of a view that hold text, which somebody may have chosen.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn texts(db: &Db, view: View) -> Result<Vec<String>> {
+    Ok(store::texts(db, view.name).await?)
 }
 
 /// Gives the rows of a view one by one, each with the end of its line, so that millions need no memory.

@@ -1,7 +1,7 @@
 //! The statements on the views.
 
 use futures_util::stream::BoxStream;
-use sqlx::{Result, query_as};
+use sqlx::{Result, query_as, query_scalar};
 
 use super::{Described, Form, View};
 use crate::kernel::db::{Db, Transaction};
@@ -14,6 +14,19 @@ pub async fn describe(db: &Db, names: &[String]) -> Result<Vec<Described>> {
         from pg_class where relnamespace = 'reporting'::regnamespace and relname = any($1)
         order by array_position($1, relname::text)"#,
         names
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The columns of a view whose type is text of whatever length, in their order.
+pub async fn texts(db: &Db, view: &str) -> Result<Vec<String>> {
+    query_scalar!(
+        r#"select attname::text as "name!" from pg_attribute
+        join pg_class on pg_class.oid = attrelid join pg_type on pg_type.oid = atttypid
+        where relnamespace = 'reporting'::regnamespace and relname = $1 and attnum > 0 and typcategory = 'S'
+        order by attnum"#,
+        view
     )
     .fetch_all(db)
     .await

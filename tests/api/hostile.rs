@@ -3,8 +3,9 @@
 use std::fmt;
 use std::io::Cursor;
 
-use numberbank::inventory::import::{BadRow, Event, import};
+use numberbank::inventory::import::{BadRow, Event, Origin, Reading, Wanted, import};
 use numberbank::inventory::{self, Filter};
+use numberbank::kernel::error::Error;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -290,85 +291,126 @@ fn what_is_too_much_for_the_library_harms_nobody_else() {
     });
 }
 
-/// A row of a file, and what is to be stored of it: nothing where it is bad.
-type Row = (String, Option<Stored>);
+/// A row of a file.
+#[derive(Clone, Debug)]
+enum Row {
+    /// What is to be stored of it.
+    Good(Stored),
+    Bad,
+    /// Its quotes are wrong: nobody can tell where it ends.
+    Endless,
+}
 
-/// What the operator has said of a number: number, provider, monthly cost in cents, note.
+/// What the operator has said of a number: number, provider, monthly cost in ten-thousandths of a dollar, note.
 type Stored = (i64, Option<String>, Option<i64>, Option<String>);
 
-fn row() -> impl Strategy<Value = Row> {
-    let text = prop_oneof!["", "[!-~]([ -~]{0,9}[!-~])?", "[\u{a1}-\u{ff}𝄞]{255}"];
-    let cost = proptest::option::of(0..1_000_000_i64);
-    let good = (0..300_i64, text.clone(), cost, text).prop_map(|(number, provider, cost, note)| {
+fn row() -> impl Strategy<Value = (String, Row)> {
+    let text = prop_oneof!["", "[!-~]([ -~\n]{0,9}[!-~])?", "[\u{a1}-\u{ac}\u{ae}-\u{ff}𝄞]{255}"];
+    let cost = proptest::option::of(0..100_000_000_i64);
+    let spelling = select(vec!["", "+1", "1-", "tel:+1 "]);
+    let good = (0..300_i64, spelling, text.clone(), cost, text).prop_map(|(number, spelling, provider, cost, note)| {
         let number = 4_158_670_000 + number;
-        let dollars = cost.map_or_else(String::new, |cost| format!("{}.{:02}", cost / 100, cost % 100));
+        let dollars = cost.map_or_else(String::new, |cost| format!("${}.{:04}", cost / 10_000, cost % 10_000));
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record([&number.to_string(), &provider, &dollars, &note]).expect("a row");
+        writer.write_record([&format!("{spelling}{number}"), &provider, &dollars, &note]).expect("a row");
         let row = String::from_utf8(writer.into_inner().expect("a row")).expect("UTF-8");
         let some = |text: String| Some(text).filter(|text| !text.is_empty());
-        (row, Some((number, some(provider), cost, some(note))))
+        (row, Row::Good((number, some(provider), cost, some(note))))
     });
     let bad = select(vec![
         "415867000",
         "41586700001",
         "4161234567",
         "4151234567",
-        "+14158670000",
-        "4158670000,\"open",
-        "4158670000,,1.005",
+        "4152110000",
+        "+4158670000",
+        "4.16E+09",
+        "4158670000,,1.00555",
         "4158670000,,-1",
         "4158670000,,,,",
         "4158670000,a\tb",
         "4158670000,\u{0}",
-        "4158670000,x\"y,\"",
         ",Acme",
-        "\u{feff}",
         "٤١٥٨٦٧٠٠٠٠",
         "4158670000\r4158670001",
     ]);
-    prop_oneof![12 => good, 1 => bad.prop_map(|row| (format!("{row}\n"), None))]
+    let endless = select(vec!["4158670000,\"open", "4158670000,x\"y,\"", "4158670000,\"a\"b", "4158670000, \"a\n\""]);
+    prop_oneof![
+        300 => good,
+        25 => bad.prop_map(|row| (format!("{row}\n"), Row::Bad)),
+        1 => endless.prop_map(|row| (format!("{row}\n"), Row::Endless)),
+    ]
 }
 
 async fn stock(world: &World) -> Vec<Stored> {
     let stock = inventory::list(&world.db, Filter::default(), None, 1000).await.expect("the stock");
     let row = |row: inventory::Stocked| {
-        (row.phone_number.digits(), row.provider, row.monthly_cost.map(|cost| cost.cents()), row.note)
+        let cost = row.monthly_cost.map(|cost| cost.ten_thousandths());
+        (row.phone_number.digits(), row.provider, cost, row.note)
     };
     stock.into_iter().map(row).collect()
+}
+
+/// What an import makes of the stock: how many rows are new, and how many known numbers change.
+fn made(stock: &mut Vec<Stored>, rows: &[(String, Row)], update: bool) -> [u64; 2] {
+    let good = rows.iter().filter_map(|(_, row)| if let Row::Good(row) = row { Some(row) } else { None });
+    let good: Vec<_> = good.collect();
+    let before = stock.len();
+    for row in &good {
+        if !stock.iter().any(|other| other.0 == row.0) {
+            stock.push((*row).clone());
+        }
+    }
+    let mut changed = 0;
+    for known in stock.iter_mut().filter(|_| update) {
+        let Some(last) = good.iter().rev().find(|row| row.0 == known.0) else { continue };
+        let said = last.to_owned().clone();
+        let new = (known.0, said.1.or(known.1.clone()), said.2.or(known.2), said.3.or(known.3.clone()));
+        changed += u64::from(new != *known);
+        *known = new;
+    }
+    stock.sort();
+    [(stock.len() - before) as u64, changed]
 }
 
 #[test]
 fn an_import_stores_all_rows_or_the_good_ones_or_none() {
     test(async |world| {
-        let files = (vec(row(), 0..80), any::<bool>());
-        for_all(files, async |(rows, skip_bad)| {
-            let mut expected = stock(world).await;
-            let (mut bad, mut known) = (Vec::new(), 0);
-            let mut file = "phone_number,provider,monthly_cost,note\r\n".to_owned();
-            for (line, (text, stored)) in (2..).zip(&rows) {
-                file += text;
-                match stored {
-                    None => bad.push(line),
-                    Some(row) if expected.iter().any(|other| other.0 == row.0) => known += 1,
-                    Some(row) => expected.push(row.clone()),
+        let wanted = (any::<bool>(), any::<bool>(), prop_oneof![3 => Just(false), 1 => Just(true)]);
+        let wanted = wanted.prop_map(|(skip_bad, update, dry_run)| Wanted { skip_bad, update, dry_run });
+        for_all((vec(row(), 0..80), wanted), async |(rows, wanted)| {
+            let before = stock(world).await;
+            let mut expected = before.clone();
+            let [added, changed] = made(&mut expected, &rows, wanted.update);
+            let (mut file, mut bad) = ("Phone Number,carrier,MRC,Comment\r\n".to_owned(), Vec::new());
+            for (text, row) in &rows {
+                if matches!(row, Row::Bad) {
+                    bad.push(1 + file.matches('\n').count() as u64);
                 }
+                file += text;
             }
-            let mut named = Vec::new();
-            let heard = |event| {
+            let (mut named, origin) = (Vec::new(), Origin { file: "a file", operator: "Anna" });
+            let heard = |event: Event<'_>| {
                 if let Event::Bad(BadRow { line, .. }) = event {
                     named.push(line);
                 }
+                Ok::<_, Error>(())
             };
-            let before = stock(world).await;
-            let imported = import(&world.db, &world.clock, Cursor::new(file), skip_bad, heard).await;
+            let file = Cursor::new(file);
+            let imported = import(&world.db, &world.clock, file, Reading::default(), wanted, origin, heard).await;
             let after = stock(world).await;
+            if rows.iter().any(|(_, row)| matches!(row, Row::Endless)) {
+                assert!(imported.is_err() && after == before);
+                return;
+            }
             assert_eq!(named, bad);
-            if bad.is_empty() || skip_bad {
+            if bad.is_empty() || wanted.skip_bad || wanted.dry_run {
                 let imported = imported.expect("an import");
-                assert_eq!((imported.already_known, imported.rejected), (known, bad.len() as u64));
-                assert_eq!(imported.added as usize, after.len() - before.len());
-                expected.sort();
-                assert_eq!(after, expected);
+                let known = (rows.len() - bad.len()) as u64 - added;
+                let counts = [imported.added, imported.already_known, imported.changed, imported.rejected];
+                assert_eq!(counts, [added, known, changed, bad.len() as u64]);
+                assert_eq!(imported.id.is_some(), !wanted.dry_run);
+                assert_eq!(after, if wanted.dry_run { before } else { expected });
             } else {
                 assert!(imported.is_err() && after == before);
             }

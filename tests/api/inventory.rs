@@ -1,7 +1,9 @@
 //! The stock behind the wire, as the operator moves it.
 
 use numberbank::inventory::{self, Filter, State};
+use numberbank::kernel::error::violated;
 use numberbank::kernel::phone::PhoneNumber;
+use sqlx::{AssertSqlSafe, Executor};
 
 use crate::support::{World, test};
 
@@ -58,5 +60,86 @@ fn the_planner_knows_of_many_numbers_that_were_added() {
         world.stock(FIRST, 30_000).await;
         let known = "select reltuples::bigint from pg_class where relname = 'stock'";
         assert_eq!(world.value::<i64>(known).await, 30_000);
+    });
+}
+
+/// A statement that the database must carry out.
+async fn run(world: &World, statement: &'static str) {
+    world.db.execute(statement).await.expect(statement);
+}
+
+#[test]
+fn the_database_itself_takes_no_service_number_and_no_impossible_import() {
+    test(async |world| {
+        world.stock(FIRST, 1).await;
+        let import = |counts: &str| {
+            format!(
+                "insert into imports (id, at, file, operator, added, already_known, changed,
+            rejected) values (1, now(), '-', 'Anna', {counts})"
+            )
+        };
+        let service = "insert into stock (phone_number, kind, state_since, added_at)
+            values (4159110000, 'local', now(), now())";
+        for (statement, constraint) in [
+            (service.to_owned(), "stock_no_service_exchange"),
+            ("update stock set provider_cost = -1".to_owned(), "stock_provider_cost_not_negative"),
+            (import("0, 1, 2, 0"), "imports_changed_were_known"),
+        ] {
+            let refused = world.db.execute(AssertSqlSafe(statement.clone())).await.expect_err(&statement);
+            assert_eq!(violated(&refused), Some(constraint), "{statement}");
+        }
+        world.db.execute(AssertSqlSafe(import("0, 2, 1, 0"))).await.expect("an import");
+        let again = world.db.execute(AssertSqlSafe(import("0, 2, 1, 0"))).await.expect_err("it is there");
+        assert_eq!(violated(&again), Some("imports_pkey"));
+        for statement in ["update imports set file = 'x'", "delete from imports", "truncate imports"] {
+            let refused = world.db.execute(statement).await.expect_err(statement).to_string();
+            assert!(refused.contains("imports is only ever added to"), "{statement}: {refused}");
+        }
+    });
+}
+
+/// Before N11 exchanges were refused, such a number could come into stock, and be sold.
+#[test]
+fn a_service_number_that_is_in_stock_already_lives_on() {
+    test(async |world| {
+        run(world, "alter table stock disable trigger stock_no_service_exchange").await;
+        run(
+            world,
+            "insert into stock (phone_number, kind, state_since, added_at)
+            values (4159110000, 'local', now(), now())",
+        )
+        .await;
+        run(world, "alter table stock enable trigger stock_no_service_exchange").await;
+        let account = world.account("5.00").await;
+        let sid = world.server.buy(&account, &[]).await.assert_status(201).element("Sid");
+        for spelling in ["4159110000", "%2B1+%28415%29+911-0000", "tel:%2B14159110000"] {
+            let found = world.server.get(&account, &format!("/IncomingPhoneNumbers?PhoneNumber={spelling}")).await;
+            assert_eq!(found.assert_status(200).element("Sid"), sid, "{spelling}");
+        }
+        world.server.release(&account, &sid).await.assert_status(204);
+        let number = ["415-911-0000".parse().expect("a number that has a name")];
+        assert_eq!(inventory::withdraw(&world.db, &world.clock, &number).await.expect("withdrawn"), 1);
+        let added = inventory::add(&world.db, &world.clock, &[4_159_109_999..=4_159_120_000], |_| {}).await;
+        let added = added.expect("the good ones");
+        assert_eq!((added.added, added.already_known, added.rejected), (2, 0, 10_000));
+    });
+}
+
+#[test]
+fn the_migration_of_costs_loses_none() {
+    test(async |world| {
+        let migration = include_str!("../../migrations/V14__imports.sql");
+        let (of_costs, _) =
+            migration.split_once("-- The import that the number came in with").expect("the part on costs");
+        let mut transaction = world.db.begin().await.expect("a transaction");
+        let old = "create schema old; set local search_path to old;
+            create table stock (phone_number bigint, monthly_cost bigint constraint stock_monthly_cost_not_negative
+                check (monthly_cost >= 0));
+            insert into stock values (1, 85), (2, null), (3, 0), (4, 100000000000)";
+        sqlx::raw_sql(old).execute(&mut *transaction).await.expect("stock as it was");
+        sqlx::raw_sql(AssertSqlSafe(of_costs)).execute(&mut *transaction).await.expect("migrated");
+        let costs = sqlx::query_scalar::<_, Option<i64>>("select provider_cost from stock order by phone_number");
+        let costs = costs.fetch_all(&mut *transaction).await.expect("costs");
+        assert_eq!(costs, [Some(8_500), None, Some(0), Some(10_000_000_000_000)]);
     });
 }

@@ -12,10 +12,11 @@ use sqlx::AssertSqlSafe;
 use crate::support::{Account, World, test};
 
 /// Every view with its columns. A column is never renamed or dropped, new ones come at the end.
-const VIEWS: [(&str, &str); 10] = [
+const VIEWS: [(&str, &str); 11] = [
     ("accounts", "sid name status reason balance numbers_held monthly_cost spent_this_month created_at owed"),
     ("holdings", "phone_number account_sid held_from held_until number_sid"),
-    ("inventory", "phone_number kind area_code state provider state_since account_sid"),
+    ("imports", "id at file operator added already_known changed rejected"),
+    ("inventory", "phone_number kind area_code state provider state_since account_sid provider_cost note import"),
     ("inventory_summary", "kind area_code available in_use quarantined withdrawn total"),
     ("ledger", "account_sid at kind amount balance_after phone_number note id number_sid"),
     ("low_stock", "kind area_code available threshold"),

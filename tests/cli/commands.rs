@@ -102,14 +102,17 @@ fn an_account_is_closed_once_its_numbers_are_released() {
 fn stock_prices_and_the_life_of_a_number() {
     let scene = Scene::new();
     let (home, sid) = (&scene.home, scene.sid.as_str());
-    let added = home.json(&["inventory", "add", "4158670000-4158670009", "8005550100", "9998670000"]);
-    assert_eq!(added, json!({ "added": 11, "already_known": 0, "rejected": 1 }));
+    let added = home.json(&["inventory", "add", "(415) 867-0000 - 415-867-0009", "+1 800 555 0100"]);
+    assert_eq!(added, json!({ "added": 11, "already_known": 0, "rejected": 0 }));
     let again = home.json(&["inventory", "add", "4158670005-4158670014"]);
     assert_eq!(again, json!({ "added": 5, "already_known": 5, "rejected": 0 }));
 
-    assert_eq!(home.json(&["inventory", "withdraw", "4158670000", "4158670001"]), json!({ "withdrawn": 2 }));
+    assert_eq!(home.json(&["inventory", "withdraw", "415-867-0000", "tel:+14158670001"]), json!({ "withdrawn": 2 }));
     assert_eq!(home.json(&["inventory", "return", "4158670001"]), json!({ "returned": 1 }));
     home.run(&["inventory", "withdraw", "4158670002", "2128670000"]).assert_refused("2128670000 is not in stock");
+    assert_eq!(home.json(&["inventory", "withdraw", "415-867-0002-415-867-0005"]), json!({ "withdrawn": 4 }));
+    assert_eq!(home.json(&["inventory", "return", "4158670002-4158670005"]), json!({ "returned": 4 }));
+    home.run(&["inventory", "withdraw", "4152000000-4153999999"]).assert_refused("more than the 100000");
     let listed = |arguments: &[&str]| {
         let list = home.json(&[&["inventory", "list"], arguments].concat());
         list.as_array().expect("a list").len()
@@ -144,6 +147,7 @@ fn stock_prices_and_the_life_of_a_number() {
     assert!(tenancy["from"].as_str().is_some_and(|from| from.contains('T')));
     let digits = number["phone_number"].as_str().expect("digits");
     assert_eq!(home.json(&["number", "show", digits]), number);
+    assert_eq!(home.json(&["number", "show", &format!("+1 {}.{}", &digits[..3], &digits[3..])]), number);
     assert!(home.table(&["number", "show", "8005550100"]).contains(&tollfree));
     home.run(&["inventory", "withdraw", digits]).assert_refused("in_use");
     home.run(&["inventory", "return", digits]).assert_refused("in_use");
@@ -209,6 +213,7 @@ fn bad_usage_is_exit_code_2_and_touches_nothing() {
         &["inventory", "list", "--kind", "mobile"],
         &["inventory", "list", "--area-code", "416"],
         &["inventory", "withdraw"],
+        &["inventory", "withdraw", "4161234567"],
         &["price", "set", "local"],
         &["price", "set", "local", "1.155"],
         &["audit", "--output", "xml"],

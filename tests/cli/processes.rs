@@ -174,7 +174,9 @@ fn a_command_that_is_interrupted_takes_its_postgresql_along() {
     rows.write_all(b"phone_number\n4158675309\n").expect("it reads");
     eventually("PostgreSQL runs", || home.postgres().is_some());
     kill(Pid::from_raw(import.id().cast_signed()), Signal::SIGINT).expect("it lives");
-    Ran::of(import.wait_with_output()).assert_refused("interrupted");
+    let ran = Ran::of(import.wait_with_output());
+    let told = "numberbank: interrupted: nothing was imported\n";
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(130), "", told));
     drop(rows);
     assert_eq!(home.postgres(), None);
     assert_eq!(home.json(&["inventory", "list"]).as_array().map(Vec::len), Some(0));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::home::{Home, Ran, program};
 
-const VIEWS: [&str; 10] = [
+const VIEWS: [&str; 11] = [
     "inventory",
     "inventory_summary",
     "low_stock",
@@ -15,6 +15,7 @@ const VIEWS: [&str; 10] = [
     "ledger",
     "monthly_revenue",
     "operator_actions",
+    "imports",
 ];
 
 /// The fields of each line.
@@ -34,6 +35,8 @@ fn every_report_has_the_same_rows_in_every_form() {
     let (status, _) = server.call("POST", &format!("{path}/Local"), [sid, token], "");
     assert_eq!(status, 201);
     home.json(&["inventory", "threshold", "set", "415", "2"]);
+    let file = home.file("more.csv", "number,mrc,note\n8005550100,0.0085,\"a, b\"\n");
+    home.json(&["inventory", "import", &file]);
 
     let list = home.json(&["report", "list"]);
     let names: Vec<_> = list.as_array().expect("a list").iter().map(|view| view["name"].clone()).collect();

@@ -118,7 +118,7 @@ async fn page_by_name(
     page: Page,
 ) -> Result<Option<Slice<Number>>> {
     // A number without a name of its own goes by its digits, nicely formatted.
-    let default = PhoneNumber::from_decorated(name).filter(|number| number.formatted() == name);
+    let default = name.parse().ok().filter(|number: &PhoneNumber| number.formatted() == name);
     let named = store::Named { name, default };
     let before = |count| store::place_by_name(db, account, kind, named, count);
     let total = match beginning(page, before).await? {

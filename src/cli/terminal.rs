@@ -1,0 +1,61 @@
+//! Texts of tenants and files on the operator's terminal.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+
+/// The text with everything escaped that a terminal would obey or not show: control characters, line breaks of
+/// every kind, and what Unicode calls format characters (zero-width, the marks that turn the direction, tags).
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_hidden) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if is_hidden(c) {
+            let _ = write!(shown, "{}", c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown.into()
+}
+
+fn is_hidden(c: char) -> bool {
+    use GeneralCategory::{Control, Format, LineSeparator, ParagraphSeparator};
+    // All of ASCII that is hidden is control characters: most texts need no table.
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
+    matches!(c.general_category(), Control | Format | LineSeparator | ParagraphSeparator)
+}
+
+/// Writes a line to standard error. Where nobody reads it, there is nobody to tell.
+pub fn tell(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", visible(line));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_is_escaped_and_nothing_else() {
+        for text in ["", "Acme, \"Inc\" \\ ☎", "Émile 株式会社", "a'b", "e\u{301}"] {
+            assert_eq!(visible(text), text);
+        }
+        for (text, shown) in [
+            ("a\u{202e}b", "a\\u{202e}b"),
+            ("\u{200b}\u{200d}\u{2060}\u{feff}", "\\u{200b}\\u{200d}\\u{2060}\\u{feff}"),
+            ("\u{e0041}", "\\u{e0041}"),
+            ("\u{ad}\u{61c}\u{2066}", "\\u{ad}\\u{61c}\\u{2066}"),
+            ("\u{1b}[2J", "\\u{1b}[2J"),
+            ("a\r\nb\tc\0", "a\\r\\nb\\tc\\u{0}"),
+            ("\u{9b}\u{2028}\u{2029}", "\\u{9b}\\u{2028}\\u{2029}"),
+        ] {
+            assert_eq!(visible(text), shown);
+        }
+    }
+}

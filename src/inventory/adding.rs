@@ -1,0 +1,175 @@
+//! Numbers and ranges that come into stock by themselves.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use super::{analyze_if_many, begin_additions, store};
+use crate::kernel::clock::Clock;
+use crate::kernel::db::{Db, Transaction};
+use crate::kernel::error::{Code, Result};
+use crate::kernel::phone::{NotAPhoneNumber, PhoneNumber, Reason};
+use crate::kernel::transact::commit;
+
+/// What became of numbers that were to be added.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Added {
+    pub added: u64,
+    pub already_known: u64,
+    pub rejected: u64,
+    /// The first [`MOST_REJECTIONS`] numbers or ranges that were rejected.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rejected_numbers: Vec<Rejection>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rejected_by_reason: Vec<Counted>,
+}
+
+/// A number that cannot come into stock, or a range of such numbers, and why.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Rejection {
+    /// `4152110000`, or `4152110000-4152119999`.
+    pub numbers: String,
+    pub reason: String,
+}
+
+/// So many rejected numbers or ranges are named.
+pub const MOST_REJECTIONS: usize = 20;
+
+/// How many numbers or rows were rejected for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Counted {
+    pub reason: &'static str,
+    pub count: u64,
+}
+
+impl Counted {
+    /// The most frequent first.
+    pub(super) fn of(counts: &BTreeMap<&'static str, u64>) -> Vec<Self> {
+        let mut all: Vec<_> = counts.iter().map(|(reason, count)| Self { reason, count: *count }).collect();
+        all.sort_by_key(|counted| Reverse(counted.count));
+        all
+    }
+
+    /// As in `3 not ten digits, 1 N11 exchange`.
+    pub fn told(all: &[Self]) -> String {
+        let told: Vec<_> = all.iter().map(|Self { reason, count }| format!("{count} {reason}")).collect();
+        told.join(", ")
+    }
+}
+
+/// The most numbers that one command adds from ranges.
+pub const MOST_AT_ONCE: i64 = 10_000_000;
+
+/// Numbers are stored this many at a time, within one transaction.
+const BATCH: i64 = 50_000;
+
+/// Adds all numbers of the ranges in one transaction, but for those that cannot be numbers; `progress` hears how many
+/// are done. What is known already stays as it is.
+///
+/// # Errors
+/// 29002 when the ranges hold more than [`MOST_AT_ONCE`], and when this machine's clock is wrong.
+pub async fn add(db: &Db, clock: &Clock, ranges: &[RangeInclusive<i64>], progress: impl FnMut(u64)) -> Result<Added> {
+    let (transaction, added) = add_uncommitted(db, clock, ranges, progress).await?;
+    commit(transaction).await?;
+    Ok(added)
+}
+
+/// The same, for those who want to know when the commit begins: it is theirs.
+///
+/// # Errors
+/// As [`add`].
+pub async fn add_uncommitted(
+    db: &Db,
+    clock: &Clock,
+    ranges: &[RangeInclusive<i64>],
+    mut progress: impl FnMut(u64),
+) -> Result<(Transaction, Added)> {
+    let wanted: i64 = ranges.iter().map(|range| range.end() - range.start() + 1).sum();
+    if wanted > MOST_AT_ONCE {
+        return Err(Code::InvalidParameter
+            .because(format!("{wanted} numbers are more than the {MOST_AT_ONCE} that can be added at once")));
+    }
+    clock.trusted()?;
+    let (now, mut result, mut rejected) = (clock.now(), Added::default(), BTreeMap::new());
+    let mut transaction = begin_additions(db).await?;
+    for part in ranges.iter().flat_map(parts) {
+        let asked = (part.end() - part.start() + 1).unsigned_abs();
+        match PhoneNumber::for_stock(*part.start()) {
+            Ok(first) => {
+                let added = store::add_range(&mut transaction, first.kind(), &part, now).await?;
+                result.added += added;
+                result.already_known += asked - added;
+            }
+            Err(NotAPhoneNumber { reason, .. }) => {
+                result.rejected += asked;
+                *rejected.entry(reason.name()).or_default() += asked;
+                if result.rejected_numbers.len() < MOST_REJECTIONS {
+                    result.rejected_numbers.push(Rejection::of(&part, reason));
+                }
+            }
+        }
+        progress(asked);
+    }
+    result.rejected_by_reason = Counted::of(&rejected);
+    analyze_if_many(&mut transaction, result.added).await?;
+    Ok((transaction, result))
+}
+
+impl Rejection {
+    fn of(part: &RangeInclusive<i64>, reason: Reason) -> Self {
+        let (first, last) = (part.start(), part.end());
+        let numbers = if first == last { format!("{first:010}") } else { format!("{first:010}-{last:010}") };
+        Self { numbers, reason: reason.name().to_owned() }
+    }
+}
+
+/// Cuts a range into batches whose numbers are all possible or all impossible, for one reason.
+fn parts(range: &RangeInclusive<i64>) -> impl Iterator<Item = RangeInclusive<i64>> {
+    let (mut next, end) = (*range.start(), *range.end());
+    std::iter::from_fn(move || {
+        let start = next;
+        let all_alike = alike_until(start);
+        // Impossible ones go nowhere: a batch of them may be as long as it likes.
+        let longest = if PhoneNumber::for_stock(start).is_ok() { BATCH } else { MOST_AT_ONCE };
+        next = all_alike.min(start + longest).min(end + 1);
+        (start <= end).then_some(start..=next - 1)
+    })
+}
+
+/// The first number that may be possible where this one is not, or the other way round: of an area code the first two
+/// million have no exchange that begins with 2 to 9, and in each million more one exchange is N11.
+const fn alike_until(number: i64) -> i64 {
+    const EXCHANGE: i64 = 10_000;
+    let within = number % 10_000_000;
+    let exchange = within / EXCHANGE;
+    let next = match (exchange, exchange % 100) {
+        (..200, _) => 200,
+        (_, ..11) => exchange / 100 * 100 + 11,
+        (_, 11) => exchange + 1,
+        (900.., _) => 1000,
+        _ => (exchange / 100 + 1) * 100 + 11,
+    };
+    number - within + next * EXCHANGE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_a_range_and_never_mix_possible_and_impossible_numbers() {
+        let range = 4_151_900_000..=4_172_120_000;
+        let parts: Vec<_> = parts(&range).collect();
+        assert_eq!(parts.first().map(|part| *part.start()), Some(*range.start()));
+        assert_eq!(parts.last().map(|part| *part.end()), Some(*range.end()));
+        assert!(parts.windows(2).all(|pair| pair[0].end() + 1 == *pair[1].start()));
+        for part in parts {
+            let reason = |number: i64| PhoneNumber::for_stock(number).map(drop).map_err(|error| error.reason);
+            let (first, last) = (*part.start(), *part.end());
+            for number in [first, first + (last - first) / 3, first + (last - first) / 2, last] {
+                assert_eq!(reason(first), reason(number), "{part:?}");
+            }
+            assert!(reason(first).is_err() || last - first < BATCH, "{part:?}");
+        }
+    }
+}

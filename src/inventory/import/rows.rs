@@ -1,0 +1,98 @@
+//! What a row says of a number.
+
+use super::columns::{Column, Columns};
+use super::shortened;
+use super::store::Batch;
+use crate::kernel::money::{Cost, NotACost};
+use crate::kernel::phone::{NotAPhoneNumber, PhoneNumber, ten_digits};
+
+/// The longest provider or note, in characters.
+const LONGEST_TEXT: usize = 255;
+
+/// Why a row cannot be stored.
+#[derive(Debug)]
+pub struct Fault {
+    /// In few words, the same for every row: what rows with this fault are counted under.
+    pub name: &'static str,
+    /// What is wrong with this one, and what would be right.
+    pub reason: String,
+}
+
+impl Fault {
+    pub fn new(name: &'static str, reason: impl Into<String>) -> Self {
+        Self { name, reason: reason.into() }
+    }
+}
+
+pub struct Row {
+    phone_number: PhoneNumber,
+    provider: Option<String>,
+    monthly_cost: Option<Cost>,
+    note: Option<String>,
+}
+
+impl Row {
+    pub fn of(cells: &[&[u8]], columns: &Columns) -> Result<Self, Fault> {
+        let count = columns.header.len();
+        if cells.len() > count {
+            let reason = format!("the row has more cells than the header, which has {count}");
+            return Err(Fault::new("more cells than the header", reason));
+        }
+        let cell = |column: Column| {
+            let cell = columns.place(column).and_then(|place| cells.get(place)).copied().unwrap_or_default();
+            let text = std::str::from_utf8(cell).map(str::trim).map_err(|_| {
+                let reason = format!("{} is no UTF-8 text; was it Latin-1? --encoding latin1 reads it", column.name());
+                Fault::new("not UTF-8", reason)
+            })?;
+            Ok(Some(text).filter(|text| !text.is_empty()))
+        };
+        Ok(Self {
+            phone_number: phone_number(cell(Column::PhoneNumber)?.unwrap_or_default())?,
+            provider: text(Column::Provider, cell(Column::Provider)?)?,
+            monthly_cost: cell(Column::MonthlyCost)?.map(cost).transpose()?,
+            note: text(Column::Note, cell(Column::Note)?)?,
+        })
+    }
+}
+
+fn phone_number(cell: &str) -> Result<PhoneNumber, Fault> {
+    if cell.is_empty() {
+        return Err(Fault::new("no phone number", "phone_number is empty"));
+    }
+    ten_digits(cell).and_then(PhoneNumber::for_stock).map_err(|NotAPhoneNumber { text, reason }| {
+        let error = NotAPhoneNumber { text: shortened(&text), reason };
+        Fault::new(reason.name(), format!("phone_number {error}"))
+    })
+}
+
+fn cost(cell: &str) -> Result<Cost, Fault> {
+    let refused = |_| Fault::new("not an amount", format!("monthly_cost {}", NotACost(shortened(cell))));
+    cell.parse().map_err(refused)
+}
+
+/// A text of the operator's own; line breaks may stand in it.
+fn text(column: Column, cell: Option<&str>) -> Result<Option<String>, Fault> {
+    let Some(cell) = cell else { return Ok(None) };
+    if cell.chars().count() > LONGEST_TEXT {
+        let reason = format!("{} must be at most {LONGEST_TEXT} characters", column.name());
+        return Err(Fault::new("text too long", reason));
+    }
+    if cell.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\r')) {
+        return Err(Fault::new("control character", format!("{} holds a control character", column.name())));
+    }
+    Ok(Some(cell.to_owned()))
+}
+
+impl Batch {
+    pub(super) fn push(&mut self, row: Row) {
+        self.phone_numbers.push(row.phone_number.digits());
+        self.kinds.push(row.phone_number.kind());
+        self.providers.push(row.provider);
+        self.costs.push(row.monthly_cost.map(Cost::ten_thousandths));
+        self.notes.push(row.note);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.phone_numbers.len()
+    }
+}

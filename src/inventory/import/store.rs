@@ -1,0 +1,124 @@
+//! The statements of an import.
+
+use chrono::{DateTime, Utc};
+use sqlx::{Result, query, query_scalar};
+
+use crate::kernel::db::Transaction;
+use crate::kernel::phone::Kind;
+
+/// Rows as PostgreSQL's `unnest` takes them: column by column.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub phone_numbers: Vec<i64>,
+    pub kinds: Vec<Kind>,
+    pub providers: Vec<Option<String>>,
+    /// In ten-thousandths of a dollar.
+    pub costs: Vec<Option<i64>>,
+    pub notes: Vec<Option<String>>,
+}
+
+/// Takes the number of an import whose row comes with [`record_import`].
+pub async fn next_import(within: &mut Transaction) -> Result<i64> {
+    query_scalar!(r#"select nextval(pg_get_serial_sequence('imports', 'id')) as "id!""#).fetch_one(&mut **within).await
+}
+
+/// Adds a batch of numbers with what the file says of them; returns how many were new.
+pub async fn add_batch(
+    within: &mut Transaction,
+    batch: &Batch,
+    import: Option<i64>,
+    now: DateTime<Utc>,
+) -> Result<u64> {
+    let result = query!(
+        "insert into stock (phone_number, kind, state_since, added_at, provider, provider_cost, note, import_id)
+        select row.phone_number, row.kind, $6, $6, row.provider, row.cost, row.note, $7
+        from unnest($1::bigint[], $2::number_kind[], $3::text[], $4::bigint[], $5::text[])
+            as row (phone_number, kind, provider, cost, note)
+        on conflict (phone_number) do nothing",
+        &batch.phone_numbers,
+        &batch.kinds as &[Kind],
+        &batch.providers as &[Option<String>],
+        &batch.costs as &[Option<i64>],
+        &batch.notes as &[Option<String>],
+        now,
+        import
+    )
+    .execute(&mut **within)
+    .await?;
+    Ok(result.rows_affected())
+}
+
+/// Sets what the file says of numbers that are in stock; what it is silent about stays. Of a number that the batch
+/// names twice, the last row counts. Returns how many changed: no other row is touched, or locked.
+pub async fn update_batch(within: &mut Transaction, batch: &Batch) -> Result<u64> {
+    let result = query!(
+        "update stock set provider = coalesce(row.provider, stock.provider),
+            provider_cost = coalesce(row.cost, stock.provider_cost), note = coalesce(row.note, stock.note)
+        from (
+            select distinct on (phone_number) phone_number, provider, cost, note
+            from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[]) with ordinality
+                as all_rows (phone_number, provider, cost, note, place)
+            order by phone_number, place desc
+        ) as row
+        where stock.phone_number = row.phone_number
+            and (coalesce(row.provider, stock.provider), coalesce(row.cost, stock.provider_cost),
+                coalesce(row.note, stock.note)) is distinct from (stock.provider, stock.provider_cost, stock.note)",
+        &batch.phone_numbers,
+        &batch.providers as &[Option<String>],
+        &batch.costs as &[Option<i64>],
+        &batch.notes as &[Option<String>]
+    )
+    .execute(&mut **within)
+    .await?;
+    Ok(result.rows_affected())
+}
+
+/// How many [`update_batch`] would change.
+pub async fn count_changes(within: &mut Transaction, batch: &Batch) -> Result<i64> {
+    query_scalar!(
+        r#"select count(*) as "count!"
+        from stock join (
+            select distinct on (phone_number) phone_number, provider, cost, note
+            from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[]) with ordinality
+                as all_rows (phone_number, provider, cost, note, place)
+            order by phone_number, place desc
+        ) as row on stock.phone_number = row.phone_number
+        where (coalesce(row.provider, stock.provider), coalesce(row.cost, stock.provider_cost),
+            coalesce(row.note, stock.note)) is distinct from (stock.provider, stock.provider_cost, stock.note)"#,
+        &batch.phone_numbers,
+        &batch.providers as &[Option<String>],
+        &batch.costs as &[Option<i64>],
+        &batch.notes as &[Option<String>]
+    )
+    .fetch_one(&mut **within)
+    .await
+}
+
+/// What is written down of an import.
+pub struct ImportEntry<'a> {
+    pub id: i64,
+    pub file: &'a str,
+    pub operator: &'a str,
+    pub added: i64,
+    pub already_known: i64,
+    pub changed: i64,
+    pub rejected: i64,
+}
+
+pub async fn record_import(within: &mut Transaction, entry: &ImportEntry<'_>, at: DateTime<Utc>) -> Result<()> {
+    query!(
+        "insert into imports (id, at, file, operator, added, already_known, changed, rejected)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        entry.id,
+        at,
+        entry.file,
+        entry.operator,
+        entry.added,
+        entry.already_known,
+        entry.changed,
+        entry.rejected
+    )
+    .execute(&mut **within)
+    .await
+    .map(drop)
+}

@@ -1,0 +1,183 @@
+//! How people, address books and spreadsheets write phone numbers.
+
+use std::ops::RangeInclusive;
+
+use super::{NotAPhoneNumber, Reason};
+
+/// Reads the ten digits of a number in any spelling: `4158675309`, `+1 (415) 867-5309`, `1-415-867-5309`,
+/// `tel:+14158675309`, and what spreadsheets make of it where no digit is lost: `4158675309.0`,
+/// `4.158675309E+09`. They need not be a number that is sold.
+///
+/// # Errors
+/// When it is not ten digits; `0` to `9` alone are digits.
+pub fn ten_digits(text: &str) -> Result<i64, NotAPhoneNumber> {
+    let refused = |reason| NotAPhoneNumber { text: text.trim().to_owned(), reason };
+    let plain = unwrapped(text);
+    let (plus, rest) = plain.strip_prefix('+').map_or((false, &*plain), |rest| (true, rest));
+    let digits = match exponent(rest) {
+        Some(digits) => digits.ok_or_else(|| refused(Reason::Rounded))?,
+        // A separator stands between digits: behind the last one it is the trace of something that is missing.
+        None if rest.ends_with(is_separator) => return Err(refused(Reason::NotTenDigits)),
+        None => whole(rest).chars().filter(|c| !is_separator(*c)).collect(),
+    };
+    let national = match (digits.len(), digits.strip_prefix('1')) {
+        (11, Some(national)) => Some(national),
+        (10, _) if !plus => Some(&*digits),
+        _ => None,
+    };
+    let national = national.filter(|national| national.bytes().all(|byte| byte.is_ascii_digit()));
+    national.and_then(|national| national.parse().ok()).ok_or_else(|| refused(Reason::NotTenDigits))
+}
+
+/// Without what is around a number or cannot be seen in it: blanks, the marks of direction that address books
+/// copy along, the apostrophe by which a spreadsheet knows a text, and `tel:`.
+fn unwrapped(text: &str) -> String {
+    let seen: String = text.chars().filter(|c| !is_invisible(*c)).collect();
+    let seen = seen.trim();
+    let seen = seen.strip_prefix('\'').unwrap_or(seen).trim_start();
+    let number = seen.split_at_checked(4).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("tel:"));
+    number.map_or(seen, |(_, number)| number.trim_start()).to_owned()
+}
+
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// What may stand between the digits: blanks, brackets, dots, strokes, and dashes of every length.
+fn is_separator(c: char) -> bool {
+    matches!(c, '(' | ')' | '-' | '.' | '/' | '\u{2010}'..='\u{2015}' | '\u{2212}')
+        || c == ' '
+        || c == '\u{a0}'
+        || c == '\u{202f}'
+}
+
+/// Without the `.0` of a number that went through a program as a fraction: it is none of its digits.
+fn whole(text: &str) -> &str {
+    let whole = text.strip_suffix(".0").or_else(|| text.strip_suffix(".00"));
+    whole.filter(|whole| whole.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or(text)
+}
+
+/// The digits of `4.158675309E+09`; `Some(None)` where some of them are not there.
+fn exponent(text: &str) -> Option<Option<String>> {
+    let (mantissa, exponent) = text.split_once(['e', 'E'])?;
+    let exponent: usize = exponent.strip_prefix('+').unwrap_or(exponent).parse().ok()?;
+    let (first, rest) = mantissa.split_once(['.', ',']).unwrap_or((mantissa, ""));
+    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if first.len() != 1 || !are_digits(first) || !are_digits(rest) {
+        return None;
+    }
+    Some((rest.len() == exponent).then(|| format!("{first}{rest}")))
+}
+
+/// Reads `4158670000-4158679999`, or one number, each in any spelling; the digits need not be numbers that
+/// are sold.
+///
+/// # Errors
+/// When it is neither, or ends before it begins.
+pub fn range(text: &str) -> Result<RangeInclusive<i64>, String> {
+    let one = match ten_digits(text) {
+        Ok(digits) => return Ok(digits..=digits),
+        Err(error) => error,
+    };
+    // Two numbers are twenty digits or more, so no dash but the one between them leaves a number on both sides.
+    let dashes = text.char_indices().take(100).filter(|(_, c)| matches!(c, '-' | '\u{2013}'));
+    let split = |(at, dash): (usize, char)| {
+        Some(ten_digits(&text[..at]).ok()?..=ten_digits(&text[at + dash.len_utf8()..]).ok()?)
+    };
+    let mut splits = dashes.filter_map(split);
+    match splits.next() {
+        Some(range) if range.is_empty() => Err(format!("'{text}' ends before it begins")),
+        Some(range) => Ok(range),
+        None => Err(format!("{one}, nor two numbers as in 4158670000-4158679999")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_is_the_ten_digits() {
+        for text in [
+            "4158675309",
+            "14158675309",
+            "+14158675309",
+            "(415) 867-5309",
+            "+1 (415) 867-5309",
+            "+1 415.867.5309",
+            "1-415-867-5309",
+            " 415/867-5309\t",
+            "tel:+1-415-867-5309",
+            "TEL: 415 867 5309",
+            "'4158675309",
+            "'+14158675309",
+            "\u{202a}+1 415 867 5309\u{202c}",
+            "\u{feff}4158675309",
+            "415\u{a0}867\u{2011}5309",
+            "415\u{2013}867\u{2212}5309",
+            "4158675309.0",
+            "14158675309.00",
+            "4.158675309E+09",
+            "4,158675309e9",
+            "1.4158675309E+10",
+            "+1.4158675309E10",
+        ] {
+            assert_eq!(ten_digits(text), Ok(4_158_675_309), "{text}");
+        }
+        assert_eq!(ten_digits("415867.0000"), Ok(4_158_670_000));
+    }
+
+    #[test]
+    fn what_is_not_ten_digits_is_no_number() {
+        for text in [
+            "",
+            "415867530",
+            "41586753090",
+            "+4158675309",
+            "415867530x",
+            "41586753०9",
+            "++14158675309",
+            "415867530.0",
+            "415867530.00",
+            "004158675309",
+            "24158675309",
+            "4158675309 x12",
+            "4158675309;ext=12",
+            "415\n8675309",
+            "415\t8675309",
+            "tel:tel:4158675309",
+            "-4158675309x",
+            "E",
+            "4E9",
+            "4158675309-",
+            "415867530.",
+            "４１５８６７５３０９",
+        ] {
+            let reason = ten_digits(text).expect_err(text).reason;
+            assert_eq!(reason, if text == "4E9" { Reason::Rounded } else { Reason::NotTenDigits }, "{text}");
+        }
+        for text in ["4.16E+09", "4.15868E+09", "4.1586753E+9", "1.41587E+10", "4.158675309E+10"] {
+            assert_eq!(ten_digits(text).expect_err(text).reason, Reason::Rounded, "{text}");
+        }
+    }
+
+    #[test]
+    fn ranges_come_in_any_spelling() {
+        let whole = 4_158_670_000..=4_158_679_999;
+        for text in [
+            "4158670000-4158679999",
+            "415-867-0000-415-867-9999",
+            "415-867-0000-1-415-867-9999",
+            "1-415-867-0000-1-415-867-9999",
+            "(415) 867-0000 - (415) 867-9999",
+            "+14158670000\u{2013}+14158679999",
+        ] {
+            assert_eq!(range(text), Ok(whole.clone()), "{text}");
+        }
+        assert_eq!(range("415-867-5309"), Ok(4_158_675_309..=4_158_675_309));
+        for text in ["", "-", "415867000", "4158670000-", "4158670000-9999", "4158670000-4158679999-4158679999"] {
+            assert!(range(text).is_err(), "{text}");
+        }
+        assert!(range("4158679999-4158670000").unwrap_err().contains("ends before"));
+    }
+}
