@@ -40,6 +40,7 @@ pub struct Clients {
 pub struct Call {
     /// The caller, who is also the owner of the path.
     pub account: AccountSid,
+    /// Connections for this account, which has its share of them: what one request does keeps no other account waiting.
     pub db: Db,
     pub clock: Clock,
     pub asked: Asked,
@@ -111,7 +112,9 @@ impl FromRequest for Call {
             };
             // Nobody after this asks for it.
             let asked = request.extensions_mut().remove::<Asked>().unwrap_or_default();
-            let (clock, replica) = (shared(&request)?, shared(&request)?);
+            // Only now: a client that sends slowly has nothing under way yet.
+            let replica = shared::<Option<Replica>>(&request)?.map(|replica| replica.of(account)).transpose()?;
+            let (db, clock) = (db.of(account)?, shared(&request)?);
             Ok(Self { account, db, clock, asked, input, query, replica, request })
         }
         .boxed_local()

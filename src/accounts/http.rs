@@ -8,17 +8,18 @@ use super::{Account, Status};
 use crate::kernel::clock::Rfc2822;
 use crate::kernel::error::{Code, Result};
 use crate::kernel::money::CURRENCY;
-use crate::kernel::page::{Page, Slice};
+use crate::kernel::page::{Page, Place, Slice};
 use crate::kernel::represent::{self, Fields, List, Record};
 use crate::kernel::text::FriendlyName;
 
 /// `GET /Accounts`: the caller's own account, the only one there is to see.
 pub async fn list(call: Call) -> Result<HttpResponse> {
     let page = Page::read(&call.input)?;
+    let page = if page.place == Place::Last { page.last_of(1) } else { page };
     let own = super::find(&call.db, call.account).await?;
     let items = if page.number == 0 { vec![own] } else { Vec::new() };
     let slice = Slice::new(page, 1, items);
-    let list = List { name: "Accounts", columns: COLUMNS, filters: &[], slice: &slice, last_sid: None };
+    let list = List { name: "Accounts", columns: COLUMNS, filters: &[], slice: &slice, ends: None };
     Ok(represent::list(&call.asked, &list))
 }
 

@@ -64,23 +64,27 @@ pub async fn find(db: impl PgExecutor<'_>, sid: AccountSid) -> Result<Option<Acc
     accounts!("select ", " from accounts where sid = $1", sid as AccountSid).fetch_optional(db).await
 }
 
-/// The credential in force, unless the account is closed or does not exist.
+/// The credential in force, unless the account is closed or does not exist. Fails on a standby, which may not know of it yet.
 pub async fn credential(db: &Db, sid: AccountSid) -> Result<Option<Uuid>> {
-    query_scalar!("select credential from accounts where sid = $1 and status <> 'closed'", sid as AccountSid)
-        .fetch_optional(db)
-        .await
+    query_scalar!(
+        "select (select credential from accounts where sid = $1 and status <> 'closed') from demand_primary()",
+        sid as AccountSid
+    )
+    .fetch_one(db)
+    .await
 }
 
 /// The same, with what is stored of its token.
 pub async fn stored_token(db: &Db, sid: AccountSid) -> Result<Option<Stored>> {
-    query_as!(
-        Stored,
-        "select credential, token_chosen as chosen, token_digest as digest, token_hash as hash
-        from accounts where sid = $1 and status <> 'closed'",
+    let row = query!(
+        r#"select credential as "credential?", token_chosen as "chosen?", token_digest as digest, token_hash as hash
+        from demand_primary() left join accounts on sid = $1 and status <> 'closed'"#,
         sid as AccountSid
     )
-    .fetch_optional(db)
-    .await
+    .fetch_one(db)
+    .await?;
+    let known = row.credential.zip(row.chosen);
+    Ok(known.map(|(credential, chosen)| Stored { credential, chosen, digest: row.digest, hash: row.hash }))
 }
 
 /// Keeps the fast hash of a token that was made here beside its argon2 hash, once, and only while it is in force.

@@ -65,14 +65,13 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
     let workers = settings.workers.max(1);
     let share = |all: u32| all / u32::try_from(workers).unwrap_or(u32::MAX);
     let (connections, waiting) = (share(settings.connections).max(1), share(limits.max_waiting));
-    // Half of a thread's connections stay free, whichever thread has most of those that wait alone.
-    let counter = Counter::new(workers / 2, limits.max_waiting as usize, connections as usize / 2);
+    let counter = Counter::new(workers / 2, limits.max_waiting as usize);
     settings.instance.queue("purchase", &counter, Counter::waiting);
     connections::make_room(limits.max_connections, settings.connections);
     let server = HttpServer::new(move || {
         // A pool for each worker: a connection stays on the thread that serves with it.
-        let pool = |options| db::serving(options, connections, waiting);
-        let (database, replica) = (pool(&settings.database), settings.replica.as_ref().map(pool));
+        let database = db::serving(&settings.database, connections, waiting);
+        let replica = settings.replica.as_ref().map(|options| db::reading(options, connections, waiting));
         let (lookups, lists) = (Lookups::new(&database, waiting as usize), Lists::new(&database, waiting as usize));
         let traffic = settings.instance.worker(&database, replica.as_ref());
         settings.instance.queue("lookup", &lookups, Lookups::waiting);

@@ -14,7 +14,7 @@ use super::{Context, Database, Done, Failure, write_out};
 use crate::config::{Output, Serve};
 use crate::kernel::db::{self, Turn};
 use crate::kernel::money::Money;
-use crate::kernel::page::Page;
+use crate::kernel::page::{Page, Place};
 use crate::kernel::phone::Kind;
 use crate::kernel::represent::TREE;
 use crate::kernel::sid::AccountSid;
@@ -145,13 +145,13 @@ fn trust(settings: &Serve) -> String {
 /// A number to change and to release: the newest that the demo account holds, else one is bought.
 async fn held_number(context: &Context, account: AccountSid) -> Result<String, Failure> {
     let Context { db, clock, .. } = context;
-    let newest = Page { number: 0, size: 1, after: None };
+    let newest = Page { number: 0, size: 1, place: Place::ByNumber };
     let held = Lists::new(db, 1).page(db, account, &Filter::default(), newest).await?;
     if let Some(number) = held.items.first() {
         return Ok(number.sid.to_string());
     }
     let order = Order { kind: Kind::Local, area_code: None, settings: Settings::default(), key: None };
-    match purchases::buy(&Counter::new(1, 1, 1), db, clock, account, order.into()).await {
+    match purchases::buy(&Counter::new(1, 1), db, clock, account, order.into()).await {
         Ok(Purchase::Made(number) | Purchase::Replayed(number)) => Ok(number.sid.to_string()),
         Err(error) => {
             tracing::warn!("the demo account holds no number and could not buy one: {}", super::told(&error));

@@ -72,7 +72,7 @@ pub async fn serve(
     tokio::spawn(context.clock.clone().keep_comparing(context.db.clone()));
     let mut jobs = start_jobs(settings, database, &instance, context);
     // These go on to the last: operators look on while what is in flight is finished.
-    serve_monitoring(front.monitoring, &instance, context)?;
+    serve_monitoring(front.monitoring, &instance, database, context)?;
     certificate.map(|certificate| tokio::spawn(certificate.keep_current()));
     // A reader of the announcement that has seen enough does not end the service.
     match announce() {
@@ -93,9 +93,16 @@ pub async fn serve(
 }
 
 /// Serves operators, where they are to be served.
-fn serve_monitoring(listener: Option<TcpListener>, instance: &Arc<Instance>, context: &Context) -> Done {
+fn serve_monitoring(
+    listener: Option<TcpListener>,
+    instance: &Arc<Instance>,
+    database: &Database,
+    context: &Context,
+) -> Done {
     let Some(listener) = listener else { return Ok(()) };
-    let sources = Sources { instance: Arc::clone(instance), db: context.db.clone(), clock: context.clock.clone() };
+    // Also where it is a standby, which they are to see.
+    let db = db::reading(&database.options, 2, 16);
+    let sources = Sources { instance: Arc::clone(instance), db, clock: context.clock.clone() };
     tokio::spawn(monitoring::serve(listener, sources)?);
     Ok(())
 }

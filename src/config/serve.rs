@@ -17,7 +17,7 @@ pub struct Serve {
     #[command(flatten)]
     pub front: Front,
 
-    /// Threads that serve [default: one for each processor]
+    /// Threads that serve [default: one for each processor, at most one for each four connections]
     #[arg(long, env = "NUMBERBANK_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
 
@@ -48,11 +48,13 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// As many as there are connections for, on both sides, at the most.
+    /// As many as there are connections for, on both sides, at the most. By itself a thread has four to the database
+    /// or more, so that one account's share of them, a quarter, leaves the others some.
     pub fn workers(&self) -> usize {
-        let connections = self.connections.min(self.limits.max_connections);
-        let connections = usize::try_from(connections).unwrap_or(usize::MAX);
-        self.workers.map_or_else(processors, usize::from).min(connections)
+        let connections = usize::try_from(self.connections).unwrap_or(usize::MAX);
+        let most = connections.min(usize::try_from(self.limits.max_connections).unwrap_or(usize::MAX));
+        let default = || processors().min(connections / 4).max(1);
+        self.workers.map_or_else(default, usize::from).min(most)
     }
 
     /// Half of the processors: the other half goes on serving clients that are known.

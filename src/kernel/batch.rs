@@ -13,7 +13,7 @@ use super::deadline::LONGEST_REQUEST;
 use super::error::{Error, Result};
 
 /// The largest batch: what is done together also waits for one another.
-const LARGEST: usize = 64;
+pub(super) const LARGEST: usize = 64;
 
 /// Jobs of one kind, with an outcome for each. Cheap to clone.
 pub struct Batches<J, O>(Arc<Mutex<Queue<J, O>>>);
@@ -161,7 +161,8 @@ impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
         W: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
     {
         let batches = if db.is(&self.primary) { &self.of_primary } else { &self.of_replica };
-        let db = db.clone();
+        // It is for all who asked: none of them can be slow by itself.
+        let db = db.of_all();
         let read = move |jobs: Vec<J>| {
             let (many, work) = (jobs.len(), work(db.clone(), jobs));
             async move {

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
 macro_rules! catalogue {
     ($($code:ident = $number:literal, $status:literal, $title:literal, $cause:literal, $remedy:literal;)*) => {
         /// The code of an error, which settles its HTTP status. Twilio's numbers where one fits, 29xxx are ours.
@@ -54,7 +56,7 @@ catalogue! {
         "There is no such resource in this account.",
         "Check the path, letter for letter: paths and Sids are case-sensitive.";
     TooManyRequests = 20429, 429, "Too many requests",
-        "More credentials wait to be verified than this server verifies at once, or too many wrong ones came from your address, or the account sends more requests than one may.",
+        "More credentials wait to be verified than this server verifies at once, or too many wrong ones came from your address, or the account sends more requests than one may, or has more of them under way.",
         "Wait as long as the Retry-After header says, then try again.";
     Internal = 20500, 500, "Internal server error",
         "Something went wrong inside the server.",
@@ -220,6 +222,30 @@ fn is_overtaken(error: &sqlx::Error) -> bool {
         || violated(error).is_some_and(|constraint| constraint.ends_with("_not_negative"))
 }
 
+/// Whether no connection like the one that said this is of use any more: the server ended it, or is not the
+/// primary (any more).
+pub fn ends_connection(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
+    let state = error.code().unwrap_or_default();
+    matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
+        || state == READ_ONLY
+        || ["08", "57P"].iter().any(|class| state.starts_with(class))
+}
+
+/// The state of a statement that would write on a standby, or where transactions are read-only.
+const READ_ONLY: &str = "25006";
+
+/// Whether the server refused to write, for it is a standby or made read-only.
+pub fn is_read_only(error: &sqlx::Error) -> bool {
+    sqlstate(error).as_deref() == Some(READ_ONLY)
+}
+
+/// Whether the server has no room on its disk, or memory, or may not use more of them.
+pub fn is_full(error: &sqlx::Error) -> bool {
+    sqlstate(error).is_some_and(|state| state.starts_with("53"))
+}
+
 fn sqlstate(error: &sqlx::Error) -> Option<String> {
     error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned())
 }
@@ -259,7 +285,7 @@ impl From<sqlx::Error> for Error {
 /// for the moment, or gave up waiting.
 fn is_passing(state: &str) -> bool {
     let class = state.get(..2).unwrap_or_default();
-    matches!(class, "08" | "28" | "3D" | "40" | "53" | "57") || matches!(state, "25006" | "55P03")
+    matches!(class, "08" | "28" | "3D" | "40" | "53" | "57") || matches!(state, READ_ONLY | "55P03")
 }
 
 #[cfg(test)]

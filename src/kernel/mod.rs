@@ -10,6 +10,7 @@ pub mod error;
 pub mod money;
 pub mod page;
 pub mod params;
+pub mod per_account;
 pub mod phone;
 mod pool;
 pub mod replica;

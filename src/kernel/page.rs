@@ -1,6 +1,6 @@
 //! Paging: which part of a list is asked for, and the attributes that tell where it lies.
 
-use crate::kernel::error::{Code, Result};
+use crate::kernel::error::{Code, Error, Result};
 use crate::kernel::params::Params;
 use crate::kernel::sid::NumberSid;
 
@@ -8,17 +8,59 @@ use crate::kernel::sid::NumberSid;
 pub const DEFAULT_SIZE: u32 = 50;
 pub const LARGEST_SIZE: u32 = 1000;
 
-/// Which page is asked for: counted from 0 and, where the client follows `nextpageuri`,
-/// begun right after the last number of the page before, which costs the same on every page.
+/// So many numbers of a list are reached by the number of a page alone: the walk to it grows with the number.
+pub const REACH: i64 = 100_000;
+
+/// Which page is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
+    /// Counted from 0.
     pub number: u32,
     pub size: u32,
-    pub after: Option<NumberSid>,
+    pub place: Place,
+}
+
+/// Where a page lies. All but the first cost the same everywhere in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Where its number says.
+    ByNumber,
+    /// Right after this number, as `nextpageuri` says.
+    After(NumberSid),
+    /// Right before this number, as `previouspageuri` says.
+    Before(NumberSid),
+    /// At the end of the list, as `lastpageuri` says: its number is yet to be found.
+    Last,
+}
+
+impl Place {
+    /// The parameter of a URI that leads there; nothing where the number of the page does.
+    pub fn parameter(self) -> String {
+        match self {
+            Self::ByNumber => String::new(),
+            Self::After(sid) => format!("&AfterSid={sid}"),
+            Self::Before(sid) => format!("&BeforeSid={sid}"),
+            Self::Last => "&Last=true".to_owned(),
+        }
+    }
+
+    fn read(query: &Params) -> Result<Self> {
+        let sid = |text: &str| text.parse().map_err(|_| unknown_place());
+        match (query.get("AfterSid")?, query.get("BeforeSid")?, query.get("Last")?) {
+            (None, None, None) => Ok(Self::ByNumber),
+            (Some(text), None, None) => sid(text).map(Self::After),
+            (None, Some(text), None) => sid(text).map(Self::Before),
+            (None, None, Some("true")) => Ok(Self::Last),
+            (None, None, Some(_)) => {
+                Err(Code::InvalidParameter.because("Last must be true; leave it out for any other page"))
+            }
+            _ => Err(Code::InvalidParameter.because("Send one of AfterSid, BeforeSid and Last")),
+        }
+    }
 }
 
 impl Page {
-    /// Reads `Page` or `page`, `PageSize` or `num`, and `AfterSid`.
+    /// Reads `Page` or `page`, `PageSize` or `num`, and `AfterSid`, `BeforeSid` or `Last`.
     ///
     /// # Errors
     /// 20007 for a page size, 29002 for a page or place that cannot be.
@@ -32,19 +74,32 @@ impl Page {
                 .filter(|size| (1..=LARGEST_SIZE).contains(size))
                 .ok_or_else(|| Code::PageSize.because("PageSize (or num) must be a whole number from 1 to 1000"))
         })?;
-        let after = query.get("AfterSid")?.map(|text| text.parse().map_err(|_| unknown_place())).transpose()?;
-        Ok(Self { number, size, after })
+        Ok(Self { number, size, place: Place::read(query)? })
     }
 
     /// How many numbers of the whole list lie before this page.
     pub fn start(self) -> i64 {
         i64::from(self.number) * i64::from(self.size)
     }
+
+    /// The last page of a list of so many.
+    pub fn last_of(self, total: i64) -> Self {
+        let number = (total - 1).max(0) / i64::from(self.size);
+        Self { number: u32::try_from(number).unwrap_or(u32::MAX), ..self }
+    }
 }
 
-/// The refusal of an `AfterSid` that is no number of the list.
-pub fn unknown_place() -> crate::kernel::error::Error {
-    Code::InvalidParameter.because("AfterSid must be the Sid of a number of this account, as nextpageuri gives it")
+/// The refusal of an `AfterSid` or `BeforeSid` that is no number of the list.
+pub fn unknown_place() -> Error {
+    Code::InvalidParameter
+        .because("AfterSid and BeforeSid must be the Sid of a number of this account, as nextpageuri and previouspageuri give it")
+}
+
+/// The refusal of a page that its number alone does not reach.
+pub fn beyond_reach() -> Error {
+    Code::InvalidParameter.because(format!(
+        "Page reaches the first {REACH} numbers of a list; walk on from there by nextpageuri, or back from lastpageuri by previouspageuri"
+    ))
 }
 
 fn whole_number(text: &str) -> Option<u32> {
@@ -116,6 +171,10 @@ mod tests {
             "num=ten",
             "Page=1&page=1",
             "AfterSid=PN1",
+            "BeforeSid=",
+            "Last=",
+            "Last=1",
+            "Last=true&AfterSid=PN2a0747eba6abf96b7e3c3ff0b4530f6e",
         ] {
             assert_eq!(read(query), None, "{query}");
         }
@@ -123,12 +182,20 @@ mod tests {
 
     #[test]
     fn places_count_from_zero() {
-        let page = Page { number: 0, size: 50, after: None };
+        let page = Page { number: 0, size: 50, place: Place::ByNumber };
         let slice = Slice::new(page, 38, vec![(); 38]);
         assert_eq!((slice.places(), slice.pages(), slice.more), ((0, 37), 1, false));
         let full = Slice::new(Page { size: 10, ..page }, 38, vec![(); 11]);
         assert_eq!((full.places(), full.pages(), full.more), ((0, 9), 4, true));
         let past = Slice::new(Page { number: 3, ..page }, 38, Vec::<()>::new());
         assert_eq!((past.places(), past.more), ((0, 0), false));
+    }
+
+    #[test]
+    fn the_last_page_is_full_or_the_rest() {
+        let page = Page { number: 7, size: 10, place: Place::Last };
+        for (total, number) in [(0, 0), (1, 0), (10, 0), (11, 1), (20, 1), (100_001, 10_000)] {
+            assert_eq!(page.last_of(total).number, number, "{total}");
+        }
     }
 }

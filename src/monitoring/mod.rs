@@ -13,6 +13,7 @@ mod exposition;
 pub mod health;
 pub mod http;
 mod metrics;
+mod store;
 pub mod traffic;
 
 use traffic::Traffic;
@@ -25,6 +26,7 @@ pub struct Instance {
     queues: Mutex<Vec<Queue>>,
     jobs: Mutex<Option<Jobs>>,
     stopping: AtomicBool,
+    last_write: health::LastWrite,
 }
 
 /// How the jobs are doing, on all instances together.

@@ -53,9 +53,9 @@ async fn list_of(call: &Call, kind: Option<Kind>) -> Result<HttpResponse> {
     let slice = call.read(async |db| lists.page(db, call.account, &filter, page).await).await?;
     let given = [("PhoneNumber", number), ("FriendlyName", name)];
     let filters: Vec<_> = given.iter().filter_map(|(name, value)| Some((*name, (*value)?))).collect();
-    let last_sid = slice.items.last().map(|number| number.sid.to_string());
+    let ends = slice.items.first().zip(slice.items.last()).map(|(first, last)| [first.sid, last.sid]);
     let columns = columns(kind.unwrap_or(Kind::Local));
-    let list = List { name: "IncomingPhoneNumbers", columns, filters: &filters, slice: &slice, last_sid };
+    let list = List { name: "IncomingPhoneNumbers", columns, filters: &filters, slice: &slice, ends };
     Ok(represent::list(&call.asked, &list))
 }
 

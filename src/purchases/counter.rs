@@ -4,13 +4,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{Mutex, Semaphore};
 
 use super::store::{self, Attempt, Bid, Look};
 use crate::kernel::batch::Batches;
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Db;
 use crate::kernel::error::{Error, Result, violated};
+use crate::kernel::per_account::PerAccount;
 use crate::kernel::sid::AccountSid;
 
 /// One counter for the whole process.
@@ -20,17 +20,16 @@ use crate::kernel::sid::AccountSid;
 ///   an instance nobody waits for an account's row while others could go with it.
 /// - Those of an account that is busy elsewhere queue by themselves: one batch waits for the account, the others
 ///   for that batch.
-/// - Who waits for numbers that others hold goes alone, of each account one at a time.
+/// - A purchase that waits for numbers which others hold goes alone.
 ///
-/// Whoever waits for rows keeps a connection meanwhile. So few do, and the rest of the connections serve others.
+/// Both that wait for rows do so on their account's share of the connections.
 #[derive(Clone)]
 pub struct Counter(Arc<Places>);
 
 struct Places {
     lanes: Vec<Lane>,
-    queues: [Lane; TURNS],
-    turns: [Mutex<()>; TURNS],
-    few: Semaphore,
+    most_waiting: usize,
+    queues: PerAccount<Lane>,
 }
 
 type Lane = Batches<Bid, Outcome>;
@@ -41,59 +40,33 @@ type Outcome = Result<Option<Tried>>;
 /// An attempt, and when it was made.
 pub type Tried = (Attempt, DateTime<Utc>);
 
-/// So many accounts seldom share a turn.
-const TURNS: usize = 256;
-
 impl Counter {
-    /// A counter where so many batches may be under way, so many purchases wait for them, and so few for rows.
-    pub fn new(lanes: usize, most_waiting: usize, few: usize) -> Self {
-        let lanes = lanes.max(1);
-        Self(Arc::new(Places {
-            lanes: (0..lanes).map(|_| Batches::new(most_waiting / lanes)).collect(),
-            queues: std::array::from_fn(|_| Batches::new(most_waiting)),
-            turns: std::array::from_fn(|_| Mutex::default()),
-            few: Semaphore::new(few.max(1)),
-        }))
+    /// A counter where so many batches may be under way, and so many purchases wait for each of them.
+    pub fn new(lanes: usize, most_waiting: usize) -> Self {
+        let lanes = (0..lanes.max(1)).map(|_| Batches::new(most_waiting)).collect();
+        Self(Arc::new(Places { lanes, most_waiting, queues: PerAccount::default() }))
     }
 
     /// How many purchases wait for the batches under way.
     pub fn waiting(&self) -> usize {
-        self.0.lanes.iter().chain(&self.0.queues).map(Batches::waiting).sum()
+        self.0.lanes.iter().map(Batches::waiting).sum::<usize>() + self.0.queues.sum(Batches::waiting)
     }
 
-    /// Attempts a purchase, with others where that may be.
+    /// Attempts a purchase, with others where that may be. The connections are those of its account.
     pub(super) async fn attempt(&self, db: &Db, clock: &Clock, look: Look, bid: Bid) -> Outcome {
         let (account, db, clock) = (bid.account, db.clone(), clock.clone());
         match look {
             Look::Past => {
-                let batch = move |bids| together(db.clone(), clock.clone(), look, bids);
+                let batch = move |bids| together(db.of_all(), clock.clone(), look, bids);
                 its(&self.0.lanes, account).join(bid, batch).await?
             }
             Look::PastNumbers => {
-                let counter = self.clone();
-                let batch = move |bids| counter.clone().of_each_account(db.clone(), clock.clone(), look, bids);
-                its(&self.0.queues, account).join(bid, batch).await?
+                let queue = self.0.queues.hold(account, || Batches::new(self.0.most_waiting));
+                let batch = move |bids| together(db.clone(), clock.clone(), look, bids);
+                queue.join(bid, batch).await?
             }
-            Look::Waiting => {
-                let _turn = its(&self.0.turns, account).lock().await;
-                let _place = self.0.few.acquire().await;
-                together(db, clock, look, vec![bid]).await.pop().unwrap_or(Ok(None))
-            }
+            Look::Waiting => together(db, clock, look, vec![bid]).await.pop().unwrap_or(Ok(None)),
         }
-    }
-
-    /// A batch for each account of these, one after another: none waits for one account while it holds another.
-    async fn of_each_account(self, db: Db, clock: Clock, look: Look, bids: Vec<Bid>) -> Vec<Outcome> {
-        let mut outcomes: Vec<_> = bids.iter().map(|_| Ok(None)).collect();
-        let mut places: Vec<_> = (0..bids.len()).collect();
-        places.sort_by_key(|place| bids[*place].account);
-        for places in places.chunk_by(|one, other| bids[*one].account == bids[*other].account) {
-            let of_account = places.iter().map(|place| bids[*place].clone()).collect();
-            let _place = self.0.few.acquire().await;
-            let tried = together(db.clone(), clock.clone(), look, of_account).await;
-            places.iter().zip(tried).for_each(|(place, outcome)| outcomes[*place] = outcome);
-        }
-        outcomes
     }
 }
 

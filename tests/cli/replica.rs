@@ -17,13 +17,13 @@ use crate::home::{Home, MONITORED, Ran, Running, eventually};
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// A standby that follows the private PostgreSQL of another home, and logs what it is asked.
-struct Standby {
+pub struct Standby {
     home: Home,
     cluster: Option<Cluster>,
 }
 
 impl Standby {
-    fn of(primary: &Home) -> Self {
+    pub fn of(primary: &Home) -> Self {
         let standby = Self { home: Home::new(), cluster: None };
         let (theirs, ours) = (primary.data_dir().join("pg"), standby.folder());
         let owner = fs::metadata(&theirs).expect("the primary's folder");
@@ -41,7 +41,7 @@ impl Standby {
         standby
     }
 
-    fn folder(&self) -> PathBuf {
+    pub fn folder(&self) -> PathBuf {
         self.home.data_dir().join("pg")
     }
 
@@ -49,7 +49,7 @@ impl Standby {
         self.home.url("x")
     }
 
-    fn start(&mut self) {
+    pub fn start(&mut self) {
         let settings = Settings { data_dir: Some(self.home.data_dir()), bin: None, fsync: true };
         self.cluster = Some(Cluster::open(&settings).expect("the standby starts"));
     }
@@ -65,7 +65,7 @@ impl Standby {
     }
 
     /// Whether a statement finds this true.
-    fn says(&self, statement: &'static str) -> bool {
+    pub fn says(&self, statement: &'static str) -> bool {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let mut connection = PgConnection::connect(&self.url()).await.expect("it answers");

@@ -19,7 +19,7 @@ use session::Purpose;
 pub use turn::{Alone, LONGEST_WAIT, Turn, alone, begin_alone};
 pub use url::options;
 
-pub use super::pool::{Db, Transaction, Usage};
+pub use super::pool::{Db, Terms, Transaction, Usage};
 
 /// How long a request may wait for a connection. The wire promises a 503 within five seconds.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -27,20 +27,35 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How long anybody else may.
 const LONG_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Connections for the thread that calls this, and how many may wait for one; they are made when they
-/// are first used.
+/// For how long a connection is used: a few minutes after a failover that no error tells of, none leads to the
+/// old server any more.
+const LIFETIME: Duration = Duration::from_secs(300);
+
+/// Connections to a primary for the thread that calls this, and how many may wait for one; they are made when
+/// they are first used.
 pub fn serving(options: &PgConnectOptions, connections: u32, waiting: u32) -> Db {
-    Db::new(pool(Purpose::Serving, PATIENCE), options.clone(), connections, waiting)
+    let terms = Terms { connections, waiting, must_write: true, lifetime: LIFETIME };
+    Db::new(pool(Purpose::Serving, PATIENCE), options.clone(), terms)
 }
+
+/// The same to a server that may be a standby.
+pub fn reading(options: &PgConnectOptions, connections: u32, waiting: u32) -> Db {
+    let terms = Terms { connections, waiting, must_write: false, lifetime: LIFETIME };
+    Db::new(pool(Purpose::Serving, PATIENCE), options.clone(), terms)
+}
+
+/// For those whom nobody waits for: few connections, and as many as like may wait for one.
+const AT_LEISURE: Terms = Terms { connections: 4, waiting: u32::MAX, must_write: false, lifetime: LIFETIME };
 
 /// Connections for a command: few, with no limit on how long a statement takes.
 pub fn for_command(options: &PgConnectOptions) -> Db {
-    Db::new(pool(Purpose::Command, LONG_PATIENCE), options.clone(), 4, u32::MAX)
+    // Also of a standby, which has the same reports.
+    Db::new(pool(Purpose::Command, LONG_PATIENCE), options.clone(), AT_LEISURE)
 }
 
 /// Connections for what `serve` does by itself: fees may take longer than a request, and keep nobody waiting.
 pub fn for_jobs(options: &PgConnectOptions) -> Db {
-    Db::new(pool(Purpose::Job, LONG_PATIENCE), options.clone(), 4, u32::MAX)
+    Db::new(pool(Purpose::Job, LONG_PATIENCE), options.clone(), AT_LEISURE)
 }
 
 /// A pool that gives its connections the settings of their purpose.

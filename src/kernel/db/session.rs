@@ -14,7 +14,7 @@ use super::MigrateError;
 pub enum Purpose {
     /// Requests. PostgreSQL gives up a statement that takes too long, and a wait for rows that others hold, so that one
     /// account's crowd does not keep every connection. It keeps the plan of a statement, for all of them are made
-    /// to do with one: to plan them anew each time takes longer than to do them.
+    /// to do with one: to plan them anew each time takes longer than to do them. A statement has one processor at most.
     Serving,
     /// Commands: an import takes as long as it takes, and may wait for its file.
     Command,
@@ -57,6 +57,7 @@ impl Purpose {
                 ("lock_timeout", "'2s'"),
                 ("idle_in_transaction_session_timeout", "'10s'"),
                 ("plan_cache_mode", "force_generic_plan"),
+                ("max_parallel_workers_per_gather", "0"),
             ],
             Self::Command => &[
                 ("statement_timeout", "0"),

@@ -20,7 +20,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::kernel::db::{self, Db, MigrateError};
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::Result;
+use crate::kernel::sid::AccountSid;
 
 mod store;
 
@@ -78,10 +79,6 @@ impl Watch {
     pub fn is_fresh(&self) -> bool {
         self.known.fresh_as_of.borrow().is_some_and(|moment| moment.elapsed() < FRESH)
     }
-
-    fn distrust(&self) {
-        self.known.fresh_as_of.send_replace(None);
-    }
 }
 
 /// Connections to a watched replica.
@@ -96,17 +93,24 @@ impl Replica {
         Self { db, watch }
     }
 
-    /// Reads from the replica, where it is fresh and answers soon, or else from the primary.
+    /// The same for one request of an account: see [`Db::of`].
+    ///
+    /// # Errors
+    /// 20429 when the account has too many requests under way.
+    pub fn of(&self, account: AccountSid) -> Result<Self> {
+        Ok(Self { db: self.db.of(account)?, watch: Arc::clone(&self.watch) })
+    }
+
+    /// Reads from the replica, where it is fresh and answers soon, or else from the primary. A read that failed or
+    /// took long says nothing of the replica: an account may have asked for too much. The watch finds out by itself.
     ///
     /// # Errors
     /// Those of the primary.
     pub async fn read<T>(&self, primary: &Db, read: impl AsyncFn(&Db) -> Result<T>) -> Result<T> {
         if self.watch.is_fresh() {
-            match timeout(PATIENCE, read(&self.db)).await {
-                Ok(Ok(found)) => return Ok(found),
-                // What others have just written, the primary alone may know.
-                Ok(Err(Error::Refused(_))) => {}
-                Ok(Err(_)) | Err(_) => self.watch.distrust(),
+            // Also where it refuses: what others have just written, the primary alone may know.
+            if let Ok(Ok(found)) = timeout(PATIENCE, read(&self.db)).await {
+                return Ok(found);
             }
         }
         read(primary).await
@@ -141,7 +145,7 @@ const PRIMARY: Side = "the primary";
 const REPLICA: Side = "the replica";
 
 async fn keep_watching(known: Arc<Known>, primary: PgConnectOptions, replica: PgConnectOptions) {
-    let (from, to) = (db::serving(&primary, 1, 1), db::serving(&replica, 1, 1));
+    let (from, to) = (db::serving(&primary, 1, 1), db::reading(&replica, 1, 1));
     let mut told = None;
     loop {
         let asking = async {

@@ -6,8 +6,9 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderValue, LINK, RETRY_AFTER, WWW_
 use actix_web::{HttpResponse, ResponseError};
 
 use crate::kernel::error::{Code, Error, Refusal};
-use crate::kernel::page::Slice;
+use crate::kernel::page::{Place, Slice};
 use crate::kernel::params::encode;
+use crate::kernel::sid::NumberSid;
 
 mod csv;
 mod json;
@@ -87,8 +88,8 @@ pub struct List<'a, T> {
     /// The query that narrows the list, without paging.
     pub filters: &'a [(&'static str, &'a str)],
     pub slice: &'a Slice<T>,
-    /// The `AfterSid` of the page after this one, where the list can be walked by it.
-    pub last_sid: Option<String>,
+    /// The Sids of the first and the last number of this page, where the list can be walked by them.
+    pub ends: Option<[NumberSid; 2]>,
 }
 
 /// The answer that holds one resource.
@@ -221,19 +222,26 @@ impl Uris {
     fn of<T>(asked: &Asked, list: &List<'_, T>) -> Self {
         let slice = list.slice;
         let filters: String = list.filters.iter().map(|(name, value)| format!("&{name}={}", encode(value))).collect();
-        let uri = |page: i64, after: Option<&str>| {
-            let after = after.map(|sid| format!("&AfterSid={sid}")).unwrap_or_default();
-            let (path, ending, size) = (&asked.path, asked.ending, slice.page.size);
-            format!("{path}{ending}?Page={page}&PageSize={size}{filters}{after}")
+        let uri = |page: i64, place: Place| {
+            let (path, ending, size, place) = (&asked.path, asked.ending, slice.page.size, place.parameter());
+            format!("{path}{ending}?Page={page}&PageSize={size}{filters}{place}")
         };
-        let number = slice.number();
-        let after = slice.page.after.map(|sid| sid.to_string());
+        let (number, first) = (slice.number(), uri(0, Place::ByNumber));
+        let last = if slice.pages() > 1 { uri(slice.pages() - 1, Place::Last) } else { first.clone() };
+        let next = |[_, last]: [NumberSid; 2]| uri(number + 1, Place::After(last));
+        let previous = match (number, list.ends) {
+            (0, _) => String::new(),
+            (1, _) => first.clone(),
+            (_, Some([first, _])) => uri(number - 1, Place::Before(first)),
+            // Past the end.
+            (_, None) => last.clone(),
+        };
         Self {
-            this: uri(number, after.as_deref()),
-            first: uri(0, None),
-            next: if slice.more { uri(number + 1, list.last_sid.as_deref()) } else { String::new() },
-            previous: if number > 0 { uri(number - 1, None) } else { String::new() },
-            last: uri((slice.pages() - 1).max(0), None),
+            this: uri(number, slice.page.place),
+            next: list.ends.filter(|_| slice.more).map(next).unwrap_or_default(),
+            previous,
+            first,
+            last,
         }
     }
 }

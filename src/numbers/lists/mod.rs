@@ -5,11 +5,12 @@ use std::sync::Arc;
 use crate::kernel::batch::Reads;
 use crate::kernel::db::Db;
 use crate::kernel::error::Result;
-use crate::kernel::page::{DEFAULT_SIZE, Page, Slice, unknown_place};
+use crate::kernel::page::{DEFAULT_SIZE, Page, Place, REACH, Slice, beyond_reach, unknown_place};
 use crate::kernel::phone::{Kind, PhoneNumber};
 use crate::kernel::sid::{AccountSid, NumberSid};
 use crate::numbers::Number;
 
+mod named;
 mod store;
 
 /// Which numbers of an account a list shows.
@@ -59,12 +60,12 @@ impl Lists {
     /// A page of an account's numbers.
     ///
     /// # Errors
-    /// 29002 when the page is to begin after a number that the account never held.
+    /// 29002 when the page is to lie beside a number that the account never held, or farther than its number reaches.
     pub async fn page(&self, db: &Db, account: AccountSid, filter: &Filter, page: Page) -> Result<Slice<Number>> {
         let kind = filter.kind;
         match (&filter.number, &filter.name) {
-            (None, None) => self.page_of_all(db, account, kind, page).await?.ok_or_else(unknown_place),
-            (None, Some(name)) => page_by_name(db, account, kind, name, page).await?.ok_or_else(unknown_place),
+            (None, None) => self.page_of_all(db, All { account, kind }, page).await,
+            (None, Some(name)) => named::page(db, account, kind, name, page).await,
             (Some(number), name) => {
                 let found = match number {
                     Some(number) => store::find_by_digits(db, account, *number).await?,
@@ -76,29 +77,28 @@ impl Lists {
                 };
                 let found: Vec<_> = found.into_iter().filter(fits).collect();
                 let total = i64::try_from(found.len()).unwrap_or_default();
+                let page = if page.place == Place::Last { page.last_of(total) } else { page };
                 Ok(Slice::new(page, total, if page.number == 0 { found } else { Vec::new() }))
             }
         }
     }
 
-    async fn page_of_all(
-        &self,
-        db: &Db,
-        account: AccountSid,
-        kind: Option<Kind>,
-        page: Page,
-    ) -> Result<Option<Slice<Number>>> {
-        let before = |count| store::place(db, account, kind, count);
-        let (after, held) = match beginning(page, before).await? {
-            Some(after) => (after, self.stretch(db, Stretch { account, kind, after, size: page.size + 1 }).await?),
-            None => (None, Held::default()),
+    async fn page_of_all(&self, db: &Db, all: All, page: Page) -> Result<Slice<Number>> {
+        let is_walked_at_once =
+            matches!(page, Page { place: Place::After(_), .. } | Page { place: Place::ByNumber, number: 0, .. });
+        let db = &if is_walked_at_once { db.clone() } else { db.admitted().await? };
+        let (page, beginning) = begin(db, &all, page).await?;
+        let after = beginning.after();
+        let held = match beginning {
+            Beginning::Past => Held::default(),
+            _ => self.stretch(db, Stretch { account: all.account, kind: all.kind, after, size: page.size + 1 }).await?,
         };
         // A page without numbers still tells how many there are on others.
         let total = match held.total {
             Some(total) => Some(total),
-            None => store::count(db, account, kind, after).await?,
+            None => store::count(db, all.account, all.kind, after).await?,
         };
-        Ok(total.map(|total| Slice::new(page, total, held.numbers)))
+        Ok(Slice::new(page, total.ok_or_else(unknown_place)?, held.numbers))
     }
 
     async fn stretch(&self, db: &Db, stretch: Stretch) -> Result<Held> {
@@ -110,33 +110,107 @@ impl Lists {
     }
 }
 
-async fn page_by_name(
-    db: &Db,
-    account: AccountSid,
-    kind: Option<Kind>,
-    name: &str,
-    page: Page,
-) -> Result<Option<Slice<Number>>> {
-    // A number without a name of its own goes by its digits, nicely formatted.
-    let default = name.parse().ok().filter(|number: &PhoneNumber| number.formatted() == name);
-    let named = store::Named { name, default };
-    let before = |count| store::place_by_name(db, account, kind, named, count);
-    let total = match beginning(page, before).await? {
-        Some(after) => return Ok(store::list_by_name(db, account, kind, named, after, page).await?),
-        None => store::count_by_name(db, account, kind, named, None).await?,
-    };
-    Ok(total.map(|total| Slice::new(page, total, Vec::new())))
+/// A list whose numbers are found by their places.
+trait Places {
+    /// How far its numbers are counted.
+    const COUNTED: i64;
+
+    /// How many there are.
+    async fn count(&self, db: &Db) -> sqlx::Result<i64>;
+
+    /// The number that has so many before it; `None` where the list is shorter.
+    async fn place(&self, db: &Db, before: i64) -> sqlx::Result<Option<NumberSid>>;
+
+    /// The number that has so many between it and this one, or the end of the list; `Some(None)` where the list begins
+    /// after that, `None` where the account never held this one.
+    async fn place_back(
+        &self,
+        db: &Db,
+        from: Option<NumberSid>,
+        between: i64,
+    ) -> sqlx::Result<Option<Option<NumberSid>>>;
 }
 
-/// The number after which a page begins: the one that it names or, where it gives only its own
-/// number, the one that stands before it now. `None` where the list is shorter.
-async fn beginning<F>(page: Page, before: impl FnOnce(i64) -> F) -> Result<Option<Option<NumberSid>>>
-where
-    F: Future<Output = sqlx::Result<Option<NumberSid>>>,
-{
-    match (page.after, page.start()) {
-        (Some(after), _) => Ok(Some(Some(after))),
-        (None, 0) => Ok(Some(None)),
-        (None, start) => Ok(before(start - 1).await?.map(Some)),
+/// All numbers of an account, of one kind or both.
+#[derive(Clone, Copy)]
+struct All {
+    account: AccountSid,
+    kind: Option<Kind>,
+}
+
+impl Places for All {
+    const COUNTED: i64 = i64::MAX;
+
+    async fn count(&self, db: &Db) -> sqlx::Result<i64> {
+        Ok(store::count(db, self.account, self.kind, None).await?.unwrap_or_default())
+    }
+
+    async fn place(&self, db: &Db, before: i64) -> sqlx::Result<Option<NumberSid>> {
+        store::place(db, self.account, self.kind, before).await
+    }
+
+    async fn place_back(
+        &self,
+        db: &Db,
+        from: Option<NumberSid>,
+        between: i64,
+    ) -> sqlx::Result<Option<Option<NumberSid>>> {
+        store::place_back(db, self.account, self.kind, from, between).await
+    }
+}
+
+/// Where the numbers of a page begin.
+enum Beginning {
+    /// With the first one of the list.
+    First,
+    /// Right after this one.
+    After(NumberSid),
+    /// After the last one.
+    Past,
+}
+
+impl Beginning {
+    const fn after(&self) -> Option<NumberSid> {
+        match self {
+            Self::After(sid) => Some(*sid),
+            Self::First | Self::Past => None,
+        }
+    }
+}
+
+/// Finds where a page begins, and its number where the list alone tells it. Only keys are read here; the numbers are
+/// walked from there on, which costs the same everywhere.
+async fn begin<L: Places>(db: &Db, list: &L, page: Page) -> Result<(Page, Beginning)> {
+    match page.place {
+        Place::ByNumber => Ok((page, begin_by_number(db, list, page).await?)),
+        Place::After(sid) => Ok((page, Beginning::After(sid))),
+        Place::Before(sid) => {
+            let before = list.place_back(db, Some(sid), page.size.into()).await?.ok_or_else(unknown_place)?;
+            // Where fewer are left before it than a page holds, that is the first page.
+            let number = if before.is_some() { page.number } else { 0 };
+            Ok((Page { number, ..page }, before.map_or(Beginning::First, Beginning::After)))
+        }
+        Place::Last => {
+            let total = list.count(db).await?;
+            let page = page.last_of(total.min(L::COUNTED));
+            if total > L::COUNTED {
+                // Where the list ends nobody has counted: this is the last page of those that were.
+                return Ok((page, begin_by_number(db, list, page).await?));
+            }
+            let before = list.place_back(db, None, total - page.start()).await?.flatten();
+            Ok((page, before.map_or(Beginning::First, Beginning::After)))
+        }
+    }
+}
+
+async fn begin_by_number<L: Places>(db: &Db, list: &L, page: Page) -> Result<Beginning> {
+    match page.start() {
+        0 => Ok(Beginning::First),
+        start if start < REACH => {
+            let before = list.place(db, start - 1).await?;
+            Ok(before.map_or(Beginning::Past, Beginning::After))
+        }
+        start if list.count(db).await? > start.min(L::COUNTED) => Err(beyond_reach()),
+        _ => Ok(Beginning::Past),
     }
 }

@@ -8,7 +8,6 @@ use sqlx::{Result, query_as, query_scalar};
 use super::{Held, Stretch};
 use crate::kernel::batch::each;
 use crate::kernel::db::Db;
-use crate::kernel::page::{Page, Slice};
 use crate::kernel::phone::{Kind, PhoneNumber};
 use crate::kernel::sid::{AccountSid, NumberSid};
 use crate::kernel::text::{FriendlyName, Method};
@@ -95,6 +94,45 @@ pub async fn place(db: &Db, account: AccountSid, kind: Option<Kind>, before: i64
     .await
 }
 
+/// The number that has so many between it and `from`, or the end of the list: walked backwards on the same index. `None`
+/// where the account never held `from`. The inner limits, as in [`stretches`], are one more than there are between.
+pub async fn place_back(
+    db: &Db,
+    account: AccountSid,
+    kind: Option<Kind>,
+    from: Option<NumberSid>,
+    between: i64,
+) -> Result<Option<Option<NumberSid>>> {
+    query_scalar!(
+        r#"with place as materialized (
+            select coalesce($3, '00000000-0000-0000-0000-000000000000'::uuid) as sid,
+                case when $3 is null then '-infinity'
+                    else (select started_at from tenancies where sid = $3 and account_sid = $1) end as started_at
+        )
+        select (
+            select sid from (
+                (select started_at, sid from tenancies
+                where account_sid = $1 and ended_at is null and kind = 'local' and $2::number_kind is distinct from 'tollfree'
+                    and (started_at, sid) > ((select started_at from place), (select sid from place))
+                order by started_at, sid limit 1001)
+                union all
+                (select started_at, sid from tenancies
+                where account_sid = $1 and ended_at is null and kind = 'tollfree' and $2 is distinct from 'local'
+                    and (started_at, sid) > ((select started_at from place), (select sid from place))
+                order by started_at, sid limit 1001)
+            ) as held
+            order by started_at, sid offset $4 limit 1
+        ) as "sid: NumberSid"
+        from place where started_at is not null"#,
+        account as AccountSid,
+        kind as Option<Kind>,
+        from as Option<NumberSid>,
+        between
+    )
+    .fetch_optional(db)
+    .await
+}
+
 /// How many numbers an account holds; `None` where it never held the number `after`.
 pub async fn count(db: &Db, account: AccountSid, kind: Option<Kind>, after: Option<NumberSid>) -> Result<Option<i64>> {
     query_scalar!(
@@ -105,115 +143,6 @@ pub async fn count(db: &Db, account: AccountSid, kind: Option<Kind>, after: Opti
         account as AccountSid,
         kind as Option<Kind>,
         after as Option<NumberSid>
-    )
-    .fetch_optional(db)
-    .await
-}
-
-/// The name that a list is limited to.
-#[derive(Clone, Copy)]
-pub struct Named<'a> {
-    pub name: &'a str,
-    /// The number that goes by this name where it was given none.
-    pub default: Option<PhoneNumber>,
-}
-
-/// A page of the numbers with a certain name, walked like [`stretches`].
-pub async fn list_by_name(
-    db: &Db,
-    account: AccountSid,
-    kind: Option<Kind>,
-    named: Named<'_>,
-    after: Option<NumberSid>,
-    page: Page,
-) -> Result<Option<Slice<Number>>> {
-    let rows = numbers!(
-        "with place as materialized (
-            select coalesce($5, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid) as sid,
-                case when $5 is null then 'infinity'
-                    else (select started_at from tenancies where sid = $5 and account_sid = $1) end as started_at
-        )
-        select ",
-        " from (
-            (select * from tenancies
-            where account_sid = $1 and ended_at is null and friendly_name = $3
-                and ($2::number_kind is null or kind = $2)
-                and (started_at, sid) < ((select started_at from place), (select sid from place))
-            order by started_at desc, sid desc limit 1001)
-            union all
-            (select * from tenancies
-            where account_sid = $1 and ended_at is null and friendly_name is null and phone_number = $4
-                and ($2 is null or kind = $2)
-                and (started_at, sid) < ((select started_at from place), (select sid from place))
-            order by started_at desc, sid desc limit 1)
-        ) as named
-        order by started_at desc, sid desc limit $6",
-        account as AccountSid,
-        kind as Option<Kind>,
-        named.name,
-        named.default as Option<PhoneNumber>,
-        after as Option<NumberSid>,
-        i64::from(page.size) + 1
-    )
-    .fetch_all(db)
-    .await?;
-    let items = rows.into_iter().map(|row| row.number(account)).collect();
-    let total = count_by_name(db, account, kind, named, after).await?;
-    Ok(total.map(|total| Slice::new(page, total, items)))
-}
-
-/// How many numbers have a certain name; `None` where the account never held the number `after`.
-pub async fn count_by_name(
-    db: &Db,
-    account: AccountSid,
-    kind: Option<Kind>,
-    named: Named<'_>,
-    after: Option<NumberSid>,
-) -> Result<Option<i64>> {
-    query_scalar!(
-        r#"select (select count(*) from tenancies
-                where account_sid = $1 and ended_at is null and friendly_name = $3
-                    and ($2::number_kind is null or kind = $2))
-            + (select count(*) from tenancies
-                where account_sid = $1 and ended_at is null and friendly_name is null and phone_number = $4
-                    and ($2 is null or kind = $2)) as "total!"
-        where $5::uuid is null or exists (select from tenancies where sid = $5 and account_sid = $1)"#,
-        account as AccountSid,
-        kind as Option<Kind>,
-        named.name,
-        named.default as Option<PhoneNumber>,
-        after as Option<NumberSid>
-    )
-    .fetch_optional(db)
-    .await
-}
-
-/// As [`place`], in the list of the numbers with a certain name.
-pub async fn place_by_name(
-    db: &Db,
-    account: AccountSid,
-    kind: Option<Kind>,
-    named: Named<'_>,
-    before: i64,
-) -> Result<Option<NumberSid>> {
-    query_scalar!(
-        r#"select sid as "sid!: NumberSid" from (
-            (select started_at, sid from tenancies
-            where account_sid = $1 and ended_at is null and friendly_name = $3
-                and ($2::number_kind is null or kind = $2)
-            order by started_at desc, sid desc)
-            union all
-            (select started_at, sid from tenancies
-            where account_sid = $1 and ended_at is null and friendly_name is null and phone_number = $4
-                and ($2 is null or kind = $2)
-            order by started_at desc, sid desc)
-        ) as named
-        order by started_at desc, sid desc offset $5 limit 1"#,
-        account as AccountSid,
-        kind as Option<Kind>,
-        named.name,
-        named.default as Option<PhoneNumber>,
-        before
     )
     .fetch_optional(db)
     .await

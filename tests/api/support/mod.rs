@@ -1,6 +1,7 @@
 //! What every test stands on: one PostgreSQL for the process, a database and a server for each test.
 
 mod cluster;
+mod large;
 pub mod proxy;
 mod raw;
 pub mod slow;

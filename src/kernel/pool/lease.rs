@@ -1,0 +1,122 @@
+//! Connections in use.
+
+use std::ops::{Deref, DerefMut};
+use std::time::{Duration, Instant};
+
+use sqlx::{Error, PgConnection, Postgres};
+use tokio::runtime::Handle;
+
+use super::share::Permit;
+use super::{Db, PoolConnection};
+use crate::kernel::error::ends_connection;
+use crate::kernel::sid::random_bits;
+
+/// What is left of a statement that nobody waits for any more may take so long: longer than PostgreSQL
+/// lets a request's statement go on.
+const LONGEST_REST: Duration = Duration::from_secs(5);
+
+/// A connection and its age.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) inner: PoolConnection,
+    /// It is not used any more from then on.
+    pub(super) ends: Instant,
+    pub(super) idle_since: Instant,
+}
+
+impl Connection {
+    /// One that may be used for this long, give or take a quarter: they were made at once and do not end at once.
+    pub(super) fn new(inner: PoolConnection, lifetime: Duration) -> Self {
+        let part = 0.75 + f64::from(random_bits() as u16) / f64::from(u16::MAX) / 2.0;
+        let now = Instant::now();
+        Self { inner, ends: now + lifetime.mul_f64(part), idle_since: now }
+    }
+
+    pub(super) fn close(mut self) {
+        self.inner.close_on_drop();
+    }
+}
+
+/// A connection in use. Dropped before its statement was answered, as when a client hangs up, it stays in use
+/// until that has ended: else an account could have more statements under way than it may, by hanging up.
+pub(super) struct Lease {
+    db: Db,
+    /// `None` from when it was given back.
+    held: Option<(Connection, Permit)>,
+}
+
+impl Lease {
+    pub(super) fn new(db: &Db, connection: Connection, permit: Permit) -> Self {
+        Self { db: db.clone(), held: Some((connection, permit)) }
+    }
+
+    pub(super) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.held.as_mut().expect("it is not given back yet").0.inner
+    }
+
+    /// Keeps the connection at hand if its statement was answered, were it with a refusal.
+    /// Where one breaks, or its server is not the primary any more, it is closed, and so are those at hand.
+    pub(super) fn done<T>(mut self, outcome: sqlx::Result<T>) -> sqlx::Result<T> {
+        let is_of_use = match &outcome {
+            Ok(_) | Err(Error::RowNotFound) => true,
+            Err(error @ Error::Database(_)) => !ends_connection(error),
+            Err(_) => false,
+        };
+        if let Some((connection, _permit)) = self.held.take() {
+            self.db.shared.give_back(connection, is_of_use);
+        }
+        outcome
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some((mut connection, permit)) = self.held.take() else { return };
+        let db = self.db.clone();
+        if Handle::try_current().is_ok() {
+            tokio::spawn(async move {
+                let is_of_use = db.shared.test(&mut connection.inner, LONGEST_REST).await.is_ok();
+                db.shared.give_back(connection, is_of_use);
+                drop(permit);
+            });
+        }
+    }
+}
+
+/// A transaction that rolls back unless it is committed, on a connection that was waited for like any other.
+pub struct Transaction {
+    inner: sqlx::Transaction<'static, Postgres>,
+    _permit: Permit,
+}
+
+impl Transaction {
+    pub(super) async fn begin(connection: PoolConnection, permit: Permit) -> sqlx::Result<Self> {
+        Ok(Self { inner: sqlx::Transaction::begin(connection, None).await?, _permit: permit })
+    }
+
+    /// # Errors
+    /// When it is not known to be committed.
+    pub async fn commit(self) -> sqlx::Result<()> {
+        self.inner.commit().await
+    }
+
+    /// # Errors
+    /// When the database is out of reach, which rolls it back too.
+    pub async fn rollback(self) -> sqlx::Result<()> {
+        self.inner.rollback().await
+    }
+}
+
+impl Deref for Transaction {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.inner
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.inner
+    }
+}

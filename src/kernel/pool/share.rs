@@ -1,0 +1,162 @@
+//! How the connections of a pool are shared out among accounts, so that none of them, whatever it does,
+//! keeps the others from theirs.
+//!
+//! - One account has at most a quarter of the connections in use; the rest of its statements queue behind
+//!   its own, in their order, and take no place in the queue of others.
+//! - All accounts' own statements together leave a quarter of the connections to work that is done for many
+//!   accounts at once: it cannot be slow, and every request needs some of it, its token's check at least.
+//! - An account has a limited number of requests under way, so that it fills no queue of anything.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sqlx::Error;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use crate::kernel::batch::LARGEST;
+use crate::kernel::deadline::LONGEST_REQUEST;
+use crate::kernel::error::{self, Error as Refused};
+use crate::kernel::per_account::{Held, PerAccount};
+use crate::kernel::sid::AccountSid;
+
+/// Who may have a connection, and who waits for one.
+#[derive(Debug)]
+pub(super) struct Shares {
+    /// As many as the pool makes: who has one finds a connection at hand, or has one made.
+    all: Arc<Semaphore>,
+    /// As many as accounts have together for statements of their own.
+    of_accounts: Arc<Semaphore>,
+    /// For those who wait for one of the two above.
+    places: Semaphore,
+    accounts: PerAccount<Allowance>,
+    each: Limits,
+    patience: Duration,
+    waiting: AtomicUsize,
+}
+
+/// How much an account may have.
+#[derive(Debug)]
+struct Limits {
+    connections: usize,
+    waiting: usize,
+    requests: usize,
+}
+
+/// What is left of that to an account.
+#[derive(Debug)]
+struct Allowance {
+    connections: Arc<Semaphore>,
+    /// For its statements that wait for one of these.
+    places: Semaphore,
+    requests: Arc<Semaphore>,
+}
+
+/// An account's part of the connections, held by one of its requests.
+#[derive(Debug)]
+pub(super) struct Share {
+    allowance: Held<Allowance>,
+    _request: OwnedSemaphorePermit,
+}
+
+/// The right to one connection, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Permit {
+    _of_account: Option<(Arc<OwnedSemaphorePermit>, OwnedSemaphorePermit)>,
+    _any: OwnedSemaphorePermit,
+}
+
+impl Shares {
+    pub(super) fn new(connections: usize, most_waiting: usize, patience: Duration) -> Self {
+        let (most_waiting, quarter) = (most_waiting.min(Semaphore::MAX_PERMITS / 2), connections / 4);
+        Self {
+            all: Arc::new(Semaphore::new(connections)),
+            of_accounts: Arc::new(Semaphore::new(connections - quarter)),
+            places: Semaphore::new(most_waiting),
+            accounts: PerAccount::default(),
+            each: Limits {
+                connections: quarter.max(1),
+                waiting: most_waiting / 4,
+                requests: (most_waiting + LARGEST) / 4,
+            },
+            patience,
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// How many statements wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// An account's share, for one more of its requests.
+    ///
+    /// # Errors
+    /// 20429 when it has too many under way.
+    pub(super) fn of(&self, account: AccountSid) -> error::Result<Share> {
+        let allowance = self.accounts.hold(account, || Allowance {
+            connections: Arc::new(Semaphore::new(self.each.connections)),
+            places: Semaphore::new(self.each.waiting),
+            requests: Arc::new(Semaphore::new(self.each.requests)),
+        });
+        let request = Arc::clone(&allowance.requests).try_acquire_owned();
+        let too_many = |_| Refused::too_many("The account has too many requests under way", Duration::from_secs(1));
+        Ok(Share { _request: request.map_err(too_many)?, allowance })
+    }
+
+    /// Waits until the account has a connection less than it may have in use.
+    ///
+    /// # Errors
+    /// When too many of its statements wait already, or it takes too long.
+    pub(super) async fn admit(&self, share: &Share) -> sqlx::Result<OwnedSemaphorePermit> {
+        let own = &share.allowance;
+        self.wait(&own.connections, &own.places, LONGEST_REQUEST).await
+    }
+
+    /// Waits for the right to a connection, for many accounts or for the one that was admitted.
+    ///
+    /// # Errors
+    /// When too many wait already, or it takes too long.
+    pub(super) async fn permit(&self, admitted: Option<Arc<OwnedSemaphorePermit>>) -> sqlx::Result<Permit> {
+        let of_account = match admitted {
+            Some(own) => Some((own, self.wait(&self.of_accounts, &self.places, self.patience).await?)),
+            None => None,
+        };
+        let any = self.wait(&self.all, &self.places, self.patience).await?;
+        Ok(Permit { _of_account: of_account, _any: any })
+    }
+
+    async fn wait(
+        &self,
+        permits: &Arc<Semaphore>,
+        places: &Semaphore,
+        patience: Duration,
+    ) -> sqlx::Result<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let full = |_| Error::Io(io::Error::other("too many wait for a connection"));
+        let _place = places.try_acquire().map_err(full)?;
+        let _waits = Waits::one_of(&self.waiting);
+        let permit = timeout(patience, Arc::clone(permits).acquire_owned()).await;
+        permit.map_err(|_| Error::PoolTimedOut)?.map_err(|_| Error::PoolClosed)
+    }
+}
+
+/// Counts one that waits.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn one_of(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,62 @@
+//! Lists of the numbers that have a certain name.
+
+use super::{Beginning, Places, begin};
+use crate::kernel::db::Db;
+use crate::kernel::error::Result;
+use crate::kernel::page::{Page, REACH, Slice, unknown_place};
+use crate::kernel::phone::{Kind, PhoneNumber};
+use crate::kernel::sid::{AccountSid, NumberSid};
+use crate::numbers::Number;
+
+mod store;
+
+/// Numbers of an account, of one kind or both, with a name.
+#[derive(Clone, Copy)]
+struct Named<'a> {
+    account: AccountSid,
+    kind: Option<Kind>,
+    name: &'a str,
+    /// The number that goes by this name where it was given none.
+    default: Option<PhoneNumber>,
+}
+
+impl Places for Named<'_> {
+    /// There is no count of each name: they are counted for each page, so not without end.
+    const COUNTED: i64 = REACH;
+
+    async fn count(&self, db: &Db) -> sqlx::Result<i64> {
+        Ok(store::count(db, *self, None).await?.unwrap_or_default())
+    }
+
+    async fn place(&self, db: &Db, before: i64) -> sqlx::Result<Option<NumberSid>> {
+        store::place(db, *self, before).await
+    }
+
+    async fn place_back(
+        &self,
+        db: &Db,
+        from: Option<NumberSid>,
+        between: i64,
+    ) -> sqlx::Result<Option<Option<NumberSid>>> {
+        store::place_back(db, *self, from, between).await
+    }
+}
+
+/// A page of the numbers with this name. Its total is no more than [`REACH`].
+///
+/// # Errors
+/// As [`Lists::page`](super::Lists::page).
+pub async fn page(db: &Db, account: AccountSid, kind: Option<Kind>, name: &str, page: Page) -> Result<Slice<Number>> {
+    // A number without a name of its own goes by its digits, nicely formatted.
+    let default = name.parse().ok().filter(|number: &PhoneNumber| number.formatted() == name);
+    let db = &db.admitted().await?;
+    let named = Named { account, kind, name, default };
+    let (page, beginning) = begin(db, &named, page).await?;
+    let after = beginning.after();
+    let total = store::count(db, named, after).await?.ok_or_else(unknown_place)?.min(REACH);
+    let numbers = match beginning {
+        Beginning::Past => Vec::new(),
+        _ => store::list(db, named, after, page.size + 1).await?,
+    };
+    Ok(Slice::new(page, total, numbers))
+}

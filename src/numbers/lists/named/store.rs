@@ -1,0 +1,163 @@
+//! The statements on lists of numbers with a certain name. Each kind is walked on the index by name, as those of the other
+//! lists are on theirs; a number that was given no name is found by its digits.
+
+use sqlx::{Result, query_as, query_scalar};
+
+use super::Named;
+use crate::kernel::db::Db;
+use crate::kernel::phone::Kind;
+use crate::kernel::phone::PhoneNumber;
+use crate::kernel::sid::{AccountSid, NumberSid};
+use crate::kernel::text::{FriendlyName, Method};
+use crate::numbers::Number;
+use crate::numbers::store::{Row, numbers};
+
+/// So many numbers from right after one of them on, or from the beginning.
+pub async fn list(db: &Db, named: Named<'_>, after: Option<NumberSid>, size: u32) -> Result<Vec<Number>> {
+    let rows = numbers!(
+        "with place as materialized (
+            select coalesce($5, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid) as sid,
+                case when $5 is null then 'infinity'
+                    else (select started_at from tenancies where sid = $5 and account_sid = $1) end as started_at
+        )
+        select ",
+        " from (
+            (select * from tenancies
+            where account_sid = $1 and ended_at is null and friendly_name = $3
+                and kind = 'local' and $2::number_kind is distinct from 'tollfree'
+                and (started_at, sid) < ((select started_at from place), (select sid from place))
+            order by started_at desc, sid desc limit 1001)
+            union all
+            (select * from tenancies
+            where account_sid = $1 and ended_at is null and friendly_name = $3
+                and kind = 'tollfree' and $2 is distinct from 'local'
+                and (started_at, sid) < ((select started_at from place), (select sid from place))
+            order by started_at desc, sid desc limit 1001)
+            union all
+            (select * from tenancies
+            where account_sid = $1 and ended_at is null and friendly_name is null and phone_number = $4
+                and ($2 is null or kind = $2)
+                and (started_at, sid) < ((select started_at from place), (select sid from place))
+            order by started_at desc, sid desc limit 1)
+        ) as named
+        order by started_at desc, sid desc limit $6",
+        named.account as AccountSid,
+        named.kind as Option<Kind>,
+        named.name,
+        named.default as Option<PhoneNumber>,
+        after as Option<NumberSid>,
+        i64::from(size)
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.number(named.account)).collect())
+}
+
+/// How many there are, of which one more than [`REACH`](crate::kernel::page::REACH) is enough to know; `None` where the
+/// account never held the number `after`. The order has the index walked, where the planner would read the whole table: it
+/// takes each name for one that many numbers have.
+pub async fn count(db: &Db, named: Named<'_>, after: Option<NumberSid>) -> Result<Option<i64>> {
+    query_scalar!(
+        r#"select (select count(*) from (
+            (select from tenancies
+            where account_sid = $1 and ended_at is null and friendly_name = $3
+                and kind = 'local' and $2::number_kind is distinct from 'tollfree'
+            order by started_at desc, sid desc limit 100001)
+            union all
+            (select from tenancies
+            where account_sid = $1 and ended_at is null and friendly_name = $3
+                and kind = 'tollfree' and $2 is distinct from 'local'
+            order by started_at desc, sid desc limit 100001)
+            union all
+            (select from tenancies
+            where account_sid = $1 and ended_at is null and friendly_name is null and phone_number = $4
+                and ($2 is null or kind = $2) limit 1)
+            limit 100001
+        ) as named) as "total!"
+        where $5::uuid is null or exists (select from tenancies where sid = $5 and account_sid = $1)"#,
+        named.account as AccountSid,
+        named.kind as Option<Kind>,
+        named.name,
+        named.default as Option<PhoneNumber>,
+        after as Option<NumberSid>
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// The number that has so many before it; costs as much as there are.
+pub async fn place(db: &Db, named: Named<'_>, before: i64) -> Result<Option<NumberSid>> {
+    query_scalar!(
+        r#"select sid as "sid!: NumberSid" from (
+            (select started_at, sid from tenancies
+            where account_sid = $1 and ended_at is null and friendly_name = $3
+                and kind = 'local' and $2::number_kind is distinct from 'tollfree'
+            order by started_at desc, sid desc)
+            union all
+            (select started_at, sid from tenancies
+            where account_sid = $1 and ended_at is null and friendly_name = $3
+                and kind = 'tollfree' and $2 is distinct from 'local'
+            order by started_at desc, sid desc)
+            union all
+            (select started_at, sid from tenancies
+            where account_sid = $1 and ended_at is null and friendly_name is null and phone_number = $4
+                and ($2 is null or kind = $2)
+            order by started_at desc, sid desc)
+        ) as named
+        order by started_at desc, sid desc offset $5 limit 1"#,
+        named.account as AccountSid,
+        named.kind as Option<Kind>,
+        named.name,
+        named.default as Option<PhoneNumber>,
+        before
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// The number that has so many between it and `from`, or the end of the list; `None` where the account never held `from`.
+pub async fn place_back(
+    db: &Db,
+    named: Named<'_>,
+    from: Option<NumberSid>,
+    between: i64,
+) -> Result<Option<Option<NumberSid>>> {
+    query_scalar!(
+        r#"with place as materialized (
+            select coalesce($5, '00000000-0000-0000-0000-000000000000'::uuid) as sid,
+                case when $5 is null then '-infinity'
+                    else (select started_at from tenancies where sid = $5 and account_sid = $1) end as started_at
+        )
+        select (
+            select sid from (
+            (select started_at, sid from tenancies
+            where account_sid = $1 and ended_at is null and friendly_name = $3
+                and kind = 'local' and $2::number_kind is distinct from 'tollfree'
+                and (started_at, sid) > ((select started_at from place), (select sid from place))
+            order by started_at, sid limit 1001)
+            union all
+            (select started_at, sid from tenancies
+            where account_sid = $1 and ended_at is null and friendly_name = $3
+                and kind = 'tollfree' and $2 is distinct from 'local'
+                and (started_at, sid) > ((select started_at from place), (select sid from place))
+            order by started_at, sid limit 1001)
+            union all
+            (select started_at, sid from tenancies
+            where account_sid = $1 and ended_at is null and friendly_name is null and phone_number = $4
+                and ($2 is null or kind = $2)
+                and (started_at, sid) > ((select started_at from place), (select sid from place))
+            order by started_at, sid limit 1)
+            ) as named
+            order by started_at, sid offset $6 limit 1
+        ) as "sid: NumberSid"
+        from place where started_at is not null"#,
+        named.account as AccountSid,
+        named.kind as Option<Kind>,
+        named.name,
+        named.default as Option<PhoneNumber>,
+        from as Option<NumberSid>,
+        between
+    )
+    .fetch_optional(db)
+    .await
+}

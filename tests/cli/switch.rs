@@ -1,0 +1,81 @@
+//! A name of a database that leads now to one server, now to another: a TCP port before their Unix sockets.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// It goes on until the process ends.
+pub struct Switch {
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    target: Mutex<PathBuf>,
+    open: Mutex<Vec<TcpStream>>,
+}
+
+impl Switch {
+    /// Leads to the server whose socket lies in this folder.
+    pub fn to(folder: &Path) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let shared = Arc::new(Shared { target: Mutex::new(folder.to_owned()), open: Mutex::default() });
+        let accepting = Arc::clone(&shared);
+        thread::spawn(move || listener.incoming().flatten().for_each(|client| accepting.carry(client)));
+        Self { port, shared }
+    }
+
+    /// Leads there from now on. Connections that stand go on as they are.
+    pub fn lead_to(&self, folder: &Path) {
+        *self.shared.target.lock().expect("a target") = folder.to_owned();
+    }
+
+    /// Cuts all connections that stand.
+    pub fn cut(&self) {
+        for client in self.shared.open.lock().expect("connections").drain(..) {
+            let _ = client.shutdown(Shutdown::Both);
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("postgres://numberbank:x@127.0.0.1:{}/numberbank?sslmode=disable", self.port)
+    }
+}
+
+impl Shared {
+    fn carry(&self, client: TcpStream) {
+        let target = self.target.lock().expect("a target").join(".s.PGSQL.5432");
+        // Where nobody listens, the client is hung up on.
+        let Ok(server) = UnixStream::connect(target) else { return };
+        self.open.lock().expect("connections").push(client.try_clone().expect("a handle"));
+        let (from_client, to_server) = (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
+        thread::spawn(move || copy(from_client, to_server));
+        thread::spawn(move || copy(server, client));
+    }
+}
+
+fn copy(mut from: impl Read, mut to: impl Write + Ends) {
+    let _ = io::copy(&mut from, &mut to);
+    to.end();
+}
+
+/// What one side of a connection has ended, the other side is told.
+trait Ends {
+    fn end(&self);
+}
+
+impl Ends for TcpStream {
+    fn end(&self) {
+        let _ = self.shutdown(Shutdown::Both);
+    }
+}
+
+impl Ends for UnixStream {
+    fn end(&self) {
+        let _ = self.shutdown(Shutdown::Both);
+    }
+}
