@@ -2,6 +2,7 @@
 //! authenticated caller, on the caller's own path, with a body that could be read.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::Method;
@@ -21,6 +22,7 @@ use crate::kernel::error::{Code, Error, Result, not_found};
 use crate::kernel::params::{Heeded, Params};
 use crate::kernel::replica::Replica;
 use crate::kernel::represent::Asked;
+use crate::kernel::room::{Room, Rooms};
 use crate::kernel::sid::{AccountSid, NumberSid};
 
 /// The largest body that is read: 16 KiB.
@@ -84,6 +86,25 @@ impl Call {
         }
     }
 
+    /// Makes room for an answer of so many rows instead of one.
+    ///
+    /// # Errors
+    /// 429 and 503 where there is none.
+    pub async fn makes_room(&self, rows: u32) -> Result<()> {
+        self.request.extensions_mut().remove::<Room>();
+        let room = self.shared::<Arc<Rooms>>()?.for_page(self.account, rows).await?;
+        self.request.extensions_mut().insert(room);
+        Ok(())
+    }
+
+    /// Says how many bytes the rows of the answer are.
+    ///
+    /// # Errors
+    /// 429 and 503 where they are more than there was made room for, and there is no more.
+    pub fn holds(&self, bytes: usize) -> Result<()> {
+        self.request.extensions_mut().get_mut::<Room>().map_or(Ok(()), |room| room.grow(bytes))
+    }
+
     /// All values of a header.
     pub fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.request.headers().get_all(name).map(|value| value.as_bytes())
@@ -110,11 +131,14 @@ impl FromRequest for Call {
                 Method::POST | Method::PUT => (form(&request, payload, clients.body_timeout).await?, query),
                 _ => (query, Params::default()),
             };
-            // Nobody after this asks for it.
-            let asked = request.extensions_mut().remove::<Asked>().unwrap_or_default();
             // Only now: a client that sends slowly has nothing under way yet.
             let replica = shared::<Option<Replica>>(&request)?.map(|replica| replica.of(account)).transpose()?;
             let (db, clock) = (db.of(account)?, shared(&request)?);
+            // Before anything is done that must be answered.
+            let room = shared::<Arc<Rooms>>(&request)?.for_one(account).await?;
+            request.extensions_mut().insert(room);
+            // Nobody after this asks for it.
+            let asked = request.extensions_mut().remove::<Asked>().unwrap_or_default();
             Ok(Self { account, db, clock, asked, input, query, replica, request })
         }
         .boxed_local()

@@ -19,8 +19,8 @@ pub async fn list(call: Call) -> Result<HttpResponse> {
     let own = super::find(&call.db, call.account).await?;
     let items = if page.number == 0 { vec![own] } else { Vec::new() };
     let slice = Slice::new(page, 1, items);
-    let list = List { name: "Accounts", columns: COLUMNS, filters: &[], slice: &slice, ends: None };
-    Ok(represent::list(&call.asked, &list))
+    let list = List { name: "Accounts", columns: COLUMNS, filters: &[], slice, ends: None };
+    Ok(represent::list(&call.asked, list).await)
 }
 
 /// `GET /Accounts/{AccountSid}`

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::{Method, Uri};
@@ -17,6 +17,7 @@ use crate::kernel::deadline::{Deadline, LONGEST_REQUEST};
 use crate::kernel::error::{Code, Error, Refusal, Result};
 use crate::kernel::params::{METHOD, Params};
 use crate::kernel::represent::{self, Asked, Representation, TREE};
+use crate::kernel::room::Room;
 
 /// Around every request: makes its path and method plain, and whatever goes wrong a RestException
 /// in the representation that was asked for.
@@ -25,6 +26,7 @@ pub async fn frame(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let under_way = connections::under_way(request.request());
+    let is_head = request.method() == Method::HEAD;
     let site = site(request.request());
     let asked = plain_path(request.path());
     let representation = asked.representation;
@@ -44,8 +46,12 @@ pub async fn frame(
     match deadline.bound(AssertUnwindSafe(next.call(request)).catch_unwind()).await {
         Some(Ok(Ok(response))) => Ok(match response.response().error() {
             None => {
-                let pieces = response.map_body(|_, body| connections::in_pieces(body, under_way.as_ref()));
-                pieces.map_into_left_body()
+                let room = response.request().extensions_mut().remove::<Room>();
+                let going_out = |_: &mut _, body: BoxBody| {
+                    let size = body.size();
+                    connections::going_out(Some(body).filter(|_| !is_head), size, under_way.as_ref(), room)
+                };
+                response.map_into_boxed_body().map_body(going_out).map_into_left_body()
             }
             Some(error) => {
                 let answer = answer(representation, &site, error);

@@ -14,6 +14,7 @@ use crate::releases::http as releases;
 mod bodies;
 mod connections;
 mod frame;
+mod listen;
 mod observe;
 mod server;
 mod site;

@@ -8,12 +8,14 @@ use std::time::Duration;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Condition, Next, from_fn};
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
 use sqlx::postgres::PgConnectOptions;
 
+use super::connections::{self, Most};
 use super::frame::frame;
+use super::listen::{Ways, listen};
 use super::observe::{self, observe};
-use super::{ERROR_PAGE, bodies, connections, nothing, resource, tree};
+use super::{ERROR_PAGE, bodies, nothing, resource, tree};
 use crate::accounts::caller::Clients;
 use crate::accounts::gate::{self, Gate};
 use crate::config::Limits;
@@ -21,6 +23,7 @@ use crate::error_pages;
 use crate::kernel::clock::Clock;
 use crate::kernel::db;
 use crate::kernel::replica::{Replica, Watch};
+use crate::kernel::room::Rooms;
 use crate::monitoring::Instance;
 use crate::numbers::Lookups;
 use crate::numbers::lists::Lists;
@@ -47,9 +50,6 @@ pub struct Settings {
     pub instance: Arc<Instance>,
 }
 
-/// What is in flight at a stop has this many seconds to finish.
-const SHUTDOWN_SECONDS: u64 = 30;
-
 /// Serves on a listener, within the runtime that calls this. The caller decides when to stop, by the
 /// handle of the server.
 ///
@@ -58,17 +58,24 @@ const SHUTDOWN_SECONDS: u64 = 30;
 pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
     let (limits, certificate) = (settings.limits.clone(), settings.certificate.clone());
     let gate = Arc::new(gate(&settings));
+    let rooms = Rooms::new(limits.answer_memory);
     let clients = Clients { body_timeout: seconds(limits.body_timeout), trust_proxy: limits.trust_proxy };
     let watch = settings.replica.as_ref().map(|replica| Arc::new(Watch::start(&settings.database, replica)));
-    settings.instance.starts(observe::names(), Arc::clone(&gate), watch.clone());
+    settings.instance.starts(observe::names(), Arc::clone(&gate), Arc::clone(&rooms), watch.clone());
     let gate = web::Data::from(gate);
     let workers = settings.workers.max(1);
     let share = |all: u32| all / u32::try_from(workers).unwrap_or(u32::MAX);
     let (connections, waiting) = (share(settings.connections).max(1), share(limits.max_waiting));
     let counter = Counter::new(workers / 2, limits.max_waiting as usize);
     settings.instance.queue("purchase", &counter, Counter::waiting);
-    connections::make_room(limits.max_connections, settings.connections);
-    let server = HttpServer::new(move || {
+    let ways = Ways {
+        workers,
+        most: Most::of_each(limits.max_connections, workers, limits.trust_proxy),
+        header_timeout: seconds(limits.header_timeout),
+        keep_alive: seconds(limits.keep_alive),
+    };
+    connections::make_room(ways.most.at_times() * workers, settings.connections);
+    let app = move || {
         // A pool for each worker: a connection stays on the thread that serves with it.
         let database = db::serving(&settings.database, connections, waiting);
         let replica = settings.replica.as_ref().map(|options| db::reading(options, connections, waiting));
@@ -90,27 +97,14 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
             .app_data(counter.clone())
             .app_data(settings.clock.clone())
             .app_data(gate.clone())
+            .app_data(Arc::clone(&rooms))
             .app_data(clients)
             .service(tree())
             .service(resource(ERROR_PAGE, &["GET"]).route(web::get().to(error_pages::show)))
             .default_service(web::to(nothing))
-    });
-    let longest_rest = seconds(limits.keep_alive) + seconds(limits.header_timeout);
-    let server = server
-        .workers(workers)
-        .on_connect(move |io, data| connections::watch(io, data, longest_rest))
-        .client_request_timeout(seconds(limits.header_timeout))
-        .keep_alive(seconds(limits.keep_alive))
-        .max_connections(share(limits.max_connections).max(1) as usize)
-        .shutdown_timeout(SHUTDOWN_SECONDS)
-        .disable_signals();
-    let server = match certificate {
-        None => server.listen(listener)?,
-        Some(certificate) => {
-            server.listen_rustls_0_23(listener, certificate.server_config().map_err(io::Error::other)?)?
-        }
     };
-    Ok(server.run())
+    let tls = certificate.map(|certificate| certificate.server_config()).transpose().map_err(io::Error::other)?;
+    listen(listener, tls, ways, app)
 }
 
 /// Holds the answer to a write back until its author finds it again, through whichever instance.

@@ -47,10 +47,16 @@ pub struct Limits {
         value_parser = clap::value_parser!(u16).range(1..=3600))]
     pub keep_alive: u16,
 
-    /// Connections of clients at once, over all threads; more of them wait
+    /// Connections of clients at once, over all threads, and half of them from one address; beyond it the oldest that has
+    /// no request under way is closed
     #[arg(long, env = "NUMBERBANK_MAX_CONNECTIONS", default_value_t = 4096, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
+
+    /// MiB of memory for answers, of which an account has at most a third; more get a 429 or 503
+    #[arg(long, env = "NUMBERBANK_ANSWER_MEMORY", default_value_t = 128, value_name = "MIB",
+        value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
+    pub answer_memory: u32,
 
     /// Requests that may wait for a connection to PostgreSQL, over all threads, and as many purchases, lists and
     /// lookups each for the batch after the next; more get a 503

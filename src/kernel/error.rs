@@ -56,7 +56,7 @@ catalogue! {
         "There is no such resource in this account.",
         "Check the path, letter for letter: paths and Sids are case-sensitive.";
     TooManyRequests = 20429, 429, "Too many requests",
-        "More credentials wait to be verified than this server verifies at once, or too many wrong ones came from your address, or the account sends more requests than one may, or has more of them under way.",
+        "More credentials wait to be verified than this server verifies at once, or too many wrong ones came from your address, or the account sends more requests than one may, or has more of them under way or more answers unread.",
         "Wait as long as the Retry-After header says, then try again.";
     Internal = 20500, 500, "Internal server error",
         "Something went wrong inside the server.",

@@ -15,6 +15,7 @@ pub mod phone;
 mod pool;
 pub mod replica;
 pub mod represent;
+pub mod room;
 pub mod sid;
 pub mod text;
 pub mod transact;

@@ -30,6 +30,7 @@ pub async fn page(instance: &Instance, db: &Db, clock: &Clock) -> String {
         write_requests(&mut page, parts, &workers);
         write_latency(&mut page, parts, &workers);
         write_verifications(&mut page, parts);
+        write_rooms(&mut page, parts);
         write_replica(&mut page, parts);
     }
     write_purchases(&mut page, &workers);
@@ -173,6 +174,17 @@ fn write_clock(page: &mut Exposition, clock: &Clock) {
         let help = "How far this machine's clock is ahead of the database's; less than 0 where it is behind.";
         page.gauge("numberbank_clock_offset_seconds", help).sample(&[], offset.ahead.as_seconds_f64());
     }
+}
+
+fn write_rooms(page: &mut Exposition, parts: &Parts) {
+    let usage = parts.rooms.usage();
+    let mut bytes = page.gauge("numberbank_answer_bytes", "Memory of answers that are made or not taken yet.");
+    bytes.sample(&[("answer", "single")], usage.singles);
+    bytes.sample(&[("answer", "page")], usage.pages);
+    let help = "Requests refused because an account's share of the memory for answers, or all of it, was taken.";
+    let mut refused = page.counter("numberbank_answers_refused_total", help);
+    refused.sample(&[("limit", "account")], usage.refused_by_account);
+    refused.sample(&[("limit", "all")], usage.refused_by_all);
 }
 
 fn write_stock(page: &mut Exposition, stock: &[Summary]) {

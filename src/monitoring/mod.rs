@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::accounts::gate::Gate;
 use crate::kernel::db::Db;
 use crate::kernel::replica::Watch;
+use crate::kernel::room::Rooms;
 
 mod exposition;
 pub mod health;
@@ -41,6 +42,7 @@ struct Parts {
     /// The names of the routes, in the order of their places.
     routes: Vec<String>,
     gate: Arc<Gate>,
+    rooms: Arc<Rooms>,
     /// Where there is a replica.
     watch: Option<Arc<Watch>>,
 }
@@ -60,9 +62,9 @@ struct Queue {
 
 impl Instance {
     /// Tells what the threads share, before there are any.
-    pub fn starts(&self, routes: Vec<String>, gate: Arc<Gate>, watch: Option<Arc<Watch>>) {
+    pub fn starts(&self, routes: Vec<String>, gate: Arc<Gate>, rooms: Arc<Rooms>, watch: Option<Arc<Watch>>) {
         // An instance starts once.
-        let _ = self.parts.set(Parts { routes, gate, watch });
+        let _ = self.parts.set(Parts { routes, gate, rooms, watch });
     }
 
     /// The counters of one more thread that serves, with these connections.

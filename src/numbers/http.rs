@@ -50,13 +50,15 @@ async fn list_of(call: &Call, kind: Option<Kind>) -> Result<HttpResponse> {
     let (number, name) = (call.input.filled(&["PhoneNumber"])?, call.input.filled(&["FriendlyName"])?);
     let filter = Filter { kind, number: number.map(|number| number.parse().ok()), name: name.map(str::to_owned) };
     let lists: Lists = call.shared()?;
+    call.makes_room(page.size + 1).await?;
     let slice = call.read(async |db| lists.page(db, call.account, &filter, page).await).await?;
+    call.holds(slice.items.iter().map(Number::bytes).sum())?;
     let given = [("PhoneNumber", number), ("FriendlyName", name)];
     let filters: Vec<_> = given.iter().filter_map(|(name, value)| Some((*name, (*value)?))).collect();
     let ends = slice.items.first().zip(slice.items.last()).map(|(first, last)| [first.sid, last.sid]);
     let columns = columns(kind.unwrap_or(Kind::Local));
-    let list = List { name: "IncomingPhoneNumbers", columns, filters: &filters, slice: &slice, ends };
-    Ok(represent::list(&call.asked, &list))
+    let list = List { name: "IncomingPhoneNumbers", columns, filters: &filters, slice, ends };
+    Ok(represent::list(&call.asked, list).await)
 }
 
 /// The elements of a local number; a toll-free one has none that begins with Sms.

@@ -41,6 +41,14 @@ impl Number {
         let given = self.settings.friendly_name.as_ref();
         given.map_or_else(|| self.phone_number.formatted().into(), |name| name.as_str().into())
     }
+
+    /// How much memory it takes.
+    pub fn bytes(&self) -> usize {
+        let Settings { friendly_name, voice, voice_fallback, sms, sms_fallback, .. } = &self.settings;
+        let callbacks = [voice, voice_fallback, sms, sms_fallback].into_iter().flatten();
+        let name = friendly_name.as_ref().map_or(0, |name| name.as_str().len());
+        size_of::<Self>() + name + callbacks.map(|callback| callback.url.len()).sum::<usize>()
+    }
 }
 
 /// Lookups of single numbers. Those that come at once are one statement.

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::{join, join_all};
-use futures_util::stream::iter;
 use numberbank::app;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::support::slow::in_time;
 use crate::support::{Account, Answer, Server, World, eventually, test};
@@ -79,76 +76,7 @@ fn a_slow_upload_has_its_time_beside_that_of_the_work() {
     });
 }
 
-/// The length of an answer that is longer than what the system keeps of one for a client, and whose
-/// client takes a megabyte a second.
-async fn read_slowly(server: &Server, account: &Account) -> (String, usize) {
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_recv_buffer_size(16 * 1024).expect("a small buffer");
-    let address = server.site.trim_start_matches("http://").parse().expect("an address");
-    let mut stream = socket.connect(address).await.expect("a connection");
-    let (path, authorization) = (account.path(), account.authorization());
-    let head = format!(
-        "GET {path}/IncomingPhoneNumbers?PageSize=1000 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
-         Authorization: {authorization}\r\n\r\n"
-    );
-    stream.write_all(head.as_bytes()).await.expect("it is sent");
-    let (mut answer, mut some) = (Vec::new(), vec![0; 64 * 1024]);
-    // A reset is an end too.
-    while let Ok(length @ 1..) = stream.read(&mut some).await {
-        answer.extend_from_slice(&some[..length]);
-        sleep(Duration::from_micros(length as u64)).await;
-    }
-    let answer = String::from_utf8(answer).expect("UTF-8");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    (head.to_owned(), body.len())
-}
-
-#[test]
-fn a_client_that_reads_slowly_gets_the_whole_answer() {
-    test(async |world| {
-        let server = world.limited_server(&["--header-timeout", "1", "--keep-alive", "1"]);
-        let account = world.account("2000.00").await;
-        world.stock(4_158_670_000, 1000).await;
-        let url = format!("http://example.com/{}", "x".repeat(2000));
-        let form = ["Url", "SmsUrl", "VoiceFallbackUrl", "SmsFallbackUrl"].map(|name| (name, url.as_str()));
-        let purchases = iter(0..1000).map(|_| world.server.buy(&account, &form)).buffered(8);
-        purchases.for_each(async |answer| assert_eq!(answer.status, 201)).await;
-        let (head, length) = in_time(read_slowly(&server, &account)).await;
-        assert!(length > 8_000_000 && head.contains(&format!("Content-Length: {length}\r\n")), "{length} of {head}");
-        server.stop().await;
-    });
-}
-
 // How much is taken on at once
-
-async fn status_line(stream: &mut TcpStream) -> String {
-    let mut line = [0; 12];
-    stream.read_exact(&mut line).await.expect("an answer");
-    String::from_utf8_lossy(&line).into_owned()
-}
-
-#[test]
-fn connections_beyond_the_most_wait_for_a_place() {
-    test(async |world| {
-        let patient = ["--header-timeout", "3600", "--keep-alive", "3600"];
-        let server = world.limited_server(&[&patient[..], &["--max-connections", "2"]].concat());
-        let mut streams = Vec::new();
-        for _ in 0..3 {
-            let mut stream = server.connect().await;
-            let request = b"GET /docs/errors/20404 HTTP/1.1\r\nHost: localhost\r\n\r\n";
-            stream.write_all(request).await.expect("it is sent");
-            streams.push(stream);
-        }
-        for stream in &mut streams[..2] {
-            assert_eq!(in_time(status_line(stream)).await, "HTTP/1.1 200");
-        }
-        let waits = timeout(Duration::from_millis(500), status_line(&mut streams[2])).await;
-        assert!(waits.is_err(), "{waits:?}");
-        drop(streams.remove(0));
-        assert_eq!(in_time(status_line(&mut streams[1])).await, "HTTP/1.1 200");
-        server.stop().await;
-    });
-}
 
 /// While the only connection to the database waits for a row: what the rename that waits gets, and a
 /// read meanwhile.

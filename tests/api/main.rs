@@ -7,6 +7,7 @@ mod audit;
 mod authentication;
 mod billing;
 mod clocks;
+mod connections;
 mod golden;
 mod guesses;
 mod hostile;

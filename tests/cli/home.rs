@@ -251,6 +251,11 @@ impl Running {
         fetch(reqwest::Client::new().get(format!("{site}{path}")))
     }
 
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).expect("a process id");
         kill(Pid::from_raw(pid), signal).expect("the server lives");

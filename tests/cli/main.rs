@@ -15,6 +15,7 @@ mod neighbours;
 mod operators;
 mod poolers;
 mod processes;
+mod readers;
 mod replica;
 mod reports;
 mod runs;

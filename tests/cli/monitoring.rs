@@ -25,7 +25,7 @@ fn call(server: &Running, [sid, token]: &[String; 2], method: &str, below: &str,
 }
 
 /// The samples of a page of metrics. It is as Prometheus wants it: each metric is described before its samples.
-fn samples(server: &Running) -> BTreeMap<String, f64> {
+pub fn samples(server: &Running) -> BTreeMap<String, f64> {
     let (status, page) = server.monitoring("/metrics");
     assert_eq!(status, 200, "{page}");
     let (mut described, mut samples) = (String::new(), BTreeMap::new());

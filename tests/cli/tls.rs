@@ -5,13 +5,15 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rcgen::CertifiedKey;
 use rustls::crypto::ring::default_provider;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::home::{Home, Ran, Running, eventually};
+use crate::readers;
 
 type Pair = CertifiedKey<rcgen::KeyPair>;
 
@@ -94,6 +96,50 @@ fn a_connection_that_rests_is_cut_off() {
     });
     let answers = String::from_utf8(answers).expect("UTF-8");
     assert!(answers.starts_with("HTTP/1.1 200 ") && answers.matches("HTTP/1.1 ").count() == 1, "{answers}");
+}
+
+#[test]
+fn half_handshakes_keep_nobody_out() {
+    let (home, pair) = (Home::new(), pair());
+    let paths = files(&home, "site", &pair);
+    let server = home.start_as(&arguments("serve", &paths), &[("NUMBERBANK_MAX_CONNECTIONS", "64")]);
+    let connect = |_| TcpStream::connect(server.address()).expect("a connection");
+    // More of them than actix-tls would wait for at once.
+    let mut half: Vec<_> = (0..700).map(connect).collect();
+    // The beginning of a handshake.
+    half.iter_mut().for_each(|stream| drop(stream.write_all(&[22, 3, 1, 2, 0, 1, 0])));
+    let begun = Instant::now();
+    let answer = get(&server, &pair, "/2008-08-01/Accounts").expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    assert!(begun.elapsed() < Duration::from_millis(2900), "it waited for handshakes: {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_client_that_reads_slowly_gets_the_whole_answer() {
+    let (home, pair) = (Home::new(), pair());
+    let paths = files(&home, "site", &pair);
+    let limits = [("NUMBERBANK_HEADER_TIMEOUT", "3"), ("NUMBERBANK_KEEP_ALIVE", "3")];
+    let account = {
+        let plain = home.start("serve", &[]);
+        readers::account_with_long_page(&home, &plain, 1000, 'x')
+    };
+    let server = home.start_as(&arguments("serve", &paths), &limits);
+    let mut stream = connect(&server, &pair).expect("a connection");
+    stream.write_all(account.request().as_bytes()).expect("it is sent");
+    let (mut answer, mut some, begun) = (Vec::new(), [0; 8192], Instant::now());
+    while let Ok(length @ 1..) = stream.read(&mut some) {
+        answer.extend_from_slice(&some[..length]);
+        if begun.elapsed() < Duration::from_secs(15) {
+            // 24 KB a second, of which 11 are promised.
+            let due = Duration::from_micros(answer.len() as u64 * 1_000_000 / 24_000);
+            thread::sleep(due.saturating_sub(begun.elapsed()));
+        }
+    }
+    let answer = String::from_utf8(answer).expect("UTF-8");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    assert!(body.len() > 8_000_000, "{head}: {} bytes", body.len());
+    let length = format!("content-length: {}\r\n", body.len());
+    assert!(head.to_lowercase().contains(&length), "{head}: {} bytes", body.len());
 }
 
 #[test]

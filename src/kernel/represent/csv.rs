@@ -8,16 +8,26 @@ struct Row {
     cells: Vec<Vec<u8>>,
 }
 
+/// A whole document.
 pub fn csv<T: Record>(columns: &'static [&'static str], items: &[T]) -> Vec<u8> {
-    let mut writer = csv::Writer::from_writer(Vec::with_capacity(1024));
+    let mut text = Vec::with_capacity(1024);
+    let mut writer = csv::Writer::from_writer(&mut text);
     writer.write_record(columns).expect("memory can be written to");
+    drop(writer);
+    rows(columns, items, &mut text);
+    text
+}
+
+/// A line for each record.
+pub fn rows<T: Record>(columns: &'static [&'static str], items: &[T], to: &mut Vec<u8>) {
+    let mut writer = csv::Writer::from_writer(to);
     for item in items {
         let mut row = Row { columns: columns.iter(), cells: Vec::with_capacity(columns.len()) };
         item.write(&mut row);
         row.cells.resize(columns.len(), Vec::new());
         writer.write_record(&row.cells).expect("memory can be written to");
     }
-    writer.into_inner().expect("memory can be written to")
+    writer.flush().expect("memory can be written to");
 }
 
 impl Row {

@@ -2,21 +2,42 @@
 
 use super::{Fields, Plain, Record};
 
-pub struct Json {
-    buffer: Vec<u8>,
+/// How every document begins and ends.
+const BEGIN: &str = "{\"TwilioResponse\":";
+const END: &str = "}\n";
+
+pub struct Json<'a> {
+    buffer: &'a mut Vec<u8>,
     first: bool,
 }
 
-impl Json {
-    pub fn document(content: impl FnOnce(&mut Self)) -> Vec<u8> {
-        let mut json = Self { buffer: Vec::with_capacity(1024), first: true };
-        json.raw("{\"TwilioResponse\":");
-        content(&mut json);
-        json.raw("}\n");
-        json.buffer
+/// What stands before and after the rows of a list.
+pub fn around(name: &str) -> (Vec<u8>, String) {
+    (format!("{BEGIN}{{\"{name}\":[").into_bytes(), format!("]}}{END}"))
+}
+
+/// The rows of a list; `is_first` where none stands before them.
+pub fn rows<T: Record>(rows: &[T], is_first: bool, to: &mut Vec<u8>) {
+    let mut json = Json { buffer: to, first: true };
+    for (place, row) in rows.iter().enumerate() {
+        if place > 0 || !is_first {
+            json.raw(",");
+        }
+        json.record(row);
+    }
+}
+
+impl Json<'_> {
+    pub fn document(record: &impl Record) -> Vec<u8> {
+        let mut text = Vec::with_capacity(1024);
+        let mut json = Json { buffer: &mut text, first: true };
+        json.raw(BEGIN);
+        json.record(record);
+        json.raw(END);
+        text
     }
 
-    pub fn record<R: Record>(&mut self, record: &R) {
+    fn record<R: Record>(&mut self, record: &R) {
         self.raw("{");
         self.string(R::NAME);
         self.raw(":{");
@@ -25,25 +46,12 @@ impl Json {
         self.raw("}}");
     }
 
-    pub fn list<T: Record>(&mut self, name: &str, items: &[T]) {
-        self.raw("{");
-        self.string(name);
-        self.raw(":[");
-        for (place, item) in items.iter().enumerate() {
-            if place > 0 {
-                self.raw(",");
-            }
-            self.record(item);
-        }
-        self.raw("]}");
-    }
-
     fn raw(&mut self, text: &str) {
         self.buffer.extend_from_slice(text.as_bytes());
     }
 
     fn string(&mut self, text: &str) {
-        serde_json::to_writer(&mut self.buffer, text).expect("memory can be written to");
+        serde_json::to_writer(&mut *self.buffer, text).expect("memory can be written to");
     }
 
     fn name(&mut self, name: &str) {
@@ -55,7 +63,7 @@ impl Json {
     }
 }
 
-impl Fields for Json {
+impl Fields for Json<'_> {
     fn text(&mut self, name: &'static str, value: &str) {
         self.name(name);
         self.string(value);
@@ -64,7 +72,7 @@ impl Fields for Json {
     fn plain(&mut self, name: &'static str, value: &impl Plain) {
         self.name(name);
         self.raw("\"");
-        value.write(&mut self.buffer);
+        value.write(self.buffer);
         self.raw("\"");
     }
 }

@@ -1,6 +1,7 @@
 //! How answers look on the wire: one description of a resource, three representations.
-//! Each is written straight into one buffer.
+//! Each is written straight into one buffer; the rows of a long list are written as the client takes them.
 
+use actix_web::body::MessageBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue, LINK, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
@@ -12,10 +13,12 @@ use crate::kernel::sid::NumberSid;
 
 mod csv;
 mod json;
+mod pieces;
 mod xml;
 
 use csv::csv;
 use json::Json;
+use pieces::{Pieces, Rows};
 use xml::Xml;
 
 /// The root of the resource tree.
@@ -87,7 +90,7 @@ pub struct List<'a, T> {
     pub columns: &'static [&'static str],
     /// The query that narrows the list, without paging.
     pub filters: &'a [(&'static str, &'a str)],
-    pub slice: &'a Slice<T>,
+    pub slice: Slice<T>,
     /// The Sids of the first and the last number of this page, where the list can be walked by them.
     pub ends: Option<[NumberSid; 2]>,
 }
@@ -95,8 +98,8 @@ pub struct List<'a, T> {
 /// The answer that holds one resource.
 pub fn one(asked: &Asked, status: StatusCode, record: &impl Record) -> HttpResponse {
     let body = match asked.representation {
-        Representation::Xml => Xml::document(|xml| xml.record(record)),
-        Representation::Json => Json::document(|json| json.record(record)),
+        Representation::Xml => Xml::document(record),
+        Representation::Json => Json::document(record),
         Representation::Csv => csv(record.columns(), std::slice::from_ref(record)),
     };
     answer(status, asked.representation, body)
@@ -104,15 +107,16 @@ pub fn one(asked: &Asked, status: StatusCode, record: &impl Record) -> HttpRespo
 
 /// The answer that holds a page of a list. Its neighbours are also in `Link` headers:
 /// JSON and CSV have no place for the attributes.
-pub fn list<T: Record>(asked: &Asked, list: &List<'_, T>) -> HttpResponse {
-    let uris = Uris::of(asked, list);
-    let items = &list.slice.items;
-    let body = match asked.representation {
-        Representation::Xml => Xml::document(|xml| xml.list(list, &uris)),
-        Representation::Json => Json::document(|json| json.list(list.name, items)),
-        Representation::Csv => csv(list.columns, items),
+pub async fn list<T: Record + Unpin + 'static>(asked: &Asked, list: List<'_, T>) -> HttpResponse {
+    let uris = Uris::of(asked, &list);
+    let (representation, columns) = (asked.representation, list.columns);
+    let (head, tail) = match representation {
+        Representation::Xml => xml::around(&list, &uris),
+        Representation::Json => json::around(list.name),
+        Representation::Csv => (csv::<T>(columns, &[]), String::new()),
     };
-    let mut response = answer(StatusCode::OK, asked.representation, body);
+    let rows = Rows { representation, columns, tail };
+    let mut response = answer(StatusCode::OK, representation, Pieces::new(head, list.slice.items, rows).await);
     for (rel, uri) in [("next", &uris.next), ("prev", &uris.previous)] {
         if let Some(link) = Some(uri).filter(|uri| !uri.is_empty()).map(|uri| format!("<{uri}>; rel=\"{rel}\"")) {
             response.headers_mut().append(LINK, HeaderValue::try_from(link).expect("an encoded URI is a header value"));
@@ -127,10 +131,9 @@ pub fn refusal(representation: Representation, site: &str, refusal: &Refusal) ->
     let exception = RestException { refusal, site };
     let (representation, body) = match representation {
         Representation::Json => {
-            let body = Json::document(|json| json.record(&exception));
-            (Representation::Json, json::beside(body, &Beside::of(&exception)))
+            (Representation::Json, json::beside(Json::document(&exception), &Beside::of(&exception)))
         }
-        Representation::Xml | Representation::Csv => (Representation::Xml, Xml::document(|xml| xml.record(&exception))),
+        Representation::Xml | Representation::Csv => (Representation::Xml, Xml::document(&exception)),
     };
     let mut response = answer(status(refusal.code), representation, body);
     let header = match refusal.code {
@@ -148,7 +151,7 @@ fn status(code: Code) -> StatusCode {
     StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-fn answer(status: StatusCode, representation: Representation, body: Vec<u8>) -> HttpResponse {
+fn answer(status: StatusCode, representation: Representation, body: impl MessageBody + 'static) -> HttpResponse {
     let mut response = HttpResponse::with_body(status, body).map_into_boxed_body();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(representation.content_type()));
     response
@@ -220,7 +223,7 @@ struct Uris {
 
 impl Uris {
     fn of<T>(asked: &Asked, list: &List<'_, T>) -> Self {
-        let slice = list.slice;
+        let slice = &list.slice;
         let filters: String = list.filters.iter().map(|(name, value)| format!("&{name}={}", encode(value))).collect();
         let uri = |page: i64, place: Place| {
             let (path, ending, size, place) = (&asked.path, asked.ending, slice.page.size, place.parameter());

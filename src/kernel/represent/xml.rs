@@ -1,39 +1,52 @@
 //! XML, the API's own representation.
 
 use quick_xml::Writer;
-use quick_xml::escape::escape;
+use quick_xml::escape::partial_escape;
 use quick_xml::events::{BytesDecl, BytesStart, Event};
 
 use super::{Fields, List, Plain, Record, Uris};
 
-/// What an element of a list takes up, more or less.
-const RECORD_SIZE: usize = 1024;
+/// The root of every document, and how it ends.
+const ROOT: &str = "TwilioResponse";
+const END: &str = "</TwilioResponse>\n";
 
 /// Elements without attributes, which are nearly all, go straight into the buffer; the rest through quick-xml.
-pub struct Xml(Vec<u8>);
+pub struct Xml<'a>(&'a mut Vec<u8>);
 
-impl Xml {
-    pub fn document(content: impl FnOnce(&mut Self)) -> Vec<u8> {
-        let mut xml = Self(Vec::with_capacity(RECORD_SIZE));
-        xml.event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)));
-        xml.open("TwilioResponse");
-        content(&mut xml);
-        xml.close("TwilioResponse");
-        xml.0.push(b'\n');
-        xml.0
+/// What stands before and after the rows of a list.
+pub fn around<T>(list: &List<'_, T>, uris: &Uris) -> (Vec<u8>, String) {
+    let mut head = Vec::with_capacity(1024);
+    let mut xml = Xml(&mut head);
+    xml.begin();
+    xml.event(Event::Start(tag(list, uris)));
+    (head, format!("</{}>{END}", list.name))
+}
+
+/// The rows of a list.
+pub fn rows<T: Record>(rows: &[T], to: &mut Vec<u8>) {
+    let mut xml = Xml(to);
+    rows.iter().for_each(|row| xml.record(row));
+}
+
+impl Xml<'_> {
+    pub fn document(record: &impl Record) -> Vec<u8> {
+        let mut text = Vec::with_capacity(1024);
+        let mut xml = Xml(&mut text);
+        xml.begin();
+        xml.record(record);
+        text.extend_from_slice(END.as_bytes());
+        text
     }
 
-    pub fn record<R: Record>(&mut self, record: &R) {
+    fn begin(&mut self) {
+        self.event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)));
+        self.open(ROOT);
+    }
+
+    fn record<R: Record>(&mut self, record: &R) {
         self.open(R::NAME);
         record.write(self);
         self.close(R::NAME);
-    }
-
-    pub fn list<T: Record>(&mut self, list: &List<'_, T>, uris: &Uris) {
-        self.0.reserve(list.slice.items.len() * RECORD_SIZE);
-        self.event(Event::Start(tag(list, uris)));
-        list.slice.items.iter().for_each(|item| self.record(item));
-        self.close(list.name);
     }
 
     fn open(&mut self, name: &str) {
@@ -49,13 +62,13 @@ impl Xml {
     }
 
     fn event(&mut self, event: Event<'_>) {
-        Writer::new(&mut self.0).write_event(event).expect("memory can be written to");
+        Writer::new(&mut *self.0).write_event(event).expect("memory can be written to");
     }
 }
 
 /// The tag of a list, which tells where its page lies.
 fn tag<'a, T>(list: &List<'a, T>, uris: &Uris) -> BytesStart<'a> {
-    let slice = list.slice;
+    let slice = &list.slice;
     let (start, end) = slice.places();
     let numbers = [
         ("page", slice.number()),
@@ -82,16 +95,17 @@ fn tag<'a, T>(list: &List<'a, T>, uris: &Uris) -> BytesStart<'a> {
     tag
 }
 
-impl Fields for Xml {
+impl Fields for Xml<'_> {
     fn text(&mut self, name: &'static str, value: &str) {
         self.open(name);
-        self.0.extend_from_slice(escape(value).as_bytes());
+        // In a text a quotation mark stands for itself.
+        self.0.extend_from_slice(partial_escape(value).as_bytes());
         self.close(name);
     }
 
     fn plain(&mut self, name: &'static str, value: &impl Plain) {
         self.open(name);
-        value.write(&mut self.0);
+        value.write(self.0);
         self.close(name);
     }
 }

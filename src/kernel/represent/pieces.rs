@@ -1,0 +1,119 @@
+//! The text of a list, handed out in pieces. A long one is written as the client takes it, from the rows that
+//! it is made of: they are a fifth of it at times, and are never held beside all of it.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::slice;
+use std::task::{Context, Poll};
+use std::vec;
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::web::Bytes;
+use tokio::task::yield_now;
+
+use super::{Record, Representation};
+
+/// How much is handed out at a time, more or less.
+const PIECE: usize = 32 * 1024;
+
+/// Up to how many bytes a text is written at once: for each row twice what an ordinary one takes.
+const WHOLE_ROW: usize = 2 * 1024;
+const WHOLE: usize = 1024 * 1024;
+
+/// How many rows are written before their length is looked at.
+const ROUND: usize = 4;
+
+/// How the rows of a list are written.
+pub struct Rows {
+    pub representation: Representation,
+    pub columns: &'static [&'static str],
+    /// What comes after the last one.
+    pub tail: String,
+}
+
+impl Rows {
+    /// Writes some of the rows; `is_first` where none stands before them.
+    fn write<T: Record>(&self, rows: &[T], is_first: bool, to: &mut Vec<u8>) {
+        match self.representation {
+            Representation::Xml => super::xml::rows(rows, to),
+            Representation::Json => super::json::rows(rows, is_first, to),
+            Representation::Csv => super::csv::rows(self.columns, rows, to),
+        }
+    }
+
+    /// How long these rows are, written after others. It is much work at times, and others need the thread.
+    async fn length<T: Record>(&self, rows: &[T]) -> usize {
+        let (mut text, mut length) = (Vec::with_capacity(PIECE), 0);
+        for some in rows.chunks(ROUND) {
+            text.clear();
+            self.write(some, false, &mut text);
+            length += text.len();
+            yield_now().await;
+        }
+        length
+    }
+}
+
+/// What is left of a text.
+pub struct Pieces<T> {
+    written: Bytes,
+    rows: vec::IntoIter<T>,
+    write: Rows,
+    /// What is neither written nor handed out.
+    unwritten: usize,
+}
+
+impl<T: Record> Pieces<T> {
+    /// The text of these rows after its beginning.
+    pub async fn new(mut text: Vec<u8>, mut rows: Vec<T>, write: Rows) -> Self {
+        let most = (rows.len() * WHOLE_ROW).min(WHOLE);
+        let mut count = 0;
+        text.reserve(most / 2);
+        for some in rows.chunks(ROUND) {
+            if text.len() > most {
+                break;
+            }
+            write.write(some, count == 0, &mut text);
+            count += some.len();
+        }
+        rows.drain(..count);
+        let unwritten = if rows.is_empty() {
+            text.extend_from_slice(write.tail.as_bytes());
+            0
+        } else {
+            write.length(&rows).await + write.tail.len()
+        };
+        Self { written: text.into(), rows: rows.into_iter(), write, unwritten }
+    }
+
+    /// Writes the next rows.
+    fn go_on(&mut self) {
+        let mut text = Vec::with_capacity(2 * PIECE);
+        while text.len() < PIECE
+            && let Some(row) = self.rows.next()
+        {
+            self.write.write(slice::from_ref(&row), false, &mut text);
+        }
+        if self.rows.len() == 0 {
+            text.extend_from_slice(self.write.tail.as_bytes());
+        }
+        self.unwritten -= text.len();
+        self.written = text.into();
+    }
+}
+
+impl<T: Record + Unpin> MessageBody for Pieces<T> {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized((self.written.len() + self.unwritten) as u64)
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        if self.written.is_empty() && self.unwritten > 0 {
+            self.go_on();
+        }
+        let length = self.written.len().min(PIECE);
+        Poll::Ready((length > 0).then(|| Ok(self.written.split_to(length))))
+    }
+}
