@@ -145,7 +145,7 @@ mod tests {
     use argon2::password_hash::PasswordHasher;
     use argon2::{Algorithm, Argon2, Params, Version};
 
-    use super::super::throttle::Rate;
+    use crate::accounts::throttle::Rate;
     use super::*;
 
     #[test]
