@@ -145,8 +145,8 @@ mod tests {
     use argon2::password_hash::PasswordHasher;
     use argon2::{Algorithm, Argon2, Params, Version};
 
-    use crate::accounts::throttle::Rate;
     use super::*;
+    use crate::accounts::throttle::Rate;
 
     #[test]
     fn one_made_here_is_tried_until_its_address_and_its_account_have_seen_too_many() {
