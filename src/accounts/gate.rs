@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use blake2::Blake2sMac256;
 use blake2::digest::{KeyInit, Mac};
 use lru::LruCache;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -29,6 +29,7 @@ use super::verifiers::{Load, Task, Verifiers};
 use super::{not_authenticated, store};
 use crate::kernel::db::Db;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::per_account::PerAccount;
 use crate::kernel::sid::{AccountSid, random_bits};
 
 /// How long a remembered verification is believed without a look at the account.
@@ -67,6 +68,8 @@ pub struct Gate {
     known: Mutex<LruCache<AccountSid, Known>>,
     refusals: Refusals,
     verifiers: Verifiers,
+    /// Of each account one request at a time asks whether its credential stands.
+    confirming: PerAccount<AsyncMutex<()>>,
     lookups: Semaphore,
     /// One digest is written at a time.
     writing: Arc<Semaphore>,
@@ -94,6 +97,7 @@ impl Gate {
             refusals: Refusals::default(),
             verifiers: Verifiers::start(&limits, &failures),
             failures,
+            confirming: PerAccount::default(),
             lookups: Semaphore::new(LOOKUPS_AT_ONCE),
             writing: Arc::new(Semaphore::new(1)),
         }
@@ -114,16 +118,15 @@ impl Gate {
         let digest = self.digest(token);
         match self.recall(sid, digest)? {
             Some((_, true)) => return Ok(()),
-            // On the account's share: a crowd of its requests that all look at once is its own.
-            Some((credential, false)) if self.confirm(&db.of(sid)?, sid, credential).await? => return Ok(()),
+            Some((_, false)) if self.confirm_once(db, sid, digest).await? => return Ok(()),
             _ => {}
         }
         let address = network(address);
-        if self.is_refused(db, sid, &digest).await? {
-            self.failures.check(&address)?;
-            return Err(not_authenticated());
-        }
         loop {
+            if self.is_refused(db, sid, &digest).await? {
+                self.failures.check(&address)?;
+                return Err(not_authenticated());
+            }
             let right = match self.flights.board(sid, digest) {
                 Flight::Pilot(pilot) => Some(pilot.tell(self.verify(db, sid, token, digest, address).await?)),
                 Flight::Passenger(outcome) => outcome.await,
@@ -147,6 +150,23 @@ impl Gate {
             taken.map_err(|wait| Error::too_many("The account sends too many requests", wait))?;
         }
         Ok(Some((known.credential, now - known.confirmed < CONFIRM_AFTER)))
+    }
+
+    /// Confirms what is remembered, for one request of the account at a time: the others of a crowd find it confirmed. So
+    /// it may go by the connections that are kept for what every request needs, and waits for no other account.
+    async fn confirm_once(&self, db: &Db, sid: AccountSid, digest: Digest) -> Result<bool> {
+        let confirming = self.confirming.hold(sid, AsyncMutex::default);
+        let _alone = confirming.lock().await;
+        let known = self
+            .memory()
+            .get(&sid)
+            .filter(|known| known.digest == digest)
+            .map(|known| (known.credential, known.confirmed.elapsed() < CONFIRM_AFTER));
+        match known {
+            Some((_, true)) => Ok(true),
+            Some((credential, false)) => self.confirm(db, sid, credential).await,
+            None => Ok(false),
+        }
     }
 
     async fn confirm(&self, db: &Db, sid: AccountSid, credential: Uuid) -> Result<bool> {
@@ -189,11 +209,12 @@ impl Gate {
         if !matches!(outcome, Ok(true)) {
             sleep(until_next(PACE, begun.elapsed())).await;
         }
-        let (right, credential) = (outcome?, stored.as_ref().map(|stored| stored.credential));
-        let Some(credential) = credential.filter(|_| right) else {
+        let credential = stored.as_ref().map(|stored| stored.credential);
+        if matches!((&verdict, &outcome), (Verdict::Wrong, _) | (_, Ok(false))) {
+            // Also where it is one wrong token too many: those who bring the same one are not looked up again.
             self.refusals.put(sid, digest, credential, asked);
-            return Ok(false);
-        };
+        }
+        let Some(credential) = credential.filter(|_| matches!(outcome, Ok(true))) else { return outcome };
         if matches!(verdict, Verdict::Ask { chosen: false, .. }) {
             self.keep_digest(db, sid, credential, token::digest(sid, token));
         }
@@ -211,7 +232,8 @@ impl Gate {
     /// Writes the fast hash of a token beside its argon2 hash, which has just told that it is right. The request does
     /// not wait for it; where it fails, the next verification tries again.
     fn keep_digest(&self, db: &Db, sid: AccountSid, credential: Uuid, digest: [u8; 32]) {
-        let (db, writing) = (db.clone(), Arc::clone(&self.writing));
+        // It may wait for the account's row: on the account's share of the connections.
+        let (Ok(db), writing) = (db.of(sid), Arc::clone(&self.writing)) else { return };
         tokio::spawn(async move {
             let _alone = writing.acquire().await;
             if let Err(error) = store::keep_digest(&db, sid, credential, &digest).await {

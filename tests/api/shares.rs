@@ -225,6 +225,41 @@ fn assert_later(answer: &Answer, statuses: [u16; 2]) {
 }
 
 #[test]
+fn busy_accounts_leave_what_goes_in_batches_to_others() {
+    test_without_audit(async |world| {
+        let server = patient(world);
+        world.stock(4_158_670_000, 60).await;
+        let (account, sid) = others(world, &server).await.remove(0);
+        let busy = world.known_accounts(&[&server], 4, "9.00").await;
+        let one = format!("/IncomingPhoneNumbers/{sid}");
+        let took = least(async || {
+            let mut holder = world.db.begin().await.expect("a transaction");
+            let sids: Vec<_> = busy.iter().map(|account| account.sid[2..].to_owned()).collect();
+            let lock = "select from accounts where sid = any($1::text[]::uuid[]) for update";
+            sqlx::query(lock).bind(&sids).execute(&mut *holder).await.expect("a lock");
+            let crowd =
+                busy.iter().flat_map(|account| (0..10).map(|_| server.put(account, "", &[("FriendlyName", "Busy")])));
+            let crowd = join_all(crowd);
+            let work = async {
+                // Its token must be confirmed again, beside all of them.
+                tokio::time::sleep(Duration::from_millis(700)).await;
+                let began = Instant::now();
+                server.get(&account, &one).await.assert_status(200);
+                server.get(&account, "/IncomingPhoneNumbers").await.assert_status(200);
+                server.buy(&account, &[]).await.assert_status(201);
+                began.elapsed()
+            };
+            let (took, _) = join(work, crowd).await;
+            holder.rollback().await.expect("the rows are free");
+            took
+        })
+        .await;
+        assert!(took < SOON, "{took:?}");
+        server.stop().await;
+    });
+}
+
+#[test]
 fn an_account_has_a_limited_number_of_requests_under_way() {
     test(async |world| {
         let server = world.server_with(&["--max-waiting", "16"], |_| {});

@@ -12,6 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, Error, PgConnection, Postgres};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::deadline::LONGEST_REQUEST;
 use super::error;
 use super::sid::AccountSid;
 
@@ -95,7 +96,7 @@ impl Db {
         });
         let shared = Shared {
             pool: pool.connect_lazy_with(options),
-            shares: Shares::new(terms.connections as usize, terms.waiting as usize, patience),
+            shares: Shares::new(terms.connections as usize, terms.waiting as usize),
             terms,
             patience,
             at_hand: Mutex::default(),
@@ -118,11 +119,15 @@ impl Db {
     /// # Errors
     /// When the account's requests wait for too long.
     pub async fn admitted(&self) -> sqlx::Result<Self> {
-        let admitted = match (&self.share, &self.admitted) {
-            (Some(share), None) => Some(Arc::new(self.shared.shares.admit(share).await?)),
-            (_, admitted) => admitted.clone(),
-        };
+        let admitted = self.admit(Instant::now() + LONGEST_REQUEST).await?;
         Ok(Self { admitted, ..self.clone() })
+    }
+
+    async fn admit(&self, until: Instant) -> sqlx::Result<Option<Arc<OwnedSemaphorePermit>>> {
+        Ok(match (&self.share, &self.admitted) {
+            (Some(share), None) => Some(Arc::new(self.shared.shares.admit(share, until.into()).await?)),
+            (_, admitted) => admitted.clone(),
+        })
     }
 
     /// The same connections for work that is done for many accounts at once. None of it may be slow by itself.
@@ -172,9 +177,11 @@ impl Db {
         Ok(Lease::new(self, self.shared.connection().await?, permit))
     }
 
+    /// One patience for all that is waited for: a statement that begins late would end when nobody waits for it any more.
     async fn permit(&self) -> sqlx::Result<Permit> {
-        let admitted = self.admitted().await?.admitted;
-        self.shared.shares.permit(admitted).await
+        let until = Instant::now() + self.shared.patience;
+        let admitted = self.admit(until).await?;
+        self.shared.shares.permit(admitted, until.into()).await
     }
 }
 

@@ -14,10 +14,9 @@ use std::time::Duration;
 
 use sqlx::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::kernel::batch::LARGEST;
-use crate::kernel::deadline::LONGEST_REQUEST;
 use crate::kernel::error::{self, Error as Refused};
 use crate::kernel::per_account::{Held, PerAccount};
 use crate::kernel::sid::AccountSid;
@@ -33,7 +32,6 @@ pub(super) struct Shares {
     places: Semaphore,
     accounts: PerAccount<Allowance>,
     each: Limits,
-    patience: Duration,
     waiting: AtomicUsize,
 }
 
@@ -69,19 +67,16 @@ pub(super) struct Permit {
 }
 
 impl Shares {
-    pub(super) fn new(connections: usize, most_waiting: usize, patience: Duration) -> Self {
-        let (most_waiting, quarter) = (most_waiting.min(Semaphore::MAX_PERMITS / 2), connections / 4);
+    pub(super) fn new(connections: usize, most_waiting: usize) -> Self {
+        let (most_waiting, quarter) = (most_waiting.min(Semaphore::MAX_PERMITS / 2), (connections / 4).max(1));
+        // With one connection there is nothing to leave.
+        let for_all = quarter.min(connections.saturating_sub(1));
         Self {
             all: Arc::new(Semaphore::new(connections)),
-            of_accounts: Arc::new(Semaphore::new(connections - quarter)),
+            of_accounts: Arc::new(Semaphore::new(connections - for_all)),
             places: Semaphore::new(most_waiting),
             accounts: PerAccount::default(),
-            each: Limits {
-                connections: quarter.max(1),
-                waiting: most_waiting / 4,
-                requests: (most_waiting + LARGEST) / 4,
-            },
-            patience,
+            each: Limits { connections: quarter, waiting: most_waiting / 4, requests: (most_waiting + LARGEST) / 4 },
             waiting: AtomicUsize::new(0),
         }
     }
@@ -110,21 +105,25 @@ impl Shares {
     ///
     /// # Errors
     /// When too many of its statements wait already, or it takes too long.
-    pub(super) async fn admit(&self, share: &Share) -> sqlx::Result<OwnedSemaphorePermit> {
+    pub(super) async fn admit(&self, share: &Share, until: Instant) -> sqlx::Result<OwnedSemaphorePermit> {
         let own = &share.allowance;
-        self.wait(&own.connections, &own.places, LONGEST_REQUEST).await
+        self.wait(&own.connections, &own.places, until).await
     }
 
     /// Waits for the right to a connection, for many accounts or for the one that was admitted.
     ///
     /// # Errors
     /// When too many wait already, or it takes too long.
-    pub(super) async fn permit(&self, admitted: Option<Arc<OwnedSemaphorePermit>>) -> sqlx::Result<Permit> {
+    pub(super) async fn permit(
+        &self,
+        admitted: Option<Arc<OwnedSemaphorePermit>>,
+        until: Instant,
+    ) -> sqlx::Result<Permit> {
         let of_account = match admitted {
-            Some(own) => Some((own, self.wait(&self.of_accounts, &self.places, self.patience).await?)),
+            Some(own) => Some((own, self.wait(&self.of_accounts, &self.places, until).await?)),
             None => None,
         };
-        let any = self.wait(&self.all, &self.places, self.patience).await?;
+        let any = self.wait(&self.all, &self.places, until).await?;
         Ok(Permit { _of_account: of_account, _any: any })
     }
 
@@ -132,7 +131,7 @@ impl Shares {
         &self,
         permits: &Arc<Semaphore>,
         places: &Semaphore,
-        patience: Duration,
+        until: Instant,
     ) -> sqlx::Result<OwnedSemaphorePermit> {
         if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
             return Ok(permit);
@@ -140,7 +139,7 @@ impl Shares {
         let full = |_| Error::Io(io::Error::other("too many wait for a connection"));
         let _place = places.try_acquire().map_err(full)?;
         let _waits = Waits::one_of(&self.waiting);
-        let permit = timeout(patience, Arc::clone(permits).acquire_owned()).await;
+        let permit = timeout_at(until, Arc::clone(permits).acquire_owned()).await;
         permit.map_err(|_| Error::PoolTimedOut)?.map_err(|_| Error::PoolClosed)
     }
 }
