@@ -61,8 +61,13 @@ impl Counter {
                 its(&self.0.lanes, account).join(bid, batch).await?
             }
             Look::PastNumbers => {
-                let queue = self.0.queues.hold(account, || Batches::new(self.0.most_waiting));
-                let batch = move |bids| together(db.clone(), clock.clone(), look, bids);
+                let hold = || self.0.queues.hold(account, || Batches::new(self.0.most_waiting));
+                let (queue, kept) = (hold(), hold());
+                let batch = move |bids| {
+                    // Where all who bid have hung up, the queue stays until its batch is done: others go behind it.
+                    let _ = &kept;
+                    together(db.clone(), clock.clone(), look, bids)
+                };
                 queue.join(bid, batch).await?
             }
             Look::Waiting => together(db, clock, look, vec![bid]).await.pop().unwrap_or(Ok(None)),

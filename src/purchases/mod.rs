@@ -1,6 +1,7 @@
 //! Purchases: the one operation that spans stock, money and tenancy.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -51,6 +52,9 @@ const KEY_LIFETIME: TimeDelta = TimeDelta::hours(24);
 /// How often a purchase that others got in the way of is tried before the client has to.
 const MOST_ATTEMPTS: usize = 5;
 
+/// No attempt begins later: it may wait two seconds for rows, and its client must still hear of it.
+const LATEST_ATTEMPT: Duration = Duration::from_secs(2);
+
 /// Buys a number: claims it, debits the account, writes the ledger entry and the tenancy, and
 /// remembers the key, all in one statement or not at all.
 ///
@@ -67,8 +71,11 @@ pub async fn buy(
     clock.trusted()?;
     // The first look passes over whatever others hold. Only when it finds nothing does another wait for
     // them: some may let go.
-    let mut look = Look::Past;
+    let (mut look, begun) = (Look::Past, Instant::now());
     for _ in 0..MOST_ATTEMPTS {
+        if begun.elapsed() > LATEST_ATTEMPT {
+            break;
+        }
         let sid = NumberSid::random();
         let from = match look {
             Look::Waiting => 0,                // all who wait do so in one order, so that no circle closes
