@@ -5,6 +5,9 @@ alter type action_outcome add value 'unknown';
 
 comment on column reporting.operator_actions.outcome is 'done; refused: nothing was changed; failed or interrupted: what was committed by then stays; unknown: the answer to its last step was lost, so it may be done or not; null while it goes on, or where its process was killed';
 
+-- What a clock far ahead has put on sale would be sold ahead: up to now such a sale was dated by its own clock.
+update stock set state_since = now() where state = 'available' and state_since > now();
+
 -- Every statement dates a move no earlier than the one before (greatest of both times). One that forgets is refused.
 create function refuse_move_back() returns trigger language plpgsql as $$
 begin

@@ -147,6 +147,25 @@ fn an_old_token_gets_its_fast_hash_when_it_is_known_to_be_right() {
 }
 
 #[test]
+fn an_older_program_replaces_a_token_and_its_fast_hash_too() {
+    test(async |world| {
+        let leaked = world.account("1.00").await;
+        world.server.get(&leaked, "").await.assert_status(200);
+        let token = "0123456789abcdef0123456789abcdef";
+        let hash = Argon2::default().hash_password(token.as_bytes()).expect("a hash");
+        let statement = format!(
+            "update accounts set credential = gen_random_uuid(), token_hash = '{hash}' where sid = '{}'",
+            digits(&leaked)
+        );
+        execute(world, &statement).await.expect("as it was written before there were fast hashes");
+        let replaced = Account { sid: leaked.sid.clone(), token: token.to_owned() };
+        world.server.get(&replaced, "").await.assert_status(200);
+        let refused = async || world.server.get(&leaked, "").await.status == 401;
+        eventually("the old token is refused", refused).await;
+    });
+}
+
+#[test]
 fn a_token_that_is_replaced_meanwhile_gets_no_fast_hash() {
     test(async |world| {
         let account = old(world).await;
