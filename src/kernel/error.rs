@@ -95,8 +95,8 @@ catalogue! {
         "A parameter was sent more than once.",
         "Send each parameter once.";
     Unreadable = 29004, 400, "Unreadable request",
-        "The request has a broken percent-encoding, text that is not UTF-8, a NUL character, or a line feed in its form.",
-        "Encode parameters as application/x-www-form-urlencoded in UTF-8, without a line feed at the end.";
+        "The request has a broken percent-encoding, text that is not UTF-8, a NUL character, or a line feed in its form; or its body did not arrive in time.",
+        "Encode parameters as application/x-www-form-urlencoded in UTF-8, without a line feed at the end, and send the body at once.";
     IdempotencyKey = 29005, 409, "Idempotency key used for another request",
         "This idempotency key came with a different request within the last 24 hours.",
         "Use a new key for each new purchase, and the same key only to repeat the same request.";
