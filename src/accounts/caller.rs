@@ -133,7 +133,7 @@ impl FromRequest for Call {
             };
             // Only now: a client that sends slowly has nothing under way yet.
             let replica = shared::<Option<Replica>>(&request)?.map(|replica| replica.of(account)).transpose()?;
-            let (db, clock) = (db.of(account)?, shared(&request)?);
+            let (db, clock) = (db.of(account, !request.method().is_safe())?, shared(&request)?);
             // Before anything is done that must be answered.
             let room = shared::<Arc<Rooms>>(&request)?.for_one(account).await?;
             request.extensions_mut().insert(room);
@@ -193,6 +193,11 @@ async fn form(request: &HttpRequest, mut payload: Payload, longest: Duration) ->
         return Err(Code::ContentType.because("Send the body as application/x-www-form-urlencoded"));
     }
     has_no_line_feed(&body)?;
+    if matches!(body.first(), Some(b'{' | b'[')) {
+        return Err(
+            Code::Unreadable.because("The body looks like JSON; send a form, as in AreaCode=415&FriendlyName=Home")
+        );
+    }
     Params::parse(&body)
 }
 

@@ -233,7 +233,7 @@ impl Gate {
     /// not wait for it; where it fails, the next verification tries again.
     fn keep_digest(&self, db: &Db, sid: AccountSid, credential: Uuid, digest: [u8; 32]) {
         // It may wait for the account's row: on the account's share of the connections.
-        let (Ok(db), writing) = (db.of(sid), Arc::clone(&self.writing)) else { return };
+        let (Ok(db), writing) = (db.of(sid, true), Arc::clone(&self.writing)) else { return };
         tokio::spawn(async move {
             let _alone = writing.acquire().await;
             if let Err(error) = store::keep_digest(&db, sid, credential, &digest).await {

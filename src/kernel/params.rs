@@ -111,12 +111,13 @@ impl Heeded<'_> {
 }
 
 /// Whether two names are the same but for case, `_`, `-`, and what comes to a name by accident: spaces, a byte order
-/// mark, the brackets of an array, the rest of an `&amp;`.
+/// mark, the brackets of an array with or without an index, the rest of an `&amp;`.
 fn differ_in_spelling(sent: &str, name: &str) -> bool {
     fn plain(name: &str) -> impl Iterator<Item = u8> {
         name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase())
     }
-    plain(sent.strip_prefix("amp;").unwrap_or(sent)).eq(plain(name))
+    let sent = sent.strip_prefix("amp;").unwrap_or(sent);
+    plain(sent.split('[').next().unwrap_or_default()).eq(plain(name))
 }
 
 fn decode(text: &[u8]) -> Result<String> {
@@ -215,6 +216,7 @@ mod tests {
             (" AreaCode=415", "", "AreaCode"),
             ("\u{feff}AreaCode=415", "", "AreaCode"),
             ("AreaCode[]=415", "", "AreaCode"),
+            ("AreaCode[0]=415", "", "AreaCode"),
             ("x=1&amp;AreaCode=415", "", "AreaCode"),
             ("", "areaCode=415", "AreaCode"),
             ("url=x", "", "Url"),

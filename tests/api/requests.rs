@@ -236,6 +236,20 @@ fn a_form_goes_by_its_type_in_any_case_or_by_none() {
 }
 
 #[test]
+fn json_is_not_taken_for_a_form() {
+    test(async |world| {
+        let account = world.account("9.00").await;
+        world.stock(4_158_670_000, 9).await;
+        for body in ["{\"AreaCode\":\"415\"}", "[1]"] {
+            let call = world.server.call(&account, "POST", "/IncomingPhoneNumbers/Local");
+            let call = call.header("Content-Type", "application/x-www-form-urlencoded").body(body);
+            Answer::of(call).await.assert_refused(400, 29004);
+        }
+        assert_eq!(world.server.balance(&account).await, "9.00");
+    });
+}
+
+#[test]
 fn a_content_encoding_is_415() {
     test(async |world| {
         let (account, number) = holder(world).await;

@@ -225,7 +225,7 @@ fn assert_later(answer: &Answer, statuses: [u16; 2]) {
 }
 
 #[test]
-fn busy_accounts_leave_what_goes_in_batches_to_others() {
+fn several_busy_accounts_leave_reads_and_what_goes_in_batches_to_others() {
     test_without_audit(async |world| {
         let server = patient(world);
         world.stock(4_158_670_000, 60).await;
@@ -247,6 +247,9 @@ fn busy_accounts_leave_what_goes_in_batches_to_others() {
                 server.get(&account, &one).await.assert_status(200);
                 server.get(&account, "/IncomingPhoneNumbers").await.assert_status(200);
                 server.buy(&account, &[]).await.assert_status(201);
+                // And what reads for itself.
+                server.get(&account, "/Balance").await.assert_status(200);
+                server.get(&account, "/IncomingPhoneNumbers?FriendlyName=Home").await.assert_status(200);
                 began.elapsed()
             };
             let (took, _) = join(work, crowd).await;

@@ -104,12 +104,13 @@ impl Db {
         Self { shared: Arc::new(shared), share: None, admitted: None }
     }
 
-    /// The same connections for one request of an account, which has at most its share of them in use.
+    /// The same connections for one request of an account, which has at most its share of them in use. One that writes may
+    /// wait for rows that somebody holds.
     ///
     /// # Errors
     /// 20429 when the account has too many requests under way.
-    pub fn of(&self, account: AccountSid) -> error::Result<Self> {
-        let share = self.shared.shares.of(account)?;
+    pub fn of(&self, account: AccountSid, writes: bool) -> error::Result<Self> {
+        let share = self.shared.shares.of(account, writes)?;
         Ok(Self { share: Some(Arc::new(share)), ..self.of_all() })
     }
 
@@ -181,7 +182,8 @@ impl Db {
     async fn permit(&self) -> sqlx::Result<Permit> {
         let until = Instant::now() + self.shared.patience;
         let admitted = self.admit(until).await?;
-        self.shared.shares.permit(admitted, until.into()).await
+        let writes = self.share.as_ref().is_some_and(|share| share.writes());
+        self.shared.shares.permit(admitted, writes, until.into()).await
     }
 }
 

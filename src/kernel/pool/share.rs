@@ -5,6 +5,8 @@
 //!   its own, in their order, and take no place in the queue of others.
 //! - All accounts' own statements together leave a quarter of the connections to work that is done for many
 //!   accounts at once: it cannot be slow, and every request needs some of it, its token's check at least.
+//! - Statements that write may wait for rows which somebody holds: together they leave half of the accounts' connections
+//!   to those that read.
 //! - An account has a limited number of requests under way, so that it fills no queue of anything.
 
 use std::io;
@@ -28,7 +30,9 @@ pub(super) struct Shares {
     all: Arc<Semaphore>,
     /// As many as accounts have together for statements of their own.
     of_accounts: Arc<Semaphore>,
-    /// For those who wait for one of the two above.
+    /// As many of these as there are for writing.
+    of_writers: Arc<Semaphore>,
+    /// For those who wait for one of the three above.
     places: Semaphore,
     accounts: PerAccount<Allowance>,
     each: Limits,
@@ -56,14 +60,24 @@ struct Allowance {
 #[derive(Debug)]
 pub(super) struct Share {
     allowance: Held<Allowance>,
+    writes: bool,
     _request: OwnedSemaphorePermit,
 }
 
 /// The right to one connection, given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Permit {
-    _of_account: Option<(Arc<OwnedSemaphorePermit>, OwnedSemaphorePermit)>,
+    _of_account: Option<Arc<OwnedSemaphorePermit>>,
+    _of_writers: Option<OwnedSemaphorePermit>,
+    _of_accounts: Option<OwnedSemaphorePermit>,
     _any: OwnedSemaphorePermit,
+}
+
+impl Share {
+    /// Whether its statements write.
+    pub(super) fn writes(&self) -> bool {
+        self.writes
+    }
 }
 
 impl Shares {
@@ -74,6 +88,7 @@ impl Shares {
         Self {
             all: Arc::new(Semaphore::new(connections)),
             of_accounts: Arc::new(Semaphore::new(connections - for_all)),
+            of_writers: Arc::new(Semaphore::new(((connections - for_all) / 2).max(1))),
             places: Semaphore::new(most_waiting),
             accounts: PerAccount::default(),
             each: Limits { connections: quarter, waiting: most_waiting / 4, requests: (most_waiting + LARGEST) / 4 },
@@ -90,7 +105,7 @@ impl Shares {
     ///
     /// # Errors
     /// 20429 when it has too many under way.
-    pub(super) fn of(&self, account: AccountSid) -> error::Result<Share> {
+    pub(super) fn of(&self, account: AccountSid, writes: bool) -> error::Result<Share> {
         let allowance = self.accounts.hold(account, || Allowance {
             connections: Arc::new(Semaphore::new(self.each.connections)),
             places: Semaphore::new(self.each.waiting),
@@ -98,7 +113,7 @@ impl Shares {
         });
         let request = Arc::clone(&allowance.requests).try_acquire_owned();
         let too_many = |_| Refused::too_many("The account has too many requests under way", Duration::from_secs(1));
-        Ok(Share { _request: request.map_err(too_many)?, allowance })
+        Ok(Share { _request: request.map_err(too_many)?, allowance, writes })
     }
 
     /// Waits until the account has a connection less than it may have in use.
@@ -117,14 +132,14 @@ impl Shares {
     pub(super) async fn permit(
         &self,
         admitted: Option<Arc<OwnedSemaphorePermit>>,
+        writes: bool,
         until: Instant,
     ) -> sqlx::Result<Permit> {
-        let of_account = match admitted {
-            Some(own) => Some((own, self.wait(&self.of_accounts, &self.places, until).await?)),
-            None => None,
-        };
+        let of_writers = if writes { Some(self.wait(&self.of_writers, &self.places, until).await?) } else { None };
+        let of_accounts =
+            if admitted.is_some() { Some(self.wait(&self.of_accounts, &self.places, until).await?) } else { None };
         let any = self.wait(&self.all, &self.places, until).await?;
-        Ok(Permit { _of_account: of_account, _any: any })
+        Ok(Permit { _of_account: admitted, _of_writers: of_writers, _of_accounts: of_accounts, _any: any })
     }
 
     async fn wait(

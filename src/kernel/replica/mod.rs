@@ -98,7 +98,7 @@ impl Replica {
     /// # Errors
     /// 20429 when the account has too many requests under way.
     pub fn of(&self, account: AccountSid) -> Result<Self> {
-        Ok(Self { db: self.db.of(account)?, watch: Arc::clone(&self.watch) })
+        Ok(Self { db: self.db.of(account, false)?, watch: Arc::clone(&self.watch) })
     }
 
     /// Reads from the replica, where it is fresh and answers soon, or else from the primary. A read that failed or
