@@ -299,6 +299,34 @@ fn a_client_that_reads_nothing_is_cut_off() {
     });
 }
 
+#[test]
+fn a_request_that_comes_while_the_answer_before_it_waits_is_answered() {
+    test(async |world| {
+        let server = world.limited_server(&PATIENT);
+        let account = account_with_long_page(world, 60, &long_url('x')).await;
+        let request = |path: &str, connection: &str| {
+            format!(
+                "GET {}{path} HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\nAuthorization: {}\r\n\r\n",
+                account.path(),
+                account.authorization()
+            )
+        };
+        let mut stream = connect_from(&server, "127.0.0.1", 4096).await;
+        let page = request("/IncomingPhoneNumbers?PageSize=60", "keep-alive");
+        stream.write_all(page.as_bytes()).await.expect("it is sent");
+        in_time(stream.readable()).await.expect("the answer begins");
+        // By now the system takes nothing more of it.
+        sleep(Duration::from_millis(500)).await;
+        stream.write_all(request("", "close").as_bytes()).await.expect("it is sent");
+        sleep(Duration::from_millis(500)).await;
+        let mut answers = String::new();
+        in_time(stream.read_to_string(&mut answers)).await.expect("both answers");
+        assert_eq!(answers.matches("HTTP/1.1 200 ").count(), 2);
+        assert!(answers.ends_with("</Account></TwilioResponse>\n"), "{}", &answers[answers.len() - 99..]);
+        server.stop().await;
+    });
+}
+
 // What one account's answers may take up
 
 /// What a page of each representation says of all addresses of all numbers.

@@ -5,7 +5,7 @@ use std::net;
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use actix_web::rt::net::{ActixStream, Ready, TcpStream};
 use socket2::SockRef;
@@ -45,11 +45,13 @@ impl Connected {
 pub struct Client {
     tcp: TcpStream,
     connected: Connected,
+    /// Of the task that wanted to read while the client took nothing.
+    reader: Option<Waker>,
 }
 
 impl Client {
     pub(super) fn new(tcp: TcpStream, connected: Connected) -> Self {
-        Self { tcp, connected }
+        Self { tcp, connected, reader: None }
     }
 
     /// A second handle of a new socket, made ready to serve a client with.
@@ -71,9 +73,13 @@ impl Client {
     }
 
     /// Notes whether the client takes what is written.
-    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn wrote(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         let Connected { connection, places } = &self.connected;
         connection.is_blocked.set(written.is_pending());
+        if written.is_ready() {
+            // actix reads first and writes then: it has passed over the request that came meanwhile.
+            self.reader.take().inspect(Waker::wake_by_ref);
+        }
         if let Poll::Ready(Ok(bytes)) = written
             && connection.answers.get() > 0
         {
@@ -93,8 +99,9 @@ impl Drop for Client {
 
 impl AsyncRead for Client {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // Who does not take answers is not asked for more requests. The write that waits wakes this task.
+        // Who does not take answers is not asked for more requests.
         if self.connected.connection.is_blocked.get() {
+            self.reader = Some(context.waker().clone());
             return Poll::Pending;
         }
         let before = to.filled().len();
