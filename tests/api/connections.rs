@@ -98,6 +98,33 @@ fn half_sent_heads_of_many_addresses_keep_nobody_out() {
     });
 }
 
+/// Whether a newcomer is served where all places are taken by connections at rest, and others come right after it.
+async fn is_served_among_resting(server: &Server) -> bool {
+    let mut resting = Vec::new();
+    for place in 0..8 {
+        let mut stream = connect_from(server, &format!("127.0.0.{}", place / 4 + 2), 4096).await;
+        assert_eq!(in_time(ask(&mut stream)).await, "HTTP/1.1 200");
+        resting.push(stream);
+    }
+    let mut newcomer = connect_from(server, "127.0.0.1", 4096).await;
+    let _others = [connect_from(server, "127.0.0.2", 4096).await, connect_from(server, "127.0.0.2", 4096).await];
+    in_time(ask(&mut newcomer)).await == "HTTP/1.1 200"
+}
+
+#[test]
+fn a_newcomer_has_time_to_speak_where_all_places_rest() {
+    test(async |world| {
+        // More than once, for a busy machine may take longer than that time.
+        eventually("a newcomer is served", async || {
+            let server = world.limited_server(&[&PATIENT[..], &["--max-connections", "8"]].concat());
+            let is_served = is_served_among_resting(&server).await;
+            server.stop().await;
+            is_served
+        })
+        .await;
+    });
+}
+
 #[test]
 fn a_connection_with_a_request_under_way_keeps_its_place() {
     test(async |world| {

@@ -108,7 +108,7 @@ impl AsyncRead for Client {
         let outcome = Pin::new(&mut self.tcp).poll_read(context, to);
         let (came, Connected { connection, places }) = (to.filled().len() - before, &self.connected);
         if came > 0 && connection.requests.get() == 0 {
-            connection.is_between.set(false);
+            connection.head_comes();
             places.came(connection, came);
         }
         outcome

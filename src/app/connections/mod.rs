@@ -26,6 +26,9 @@ pub use places::{Most, Places};
 /// Who takes so many bytes of an answer in the longest rest is not cut off.
 const PROMISED: usize = 64 * 1024;
 
+/// How long the head of a request may take before its connection is the first to make way for a new one.
+const QUICK_HEAD: Duration = Duration::from_secs(1);
+
 /// How many times the longest rest one can have beside it by what one took.
 const MOST_BOUGHT: u32 = 3;
 
@@ -38,8 +41,8 @@ pub struct Connection {
     answers: Cell<u32>,
     /// Whether the client has not taken what was written last.
     is_blocked: Cell<bool>,
-    /// Whether a request has ended, and nothing of another one has come since.
-    is_between: Cell<bool>,
+    /// Since when a head is awaited: the connection was opened, or something of the head came. None between two requests.
+    head_since: Cell<Option<Instant>>,
     /// How many bytes have come that belong to no request yet.
     unread: Cell<usize>,
     /// When it was opened, a request ended, or the client last took something of an answer; later where it took much.
@@ -55,7 +58,7 @@ impl Connection {
             requests: Cell::new(0),
             answers: Cell::new(0),
             is_blocked: Cell::new(false),
-            is_between: Cell::new(false),
+            head_since: Cell::new(Some(Instant::now())),
             unread: Cell::new(0),
             rests_since: Cell::new(Instant::now()),
             watch: OnceCell::new(),
@@ -65,6 +68,15 @@ impl Connection {
     /// Whether it waits for the client to begin, or to end the head of, a request.
     fn is_idle(&self) -> bool {
         self.requests.get() == 0 && self.answers.get() == 0 && !self.is_blocked.get()
+    }
+
+    /// Whether the head of a request takes longer to come than it needs to.
+    fn is_overdue(&self, now: Instant) -> bool {
+        self.head_since.get().is_some_and(|since| now.duration_since(since) > QUICK_HEAD)
+    }
+
+    fn head_comes(&self) {
+        self.head_since.update(|since| since.or_else(|| Some(Instant::now())));
     }
 
     fn rests_from_now_on(&self) {
@@ -123,7 +135,7 @@ pub fn under_way(request: &HttpRequest) -> Option<UnderWay> {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.connection.requests.update(|requests| requests - 1);
-        self.0.connection.is_between.set(true);
+        self.0.connection.head_since.set(None);
         self.0.rests();
     }
 }

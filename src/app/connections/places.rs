@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
+use tokio::time::Instant;
 
 use super::Connection;
 use super::client::{Client, Connected};
@@ -54,8 +55,8 @@ impl Most {
 }
 
 /// The places of one thread. A connection that has a request under way, or an answer going out, keeps its place. Where
-/// all are taken, the oldest of the others makes way for a new one: first of those whose head is unfinished,
-/// handshakes of TLS among them, then of those that rest between two requests.
+/// all are taken, the oldest of the others makes way for a new one: first of those whose head has been unfinished for a
+/// second, handshakes of TLS among them, then of those that rest. A new one is the last to go: it could not speak yet.
 pub struct Places {
     most: Most,
     longest_rest: Duration,
@@ -107,10 +108,11 @@ impl Places {
 
     /// Cuts off the one of these connections that has waited longest for its client.
     fn make_way(&self, may_go: impl Fn(&Rc<Connection>) -> bool) -> bool {
+        let now = Instant::now();
         let oldest = {
             let taken = self.taken.borrow();
             let idle = taken.values().flatten().filter(|connection| connection.is_idle() && may_go(connection));
-            idle.min_by_key(|connection| (connection.is_between.get(), connection.rests_since.get())).cloned()
+            idle.min_by_key(|connection| (!connection.is_overdue(now), connection.rests_since.get())).cloned()
         };
         oldest.inspect(|oldest| self.cut_off(oldest)).is_some()
     }
