@@ -86,12 +86,11 @@ impl Call {
         }
     }
 
-    /// Makes room for an answer of so many rows instead of one.
+    /// Makes room for a page of so many rows.
     ///
     /// # Errors
     /// 429 and 503 where there is none.
     pub async fn makes_room(&self, rows: u32) -> Result<()> {
-        self.request.extensions_mut().remove::<Room>();
         let room = self.shared::<Arc<Rooms>>()?.for_page(self.account, rows).await?;
         self.request.extensions_mut().insert(room);
         Ok(())
@@ -134,9 +133,6 @@ impl FromRequest for Call {
             // Only now: a client that sends slowly has nothing under way yet.
             let replica = shared::<Option<Replica>>(&request)?.map(|replica| replica.of(account)).transpose()?;
             let (db, clock) = (db.of(account, !request.method().is_safe())?, shared(&request)?);
-            // Before anything is done that must be answered.
-            let room = shared::<Arc<Rooms>>(&request)?.for_one(account).await?;
-            request.extensions_mut().insert(room);
             // Nobody after this asks for it.
             let asked = request.extensions_mut().remove::<Asked>().unwrap_or_default();
             Ok(Self { account, db, clock, asked, input, query, replica, request })

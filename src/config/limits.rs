@@ -53,8 +53,8 @@ pub struct Limits {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
 
-    /// MiB of memory for answers, of which an account has at most a third; more get a 429 or 503
-    #[arg(long, env = "NUMBERBANK_ANSWER_MEMORY", default_value_t = 128, value_name = "MIB",
+    /// MiB of memory for lists, of which an account has at most a third; more get a 429 or 503
+    #[arg(long, env = "NUMBERBANK_ANSWER_MEMORY", default_value_t = 96, value_name = "MIB",
         value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
     pub answer_memory: u32,
 

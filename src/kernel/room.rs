@@ -1,37 +1,44 @@
-//! Memory for answers. A request makes room for the most that its answer can be before it does anything, so that
-//! nothing is done that could not be answered; the room shrinks to what the answer is, and is held until the client has
-//! taken it. Of all the room that there is, an account has at most a third.
+//! Memory for pages of lists. A request makes room for the most that its page can be before it reads one; the room
+//! shrinks to what the page is, and is held until the client has taken it. Of all the room that there is, an account
+//! has at most a third. A single resource needs none: it is 64 KiB at the most, its row and the text in which an `&`
+//! of a URL is five bytes, and a connection has one at a time.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::{Error, Result};
 use super::sid::AccountSid;
 
-/// How long room is waited for, in the order of those who wait.
+/// How long room is waited for. A small page passes a large one that does not fit.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The most that one resource is, in KiB: its row and the text that is made of it, in which an `&` of a URL is five bytes.
-const ONE: usize = 64;
-
-/// What a row of a page is counted as before it is known, in KiB: four URLs of 2,048 characters of ASCII.
+/// What a row is counted as before it is known, in KiB: four URLs of 2,048 characters of ASCII.
 const ROW: usize = 9;
 
 /// What is written of a page before it is known whether all of it can be, in KiB.
 const TEXT: usize = 1280;
 
-/// All the room that there is. A quarter of it is for single resources only, so that one can buy while others
-/// leave pages unread.
+/// All the room that there is. All sizes are in KiB.
 #[derive(Debug)]
 pub struct Rooms {
-    singles: Pool,
-    pages: Pool,
+    size: usize,
+    share: usize,
+    taken: Mutex<Taken>,
+    /// Room was given back.
+    freed: Notify,
     refused: [AtomicU64; 2],
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    /// Of each account that has any.
+    of: HashMap<AccountSid, usize>,
 }
 
 /// Why somebody was refused.
@@ -44,97 +51,74 @@ enum Limit {
 /// What the room is used for.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
-    /// Bytes.
-    pub singles: usize,
-    pub pages: usize,
+    pub bytes: usize,
     /// Requests, for their account's share and for all there is.
     pub refused_by_account: u64,
     pub refused_by_all: u64,
-}
-
-/// Room of which each account has a share. All sizes are in KiB.
-#[derive(Debug)]
-struct Pool {
-    size: usize,
-    share: usize,
-    free: Arc<Semaphore>,
-    /// What is free of the share of each account that holds or wants some.
-    shares: Mutex<HashMap<AccountSid, Arc<Semaphore>>>,
-}
-
-impl Pool {
-    fn new(size: usize) -> Self {
-        Self { size, share: size / 3, free: Arc::new(Semaphore::new(size)), shares: Mutex::default() }
-    }
-
-    fn shares(&self) -> MutexGuard<'_, HashMap<AccountSid, Arc<Semaphore>>> {
-        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn share_of(&self, account: AccountSid) -> Arc<Semaphore> {
-        let share = || Arc::new(Semaphore::new(self.share));
-        Arc::clone(self.shares().entry(account).or_insert_with(share))
-    }
-
-    /// An account that neither holds nor wants any room is forgotten.
-    fn forget_idle(&self, account: AccountSid) {
-        let mut shares = self.shares();
-        if shares.get(&account).is_some_and(|share| Arc::strong_count(share) == 1) {
-            shares.remove(&account);
-        }
-    }
-
-    fn in_use(&self) -> usize {
-        (self.size - self.free.available_permits()) * 1024
-    }
 }
 
 /// Room for an answer.
 #[derive(Debug)]
 pub struct Room {
     rooms: Arc<Rooms>,
-    is_page: bool,
     account: AccountSid,
-    /// Of the account's share, and of all there is. `None` only while it is being made or given up.
-    held: [Option<OwnedSemaphorePermit>; 2],
+    kib: usize,
 }
 
 impl Rooms {
     /// So many MiB in all.
     pub fn new(mib: u32) -> Arc<Self> {
-        let kib = usize::try_from(mib).unwrap_or(usize::MAX / 1024) * 1024;
-        let refused = [AtomicU64::new(0), AtomicU64::new(0)];
-        Arc::new(Self { singles: Pool::new(kib / 4), pages: Pool::new(kib - kib / 4), refused })
-    }
-
-    /// Room for one resource.
-    ///
-    /// # Errors
-    /// 429 where the account's share is taken for as long as one waits, 503 where all is.
-    pub async fn for_one(self: &Arc<Self>, account: AccountSid) -> Result<Room> {
-        self.make(account, false, ONE).await
+        let size = usize::try_from(mib).unwrap_or(usize::MAX / 1024) * 1024;
+        let (taken, freed, refused) = (Mutex::default(), Notify::new(), [AtomicU64::new(0), AtomicU64::new(0)]);
+        Arc::new(Self { size, share: size / 3, taken, freed, refused })
     }
 
     /// Room for a page of so many rows.
     ///
     /// # Errors
-    /// As [`Self::for_one`].
+    /// 429 where the account's share is taken for as long as one waits, 503 where all is.
     pub async fn for_page(self: &Arc<Self>, account: AccountSid, rows: u32) -> Result<Room> {
         let rows = usize::try_from(rows).unwrap_or(usize::MAX / ROW);
-        self.make(account, true, rows.saturating_mul(ROW) + TEXT.min(rows * 2 + 128)).await
+        let kib = (rows.saturating_mul(ROW) + TEXT.min(rows * 2 + 128)).min(self.share);
+        let until = Instant::now() + PATIENCE;
+        loop {
+            // From before the look on, so that nothing is missed that is given back after it.
+            let freed = self.freed.notified();
+            let Err(limit) = self.take(account, kib) else { break };
+            timeout_at(until, freed).await.map_err(|_| self.refuse(limit))?;
+        }
+        Ok(Room { rooms: Arc::clone(self), account, kib })
     }
 
-    async fn make(self: &Arc<Self>, account: AccountSid, is_page: bool, kib: usize) -> Result<Room> {
-        let until = Instant::now() + PATIENCE;
-        let mut room = Room { rooms: Arc::clone(self), is_page, account, held: [None, None] };
-        let pool = room.pool();
-        let kib = u32::try_from(kib.min(pool.share)).unwrap_or(u32::MAX);
-        let (share, free) = (pool.share_of(account), Arc::clone(&pool.free));
-        let share = timeout_at(until, share.acquire_many_owned(kib)).await;
-        room.held[0] = Some(share.map_err(|_| self.refuse(Limit::Account))?.map_err(closed)?);
-        let free = timeout_at(until, free.acquire_many_owned(kib)).await;
-        room.held[1] = Some(free.map_err(|_| self.refuse(Limit::All))?.map_err(closed)?);
-        Ok(room)
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, account: AccountSid, kib: usize) -> Result<(), Limit> {
+        let mut taken = self.taken();
+        let own = taken.of.get(&account).copied().unwrap_or(0);
+        if own + kib > self.share {
+            return Err(Limit::Account);
+        }
+        if taken.all + kib > self.size {
+            return Err(Limit::All);
+        }
+        taken.all += kib;
+        taken.of.insert(account, own + kib);
+        Ok(())
+    }
+
+    fn give_back(&self, account: AccountSid, kib: usize) {
+        let mut taken = self.taken();
+        taken.all -= kib;
+        if let Some(own) = taken.of.get_mut(&account) {
+            *own -= kib;
+            if *own == 0 {
+                taken.of.remove(&account);
+            }
+        }
+        drop(taken);
+        self.freed.notify_waiters();
     }
 
     fn refuse(&self, limit: Limit) -> Error {
@@ -151,58 +135,36 @@ impl Rooms {
     pub fn usage(&self) -> Usage {
         let refused = |limit: Limit| self.refused[limit as usize].load(Ordering::Relaxed);
         Usage {
-            singles: self.singles.in_use(),
-            pages: self.pages.in_use(),
+            bytes: self.taken().all * 1024,
             refused_by_account: refused(Limit::Account),
             refused_by_all: refused(Limit::All),
         }
     }
 }
 
-fn closed(_: AcquireError) -> Error {
-    Error::Internal("the room for answers was closed".to_owned())
-}
-
 impl Room {
-    fn pool(&self) -> &Pool {
-        if self.is_page { &self.rooms.pages } else { &self.rooms.singles }
-    }
-
     /// Makes it larger where so many bytes do not fit into it. Nobody waits for that, for who has room must not.
     ///
     /// # Errors
-    /// As [`Rooms::for_one`].
+    /// As [`Rooms::for_page`].
     pub fn grow(&mut self, bytes: usize) -> Result<()> {
-        let more = bytes.div_ceil(1024).saturating_sub(self.kib());
-        let more = u32::try_from(more).unwrap_or(u32::MAX);
-        let pool = self.pool();
-        let wanted = [(pool.share_of(self.account), Limit::Account), (Arc::clone(&pool.free), Limit::All)];
-        for (held, (semaphore, limit)) in self.held.iter_mut().zip(wanted) {
-            let more = semaphore.try_acquire_many_owned(more).map_err(|_| self.rooms.refuse(limit))?;
-            if let Some(held) = held {
-                held.merge(more);
-            }
-        }
+        let more = bytes.div_ceil(1024).saturating_sub(self.kib);
+        self.rooms.take(self.account, more).map_err(|limit| self.rooms.refuse(limit))?;
+        self.kib += more;
         Ok(())
     }
 
     /// Gives back what is larger than so many bytes.
     pub fn shrink(&mut self, bytes: usize) {
-        let less = self.kib().saturating_sub(bytes.div_ceil(1024));
-        for held in self.held.iter_mut().flatten() {
-            drop(held.split(less));
-        }
-    }
-
-    fn kib(&self) -> usize {
-        self.held[1].as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+        let kib = bytes.div_ceil(1024).min(self.kib);
+        self.rooms.give_back(self.account, self.kib - kib);
+        self.kib = kib;
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.held = [None, None];
-        self.pool().forget_idle(self.account);
+        self.shrink(0);
     }
 }
 
@@ -216,40 +178,53 @@ mod tests {
 
     #[tokio::test]
     async fn an_account_has_a_third_and_all_have_all() {
-        let rooms = Rooms::new(64);
+        let rooms = Rooms::new(48);
         let full = async |number| rooms.for_page(account(number), u32::MAX).await;
         let held = [full(1).await.unwrap(), full(2).await.unwrap(), full(3).await.unwrap()];
         let refused = rooms.for_page(account(1), 1).await.unwrap_err().refusal();
         assert_eq!((refused.code.status(), refused.retry_after), (429, 1));
         let refused = rooms.for_page(account(4), 1).await.unwrap_err().refusal();
         assert_eq!((refused.code.status(), refused.retry_after), (503, 1));
-        // What is for single resources is not for pages.
-        let singles: Vec<_> =
-            [rooms.for_one(account(1)).await.unwrap(), rooms.for_one(account(4)).await.unwrap()].into();
         let usage = rooms.usage();
-        assert_eq!((usage.pages, usage.singles), (48 << 20, (2 * ONE) << 10));
-        assert_eq!((usage.refused_by_account, usage.refused_by_all), (1, 1));
-        drop((held, singles));
-        assert_eq!((rooms.usage().pages, rooms.usage().singles), (0, 0));
-        assert!(rooms.pages.shares().is_empty() && rooms.singles.shares().is_empty());
+        assert_eq!((usage.bytes, usage.refused_by_account, usage.refused_by_all), (48 << 20, 1, 1));
+        drop(held);
+        assert_eq!(rooms.usage().bytes, 0);
+        assert!(rooms.taken().of.is_empty());
         rooms.for_page(account(4), 1).await.unwrap();
     }
 
     #[tokio::test]
     async fn room_is_as_large_as_the_answer_and_those_who_wait_get_the_rest() {
-        let rooms = Rooms::new(64);
+        let rooms = Rooms::new(48);
         let mut held = rooms.for_page(account(1), u32::MAX).await.unwrap();
-        let waits = async { rooms.for_page(account(1), 100).await.map(|room| room.kib()) };
+        let waits = async { rooms.for_page(account(1), 100).await.map(|room| room.kib) };
         let (room, ()) = tokio::join!(waits, async { held.shrink(5000) });
         assert_eq!(room.unwrap(), 100 * ROW + 328);
-        assert_eq!(rooms.usage().pages, 5 << 10);
+        assert_eq!(rooms.usage().bytes, 5 << 10);
         held.grow(6000).unwrap();
         held.grow(100).unwrap();
-        assert_eq!(rooms.usage().pages, 6 << 10);
+        assert_eq!(rooms.usage().bytes, 6 << 10);
         assert_eq!(held.grow(17 << 20).unwrap_err().refusal().code.status(), 429);
         assert!(held.grow(16 << 20).is_ok());
         drop(held);
-        assert_eq!(rooms.usage().pages, 0);
-        assert!(rooms.pages.shares().is_empty());
+        assert_eq!(rooms.usage().bytes, 0);
+        assert!(rooms.taken().of.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_small_page_passes_a_large_one_that_does_not_fit() {
+        let rooms = Rooms::new(30);
+        let held = [rooms.for_page(account(1), u32::MAX).await, rooms.for_page(account(2), u32::MAX).await];
+        let _half = rooms.for_page(account(3), 500).await.unwrap();
+        let large = rooms.for_page(account(4), u32::MAX);
+        let small = async {
+            let room = rooms.for_page(account(5), 1).await;
+            drop(held);
+            room
+        };
+        // The large one waits first, and gets its room when the small one has let the others go.
+        let (large, small) = tokio::join!(biased; large, small);
+        assert_eq!((large.unwrap().kib, small.unwrap().kib), (10 << 10, ROW + 130));
+        assert_eq!(rooms.usage().refused_by_all, 0);
     }
 }

@@ -178,10 +178,9 @@ fn write_clock(page: &mut Exposition, clock: &Clock) {
 
 fn write_rooms(page: &mut Exposition, parts: &Parts) {
     let usage = parts.rooms.usage();
-    let mut bytes = page.gauge("numberbank_answer_bytes", "Memory of answers that are made or not taken yet.");
-    bytes.sample(&[("answer", "single")], usage.singles);
-    bytes.sample(&[("answer", "page")], usage.pages);
-    let help = "Requests refused because an account's share of the memory for answers, or all of it, was taken.";
+    let help = "Memory of lists that are made or not taken yet.";
+    page.gauge("numberbank_answer_bytes", help).sample(&[], usage.bytes);
+    let help = "Lists refused because an account's share of the memory for them, or all of it, was taken.";
     let mut refused = page.counter("numberbank_answers_refused_total", help);
     refused.sample(&[("limit", "account")], usage.refused_by_account);
     refused.sample(&[("limit", "all")], usage.refused_by_all);
