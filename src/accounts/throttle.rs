@@ -2,7 +2,6 @@
 //! far ahead that all turns of the rate's time are taken at once.
 
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 
 use crate::kernel::error::{Error, Result};
+pub use crate::kernel::network::network;
 
 /// How many addresses, or accounts, are remembered; the least recently seen is forgotten first. About 8 MB.
 const MOST_REMEMBERED: NonZeroUsize = NonZeroUsize::new(65_536).expect("more than none");
@@ -92,14 +92,6 @@ impl<K: Eq + Hash> Failures<K> {
 
 fn too_many(wait: Duration) -> Error {
     Error::too_many("Too many wrong credentials came from your address", wait)
-}
-
-/// Whom an address stands for: in IPv6 one client has a whole /64 of them.
-pub fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        address => address,
-    }
 }
 
 #[cfg(test)]

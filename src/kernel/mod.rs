@@ -8,6 +8,7 @@ pub mod db;
 pub mod deadline;
 pub mod error;
 pub mod money;
+pub mod network;
 pub mod page;
 pub mod params;
 pub mod per_account;

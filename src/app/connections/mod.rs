@@ -4,7 +4,7 @@
 //! its answer or to get on to its next request, and is cut off after it.
 
 use std::cell::{Cell, OnceCell};
-use std::net::{self, Shutdown};
+use std::net::{self, IpAddr, Shutdown};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -20,7 +20,6 @@ mod places;
 
 pub use body::going_out;
 pub use client::{Client, Connected};
-use places::Address;
 pub use places::{Most, Places};
 
 /// Who takes so many bytes of an answer in the longest rest is not cut off.
@@ -36,7 +35,8 @@ const MOST_BOUGHT: u32 = 3;
 pub struct Connection {
     /// A second handle of its socket, to cut it off by.
     socket: net::TcpStream,
-    address: Address,
+    /// The network it comes from.
+    address: IpAddr,
     requests: Cell<u32>,
     answers: Cell<u32>,
     /// Whether the client has not taken what was written last.
@@ -51,7 +51,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    fn new(socket: net::TcpStream, address: Address) -> Self {
+    fn new(socket: net::TcpStream, address: IpAddr) -> Self {
         Self {
             socket,
             address,

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,25 +13,13 @@ use tokio::time::Instant;
 
 use super::Connection;
 use super::client::{Client, Connected};
+use crate::kernel::network::network;
 
 /// How many bytes of unfinished heads a thread keeps.
 const MOST_UNREAD: usize = 16 * 1024 * 1024;
 
 /// As much as actix keeps of one head.
 const LONGEST_HEAD: usize = 128 * 1024;
-
-/// Who a connection belongs to: an IPv4 address, or a network of IPv6, which is what one client is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Address(IpAddr);
-
-impl Address {
-    pub fn of(ip: IpAddr) -> Self {
-        Self(match ip.to_canonical() {
-            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
-            v4 @ IpAddr::V4(_) => v4,
-        })
-    }
-}
 
 /// How many connections there are for: over all threads, and from one address.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +48,7 @@ impl Most {
 pub struct Places {
     most: Most,
     longest_rest: Duration,
-    taken: RefCell<HashMap<Address, Vec<Rc<Connection>>>>,
+    taken: RefCell<HashMap<IpAddr, Vec<Rc<Connection>>>>,
     count: Cell<usize>,
     unread: Cell<usize>,
 }
@@ -76,7 +64,7 @@ impl Places {
     /// # Errors
     /// When its address has all of its share and a request under way on each; or the client has gone.
     pub fn enter(self: &Rc<Self>, tcp: TcpStream) -> io::Result<Client> {
-        let address = Address::of(tcp.peer_addr()?.ip());
+        let address = network(tcp.peer_addr()?.ip());
         let connection = Rc::new(Connection::new(Client::second_handle(&tcp)?, address));
         if self.count_of(address) >= self.most.of_one_address && !self.make_way(|other| other.address == address) {
             return Err(io::Error::other("too many connections from one address"));
@@ -95,7 +83,7 @@ impl Places {
         self.longest_rest
     }
 
-    fn count_of(&self, address: Address) -> usize {
+    fn count_of(&self, address: IpAddr) -> usize {
         self.taken.borrow().get(&address).map_or(0, Vec::len)
     }
 
@@ -154,19 +142,5 @@ impl Places {
     /// What has come belongs to a request by now.
     pub fn was_read(&self, connection: &Connection) {
         self.unread.update(|all| all - connection.unread.take());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_network_of_ipv6_is_one_address() {
-        let address = |text: &str| Address::of(text.parse().unwrap());
-        assert_eq!(address("2001:db8::1"), address("2001:db8::ffff:0:0:2"));
-        assert_ne!(address("2001:db8::1"), address("2001:db8:0:1::1"));
-        assert_eq!(address("::ffff:192.0.2.1"), address("192.0.2.1"));
-        assert_ne!(address("192.0.2.1"), address("192.0.2.2"));
     }
 }
