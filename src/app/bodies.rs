@@ -16,14 +16,15 @@ use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage};
 use futures_util::{Stream, StreamExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::connections;
+use crate::kernel::deadline::PROMISED;
 
 /// The most that is thrown away of a body: 1 MiB. Beyond it the connection ends.
 const LARGEST_DISCARDED: u64 = 1024 * 1024;
 
-/// How long the rest of a body is waited for. Most clients have sent all of it by then.
+/// How long the rest of a body is waited for, where the answer is not due before. Most clients have sent all of it by then.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Around a request: reads what its answer leaves of the body, as far as that may go.
@@ -33,9 +34,10 @@ pub async fn finish(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let Some(body) = Body::of(&mut request) else { return next.call(request).await };
     let _under_way = connections::under_way(request.request());
+    let due = Instant::now() + PROMISED;
     let answer = next.call(request).await;
     // Where the rest does not come in time, actix-web ends the connection after the answer.
-    let _ = timeout(PATIENCE, body.discard()).await;
+    let _ = timeout_at(due.min(Instant::now() + PATIENCE), body.discard()).await;
     answer
 }
 
@@ -102,5 +104,40 @@ impl Reading {
             Poll::Pending => {}
         }
         polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_http::BoxedPayloadStream;
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{TestRequest, call_service, init_service};
+    use actix_web::{App, HttpResponse, web};
+    use futures_util::stream::pending;
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::kernel::deadline::LONGEST_REQUEST;
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_keeps_no_answer_beyond_its_time() {
+        let slow = async || {
+            sleep(LONGEST_REQUEST).await;
+            HttpResponse::ServiceUnavailable()
+        };
+        let app = init_service(App::new().wrap(from_fn(finish)).default_service(web::to(slow))).await;
+        let mut least = Duration::MAX;
+        // The least of several tries, for a machine that is slow now and then.
+        for _ in 0..3 {
+            let payload = Payload::from(Box::pin(pending()) as BoxedPayloadStream);
+            let request = TestRequest::post().insert_header((CONTENT_LENGTH, "9")).to_request();
+            let begun = Instant::now();
+            call_service(&app, request.replace_payload(payload).0).await;
+            least = least.min(begun.elapsed());
+            if least < PROMISED + PATIENCE / 4 {
+                break;
+            }
+        }
+        assert!(least < PROMISED + PATIENCE / 4, "{least:?}");
     }
 }

@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// How long the work on a request may take: the wire promises an answer within five seconds when the
-/// database does not. The time that its body takes to arrive comes on top.
+/// The wire promises an answer within this time when the database does not answer. The time that the body of a request
+/// takes to arrive comes on top.
+pub const PROMISED: Duration = Duration::from_secs(5);
+
+/// How long the work on a request may take.
 pub const LONGEST_REQUEST: Duration = Duration::from_millis(4500);
 
 /// The end of a request's time. Its clones are the same deadline.
