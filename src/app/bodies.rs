@@ -123,7 +123,7 @@ mod tests {
     async fn a_body_that_does_not_come_keeps_no_answer_beyond_its_time() {
         let slow = async || {
             sleep(LONGEST_REQUEST).await;
-            HttpResponse::ServiceUnavailable()
+            HttpResponse::ServiceUnavailable().finish()
         };
         let app = init_service(App::new().wrap(from_fn(finish)).default_service(web::to(slow))).await;
         let mut least = Duration::MAX;

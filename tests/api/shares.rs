@@ -221,8 +221,8 @@ fn an_account_waits_for_its_own_share_of_the_connections_and_fills_no_queue() {
 fn requests_that_wait_keep_nobody_from_an_answer() {
     test(async |world| {
         let server = world.limited_server(&["--keep-alive", "3600", "--answer-memory", "64"]);
-        world.stock(4_158_670_000, 1).await;
-        let mut accounts = world.known_accounts(&[&server], 5, "9.00").await;
+        world.stock(4_158_670_000, 10).await;
+        let mut accounts = world.known_accounts(&[&server], 5, "90.00").await;
         let buyer = accounts.pop().expect("an account");
         let mut holder = world.db.begin().await.expect("a transaction");
         let lock = "select from accounts where sid <> $1::text::uuid for update";
@@ -231,8 +231,10 @@ fn requests_that_wait_keep_nobody_from_an_answer() {
         let crowd = join_all((0..400).map(|number| rename(&accounts[number % 4])));
         let buys = async {
             eventually("some wait", async || world.waiting().await > 3).await;
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            server.buy(&buyer, &[]).await.assert_status(201);
+            for _ in 0..10 {
+                server.buy(&buyer, &[]).await.assert_status(201);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
         };
         join(crowd, buys).await;
         holder.rollback().await.expect("the rows are free");
