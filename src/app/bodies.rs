@@ -18,7 +18,7 @@ use actix_web::{Error, HttpMessage};
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
-use super::connections;
+use super::connections::{self, BodyComes};
 use crate::kernel::deadline::PROMISED;
 
 /// The most that is thrown away of a body: 1 MiB. Beyond it the connection ends.
@@ -50,6 +50,7 @@ struct Reading {
     /// What is still to come, where the request says so.
     left: Option<u64>,
     ended: bool,
+    comes: Option<BodyComes>,
 }
 
 impl Body {
@@ -62,7 +63,12 @@ impl Body {
         let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
         let chunked = request.chunked().unwrap_or(false);
         let left = if chunked { None } else { Some(length.unwrap_or(0)) };
-        let body = Self(Rc::new(RefCell::new(Reading { payload, left, ended: false })));
+        let body = Self(Rc::new(RefCell::new(Reading {
+            payload,
+            left,
+            ended: false,
+            comes: connections::body_comes(request.request()),
+        })));
         request.set_payload(Payload::Stream { payload: Box::pin(body.clone()) });
         Some(body)
     }
@@ -90,6 +96,7 @@ impl Reading {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
         // With `Upgrade: websocket` actix-web takes all that ever comes for the body.
         if self.ended || self.left == Some(0) {
+            self.comes = None;
             return Poll::Ready(None);
         }
         let mut polled = Pin::new(&mut self.payload).poll_next(context);
@@ -102,6 +109,9 @@ impl Reading {
             }
             Poll::Ready(None | Some(Err(_))) => self.ended = true,
             Poll::Pending => {}
+        }
+        if self.ended || self.left == Some(0) {
+            self.comes = None;
         }
         polled
     }

@@ -10,14 +10,14 @@ use std::time::Duration;
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, Protocol, Request};
 use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
-use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
+use actix_tls::accept::rustls_0_23::Acceptor;
 use actix_tls::accept::{TlsError, max_concurrent_tls_connect};
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Response, Server};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::connections::{Client, Most, Places};
+use super::connections::{Most, Paced, Places, Stream};
 
 /// How much of an answer is written at a time.
 const WRITTEN_AT_A_TIME: usize = 64 * 1024;
@@ -40,23 +40,6 @@ pub struct Ways {
 impl Ways {
     fn places(self) -> Rc<Places> {
         Rc::new(Places::new(self.most, self.keep_alive + self.header_timeout))
-    }
-}
-
-/// A stream that requests come from.
-trait Stream {
-    fn client(&self) -> &Client;
-}
-
-impl Stream for Client {
-    fn client(&self) -> &Client {
-        self
-    }
-}
-
-impl Stream for TlsStream<Client> {
-    fn client(&self) -> &Client {
-        self.get_ref().0
     }
 }
 
@@ -110,9 +93,9 @@ where
     Ok(builder.run())
 }
 
-fn with_peer<T: Stream>(stream: T) -> (T, Protocol, Option<SocketAddr>) {
+fn with_peer<T: Stream>(stream: T) -> (Paced<T>, Protocol, Option<SocketAddr>) {
     let peer = stream.client().peer();
-    (stream, Protocol::Http1, peer)
+    (Paced::new(stream), Protocol::Http1, peer)
 }
 
 /// What becomes of a stream: requests and their answers.
@@ -121,7 +104,13 @@ fn http<T, F, I, S, B>(
     (local, secure): (SocketAddr, bool),
     stops: impl Fn() -> F + 'static,
     app: I,
-) -> impl ServiceFactory<(T, Protocol, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()>
+) -> impl ServiceFactory<
+    (Paced<T>, Protocol, Option<SocketAddr>),
+    Config = (),
+    Response = (),
+    Error = DispatchError,
+    InitError = (),
+>
 where
     T: Stream + AsyncRead + AsyncWrite + Unpin + 'static,
     F: Future<Output = ()> + 'static,
@@ -143,8 +132,8 @@ where
         .client_disconnect_timeout(LAST_WORDS)
         .h1_write_buffer_size(WRITTEN_AT_A_TIME)
         .local_addr(local)
-        .on_connect_ext(|stream: &T, data| {
-            data.insert(stream.client().connected());
+        .on_connect_ext(|stream: &Paced<T>, data| {
+            data.insert(stream.connected());
         })
         .finish(map_config(app, config))
 }

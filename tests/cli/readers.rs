@@ -156,3 +156,27 @@ fn who_does_not_read_costs_the_process_little_and_the_others_nothing() {
     assert!(peak < 256, "{peak} MiB");
     println!("{peak} MiB; {beside:?} instead of {alone:?}");
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn who_sends_many_requests_at_once_costs_the_process_little() {
+    let home = Home::new();
+    let server = home.start("serve", &[]);
+    let other = Account::new(&home, "1.00");
+    // Without credentials, as many heads as actix reads at a time, and more behind them.
+    for request in ["GET / HTTP/1.1\r\nHost:x\r\n\r\n", "GET /docs/errors/21452 HTTP/1.1\r\nHost:x\r\n\r\n"] {
+        let crowd = request.repeat(9400);
+        let send = |_| {
+            let mut stream = TcpStream::connect(server.address()).expect("a connection");
+            stream.set_nonblocking(true).expect("a socket");
+            // What the system takes at once will do.
+            let _ = stream.write(crowd.as_bytes()).expect("some of it is sent");
+            stream
+        };
+        let unread: Vec<_> = (0..40).map(send).collect();
+        p99(&server, &other);
+        drop(unread);
+    }
+    let peak = peak(&server);
+    assert!(peak < 64, "{peak} MiB");
+}

@@ -5,7 +5,7 @@ use std::net;
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use actix_web::rt::net::{ActixStream, Ready, TcpStream};
 use socket2::SockRef;
@@ -38,6 +38,7 @@ impl Connected {
     pub(super) fn rests(&self) {
         self.connection.rests_from_now_on();
         self.places.is_free_again(&self.connection);
+        self.connection.next_reader.take().inspect(Waker::wake_by_ref);
     }
 }
 
@@ -66,6 +67,21 @@ impl Client {
 
     pub fn connected(&self) -> Connected {
         self.connected.clone()
+    }
+
+    /// Whether nothing is to be read: a request is under way that has all of its body, or its answer goes out.
+    pub(super) fn is_busy(&self) -> bool {
+        let connection = &self.connected.connection;
+        (connection.requests.get() > 0 || connection.answers.get() > 0) && connection.bodies.get() == 0
+    }
+
+    /// Becomes ready where the client has hung up. Else the task is woken when there is something to read again.
+    pub(super) fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.connected.connection.next_reader.set(Some(context.waker().clone()));
+        match ready!(self.tcp.poll_peek(context, &mut ReadBuf::new(&mut [0]))) {
+            Ok(0) | Err(_) => Poll::Ready(()),
+            Ok(_) => Poll::Pending,
+        }
     }
 
     pub fn peer(&self) -> Option<net::SocketAddr> {

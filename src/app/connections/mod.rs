@@ -6,6 +6,7 @@
 use std::cell::{Cell, OnceCell};
 use std::net::{self, IpAddr, Shutdown};
 use std::rc::{Rc, Weak};
+use std::task::Waker;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -16,10 +17,12 @@ use tokio::time::{Instant, sleep_until};
 
 mod body;
 mod client;
+mod paced;
 mod places;
 
 pub use body::going_out;
 pub use client::{Client, Connected};
+pub use paced::{Paced, Stream};
 pub use places::{Most, Places};
 
 /// Who takes so many bytes of an answer in the longest rest is not cut off.
@@ -39,6 +42,10 @@ pub struct Connection {
     address: IpAddr,
     requests: Cell<u32>,
     answers: Cell<u32>,
+    /// Requests whose body is still to come.
+    bodies: Cell<u32>,
+    /// Of the task that is to read the next request when this one is done.
+    next_reader: Cell<Option<Waker>>,
     /// Whether the client has not taken what was written last.
     is_blocked: Cell<bool>,
     /// Since when a head is awaited: the connection was opened, or something of the head came. None between two requests.
@@ -57,6 +64,8 @@ impl Connection {
             address,
             requests: Cell::new(0),
             answers: Cell::new(0),
+            bodies: Cell::new(0),
+            next_reader: Cell::default(),
             is_blocked: Cell::new(false),
             head_since: Cell::new(Some(Instant::now())),
             unread: Cell::new(0),
@@ -137,6 +146,22 @@ impl Drop for UnderWay {
         self.0.connection.requests.update(|requests| requests - 1);
         self.0.connection.head_since.set(None);
         self.0.rests();
+    }
+}
+
+/// A request whose body is still to come.
+pub struct BodyComes(Connected);
+
+/// Has more read of a connection, until this is dropped: the body of a request.
+pub fn body_comes(request: &HttpRequest) -> Option<BodyComes> {
+    let connected = request.conn_data::<Connected>()?;
+    connected.connection.bodies.update(|bodies| bodies + 1);
+    Some(BodyComes(connected.clone()))
+}
+
+impl Drop for BodyComes {
+    fn drop(&mut self) {
+        self.0.connection.bodies.update(|bodies| bodies - 1);
     }
 }
 
