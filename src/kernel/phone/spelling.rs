@@ -51,10 +51,14 @@ fn is_separator(c: char) -> bool {
         || c == '\u{202f}'
 }
 
-/// Without the `.0` of a number that went through a program as a fraction: it is none of its digits.
+/// Without the `.0` of a number that went through a program as a fraction: zeros behind the only dot are none of its
+/// digits, be they as many as make ten.
 fn whole(text: &str) -> &str {
-    let whole = text.strip_suffix(".0").or_else(|| text.strip_suffix(".00"));
-    whole.filter(|whole| whole.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or(text)
+    let split = text.split_once('.');
+    let is_fraction = |(whole, zeros): &(&str, &str)| {
+        whole.bytes().all(|byte| byte.is_ascii_digit()) && zeros.bytes().all(|byte| byte == b'0')
+    };
+    split.filter(is_fraction).map_or(text, |(whole, _)| whole)
 }
 
 /// The digits of `4.158675309E+09`; `Some(None)` where some of them are not there.
@@ -117,6 +121,7 @@ mod tests {
             "415\u{2013}867\u{2212}5309",
             "4158675309.0",
             "14158675309.00",
+            "4158675309.000",
             "4.158675309E+09",
             "4,158675309e9",
             "1.4158675309E+10",
@@ -124,7 +129,7 @@ mod tests {
         ] {
             assert_eq!(ten_digits(text), Ok(4_158_675_309), "{text}");
         }
-        assert_eq!(ten_digits("415867.0000"), Ok(4_158_670_000));
+        assert_eq!(ten_digits("415.867.0000"), Ok(4_158_670_000));
     }
 
     #[test]
@@ -139,6 +144,10 @@ mod tests {
             "++14158675309",
             "415867530.0",
             "415867530.00",
+            "8675309.000",
+            "415867.0000",
+            "18675309.000",
+            "1.0000000000",
             "004158675309",
             "24158675309",
             "4158675309 x12",
