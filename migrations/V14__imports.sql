@@ -62,3 +62,7 @@ comment on column reporting.imports.changed is 'rows of those that changed what 
 comment on column reporting.imports.rejected is 'rows that were bad and skipped (--skip-bad)';
 
 grant select on reporting.imports to numberbank_reporting;
+
+-- For our triggers and statements only, whose role owns them.
+revoke execute on function month_begins(timestamptz, integer), room_on_disk(), demand_primary(), refuse_move_back(),
+    refuse_service_exchange() from public;

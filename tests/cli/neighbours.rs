@@ -157,13 +157,16 @@ fn a_reader_of_reports_fills_no_disk_and_calls_no_function_of_ours() {
     let _postgres = served(&home, "off");
     let mut reader = reader(&home);
     reader.may_not("create temporary table mine (id integer)");
-    for function in ["refuse_change()", "move_stock()", "count_stock()"] {
-        let callable = format!(
-            "do $$ begin if has_function_privilege('{function}', 'execute') then
-            raise exception 'callable'; end if; end $$"
-        );
-        reader.does(&callable);
-    }
+    // PostgreSQL asks whoever reads a view for the functions in it.
+    reader.does(
+        "do $$ declare callable text; begin
+            select string_agg(oid::regprocedure::text, ', ') into callable from pg_proc
+            where pronamespace in ('public'::regnamespace, 'reporting'::regnamespace)
+                and has_function_privilege(oid, 'execute')
+                and proname not in ('months_begun', 'account_sid', 'number_sid', 'moment');
+            if callable is not null then raise exception '%', callable; end if;
+        end $$",
+    );
     // Others are not ours to take away; a superuser does.
     reader.does("select lo_unlink(lo_create(0)), pg_advisory_lock(1)");
     home.sql(&for_superusers()).expect("it runs");
