@@ -1,5 +1,9 @@
 -- Imports: which file a number came in with, and costs as carriers tell them.
 
+-- This changes nothing and locks the view, which is replaced below, before its table. Else a reader who comes in between
+-- holds the view and waits for the table, and this migration waits for that reader: it would be taken back each time.
+alter view reporting.inventory alter column phone_number drop default;
+
 -- In ten-thousandths of a dollar. Under a new name, so that an older program stops instead of storing cents.
 alter table stock alter column monthly_cost type bigint using monthly_cost * 100;
 alter table stock rename column monthly_cost to provider_cost;

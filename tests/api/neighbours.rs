@@ -152,6 +152,53 @@ fn a_migration_waits_for_readers_and_lets_others_by() {
     });
 }
 
+/// Makes the first trigger of a migration, which comes when its tables are locked, wait while there is a row in `hold`.
+const HELD: &str = "create table hold (); insert into hold default values; create sequence tries;
+    create function wait_for_it() returns event_trigger language plpgsql as $$ begin
+        perform nextval('tries');
+        while exists (select from hold) loop perform pg_sleep(0.02); end loop;
+    end $$;
+    create event trigger held on ddl_command_end when tag in ('CREATE TRIGGER') execute function wait_for_it()";
+
+#[test]
+fn a_reader_who_comes_during_a_migration_does_not_take_it_back() {
+    test_without_audit(async |world| {
+        use sqlx::ConnectOptions;
+        let old = format!("{}_old", world.value::<String>("select current_database()::text").await);
+        run(world, format!("create database {old}")).await;
+        let options = world.options.clone().database(&old);
+        let applied: Vec<_> = {
+            let statement = "select format('V%s__%s', version, name) from refinery_schema_history order by version";
+            sqlx::query_scalar::<_, String>(statement).fetch_all(&world.db).await.expect("what was applied")
+        };
+        let migrations: Vec<_> = applied.iter().map(|name| migration(name)).collect();
+        let before = applied.iter().position(|name| name == "V14__imports").expect("it is there");
+        db::apply(&options, &Runner::new(&migrations[..before])).await.expect("the schema as it was");
+        let mut other = options.connect().await.expect("a connection");
+        sqlx::raw_sql(HELD).execute(&mut other).await.expect("it runs");
+
+        let to = options.clone();
+        let applying = tokio::spawn(async move { db::apply(&to, &Runner::new(&migrations[..=before])).await });
+        let is = async |what: &str| {
+            let count = format!("select count(*) from pg_stat_activity where datname = '{old}' and {what}");
+            sqlx::query_scalar::<_, i64>(AssertSqlSafe(count)).fetch_one(&world.db).await.expect("a count") > 0
+        };
+        eventually("the migration is under way", async || is("wait_event = 'PgSleep'").await).await;
+        let mut reader = options.connect().await.expect("a connection");
+        let reading = tokio::spawn(async move {
+            sqlx::query_scalar::<_, i64>("select count(*) from reporting.inventory").fetch_one(&mut reader).await
+        });
+        eventually("a reader waits", async || is("wait_event_type = 'Lock'").await).await;
+        sqlx::raw_sql("delete from hold").execute(&mut other).await.expect("it runs");
+        assert_eq!(applying.await.expect("it ends").expect("it is applied"), ["V14__imports"]);
+        assert_eq!(reading.await.expect("it ends").expect("a count"), 0);
+        let tries = sqlx::query_scalar::<_, i64>("select last_value from tries").fetch_one(&mut other).await;
+        assert_eq!(tries.expect("a number"), 2, "it makes two triggers, once");
+        other.close().await.expect("it ends");
+        run(world, format!("drop database {old} with (force)")).await;
+    });
+}
+
 async fn read(reader: &mut PgConnection) {
     sqlx::raw_sql("declare slow cursor for select * from reporting.accounts; fetch 1 from slow")
         .execute(reader)
