@@ -257,6 +257,7 @@ fn read(source: impl Read, reading: &Reading, to: &mpsc::Sender<Part>) -> Result
             Some(record) if !record.is_whole => return Err(refused("its header is too long".to_owned())),
             Some(record) => break record.bytes.to_vec(),
         }
+            Some(record) if holds_lone_cr(record.bytes) => return Err(refused(LONE_CR.to_owned())),
     };
     let columns = Columns::of(&header, &reading.maps, reading.strict).map_err(refused)?;
     records.delimiter = Some(columns.delimiter);
@@ -284,6 +285,14 @@ fn read(source: impl Read, reading: &Reading, to: &mpsc::Sender<Part>) -> Result
 fn too_long() -> Fault {
     Fault::new("row too long", format!("the row is longer than {} bytes", records::LONGEST_RECORD))
 }
+const LONE_CR: &str = "its lines end in CR alone; save it with LF or CRLF line ends";
+
+/// Whether a CR stands between two letters, and is not the first half of a line break within a quoted cell.
+fn holds_lone_cr(header: &[u8]) -> bool {
+    let header = header.trim_ascii();
+    header.windows(2).any(|pair| pair[0] == b'\r' && pair[1] != b'\n')
+}
+
 
 impl Columns {
     fn to_header(&self) -> Header {

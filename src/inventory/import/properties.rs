@@ -67,7 +67,11 @@ fn plainly(file: &[u8]) -> Result<Outcome, Refused> {
         let is_blank = cells.iter().all(|cell| cell.trim_ascii().is_empty());
         match &header {
             _ if is_whole && is_blank => {}
-            None => header = Some(columns(&cells).filter(|_| is_whole).ok_or(Refused::Header)?),
+            None => {
+                let text = String::from_utf8_lossy(&rest.file[begins..rest.at]).replace("\r\n", "\n");
+                let is_one_line = is_whole && !text.trim_ascii().contains('\r');
+                header = Some(columns(&cells).filter(|_| is_one_line).ok_or(Refused::Header)?);
+            }
             Some(columns) => match stored(&cells, columns).filter(|_| is_whole) {
                 Some(row) => outcome.stored.push(row),
                 None => outcome.bad.push(line),

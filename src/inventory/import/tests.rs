@@ -153,6 +153,18 @@ fn a_header_that_cannot_be_used_is_refused() {
 }
 
 #[test]
+fn lines_that_end_in_cr_alone_are_refused() {
+    let long = format!("number\r{}", "4158675309\r".repeat(10_000));
+    for text in ["number\r4158675309\r4158675310\r", "number,note\r4158675309,x", &long, "number\r4158675309\r\n"] {
+        let refused = all(text).expect_err("refused").to_string();
+        assert!(refused.contains("CR alone; save it with LF or CRLF"), "{refused}");
+    }
+    for text in ["number,\"a\r\nnote\"\r\n4158675309,\r\n", "number\r\r\n4158675309\r\r\n", "\r\nnumber\n4158675309"] {
+        assert_eq!(all(text).expect(text).good.phone_numbers, [4_158_675_309], "{text:?}");
+    }
+}
+
+#[test]
 fn a_bad_row_keeps_its_cells_and_a_part_a_bound() {
     let row = format!("415,{}\n", "x".repeat(10_000));
     let file = format!("phone_number,other\n{}", row.repeat(1000));
