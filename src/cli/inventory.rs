@@ -12,7 +12,6 @@ use super::show::show;
 use super::{Context, Done, Failure};
 use crate::inventory::{self, Filter, State};
 use crate::kernel::phone::{AreaCode, Kind, PhoneNumber, range};
-use crate::kernel::transact::commit;
 
 #[derive(Subcommand, Debug)]
 pub enum Inventory {
@@ -120,11 +119,9 @@ async fn add(context: &Context, ranges: &[RangeInclusive<i64>]) -> Done {
     let Context { db, clock, output, .. } = context;
     let count: i64 = ranges.iter().map(|range| range.end() - range.start() + 1).sum();
     let bar = bar(Some(count.unsigned_abs()), "{human_pos} of {human_len} numbers");
-    let added = inventory::add_uncommitted(db, clock, ranges, |count| bar.inc(count)).await;
+    let added = inventory::add(db, clock, ranges, |count| bar.inc(count)).await;
     bar.finish_and_clear();
-    let (transaction, added) = added?;
-    context.no_more_interruptions();
-    commit(transaction).await?;
+    let added = added?;
     let shown = show(*output, &added);
     match told(added.rejected, &added.rejected_by_reason) {
         None => shown,

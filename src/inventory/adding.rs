@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use super::{analyze_if_many, begin_additions, store};
 use crate::kernel::clock::Clock;
-use crate::kernel::db::{Db, Transaction};
+use crate::kernel::db::Db;
 use crate::kernel::error::{Code, Result};
 use crate::kernel::phone::{NotAPhoneNumber, PhoneNumber, Reason};
 use crate::kernel::transact::commit;
@@ -68,22 +68,12 @@ const BATCH: i64 = 50_000;
 ///
 /// # Errors
 /// 29002 when the ranges hold more than [`MOST_AT_ONCE`], and when this machine's clock is wrong.
-pub async fn add(db: &Db, clock: &Clock, ranges: &[RangeInclusive<i64>], progress: impl FnMut(u64)) -> Result<Added> {
-    let (transaction, added) = add_uncommitted(db, clock, ranges, progress).await?;
-    commit(transaction).await?;
-    Ok(added)
-}
-
-/// The same, for those who want to know when the commit begins: it is theirs.
-///
-/// # Errors
-/// As [`add`].
-pub async fn add_uncommitted(
+pub async fn add(
     db: &Db,
     clock: &Clock,
     ranges: &[RangeInclusive<i64>],
     mut progress: impl FnMut(u64),
-) -> Result<(Transaction, Added)> {
+) -> Result<Added> {
     let wanted: i64 = ranges.iter().map(|range| range.end() - range.start() + 1).sum();
     if wanted > MOST_AT_ONCE {
         return Err(Code::InvalidParameter
@@ -111,8 +101,9 @@ pub async fn add_uncommitted(
         progress(asked);
     }
     result.rejected_by_reason = Counted::of(&rejected);
-    analyze_if_many(&mut transaction, result.added).await?;
-    Ok((transaction, result))
+    commit(transaction).await?;
+    analyze_if_many(db, result.added).await;
+    Ok(result)
 }
 
 impl Rejection {

@@ -156,6 +156,7 @@ pub async fn import<E: From<Error>>(
     if let Some(transaction) = transaction {
         heard(Event::Committing)?;
         commit(transaction).await?;
+        analyze_if_many(db, done.added).await;
     }
     Ok(done)
 }
@@ -234,7 +235,6 @@ impl Importing<'_> {
             rejected: count(done.rejected),
         };
         store::record_import(&mut transaction, &entry, self.clock.now()).await?;
-        analyze_if_many(&mut transaction, done.added).await?;
         Ok((Some(transaction), done))
     }
 }

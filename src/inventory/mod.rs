@@ -16,7 +16,7 @@ mod adding;
 pub mod import;
 mod store;
 
-pub use adding::{Added, Counted, MOST_AT_ONCE, MOST_REJECTIONS, Rejection, add, add_uncommitted};
+pub use adding::{Added, Counted, MOST_AT_ONCE, MOST_REJECTIONS, Rejection, add};
 
 /// Where a number is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize, clap::ValueEnum)]
@@ -166,9 +166,10 @@ pub async fn recycle(db: &Db, clock: &Clock, as_of: DateTime<Utc>, quarantine: Q
             }
         }
     }
-    if let Err(error) = tidy(db, recycled).await {
+    if let Err(error) = fold_counts(db).await {
         tracing::warn!("the counts of the stock were not summed up: {error}");
     }
+    analyze_if_many(db, recycled).await;
     Ok(recycled)
 }
 
@@ -177,14 +178,6 @@ async fn recycle_some(db: &Db, clock: &Clock, kind: Kind, since: DateTime<Utc>) 
     let recycled = store::recycle(&mut transaction, kind, since, clock.now()).await?;
     commit(transaction).await?;
     Ok(recycled)
-}
-
-async fn tidy(db: &Db, recycled: u64) -> Result<()> {
-    fold_counts(db).await?;
-    if recycled >= MANY {
-        store::analyze(db).await?;
-    }
-    Ok(())
 }
 
 /// Replaces the rows that count the stock by their sums.
@@ -294,10 +287,13 @@ async fn begin_additions(db: &Db) -> Result<Transaction> {
     begin_alone(db, ADDITIONS).await
 }
 
-/// Tells the planner of the stock, where much came to it.
-async fn analyze_if_many(within: &mut Transaction, added: u64) -> Result<()> {
-    if added >= MANY {
-        store::analyze(&mut **within).await?;
+/// Tells the planner of the stock, where much came to it. Not within the transaction that brought it: who tends the table
+/// (`vacuum`, `create index concurrently`) keeps this waiting, and may itself wait for that transaction.
+async fn analyze_if_many(db: &Db, many: u64) {
+    if many < MANY {
+        return;
     }
-    Ok(())
+    if let Err(error) = store::analyze(db).await {
+        tracing::warn!("the planner was not told of the stock, which 'analyze stock' does: {error}");
+    }
 }

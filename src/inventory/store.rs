@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgExecutor, Result, query, query_as};
+use sqlx::{Result, query, query_as};
 
 use super::{Filter, Price, State, Stocked, Summary, Threshold};
 use crate::kernel::db::{Db, Transaction};
@@ -26,7 +26,7 @@ macro_rules! stocked {
 
 /// Tells the planner what the stock is like now: it keeps the plans of purchases, and what was sold out when it last
 /// looked it would walk by whichever index.
-pub async fn analyze(db: impl PgExecutor<'_>) -> Result<()> {
+pub async fn analyze(db: &Db) -> Result<()> {
     query!("analyze stock").execute(db).await.map(drop)
 }
 
