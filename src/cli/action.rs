@@ -89,7 +89,7 @@ fn outcome(context: &Context, done: &Done) -> Outcome {
         Err(Failure::Refused(Error::Refused(_) | Error::WrongClock(_)) | Failure::Bad(_)) => {
             Outcome::Refused(done.as_ref().err().map(ToString::to_string).unwrap_or_default())
         }
-        Err(Failure::Interrupted) => Outcome::Interrupted,
+        Err(Failure::Interrupted | Failure::Undone(_)) => Outcome::Interrupted,
         Err(Failure::Unknown(_)) => Outcome::Unknown,
         // Their words are PostgreSQL's and the system's own: they are for standard error.
         Err(_) => Outcome::Failed,

@@ -74,11 +74,7 @@ impl Import {
             }
             Event::Bad(row) if bad_rows.told < MOST_TOLD => bar.suspend(|| bad_rows.take(row)),
             Event::Bad(row) => bad_rows.take(row),
-            Event::Committing => {
-                bad_rows.flush()?;
-                context.no_more_interruptions();
-                Ok(())
-            }
+            Event::Committing => bad_rows.flush(),
         };
         let reading = Reading { encoding: self.encoding, maps: self.maps, strict: self.strict };
         let wanted = Wanted { skip_bad: self.skip_bad, update: self.update, dry_run: self.dry_run };

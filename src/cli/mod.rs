@@ -1,8 +1,8 @@
 //! The command line: one file for each family of commands.
 
 use std::io::{self, Write};
+use std::pin::pin;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -16,6 +16,7 @@ use crate::kernel::clock::Clock;
 use crate::kernel::db::{self, Db, MigrateError};
 use crate::kernel::error::Error;
 use crate::kernel::sid::AccountSid;
+use crate::kernel::transact::{Commits, telling};
 use crate::operators::{Action, Operator};
 
 mod account;
@@ -173,9 +174,8 @@ impl Command {
             operator: self.global.operator.who(),
             action: self.verb.is_action().then_some(self.asked),
             made: OnceLock::new(),
-            committing: AtomicBool::new(false),
+            undone: self.verb.when_undone(),
         };
-        let undone = self.verb.when_interrupted();
         let done = self.verb.run(&context, &database).await;
         // Connections first: a private PostgreSQL that stops would cut off what is on its way back to
         // the pool, and say so. A database that hangs does not keep the command from its end.
@@ -186,7 +186,6 @@ impl Command {
         }
         match done {
             Err(Failure::NoReader) => Ok(()),
-            Err(Failure::Interrupted) => Err(undone.map_or(Failure::Interrupted, Failure::Undone)),
             done => done,
         }
     }
@@ -203,7 +202,8 @@ fn stop_signals() -> Result<watch::Receiver<bool>, Failure> {
     Ok(told)
 }
 
-/// How long a command waits in the end for its outcome to be recorded, and for its connections to close.
+/// How long a command waits in the end: for the answer to a commit that is under way at a signal, for its outcome to be
+/// recorded, and for its connections to close.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 impl Verb {
@@ -240,8 +240,9 @@ impl Verb {
         }
     }
 
-    /// What is said where it is interrupted: of a command that does all or nothing, and gives no way once it commits.
-    fn when_interrupted(&self) -> Option<&'static str> {
+    /// What is said where it is interrupted before it has changed anything: of a command that may take long, and does
+    /// all or nothing.
+    fn when_undone(&self) -> Option<&'static str> {
         match self {
             Self::Inventory(inventory::Inventory::Import(_)) => Some("nothing was imported"),
             Self::Inventory(inventory::Inventory::Add { .. }) => Some("nothing was added"),
@@ -266,29 +267,43 @@ struct Context {
     action: Option<Action>,
     /// The account that the command made.
     made: OnceLock<AccountSid>,
-    /// Whether it is too late to stop.
-    committing: AtomicBool,
+    /// As [`Verb::when_undone`].
+    undone: Option<&'static str>,
 }
 
 impl Context {
-    /// Returns at SIGTERM or SIGINT, unless it is too late for them.
+    /// Returns at SIGTERM or SIGINT.
     async fn stopped(&self) {
         // The sender goes only after it has told.
         let _ = self.stop.clone().wait_for(|stop| *stop).await;
-        if self.committing.load(Ordering::Relaxed) {
-            std::future::pending().await
-        }
     }
 
-    /// From here on a signal changes nothing: a commit that was cut off may have taken place.
-    fn no_more_interruptions(&self) {
-        self.committing.store(true, Ordering::Relaxed);
-    }
-
+    /// Does the work, or as much of it as is done at SIGTERM or SIGINT. Where PostgreSQL commits just then, its answer
+    /// is waited for, for a while: cut off, it may commit or not.
     async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let (work, mut commits) = telling(work);
+        let mut work = pin!(work);
+        // What is done is done, also where a signal came.
         tokio::select! {
-            done = work => done,
-            () = self.stopped() => Err(Failure::Interrupted),
+            biased;
+            done = &mut work => return done,
+            () = self.stopped() => {}
+        }
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            _ = commits.wait_for(|commits| *commits != Commits::Asked) => {}
+            () = tokio::time::sleep(FAREWELL) => {}
+        }
+        Err(self.interrupted(*commits.borrow()))
+    }
+
+    fn interrupted(&self, commits: Commits) -> Failure {
+        match (commits, self.undone) {
+            (Commits::Asked, _) => Failure::Refused(Error::Unknown("interrupted before it came".to_owned())),
+            (Commits::Answered, Some(_)) => Failure::Untold("it was interrupted before it could say so".to_owned()),
+            (Commits::None, Some(undone)) => Failure::Undone(undone),
+            (Commits::None | Commits::Answered, None) => Failure::Interrupted,
         }
     }
 

@@ -79,7 +79,7 @@ pub enum Event<'a> {
     /// So many more rows were handled.
     Rows(u64),
     Bad(BadRow),
-    /// From here on the import takes place or fails by itself: to stop it now would leave unknown which.
+    /// What comes next is the commit: the last moment to refuse it.
     Committing,
 }
 

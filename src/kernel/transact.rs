@@ -2,6 +2,7 @@
 //! PostgreSQL's answer to its commit was lost.
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
+use tokio::sync::watch;
 
 use super::db::{Db, Transaction};
 use super::error::{Error, Result};
@@ -39,12 +40,43 @@ async fn once<T>(db: &Db, work: &impl AsyncFn(&mut Transaction) -> Result<T>) ->
     Ok(done)
 }
 
+/// How far a piece of work has come with its commits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Commits {
+    /// Nothing has been changed.
+    #[default]
+    None,
+    /// PostgreSQL was asked to commit, and has not answered.
+    Asked,
+    /// It has answered all that it was asked.
+    Answered,
+}
+
+tokio::task_local! {
+    static COMMITS: watch::Sender<Commits>;
+}
+
+/// Does a piece of work, and tells how far it has come: to cut it off while PostgreSQL commits would leave unknown what
+/// became of it.
+pub fn telling<W: Future>(work: W) -> (impl Future<Output = W::Output>, watch::Receiver<Commits>) {
+    let (teller, told) = watch::channel(Commits::None);
+    (COMMITS.scope(teller, work), told)
+}
+
+fn tell(commits: Commits) {
+    // Nobody asks of most work.
+    let _ = COMMITS.try_with(|teller| teller.send_replace(commits));
+}
+
 /// Commits.
 ///
 /// # Errors
 /// [`Error::Unknown`] where the answer was lost; any other says that nothing was changed.
 pub async fn commit(transaction: Transaction) -> Result<()> {
-    transaction.commit().await.map_err(|error| match is_refusal(&error) {
+    tell(Commits::Asked);
+    let done = transaction.commit().await;
+    tell(Commits::Answered);
+    done.map_err(|error| match is_refusal(&error) {
         true => error.into(),
         false => Error::Unknown(error.to_string()),
     })

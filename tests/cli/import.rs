@@ -301,22 +301,26 @@ fn an_import_that_is_interrupted_imports_nothing() {
     }
 }
 
-/// The commit of an import takes as long as there is a row in `hold`.
-const HELD: &str = "create table hold ();
-    create function wait_for_it() returns trigger language plpgsql as $$ begin
-        while exists (select from hold) loop perform pg_sleep(0.02); end loop;
-        return null;
-    end $$;
-    create constraint trigger held after insert on imports deferrable initially deferred
-        for each row execute function wait_for_it()";
+/// What lets a commit that adds to a table take as long as there is a row in `hold`.
+pub fn held(table: &str) -> String {
+    format!(
+        "create table if not exists hold ();
+        create or replace function wait_for_it() returns trigger language plpgsql as $$ begin
+            while exists (select from hold) loop perform pg_sleep(0.02); end loop;
+            return null;
+        end $$;
+        create constraint trigger held after insert on {table} deferrable initially deferred
+            for each row execute function wait_for_it()"
+    )
+}
 
-const COMMITS: &str = "from pg_stat_activity where query ilike 'commit%' and state = 'active'";
+pub const COMMITS: &str = "from pg_stat_activity where query ilike 'commit%' and state = 'active'";
 
 #[test]
 fn an_import_that_commits_is_done_or_says_that_nobody_knows() {
     let home = Home::new();
     let _server = home.start("serve", &[("NUMBERBANK_JOBS", "off")]);
-    home.sql(HELD).expect("it runs");
+    home.sql(&held("imports")).expect("it runs");
     for lost in [false, true] {
         home.sql("insert into hold default values").expect("it runs");
         let file = home.file("a.csv", &format!("tn\n415867530{}\n", u8::from(lost)));

@@ -1,9 +1,11 @@
 //! Commands whose connection dies at the commit: what is done is told as done, and what is not known as not known.
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::cut::{Cut, Way};
-use crate::home::{Home, Ran, Running, program};
+use crate::home::{Home, Ran, Running, eventually, program};
+use crate::import::{COMMITS, held};
 
 /// A server that keeps PostgreSQL, an account that holds a number and has released another.
 struct Scene {
@@ -122,4 +124,29 @@ fn a_command_whose_database_goes_away_after_the_commit_is_done() {
         }
     });
     assert_eq!(scene.json("account show SID")["balance"], "32.00");
+}
+
+#[test]
+fn a_signal_while_a_commit_hangs_leaves_unknown_what_is_not_known() {
+    let scene = Scene::new();
+    let commits = format!("do $$ begin assert exists (select {COMMITS}); end $$");
+    for table in ["ledger_entries", "imports"] {
+        scene.home.sql(&held(table)).expect("it runs");
+    }
+    scene.home.sql("insert into hold default values").expect("it runs");
+    let file = scene.home.file("more.csv", "phone_number\n2128670000\n");
+    let import = format!("inventory import {file}");
+    for (line, signal, remedy) in [
+        ("account credit SID 25.00", Signal::SIGINT, "'numberbank report ledger'"),
+        (import.as_str(), Signal::SIGTERM, "run 'numberbank inventory import' again"),
+    ] {
+        let mut command = scene.home.begin(&scene.words(line));
+        eventually("it commits", || scene.home.sql(&commits).is_ok());
+        command.signal(signal);
+        assert_eq!(command.ended(), Some(1), "{}", command.err());
+        assert!(command.says("whether this was done is not known") && command.says(remedy), "{}", command.err());
+        let entry = scene.entry();
+        assert_eq!((&entry["outcome"], &entry["ended_at"].is_null()), (&json!("unknown"), &false), "{line}");
+        scene.home.sql(&format!("select pg_terminate_backend(pid) {COMMITS}")).expect("it runs");
+    }
 }
