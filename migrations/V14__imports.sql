@@ -26,6 +26,16 @@ create table imports (
     constraint imports_changed_were_known check (changed <= already_known)
 );
 
+-- What an import is to change of known numbers: filled while its file is read, and applied and emptied right before its
+-- commit, so that nobody waits for those numbers meanwhile. Nobody ever sees a row of another import here. It is no
+-- temporary table, for not every role may create those.
+create table import_changes (
+    phone_number  bigint not null constraint import_changes_pkey primary key,
+    provider      text,   -- null: what is known stays, here and below
+    provider_cost bigint,
+    note          text
+);
+
 create trigger imports_append_only before update or delete or truncate on imports
     for each statement execute function refuse_change();
 
@@ -62,7 +72,7 @@ comment on column reporting.imports.file is 'the file as it was named; - for sta
 comment on column reporting.imports.operator is 'who: as --operator or NUMBERBANK_OPERATOR said, else the user of the operating system';
 comment on column reporting.imports.added is 'numbers that were new';
 comment on column reporting.imports.already_known is 'rows whose number was in stock already';
-comment on column reporting.imports.changed is 'rows of those that changed what is known of the number (--update)';
+comment on column reporting.imports.changed is 'numbers of those of which the file changed what was known (--update)';
 comment on column reporting.imports.rejected is 'rows that were bad and skipped (--skip-bad)';
 
 grant select on reporting.imports to numberbank_reporting;

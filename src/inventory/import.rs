@@ -101,7 +101,7 @@ pub struct Imported {
     pub added: u64,
     /// Rows whose number was in stock already.
     pub already_known: u64,
-    /// Rows of those that changed what is known of the number.
+    /// Numbers of those of which the file changed what is known.
     pub changed: u64,
     pub rejected: u64,
     faults: BTreeMap<&'static str, u64>,
@@ -190,8 +190,8 @@ impl Importing<'_> {
         self.done.rejected > 0 && !self.wanted.skip_bad && !self.wanted.dry_run
     }
 
-    /// Also a dry run stores, and takes it back in the end: so it counts as the import would. Only what would change
-    /// of a number is counted without being changed, for nobody is to wait for that number meanwhile.
+    /// Also a dry run stores, and takes it back in the end: so it counts as the import would. What is to be changed of
+    /// known numbers is only kept, for nobody is to wait for them while the file is read.
     async fn store(&mut self, batch: &Batch) -> Result<()> {
         if self.is_hopeless() {
             self.transaction = None;
@@ -208,22 +208,25 @@ impl Importing<'_> {
             }
         };
         let added = store::add_batch(within, batch, self.done.id, self.clock.now()).await?;
-        // Afterwards, so that of a new number that stands in the file twice the last row counts too.
-        let changed = match (self.wanted.update, self.wanted.dry_run) {
-            (false, _) => 0,
-            (true, false) => store::update_batch(within, batch).await?,
-            (true, true) => store::count_changes(within, batch).await?.unsigned_abs(),
-        };
+        if self.wanted.update {
+            store::keep_changes(within, batch).await?;
+        }
         self.done.added += added;
         self.done.already_known += batch.len() as u64 - added;
-        self.done.changed += changed;
         Ok(())
     }
 
     /// What is to be committed, if anything is.
     async fn end(self, origin: Origin<'_>) -> Result<(Option<Transaction>, Imported)> {
-        let done = self.done;
-        let (Some(mut transaction), Some(id)) = (self.transaction, done.id) else { return Ok((None, done)) };
+        let mut done = self.done;
+        let Some(mut transaction) = self.transaction else { return Ok((None, done)) };
+        let Some(id) = done.id else {
+            done.changed = store::count_changes(&mut transaction).await?.unsigned_abs();
+            return Ok((None, done));
+        };
+        if self.wanted.update {
+            done.changed = store::apply_changes(&mut transaction).await?;
+        }
         let count = |count: u64| count.cast_signed();
         let entry = ImportEntry {
             id,
@@ -254,10 +257,10 @@ fn read(source: impl Read, reading: &Reading, to: &mpsc::Sender<Part>) -> Result
         match records.next().map_err(unreadable)? {
             None => return Err(refused("it is empty".to_owned())),
             Some(record) if record.bytes.trim_ascii().is_empty() => {}
+            Some(record) if holds_lone_cr(record.bytes) => return Err(refused(LONE_CR.to_owned())),
             Some(record) if !record.is_whole => return Err(refused("its header is too long".to_owned())),
             Some(record) => break record.bytes.to_vec(),
         }
-            Some(record) if holds_lone_cr(record.bytes) => return Err(refused(LONE_CR.to_owned())),
     };
     let columns = Columns::of(&header, &reading.maps, reading.strict).map_err(refused)?;
     records.delimiter = Some(columns.delimiter);
@@ -282,9 +285,6 @@ fn read(source: impl Read, reading: &Reading, to: &mpsc::Sender<Part>) -> Result
     Ok(())
 }
 
-fn too_long() -> Fault {
-    Fault::new("row too long", format!("the row is longer than {} bytes", records::LONGEST_RECORD))
-}
 const LONE_CR: &str = "its lines end in CR alone; save it with LF or CRLF line ends";
 
 /// Whether a CR stands between two letters, and is not the first half of a line break within a quoted cell.
@@ -293,6 +293,9 @@ fn holds_lone_cr(header: &[u8]) -> bool {
     header.windows(2).any(|pair| pair[0] == b'\r' && pair[1] != b'\n')
 }
 
+fn too_long() -> Fault {
+    Fault::new("row too long", format!("the row is longer than {} bytes", records::LONGEST_RECORD))
+}
 
 impl Columns {
     fn to_header(&self) -> Header {

@@ -84,6 +84,7 @@ fn the_database_itself_takes_no_service_number_and_no_impossible_import() {
             (service.to_owned(), "stock_no_service_exchange"),
             ("update stock set provider_cost = -1".to_owned(), "stock_provider_cost_not_negative"),
             (import("0, 1, 2, 0"), "imports_changed_were_known"),
+            ("insert into import_changes (phone_number) values (1), (1)".to_owned(), "import_changes_pkey"),
         ] {
             let refused = world.db.execute(AssertSqlSafe(statement.clone())).await.expect_err(&statement);
             assert_eq!(violated(&refused), Some(constraint), "{statement}");

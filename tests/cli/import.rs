@@ -146,6 +146,46 @@ fn an_update_sets_what_the_file_says_and_nothing_else() {
 }
 
 #[test]
+fn an_update_from_a_pipe_that_stalls_keeps_nobody_waiting() {
+    let home = Home::new();
+    let server = home.start("serve", &[("NUMBERBANK_JOBS", "off")]);
+    home.json(&["inventory", "add", "4158670000-4158672499"]);
+    let made = home.json(&["account", "create", "--name", "Acme", "--balance", "9.00"]);
+    let [account, token] = ["sid", "auth_token"].map(|field| made[field].as_str().expect(field));
+    let path = format!("/2008-08-01/Accounts/{account}/IncomingPhoneNumbers");
+    let buy = || server.call("POST", &format!("{path}/Local.json"), [account, token], "AreaCode=415");
+    let (status, bought) = buy();
+    assert_eq!(status, 201, "{bought}");
+    let bought: Value = serde_json::from_str(&bought).expect("JSON");
+    let sid = bought["TwilioResponse"]["IncomingPhoneNumber"]["Sid"].as_str().expect("a Sid");
+
+    let mut import = home.command(&["inventory", "import", "-", "--update", "--output", "json"]);
+    let import = import.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut import = import.expect("the program starts");
+    let mut rows = import.stdin.take().expect("its standard input");
+    let all: String = (0..2_500).map(|at| format!("415867{at:04},new\n")).collect();
+    rows.write_all(format!("tn,note\n{all}").as_bytes()).expect("it reads");
+    let stalls = "do $$ begin assert exists (select from pg_stat_activity
+        where state = 'idle in transaction' and clock_timestamp() - state_change > interval '500ms'); end $$";
+    eventually("it waits for more rows", || home.sql(stalls).is_ok());
+    assert_eq!(buy().0, 201);
+    assert_eq!(server.call("DELETE", &format!("{path}/{sid}"), [account, token], "").0, 204);
+
+    rows.write_all(b"4158670000,last\n").expect("it reads");
+    drop(rows);
+    let imported = Ran::of(import.wait_with_output()).done_json();
+    assert_eq!(counts(&imported), json!([0, 2_501, 2_500, 0]));
+    let stock = home.json(&["inventory", "list"]);
+    let stock = stock.as_array().expect("a list");
+    assert_eq!(stock[0]["note"], "last");
+    assert!(stock[1..].iter().all(|number| number["note"] == "new"));
+    let in_state = |state: &str| stock.iter().filter(|number| number["state"] == state).count();
+    assert_eq!((in_state("in_use"), in_state("quarantined")), (1, 1));
+    home.sql("do $$ begin assert not exists (select from import_changes); end $$").expect("nothing is left");
+    assert_eq!(home.json(&["audit"])["ok"], true);
+}
+
+#[test]
 fn all_bad_rows_are_written_to_a_new_file_and_the_first_are_told() {
     let home = Home::new();
     home.json(&["migrate"]);

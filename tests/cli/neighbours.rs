@@ -124,6 +124,64 @@ fn who_waits_to_add_numbers_says_for_whom() {
     assert_eq!(home.json(&["inventory", "list"]).as_array().map(Vec::len), Some(1));
 }
 
+/// As soon as somebody waits for a lock.
+const WAITS: &str = "do $$ begin assert exists (select from pg_stat_activity where wait_event_type = 'Lock'); end $$";
+
+#[test]
+fn an_import_waits_for_the_numbers_that_it_changes_in_the_order_of_buyers() {
+    let home = Home::new();
+    let _postgres = served(&home, "off");
+    home.json(&["inventory", "add", "4158670000-4158670001"]);
+    home.sql("update stock set pick = 4158670009 - phone_number").expect("it runs");
+    let mut other = Session::of(&home, "numberbank");
+    other.does("begin; update stock set provider = 'Acme' where phone_number = 4158670001");
+    let file = home.file("a.csv", "tn,note\n4158670000,new\n4158670001,new\n");
+    let mut import = home.begin(&["inventory", "import", &file, "--update"]);
+    eventually("it waits", || home.sql(WAITS).is_ok());
+    other.does("select from stock where phone_number = 4158670000 for update nowait");
+    other.does("commit");
+    assert_eq!(import.ended(), Some(0), "{}", import.err());
+    let stock = home.json(&["inventory", "list"]);
+    assert_eq!((&stock[0]["note"], &stock[1]["note"]), (&"new".into(), &"new".into()));
+    assert_eq!((&stock[0]["provider"], &stock[1]["provider"]), (&serde_json::Value::Null, &"Acme".into()));
+}
+
+#[test]
+fn upkeep_of_the_stock_takes_no_addition_back() {
+    let home = Home::new();
+    let _postgres = served(&home, "off");
+    let rows = |area_code: &str| (0..10_000).map(|at| format!("{area_code}867{at:04}\n")).collect::<String>();
+    let files = ["415", "212"].map(|code| home.file(&format!("{code}.csv"), &format!("tn\n{}", rows(code))));
+    let mut other = Session::of(&home, "numberbank");
+    // As `vacuum` and `create index concurrently` do.
+    other.does("begin; lock table stock in share update exclusive mode");
+    let cancel = "select pg_cancel_backend(pid) from pg_stat_activity where wait_event_type = 'Lock'";
+    for (arguments, is_cut) in [
+        (["inventory", "import", &files[0]], false),
+        (["inventory", "import", &files[1]], true),
+        (["inventory", "add", "6468670000-6468679999"], false),
+        (["inventory", "add", "9178670000-9178679999"], true),
+    ] {
+        let mut adding = home.begin(&arguments);
+        eventually("it waits for the upkeep", || home.sql(WAITS).is_ok());
+        if is_cut {
+            adding.signal(Signal::SIGINT);
+            assert_eq!(adding.ended(), Some(1), "{}", adding.err());
+            assert!(adding.says("this was done, but it was interrupted"), "{}", adding.err());
+            home.sql(cancel).expect("it runs");
+        } else {
+            home.sql(cancel).expect("it runs");
+            assert_eq!(adding.ended(), Some(0), "{}", adding.err());
+            assert!(adding.says("'analyze stock'") && adding.out().contains("10000"), "{}", adding.err());
+        }
+    }
+    let summary = home.json(&["inventory", "summary"]);
+    let all = summary.as_array().expect("a list");
+    assert!(all.len() == 4 && all.iter().all(|row| row["total"] == 10_000), "{summary}");
+    let outcomes = home.json(&["report", "operator_actions"]);
+    assert!(outcomes.as_array().expect("a list").iter().all(|entry| entry["outcome"] == "done"), "{outcomes}");
+}
+
 #[test]
 fn jobs_that_nobody_runs_are_told() {
     let home = Home::new();

@@ -48,50 +48,65 @@ pub async fn add_batch(
     Ok(result.rows_affected())
 }
 
-/// Sets what the file says of numbers that are in stock; what it is silent about stays. Of a number that the batch
-/// names twice, the last row counts. Returns how many changed: no other row is touched, or locked.
-pub async fn update_batch(within: &mut Transaction, batch: &Batch) -> Result<u64> {
-    let result = query!(
-        "update stock set provider = coalesce(row.provider, stock.provider),
-            provider_cost = coalesce(row.cost, stock.provider_cost), note = coalesce(row.note, stock.note)
-        from (
-            select distinct on (phone_number) phone_number, provider, cost, note
-            from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[]) with ordinality
-                as all_rows (phone_number, provider, cost, note, place)
-            order by phone_number, place desc
-        ) as row
-        where stock.phone_number = row.phone_number
-            and (coalesce(row.provider, stock.provider), coalesce(row.cost, stock.provider_cost),
-                coalesce(row.note, stock.note)) is distinct from (stock.provider, stock.provider_cost, stock.note)",
+/// Keeps what a batch says of its numbers for [`apply_changes`]. Of a number that the file names twice, the last row
+/// counts.
+pub async fn keep_changes(within: &mut Transaction, batch: &Batch) -> Result<()> {
+    query!(
+        "insert into import_changes (phone_number, provider, provider_cost, note)
+        select distinct on (phone_number) phone_number, provider, cost, note
+        from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[]) with ordinality
+            as row (phone_number, provider, cost, note, place)
+        order by phone_number, place desc
+        on conflict (phone_number) do update set
+            provider = excluded.provider, provider_cost = excluded.provider_cost, note = excluded.note",
         &batch.phone_numbers,
         &batch.providers as &[Option<String>],
         &batch.costs as &[Option<i64>],
         &batch.notes as &[Option<String>]
     )
     .execute(&mut **within)
+    .await
+    .map(drop)
+}
+
+/// `query!` or `query_scalar!` on the numbers in stock that a kept change makes different; what it is silent about
+/// stays.
+macro_rules! changed {
+    ($query:ident, $before:literal, $after:literal) => {
+        $query!(
+            $before
+                + " from stock join change using (phone_number)
+                where (coalesce(change.provider, stock.provider), coalesce(change.provider_cost, stock.provider_cost),
+                    coalesce(change.note, stock.note)) is distinct from (stock.provider, stock.provider_cost, stock.note)"
+                + $after
+        )
+    };
+}
+
+/// Sets what [`keep_changes`] has kept, and keeps it no more; returns how many numbers changed: no other is touched, or
+/// locked. They are locked in the order in which waiting buyers do it.
+pub async fn apply_changes(within: &mut Transaction) -> Result<u64> {
+    let result = changed!(
+        query,
+        "with change as materialized (delete from import_changes returning *),
+        locked as materialized (select stock.phone_number",
+        " order by pick for update of stock)
+        update stock set provider = coalesce(change.provider, stock.provider),
+            provider_cost = coalesce(change.provider_cost, stock.provider_cost),
+            note = coalesce(change.note, stock.note)
+        from locked join change using (phone_number)
+        where stock.phone_number = locked.phone_number"
+    )
+    .execute(&mut **within)
     .await?;
     Ok(result.rows_affected())
 }
 
-/// How many [`update_batch`] would change.
-pub async fn count_changes(within: &mut Transaction, batch: &Batch) -> Result<i64> {
-    query_scalar!(
-        r#"select count(*) as "count!"
-        from stock join (
-            select distinct on (phone_number) phone_number, provider, cost, note
-            from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[]) with ordinality
-                as all_rows (phone_number, provider, cost, note, place)
-            order by phone_number, place desc
-        ) as row on stock.phone_number = row.phone_number
-        where (coalesce(row.provider, stock.provider), coalesce(row.cost, stock.provider_cost),
-            coalesce(row.note, stock.note)) is distinct from (stock.provider, stock.provider_cost, stock.note)"#,
-        &batch.phone_numbers,
-        &batch.providers as &[Option<String>],
-        &batch.costs as &[Option<i64>],
-        &batch.notes as &[Option<String>]
-    )
-    .fetch_one(&mut **within)
-    .await
+/// How many [`apply_changes`] would change.
+pub async fn count_changes(within: &mut Transaction) -> Result<i64> {
+    changed!(query_scalar, "with change as (select * from import_changes) select count(*) as \"count!\"", "")
+        .fetch_one(&mut **within)
+        .await
 }
 
 /// What is written down of an import.
