@@ -134,12 +134,12 @@ fn an_import_waits_for_the_numbers_that_it_changes_in_the_order_of_buyers() {
     home.json(&["inventory", "add", "4158670000-4158670001"]);
     home.sql("update stock set pick = 4158670009 - phone_number").expect("it runs");
     let mut other = Session::of(&home, "numberbank");
-    other.does("begin; update stock set provider = 'Acme' where phone_number = 4158670001");
+    other.does("begin; select from stock where phone_number = 4158670001 for update");
     let file = home.file("a.csv", "tn,note\n4158670000,new\n4158670001,new\n");
     let mut import = home.begin(&["inventory", "import", &file, "--update"]);
     eventually("it waits", || home.sql(WAITS).is_ok());
     other.does("select from stock where phone_number = 4158670000 for update nowait");
-    other.does("commit");
+    other.does("update stock set provider = 'Acme' where phone_number = 4158670001; commit");
     assert_eq!(import.ended(), Some(0), "{}", import.err());
     let stock = home.json(&["inventory", "list"]);
     assert_eq!((&stock[0]["note"], &stock[1]["note"]), (&"new".into(), &"new".into()));
