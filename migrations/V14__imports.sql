@@ -79,4 +79,4 @@ grant select on reporting.imports to numberbank_reporting;
 
 -- For our triggers and statements only, whose role owns them.
 revoke execute on function month_begins(timestamptz, integer), room_on_disk(), demand_primary(), refuse_move_back(),
-    refuse_service_exchange() from public;
+    refuse_service_exchange(), forget_token_digest() from public;
