@@ -114,7 +114,8 @@ fn who_does_not_read_costs_the_process_little_and_the_others_nothing() {
         beside.push(p99(&server, &other));
         eventually("the account has its share", || {
             unread.extend((0..3).map(ask));
-            taken() > SHARE * 0.8 && account.get(&server, &path).0 == 429
+            // Three pages at rest are 0.79 of it, and a fourth does not fit.
+            taken() > SHARE * 0.7 && account.get(&server, &path).0 == 429
         });
         assert!(taken() <= SHARE, "{}", taken());
         drop(unread);
