@@ -23,12 +23,13 @@ use uuid::Uuid;
 
 use super::flights::{Digest, Flight, Flights};
 use super::refusals::Refusals;
-use super::throttle::{Failures, Rate, Turns, network};
+use super::throttle::{Failures, Rate, Turns};
 use super::token::{self, Stored, Verdict};
 use super::verifiers::{Load, Task, Verifiers};
 use super::{not_authenticated, store};
 use crate::kernel::db::Db;
 use crate::kernel::error::{Error, Result};
+use crate::kernel::network::network;
 use crate::kernel::per_account::PerAccount;
 use crate::kernel::sid::{AccountSid, random_bits};
 
