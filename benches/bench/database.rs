@@ -30,7 +30,7 @@ pub struct Database {
     programs: Option<PathBuf>,
     /// How many numbers were added to each area code so far.
     added: u64,
-    /// The next number to add to the area code that is nearly sold out.
+    /// The next number to add to the area code that is nearly sold out, as sql/fill.sql counts them.
     next_last: u64,
     /// The next number to sell, as sql/fill.sql counts them.
     next_sold: u64,
@@ -53,7 +53,7 @@ impl Database {
             program: program.to_owned(),
             programs,
             added: 0,
-            next_last: 9_072_999_001,
+            next_last: 999_001,
             next_sold: 1_300_000,
             next_stranger: ACCOUNTS + 3,
         };
@@ -105,14 +105,11 @@ impl Database {
     /// Adds numbers until all that are to be are for sale, alike over the area codes, and the last few of their own.
     pub fn restock(&mut self) -> Result<()> {
         let missing = (FOR_SALE - self.for_sale("<>")?.min(FOR_SALE)).div_ceil(AREA_CODES.len() as u64);
-        let first = |area: u16| u64::from(area) * 10_000_000 + 2_000_000 + self.added;
-        let mut ranges: Vec<_> = AREA_CODES.iter().map(|&area| (first(area), missing)).collect();
+        let mut ranges: Vec<_> = AREA_CODES.iter().flat_map(|&area| ranges(area, self.added, missing)).collect();
         let last = LAST - self.for_sale("=")?.min(LAST);
-        ranges.push((self.next_last, last));
+        ranges.extend(self::ranges(907, self.next_last, last));
         self.added += missing;
         self.next_last += last;
-        let ranges = ranges.iter().filter(|(_, count)| *count > 0);
-        let ranges: Vec<_> = ranges.map(|(first, count)| format!("{first}-{}", first + count - 1)).collect();
         if ranges.is_empty() { Ok(()) } else { run(self.command().args(["inventory", "add"]).args(ranges)).map(drop) }
     }
 
@@ -142,6 +139,21 @@ impl Database {
     pub fn close(self) -> Result<()> {
         Ok(self.cluster.close()?)
     }
+}
+
+/// So many numbers of an area code, from the `first` on as sql/fill.sql counts them: without those of exchanges N11.
+fn ranges(area: u16, first: u64, count: u64) -> Vec<String> {
+    let mut ranges = Vec::new();
+    let (mut from, end) = (first, first + count);
+    while from < end {
+        let (million, within) = (from / 990_000, from % 990_000);
+        let (skipped, until) = if within < 110_000 { (0, 110_000) } else { (10_000, 990_000) };
+        let to = end.min(million * 990_000 + until);
+        let number = u64::from(area) * 10_000_000 + 2_000_000 + million * 1_000_000 + within + skipped;
+        ranges.push(format!("{number}-{}", number + to - from - 1));
+        from = to;
+    }
+    ranges
 }
 
 /// Waits for its standard input to end; in a process group of its own, or Ctrl-C ended it first.

@@ -13,9 +13,11 @@ create function bench.number_sid(n bigint) returns uuid language sql immutable a
     select rpad(lpad(to_hex(n * 165901211 % 4294967296), 8, '0'), 32, '0')::uuid
 $$;
 
--- The first 999,000 are of the area code of which but 1,000 are left.
+-- The first 999,000 are of the area code of which but 1,000 are left. An exchange N11 is no one's, so each million
+-- numbers have 990,000 that can be sold: those of X11 begin at the 110,000th.
 create function bench.phone_number(n bigint) returns bigint language sql immutable as $$
-    select case when n <= 999000 then 9072000000 else 8082000000 end + n
+    select case when n <= 999000 then 9072000000 else 8082000000 end
+        + n / 990000 * 1000000 + n % 990000 + case when n % 990000 >= 110000 then 10000 else 0 end
 $$;
 
 -- All have the same token; what is stored of it was made before.

@@ -230,7 +230,7 @@ fn requests_that_wait_keep_nobody_from_an_answer() {
         let rename = |account| Answer::of(server.call(account, "PUT", "").with_form(&[("FriendlyName", "x")]));
         let crowd = join_all((0..400).map(|number| rename(&accounts[number % 4])));
         let buys = async {
-            eventually("some wait", async || world.waiting().await > 3).await;
+            eventually("some wait", async || world.waiting().await > 1).await;
             for _ in 0..10 {
                 server.buy(&buyer, &[]).await.assert_status(201);
                 tokio::time::sleep(Duration::from_millis(100)).await;
