@@ -141,7 +141,8 @@ impl Database {
     }
 }
 
-/// So many numbers of an area code, from the `first` on as sql/fill.sql counts them: without those of exchanges N11.
+/// The ranges that hold `count` numbers of an area code. Its numbers are counted as sql/fill.sql does: 0 is 200-0000,
+/// and exchanges N11 are left out.
 fn ranges(area: u16, first: u64, count: u64) -> Vec<String> {
     let mut ranges = Vec::new();
     let (mut from, end) = (first, first + count);

@@ -86,10 +86,10 @@ impl Call {
         }
     }
 
-    /// Makes room for a page of so many rows.
+    /// Reserves memory for an answer that is a page of `rows` rows, until the client has taken it: see [`Rooms`].
     ///
     /// # Errors
-    /// 429 and 503 where there is none.
+    /// 429 where the account's share of the memory is taken, 503 where all of it is.
     pub async fn makes_room(&self, rows: u32) -> Result<()> {
         let room = self.shared::<Arc<Rooms>>()?.for_page(self.account, rows).await?;
         self.request.extensions_mut().insert(room);

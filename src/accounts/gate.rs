@@ -5,9 +5,11 @@
 //!   closed account stops working everywhere within that time, with nothing to listen to or to miss.
 //! - Tokens that were made here are verified at once. Only where argon2 has to tell, a request waits for the
 //!   [`Verifiers`]. Requests with the same token share one verification.
-//! - Once an address was wrong too often, whatever is wrong from there gets the same 429, and so does a chosen token,
-//!   which could be guessed. A right token that was made here is let in from anywhere (see [`Task::chosen`]).
-//! - What is wrong is answered after the same time whatever kind of account it was tried on: see [`PACE`].
+//! - After too many wrong tokens from one address, every further wrong token from there is answered with 429. So is a
+//!   right one that a person chose, unless it is remembered: it could be a lucky guess. A right token that numberbank
+//!   made is let in from any address (see [`Task::chosen`]).
+//! - A wrong token is answered after the same time whether its account exists or not, and however the account's token
+//!   is stored: see [`PACE`].
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;

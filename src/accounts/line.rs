@@ -25,7 +25,8 @@ struct Queue<T> {
     closed: bool,
 }
 
-/// What waits of one address, round by round: an account has at most one item in each round.
+/// The items that wait from one address, served round by round. An account has at most one item in a round: its second
+/// one is in the next round.
 struct Crowd<T> {
     items: BTreeMap<Place, (AccountSid, T)>,
     /// How many items an account has here, and the round of its last one.
