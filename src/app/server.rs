@@ -25,9 +25,10 @@ use crate::kernel::db;
 use crate::kernel::replica::{Replica, Watch};
 use crate::kernel::room::Rooms;
 use crate::monitoring::Instance;
-use crate::numbers::Lookups;
 use crate::numbers::lists::Lists;
+use crate::numbers::{Lookups, Updates};
 use crate::purchases::Counter;
+use crate::releases::Releases;
 use crate::tls::Certificate;
 
 /// How the server runs.
@@ -80,9 +81,12 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
         let database = db::serving(&settings.database, connections, waiting);
         let replica = settings.replica.as_ref().map(|options| db::reading(options, connections, waiting));
         let (lookups, lists) = (Lookups::new(&database, waiting as usize), Lists::new(&database, waiting as usize));
+        let (updates, releases) = (Updates::new(waiting as usize), Releases::new(waiting as usize));
         let traffic = settings.instance.worker(&database, replica.as_ref());
         settings.instance.queue("lookup", &lookups, Lookups::waiting);
         settings.instance.queue("list", &lists, Lists::waiting);
+        settings.instance.queue("update", &updates, Updates::waiting);
+        settings.instance.queue("release", &releases, Releases::waiting);
         let replica = replica.zip(watch.clone()).map(|(db, watch)| Replica::new(db, watch));
         App::new()
             .wrap(from_fn(frame))
@@ -92,6 +96,8 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
             .app_data(traffic)
             .app_data(lookups)
             .app_data(lists)
+            .app_data(updates)
+            .app_data(releases)
             .app_data(database)
             .app_data(replica)
             .app_data(counter.clone())

@@ -176,8 +176,57 @@ impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
     }
 }
 
+/// Changes of one kind that go together, past the rows that others hold: so none of them can be slow by itself.
+pub struct Writes<J, O>(Batches<J, Result<Option<O>>>);
+
+impl<J: Send + 'static, O: Send + 'static> Writes<J, O> {
+    /// So many may wait.
+    pub fn new(most_waiting: usize) -> Self {
+        Self(Batches::new(most_waiting))
+    }
+
+    /// How many wait for the batch under way.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting()
+    }
+
+    /// Has something changed. `work` changes many and gives their outcomes in the same order. `None` where it came to
+    /// nothing in a batch, whoever was in the way: then it is to be done alone.
+    ///
+    /// # Errors
+    /// As [`Batches::join`], and when the database is out of reach.
+    pub async fn join<W>(&self, db: &Db, job: J, work: impl Fn(Db, Vec<J>) -> W + Send + 'static) -> Result<Option<O>>
+    where
+        W: Future<Output = sqlx::Result<Vec<Option<O>>>> + Send + 'static,
+    {
+        let db = db.of_all();
+        let change = move |jobs: Vec<J>| {
+            let (many, work) = (jobs.len(), work(db.clone(), jobs));
+            async move {
+                match work.await {
+                    Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+                    Err(error) => {
+                        let error = failure(error, many);
+                        (0..many).map(|_| error.clone().map_or(Ok(None), Err)).collect()
+                    }
+                }
+            }
+        };
+        self.0.join(job, change).await?
+    }
+}
+
+/// What is to be said of a batch that PostgreSQL took back; nothing where one may be the fault of another.
+pub fn failure(error: sqlx::Error, jobs: usize) -> Option<Error> {
+    match Error::from(error) {
+        Error::Overtaken(_) => None,
+        Error::Internal(_) if jobs > 1 => None,
+        error => Some(error),
+    }
+}
+
 /// A value of each job, for a statement that takes those of all jobs as an array.
-pub fn each<'a, J, T>(jobs: &'a [J], value: impl Fn(&'a J) -> T) -> Vec<T> {
+pub fn each<'a, J, T>(jobs: &'a [J], value: impl FnMut(&'a J) -> T) -> Vec<T> {
     jobs.iter().map(value).collect()
 }
 

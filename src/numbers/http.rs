@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 
 use super::lists::{Filter, Lists};
 use super::settings::{self, Callback, Changes};
-use super::{Lookups, Number};
+use super::{Lookups, Number, Updates};
 use crate::accounts::caller::Call;
 use crate::kernel::clock::Rfc2822;
 use crate::kernel::error::Result;
@@ -41,7 +41,8 @@ pub async fn update(call: Call) -> Result<HttpResponse> {
     let sid = call.number()?;
     call.heeds(&Heeded { names: &settings::PARAMETERS, elsewhere: &settings::NAMES_OF_2010 })?;
     let changes = Changes::read(&call.input)?;
-    let number = super::update(&call.db, &call.clock, call.account, sid, &changes).await?;
+    let updates: Updates = call.shared()?;
+    let number = updates.update(&call.db, &call.clock, call.account, sid, changes).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &number))
 }
 

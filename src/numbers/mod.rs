@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use crate::accounts;
 use crate::inventory::{self, Cause, State, Stocked};
-use crate::kernel::batch::Reads;
+use crate::kernel::batch::{Reads, Writes};
 use crate::kernel::clock::Clock;
 use crate::kernel::db::{Db, Transaction};
 use crate::kernel::error::{Code, Error, Result, not_found, violated};
@@ -23,6 +23,7 @@ mod store;
 
 use settings::Changes;
 pub use settings::Settings;
+use store::Asked;
 
 /// An open tenancy.
 #[derive(Debug)]
@@ -79,12 +80,47 @@ pub async fn find(db: &Db, account: AccountSid, sid: NumberSid) -> Result<Number
     store::find(db, &[(account, sid)]).await?.pop().flatten().ok_or_else(not_found)
 }
 
-/// Changes what is given and keeps the rest.
-///
-/// # Errors
-/// 20404, 20005, and 21405 and 21406 for what would not fit together afterwards.
-pub async fn update(db: &Db, clock: &Clock, account: AccountSid, sid: NumberSid, changes: &Changes) -> Result<Number> {
-    match store::update(db, account, sid, changes, clock.now()).await {
+/// Changes of numbers. Those that come at once are one statement, and one transaction.
+#[derive(Clone)]
+pub struct Updates(Arc<Writes<Asked, Number>>);
+
+impl Updates {
+    pub fn new(most_waiting: usize) -> Self {
+        Self(Arc::new(Writes::new(most_waiting)))
+    }
+
+    /// How many wait for the batch under way.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting()
+    }
+
+    /// Changes what is given and keeps the rest.
+    ///
+    /// # Errors
+    /// 20404, 20005, and 21405 and 21406 for what would not fit together afterwards.
+    pub async fn update(
+        &self,
+        db: &Db,
+        clock: &Clock,
+        account: AccountSid,
+        sid: NumberSid,
+        changes: Changes,
+    ) -> Result<Number> {
+        let (asked, its_clock) = (Asked { account, sid, changes: Arc::new(changes) }, clock.clone());
+        let all = move |db, asked: Vec<_>| {
+            let now = its_clock.now();
+            async move { store::update_past(&db, &asked, now).await }
+        };
+        match self.0.join(db, asked.clone(), all).await? {
+            Some(number) => Ok(number),
+            None => update_alone(db, clock, asked).await,
+        }
+    }
+}
+
+async fn update_alone(db: &Db, clock: &Clock, asked: Asked) -> Result<Number> {
+    let Asked { account, sid, ref changes } = asked;
+    match store::update(db, asked.clone(), clock.now()).await {
         Ok(Some(number)) => Ok(number),
         Ok(None) => {
             let number = find(db, account, sid).await?;

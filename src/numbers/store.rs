@@ -1,5 +1,7 @@
 //! The statements on numbers.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use sqlx::{Result, query_as, query_scalar};
@@ -7,6 +9,7 @@ use sqlx::{Result, query_as, query_scalar};
 use super::settings::{Callback, CallbackChange, Changes, Settings};
 use super::{Move, Number, Tenancy};
 use crate::inventory::{Cause, State};
+use crate::kernel::batch::each;
 use crate::kernel::db::{Db, Transaction};
 use crate::kernel::money::Money;
 use crate::kernel::phone::PhoneNumber;
@@ -69,16 +72,16 @@ macro_rules! numbers {
     ($before:literal, $after:literal $(, $value:expr)*) => {
         numbers!(counts "null::bigint as place, null::bigint as total", $before, $after $(, $value)*)
     };
-    (place $before:literal, $after:literal $(, $value:expr)*) => {
-        numbers!(counts "place, null::bigint as total", $before, $after $(, $value)*)
+    (place $before:literal $(+ $more:literal)*, $after:literal $(, $value:expr)*) => {
+        numbers!(counts "place, null::bigint as total", $before $(+ $more)*, $after $(, $value)*)
     };
     (place and total $before:literal, $after:literal $(, $value:expr)*) => {
         numbers!(counts "place, total", $before, $after $(, $value)*)
     };
-    (counts $counts:literal, $before:literal, $after:literal $(, $value:expr)*) => {
+    (counts $counts:literal, $before:literal $(+ $more:literal)*, $after:literal $(, $value:expr)*) => {
         query_as!(
             Row,
-            $before + "sid as \"sid!: NumberSid\", phone_number as \"phone_number!: PhoneNumber\",
+            $before $(+ $more)* + "sid as \"sid!: NumberSid\", phone_number as \"phone_number!: PhoneNumber\",
                 started_at as \"started_at!\", updated_at as \"updated_at!\",
                 friendly_name as \"friendly_name: FriendlyName\", url, method as \"method: Method\",
                 sms_url, sms_method as \"sms_method: Method\",
@@ -114,59 +117,127 @@ pub async fn find(db: &Db, asked: &[(AccountSid, NumberSid)]) -> Result<Vec<Opti
     .await
 }
 
-/// Changes what is given, where the account is active. A callback's method goes with its address:
-/// it ends with it, begins as POST, and else stays unless another is given. A toll-free number keeps nothing about SMS.
-pub async fn update(
-    db: &Db,
-    account: AccountSid,
-    sid: NumberSid,
-    changes: &Changes,
-    now: DateTime<Utc>,
-) -> Result<Option<Number>> {
-    let url = |change: &CallbackChange| change.url.value().map(|url| CallbackUrl::as_str(url).to_owned());
-    let method = |change: &CallbackChange| change.method.map(|method| method.as_str());
-    let row = numbers!(
-        "update tenancies set
-            updated_at = greatest($4, updated_at),
-            friendly_name = case when $5 then $6 else friendly_name end,
-            url = case when $7 then $8 else url end,
-            method = case when case when $7 then $8 else url end is not null then coalesce($9, method, 'POST') end,
-            voice_fallback_url = case when $10 then $11 else voice_fallback_url end,
-            voice_fallback_method = case when case when $10 then $11 else voice_fallback_url end is not null
-                then coalesce($12, voice_fallback_method, 'POST') end,
-            sms_url = case when kind = 'local' then case when $13 then $14 else sms_url end end,
-            sms_method = case when kind = 'local' and case when $13 then $14 else sms_url end is not null
-                then coalesce($15, sms_method, 'POST') end,
-            sms_fallback_url = case when kind = 'local' then case when $16 then $17 else sms_fallback_url end end,
-            sms_fallback_method = case when kind = 'local' and case when $16 then $17 else sms_fallback_url end is not null
-                then coalesce($18, sms_fallback_method, 'POST') end,
-            voice_caller_id_lookup = coalesce($19, voice_caller_id_lookup)
-        where sid = $1 and account_sid = $2 and ended_at is null
-            and (kind = 'local' or not $3)
-            and exists (select from accounts where accounts.sid = $2 and status = 'active')
-        returning ",
-        "",
-        sid as NumberSid,
-        account as AccountSid,
-        changes.lone_sms_fallback(),
-        now,
-        changes.friendly_name.is_set(),
-        changes.friendly_name.value().map(FriendlyName::as_str),
-        changes.voice.url.is_set(),
-        url(&changes.voice),
-        method(&changes.voice),
-        changes.voice_fallback.url.is_set(),
-        url(&changes.voice_fallback),
-        method(&changes.voice_fallback),
-        changes.sms.url.is_set(),
-        url(&changes.sms),
-        method(&changes.sms),
-        changes.sms_fallback.url.is_set(),
-        url(&changes.sms_fallback),
-        method(&changes.sms_fallback),
-        changes.voice_caller_id_lookup
+/// A change that is asked for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub account: AccountSid,
+    pub sid: NumberSid,
+    pub changes: Arc<Changes>,
+}
+
+/// The whole rule of an update, as one statement for many: changes what is given, where the account is active. A
+/// callback's method goes with its address: it ends with it, begins as POST, and else stays unless another is given. A
+/// toll-free number keeps nothing about SMS. `$lock` says whether tenancies that others hold are waited for, `$fits` what
+/// must hold of one that is changed beside others.
+macro_rules! updates {
+    ($lock:literal, $fits:literal, $asked:ident, $now:ident) => {{
+        let [voice, voice_fallback, sms, sms_fallback] = CALLBACKS;
+        numbers!(place
+            "with asked as (
+                -- Of several changes of one number the first goes now; the others see what it has done.
+                select distinct on (its_sid) * from unnest($1::uuid[], $2::uuid[], $3::boolean[], $4::boolean[], $5::text[],
+                        $6::boolean[], $7::text[], $8::text[], $9::boolean[], $10::text[], $11::text[],
+                        $12::boolean[], $13::text[], $14::text[], $15::boolean[], $16::text[], $17::text[], $18::boolean[])
+                    with ordinality as asked (its_sid, its_account, is_lone, sets_name, its_name,
+                        sets_url, its_url, its_method, sets_fallback, its_fallback, its_fallback_method,
+                        sets_sms, its_sms, its_sms_method, sets_sms_fallback, its_sms_fallback, its_sms_fallback_method,
+                        its_lookup, place)
+                order by its_sid, place
+            ), held as materialized (
+                -- As it is once nobody else holds it, which the statement's snapshot may not show.
+                select place, its_sid, greatest($19, updated_at) as new_updated_at,
+                    case when sets_name then its_name else friendly_name end as new_name,
+                    case when sets_url then its_url else url end as new_url,
+                    coalesce(its_method, method, 'POST') as new_method,
+                    case when sets_fallback then its_fallback else voice_fallback_url end as new_fallback,
+                    coalesce(its_fallback_method, voice_fallback_method, 'POST') as new_fallback_method,
+                    case when kind = 'local' then case when sets_sms then its_sms else sms_url end end as new_sms,
+                    coalesce(its_sms_method, sms_method, 'POST') as new_sms_method,
+                    case when kind = 'local' then
+                        case when sets_sms_fallback then its_sms_fallback else sms_fallback_url end end as new_sms_fallback,
+                    coalesce(its_sms_fallback_method, sms_fallback_method, 'POST') as new_sms_fallback_method,
+                    coalesce(its_lookup, voice_caller_id_lookup) as new_lookup
+                from asked join tenancies on sid = its_sid and account_sid = its_account and ended_at is null
+                where (kind = 'local' or not is_lone)
+                    and exists (select from accounts where accounts.sid = its_account and status = 'active')
+                for no key update of tenancies " + $lock + "
+            )
+            update tenancies set updated_at = new_updated_at, friendly_name = new_name,
+                url = new_url, method = case when new_url is not null then new_method end,
+                voice_fallback_url = new_fallback,
+                voice_fallback_method = case when new_fallback is not null then new_fallback_method end,
+                sms_url = new_sms, sms_method = case when new_sms is not null then new_sms_method end,
+                sms_fallback_url = new_sms_fallback,
+                sms_fallback_method = case when new_sms_fallback is not null then new_sms_fallback_method end,
+                voice_caller_id_lookup = new_lookup
+            from held where sid = its_sid" + $fits + "
+            returning ",
+            "",
+            &each($asked, |asked| asked.sid) as &[NumberSid],
+            &each($asked, |asked| asked.account) as &[AccountSid],
+            &each($asked, |asked| asked.changes.lone_sms_fallback()),
+            &each($asked, |asked| asked.changes.friendly_name.is_set()),
+            &each($asked, |asked| asked.changes.friendly_name.value().map(FriendlyName::as_str)) as &[Option<&str>],
+            &sets($asked, voice),
+            &urls($asked, voice) as &[Option<&str>],
+            &methods($asked, voice) as &[Option<&str>],
+            &sets($asked, voice_fallback),
+            &urls($asked, voice_fallback) as &[Option<&str>],
+            &methods($asked, voice_fallback) as &[Option<&str>],
+            &sets($asked, sms),
+            &urls($asked, sms) as &[Option<&str>],
+            &methods($asked, sms) as &[Option<&str>],
+            &sets($asked, sms_fallback),
+            &urls($asked, sms_fallback) as &[Option<&str>],
+            &methods($asked, sms_fallback) as &[Option<&str>],
+            &each($asked, |asked| asked.changes.voice_caller_id_lookup) as &[Option<bool>],
+            $now
+        )
+    }};
+}
+
+type Part = fn(&Changes) -> &CallbackChange;
+
+/// The callbacks of a number, in the order of the statement.
+const CALLBACKS: [Part; 4] = [
+    |changes| &changes.voice,
+    |changes| &changes.voice_fallback,
+    |changes| &changes.sms,
+    |changes| &changes.sms_fallback,
+];
+
+fn sets(asked: &[Asked], part: Part) -> Vec<bool> {
+    each(asked, |asked| part(&asked.changes).url.is_set())
+}
+
+fn urls(asked: &[Asked], part: Part) -> Vec<Option<&str>> {
+    each(asked, |asked| part(&asked.changes).url.value().map(CallbackUrl::as_str))
+}
+
+fn methods(asked: &[Asked], part: Part) -> Vec<Option<&str>> {
+    each(asked, |asked| part(&asked.changes).method.map(|method| method.as_str()))
+}
+
+/// Changes one, waiting for whoever holds it. Constraints refuse what does not fit together.
+pub async fn update(db: &Db, asked: Asked, now: DateTime<Utc>) -> Result<Option<Number>> {
+    let (account, asked) = (asked.account, &[asked]);
+    Ok(updates!("", "", asked, now).fetch_optional(db).await?.map(|row| row.number(account)))
+}
+
+/// Changes many, in their order, but for those that somebody holds or that a constraint would refuse.
+pub async fn update_past(db: &Db, asked: &[Asked], now: DateTime<Utc>) -> Result<Vec<Option<Number>>> {
+    let rows = updates!(
+        "skip locked",
+        " and (new_fallback is null or new_url is not null) and (new_sms_fallback is null or new_sms is not null)",
+        asked,
+        now
     );
-    Ok(row.fetch_optional(db).await?.map(|row| row.number(account)))
+    let mut changed: Vec<_> = asked.iter().map(|_| None).collect();
+    for row in rows.fetch_all(db).await? {
+        let place = row.place();
+        changed[place] = Some(row.number(asked[place].account));
+    }
+    Ok(changed)
 }
 
 /// Everyone who held a number, the earliest first: in the order of their releases as the database counted them, for the

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::store::{self, Attempt, Bid, Look};
-use crate::kernel::batch::Batches;
+use crate::kernel::batch::{Batches, failure};
 use crate::kernel::clock::Clock;
 use crate::kernel::db::Db;
-use crate::kernel::error::{Error, Result, violated};
+use crate::kernel::error::{Result, violated};
 use crate::kernel::per_account::PerAccount;
 use crate::kernel::sid::AccountSid;
 
@@ -88,20 +88,9 @@ async fn together(db: Db, clock: Clock, look: Look, bids: Vec<Bid>) -> Vec<Outco
     match store::buy(&db, look, &bids, now).await {
         Ok(attempts) => attempts.into_iter().map(|attempt| Ok(Some((attempt, now)))).collect(),
         Err(error) => {
-            let error = failure(error, bids.len());
+            let is_known = violated(&error) == Some("idempotency_keys_pkey");
+            let error = failure(error, bids.len()).filter(|_| !is_known);
             bids.iter().map(|_| error.clone().map_or(Ok(None), Err)).collect()
         }
-    }
-}
-
-/// What is to be said of a statement that failed; nothing where another attempt may do.
-fn failure(error: sqlx::Error, bids: usize) -> Option<Error> {
-    if violated(&error) == Some("idempotency_keys_pkey") {
-        return None;
-    }
-    match Error::from(error) {
-        Error::Overtaken(_) => None,
-        Error::Internal(_) if bids > 1 => None,
-        error => Some(error),
     }
 }

@@ -2,11 +2,13 @@
 
 use actix_web::HttpResponse;
 
+use super::Releases;
 use crate::accounts::caller::Call;
 use crate::kernel::error::Result;
 
 /// `DELETE …/IncomingPhoneNumbers/{Sid}`
 pub async fn release(call: Call) -> Result<HttpResponse> {
-    super::release(&call.db, &call.clock, call.account, call.number()?).await?;
+    let releases: Releases = call.shared()?;
+    releases.release(&call.db, &call.clock, call.account, call.number()?).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -1,8 +1,11 @@
 //! Releases: how a number leaves its holder, and how it may come back.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use crate::inventory::{self, State};
+use crate::kernel::batch::{Writes, each};
 use crate::kernel::clock::Clock;
 use crate::kernel::db::{Db, Transaction};
 use crate::kernel::error::{Code, Result, not_found};
@@ -14,11 +17,48 @@ use crate::numbers::{self, Biography};
 pub mod http;
 mod store;
 
-/// Ends the tenancy at once; the number goes into quarantine.
-///
-/// # Errors
-/// 20404 when the account holds no such number (any more).
-pub async fn release(db: &Db, clock: &Clock, account: AccountSid, sid: NumberSid) -> Result<()> {
+/// Releases of single numbers. Those that come at once are one statement, and one transaction.
+#[derive(Clone)]
+pub struct Releases(Arc<Writes<(AccountSid, NumberSid), ()>>);
+
+impl Releases {
+    pub fn new(most_waiting: usize) -> Self {
+        Self(Arc::new(Writes::new(most_waiting)))
+    }
+
+    /// How many wait for the batch under way.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting()
+    }
+
+    /// Ends the tenancy at once; the number goes into quarantine.
+    ///
+    /// # Errors
+    /// 20404 when the account holds no such number (any more).
+    pub async fn release(&self, db: &Db, clock: &Clock, account: AccountSid, sid: NumberSid) -> Result<()> {
+        let its_clock = clock.clone();
+        let all = move |db, asked: Vec<_>| {
+            let now = its_clock.now();
+            async move { release_past(&db, asked, now).await }
+        };
+        match self.0.join(db, (account, sid), all).await? {
+            Some(()) => Ok(()),
+            None => release_alone(db, clock, account, sid).await,
+        }
+    }
+}
+
+async fn release_past(
+    db: &Db,
+    asked: Vec<(AccountSid, NumberSid)>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Vec<Option<()>>> {
+    let mut released = store::release_past(db, &asked, now).await?;
+    // Of several for one number the first has released it.
+    Ok(each(&asked, |(_, sid)| released.remove(sid).then_some(())))
+}
+
+async fn release_alone(db: &Db, clock: &Clock, account: AccountSid, sid: NumberSid) -> Result<()> {
     match again(|| async { Ok(store::release(db, account, sid, clock.now()).await?) }).await? {
         0 => Err(not_found()),
         _ => Ok(()),

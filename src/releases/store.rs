@@ -1,5 +1,7 @@
 //! The statements of a release and its undoing. Lock order as everywhere: stock, then account, then tenancy.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as, query_scalar};
 
@@ -14,7 +16,10 @@ use crate::kernel::sid::{AccountSid, NumberSid};
 /// no earlier than the number's last move, nor than the last month that was charged ahead of time.
 macro_rules! release {
     ($held:literal, $cause:literal, $to:expr, $now:ident $(, $value:expr)*) => {
-        query!(
+        release!(query $held, $cause, "", $now $(, $value)*).execute($to).await.map(|result| result.rows_affected())
+    };
+    ($query:ident $held:literal, $cause:literal, $returning:literal, $now:ident $(, $value:expr)*) => {
+        $query!(
             "with " + $held + ", freed as (
                 update stock set state = 'quarantined', moved_by = '" + $cause + "',
                     state_since = greatest($1, state_since), quarantined_at = greatest($1, state_since),
@@ -34,12 +39,9 @@ macro_rules! release {
             update tenancies set
                 ended_at = greatest(at, started_at, month_begins(started_at, due_month - 1)::timestamp at time zone 'UTC')
             from freed join returned on returned.sid = freed.account_sid
-            where tenancies.sid = freed.tenancy_sid",
+            where tenancies.sid = freed.tenancy_sid" + $returning,
             $now $(, $value)*
         )
-        .execute($to)
-        .await
-        .map(|result| result.rows_affected())
     };
 }
 
@@ -59,6 +61,36 @@ pub async fn release(db: &Db, account: AccountSid, sid: NumberSid, now: DateTime
         sid as NumberSid,
         account as AccountSid
     )
+}
+
+/// Ends many tenancies, but for those that have rows which somebody holds, and says which. Nothing is waited for, so the
+/// order of locks does not matter.
+pub async fn release_past(
+    db: &Db,
+    asked: &[(AccountSid, NumberSid)],
+    now: DateTime<Utc>,
+) -> Result<HashSet<NumberSid>> {
+    let (accounts, sids): (Vec<_>, Vec<_>) = asked.iter().copied().unzip();
+    let released = release!(query_scalar
+        "free as materialized (
+            select stock.phone_number, stock.tenancy_sid, stock.kind, tenancies.account_sid, tenancies.price
+            from unnest($2::uuid[], $3::uuid[]) as asked (account, its_sid)
+            join tenancies on tenancies.sid = its_sid and tenancies.account_sid = account and ended_at is null
+            join stock on stock.phone_number = tenancies.phone_number and stock.tenancy_sid = tenancies.sid
+            for update of stock skip locked for no key update of tenancies skip locked
+        ), holder as materialized (
+            select sid from accounts where sid in (select account_sid from free) for no key update skip locked
+        ), held as materialized (
+            -- One Sid that was asked for twice is ended once.
+            select distinct on (phone_number) free.* from free join holder on holder.sid = account_sid
+        )",
+        "release",
+        " returning tenancies.sid as \"sid: NumberSid\"",
+        now,
+        &accounts as &[AccountSid],
+        &sids as &[NumberSid]
+    );
+    Ok(released.fetch_all(db).await?.into_iter().collect())
 }
 
 /// Ends all tenancies of an account.

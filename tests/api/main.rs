@@ -5,6 +5,7 @@ mod support;
 mod accounts;
 mod audit;
 mod authentication;
+mod batches;
 mod billing;
 mod clocks;
 mod connections;

@@ -112,6 +112,8 @@ fn metrics_tell_what_waits_for_the_batch_under_way() {
         ("purchase", "POST", "/IncomingPhoneNumbers/Local", 201),
         ("lookup", "GET", one.as_str(), 404),
         ("list", "GET", "/IncomingPhoneNumbers", 200),
+        ("update", "POST", one.as_str(), 404),
+        ("release", "DELETE", one.as_str(), 404),
     ] {
         assert_eq!(waiting(work), 0.0, "{work}");
         thread::scope(|scope| {

@@ -1,0 +1,158 @@
+//! Updates and releases that come together are done together, and each of them stands for itself.
+
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+use sqlx::{Connection, PgConnection};
+
+use crate::support::{Account, Answer, Server, World, eventually, test};
+
+/// Has many requests come while the first of them waits for the table of tenancies: they wait for one batch.
+async fn together(world: &World, requests: impl Future<Output = Vec<Answer>>) -> Vec<Answer> {
+    let gathered = async {
+        let mut holder = PgConnection::connect_with(&world.options).await.expect("a connection");
+        sqlx::raw_sql("begin; lock table tenancies in share mode").execute(&mut holder).await.expect("a lock");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        holder.close().await.expect("the end of the lock");
+    };
+    join(gathered, async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        requests.await
+    })
+    .await
+    .1
+}
+
+/// One thread, and so one queue.
+fn one_thread(world: &World) -> Server {
+    world.server_with(&[], |settings| settings.workers = 1)
+}
+
+/// Two accounts with twenty numbers each.
+async fn holders(world: &World, server: &Server) -> Vec<(Account, String)> {
+    world.stock(4_158_670_000, 60).await;
+    let accounts = world.known_accounts(&[server], 2, "90.00").await;
+    let buyers = accounts.iter().cycle().take(40);
+    let answers = join_all(buyers.clone().map(|account| server.buy(account, &[]))).await;
+    buyers.cloned().zip(answers.iter().map(|answer| answer.assert_status(201).element("Sid"))).collect()
+}
+
+/// How many transactions wrote the tenancies as they are.
+async fn writers(world: &World) -> i64 {
+    world.value("select count(distinct xmin::text) from tenancies").await
+}
+
+#[test]
+fn updates_that_come_together_are_one_transaction_and_one_that_is_refused_harms_no_other() {
+    test(async |world| {
+        let server = one_thread(world);
+        let held = &holders(world, &server).await;
+        let suspended = world.known_accounts(&[&server], 1, "90.00").await.remove(0);
+        let of_suspended = server.buy(&suspended, &[]).await.assert_status(201).element("Sid");
+        world.suspend(&suspended).await;
+        let answers = together(world, async {
+            let (first, all) = (&held[0], held.iter().enumerate());
+            let path = |sid: &str| format!("/IncomingPhoneNumbers/{sid}");
+            let good = all.map(async |(n, (account, sid))| {
+                server.post(account, &path(sid), &[("FriendlyName", &format!("Number {n}"))]).await
+            });
+            let lone = [("VoiceFallbackUrl", "http://example.com/")];
+            let (good, bad) = join(
+                join_all(good),
+                join_all([
+                    server.post(&first.0, &path(&first.1), &lone),
+                    server.post(&held[1].0, &path(&first.1), &[("FriendlyName", "Not mine")]),
+                    server.post(&suspended, &path(&of_suspended), &[("FriendlyName", "Not now")]),
+                ]),
+            )
+            .await;
+            good.into_iter().chain(bad).collect()
+        })
+        .await;
+        let (good, bad) = answers.split_at(40);
+        for (n, answer) in good.iter().enumerate() {
+            assert_eq!(answer.assert_status(200).element("FriendlyName"), format!("Number {n}"));
+            assert_eq!(answer.element("Sid"), held[n].1);
+        }
+        bad[0].assert_refused(400, 21405);
+        bad[1].assert_refused(404, 20404);
+        bad[2].assert_refused(403, 20005);
+        assert!(writers(world).await <= 1 + 8, "{} transactions for 40 updates", writers(world).await);
+        server.stop().await;
+    });
+}
+
+#[test]
+fn of_updates_of_one_number_that_come_together_all_are_done() {
+    test(async |world| {
+        let server = one_thread(world);
+        let (account, sid) = &holders(world, &server).await[0];
+        let path = format!("/IncomingPhoneNumbers/{sid}");
+        let settings = ["FriendlyName", "Url", "SmsUrl", "VoiceFallbackUrl", "SmsFallbackUrl"];
+        // A fallback is refused until its address is there.
+        server.post(account, &path, &[("Url", "http://a.example/"), ("SmsUrl", "http://a.example/")]).await;
+        let updates = settings.map(|name| (name, format!("http://b.example/{name}")));
+        let answers = together(
+            world,
+            join_all(updates.iter().map(async |(name, value)| server.post(account, &path, &[(name, value)]).await)),
+        )
+        .await;
+        let number = server.get(account, &path).await;
+        for ((name, value), answer) in updates.iter().zip(&answers) {
+            assert_eq!(answer.assert_status(200).element(name), *value);
+            assert_eq!(number.element(name), *value, "none of them undoes another");
+        }
+        server.stop().await;
+    });
+}
+
+#[test]
+fn an_update_and_a_release_wait_for_their_own_row_only() {
+    test(async |world| {
+        let server = one_thread(world);
+        let held = holders(world, &server).await;
+        let mut holder = world.db.begin().await.expect("a transaction");
+        let lock = "select from tenancies where sid = any($1::uuid[]) for update";
+        let busy: Vec<_> = held[..2].iter().map(|(_, sid)| sid[2..].to_owned()).collect();
+        sqlx::query(lock).bind(&busy).execute(&mut *holder).await.expect("a lock");
+        let name = [("FriendlyName", "Renamed")];
+        let change = async |n: usize| {
+            let (account, sid) = &held[n];
+            if n % 2 == 0 {
+                server.post(account, &format!("/IncomingPhoneNumbers/{sid}"), &name).await.status
+            } else {
+                server.release(account, sid).await.status
+            }
+        };
+        let others = async {
+            let others = join_all((2..40).map(&change)).await;
+            assert!(others.iter().enumerate().all(|(n, status)| *status == [200, 204][n % 2]), "{others:?}");
+            holder.rollback().await.expect("the rows are free");
+        };
+        // Two seconds is as long as they wait: on a slow machine the others may take that long.
+        let (first, second) = join(join(change(0), change(1)), others).await.0;
+        assert!([200, 503].contains(&first) && [204, 503].contains(&second), "{first} {second}");
+        server.stop().await;
+    });
+}
+
+#[test]
+fn releases_that_come_together_are_one_transaction_and_each_number_is_released_once() {
+    test(async |world| {
+        let server = one_thread(world);
+        let held = &holders(world, &server).await;
+        let twice = [&held[..], &held[..5]].concat();
+        let answers =
+            together(world, join_all(twice.iter().map(async |(account, sid)| server.release(account, sid).await)))
+                .await;
+        let released = answers.iter().filter(|answer| answer.status == 204).count();
+        let gone = answers.iter().filter(|answer| answer.status == 404).count();
+        assert_eq!((released, gone), (40, 5));
+        assert!(writers(world).await <= 8, "{} transactions for 40 releases", writers(world).await);
+        eventually("nobody holds anything", async || {
+            world.value::<i64>("select count(*) from tenancies where ended_at is null").await == 0
+        })
+        .await;
+        server.stop().await;
+    });
+}
