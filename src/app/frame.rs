@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 
 use super::connections;
 use super::observe::Refused;
-use super::site::site;
+use super::site::Site;
 use crate::kernel::deadline::{Deadline, LONGEST_REQUEST};
 use crate::kernel::error::{Code, Error, Refusal, Result};
 use crate::kernel::params::{METHOD, Params};
@@ -27,7 +27,7 @@ pub async fn frame(
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let under_way = connections::under_way(request.request());
     let is_head = request.method() == Method::HEAD;
-    let site = site(request.request());
+    let site = Site::of(request.request());
     let asked = plain_path(request.path());
     let representation = asked.representation;
     let failed = |error: &Error| refuse(representation, &site, error);
@@ -67,11 +67,11 @@ pub async fn frame(
 }
 
 /// An error that is answered before or after any handler could.
-fn refuse(representation: Representation, site: &str, error: &Error) -> actix_web::Error {
+fn refuse(representation: Representation, site: &Site, error: &Error) -> actix_web::Error {
     InternalError::from_response("refused", answer_to(representation, site, error)).into()
 }
 
-fn answer(representation: Representation, site: &str, error: &actix_web::Error) -> HttpResponse {
+fn answer(representation: Representation, site: &Site, error: &actix_web::Error) -> HttpResponse {
     match error.as_error::<Error>() {
         Some(error) => answer_to(representation, site, error),
         // The framework refuses only what it cannot route or read.
@@ -82,9 +82,9 @@ fn answer(representation: Representation, site: &str, error: &actix_web::Error) 
     }
 }
 
-fn answer_to(representation: Representation, site: &str, error: &Error) -> HttpResponse {
+fn answer_to(representation: Representation, site: &Site, error: &Error) -> HttpResponse {
     let refusal: Refusal = error.refusal();
-    let mut response = represent::refusal(representation, site, &refusal);
+    let mut response = represent::refusal(representation, &site.to_string(), &refusal);
     // The cause is for the log, which tells it beside the request's id.
     response.extensions_mut().insert(Refused::of(error));
     response

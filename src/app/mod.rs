@@ -21,7 +21,7 @@ mod site;
 
 use frame::asked;
 pub use server::{Settings, serve};
-use site::site;
+use site::Site;
 
 macro_rules! routes {
     ($($path:literal { $($method:ident $handler:path),+ })+) => {
@@ -80,7 +80,7 @@ fn resource(path: &str, methods: &[&str]) -> Resource {
                     let methods = allow.to_str().unwrap_or_default();
                     let refusal =
                         Code::MethodNotAllowed.because(format!("This resource takes {methods} only")).refusal();
-                    represent::refusal(asked(&request).representation, &site(&request), &refusal)
+                    represent::refusal(asked(&request).representation, &Site::of(&request).to_string(), &refusal)
                 }
             };
             response.headers_mut().insert(ALLOW, allow);

@@ -1,33 +1,56 @@
 //! Where a client reached this server, for links that lead back to it.
 
+use std::fmt;
 use std::net::Ipv6Addr;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::HOST;
+use actix_web::http::header::{HOST, HeaderValue};
 
 use crate::accounts::caller::Clients;
 
 /// The longest name that a host may have.
 const LONGEST_NAME: usize = 253;
 
+/// What a request says of where it was sent to. Only a refusal puts it into words.
+pub struct Site {
+    /// `X-Forwarded-Proto` and `X-Forwarded-Host`, where a proxy is trusted.
+    proto: Option<HeaderValue>,
+    forwarded: Option<HeaderValue>,
+    host: Option<HeaderValue>,
+    is_secure: bool,
+}
+
+impl Site {
+    pub fn of(request: &HttpRequest) -> Self {
+        let trusted = request.app_data::<Clients>().is_some_and(|clients| clients.trust_proxy);
+        let forwarded = |name: &str| if trusted { request.headers().get_all(name).last().cloned() } else { None };
+        let (proto, host) = (forwarded("X-Forwarded-Proto"), forwarded("X-Forwarded-Host"));
+        let is_secure = request.app_config().secure();
+        Self { proto, forwarded: host, host: request.headers().get(HOST).cloned(), is_secure }
+    }
+}
+
 /// `http://host:port` as the client named it; empty where it named no host, so that links are paths. What a proxy says
-/// in `X-Forwarded-Proto` and `X-Forwarded-Host` counts only where it is trusted, and only the last of it.
-pub fn site(request: &HttpRequest) -> String {
-    let trusted = request.app_data::<Clients>().is_some_and(|clients| clients.trust_proxy);
-    let forwarded = |name: &str| {
-        let last = request.headers().get_all(name).last().filter(|_| trusted)?.to_str().ok()?;
-        last.rsplit(',').next().map(str::trim)
-    };
-    let scheme = match forwarded("X-Forwarded-Proto") {
-        Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https",
-        Some(scheme) if scheme.eq_ignore_ascii_case("http") => "http",
-        _ if request.app_config().secure() => "https",
-        _ => "http",
-    };
-    let named = || request.headers().get(HOST)?.to_str().ok();
-    let host =
-        forwarded("X-Forwarded-Host").filter(|host| is_host(host)).or_else(|| named().filter(|host| is_host(host)));
-    host.map_or_else(String::new, |host| format!("{scheme}://{host}"))
+/// counts only where it is trusted, and only the last of it.
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match last(self.proto.as_ref()) {
+            Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https",
+            Some(scheme) if scheme.eq_ignore_ascii_case("http") => "http",
+            _ if self.is_secure => "https",
+            _ => "http",
+        };
+        let named = || self.host.as_ref()?.to_str().ok();
+        let forwarded = last(self.forwarded.as_ref()).filter(|host| is_host(host));
+        match forwarded.or_else(|| named().filter(|host| is_host(host))) {
+            Some(host) => write!(f, "{scheme}://{host}"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn last(value: Option<&HeaderValue>) -> Option<&str> {
+    value?.to_str().ok()?.rsplit(',').next().map(str::trim)
 }
 
 /// Whether this is a name or an address, with or without a port.
@@ -89,7 +112,7 @@ mod tests {
         let clients = Clients { body_timeout: std::time::Duration::ZERO, trust_proxy };
         let request = TestRequest::default().app_data(clients);
         let request = headers.iter().fold(request, |request, header| request.append_header(*header));
-        site(&request.to_http_request())
+        Site::of(&request.to_http_request()).to_string()
     }
 
     #[test]

@@ -58,8 +58,8 @@ pub struct Limits {
         value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
     pub answer_memory: u32,
 
-    /// Requests that may wait for a connection to PostgreSQL, over all threads; beside them as many lookups, lists, and
-    /// purchases for each two threads, for the batch after the next; more get a 503
+    /// Requests that may wait for a connection to PostgreSQL, over all threads; beside them as many lookups, lists, updates
+    /// and releases each, and purchases for each two threads, for the batch after the next; more get a 503
     #[arg(long, env = "NUMBERBANK_MAX_WAITING", default_value_t = 1024, value_name = "N",
         value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub max_waiting: u32,

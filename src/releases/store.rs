@@ -79,7 +79,8 @@ pub async fn release_past(
             join stock on stock.phone_number = tenancies.phone_number and stock.tenancy_sid = tenancies.sid
             for update of stock skip locked for no key update of tenancies skip locked
         ), holder as materialized (
-            select sid from accounts where sid in (select account_sid from free) for no key update skip locked
+            select sid from accounts where sid = any($2) and (select count(*) from free) >= 0
+            for no key update skip locked
         ), held as materialized (
             -- One Sid that was asked for twice is ended once.
             select distinct on (phone_number) free.* from free join holder on holder.sid = account_sid

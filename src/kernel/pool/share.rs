@@ -10,8 +10,8 @@
 //! - An account has a limited number of requests under way, so that it fills no queue of anything.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::Error;
@@ -47,13 +47,21 @@ struct Limits {
     requests: usize,
 }
 
-/// What is left of that to an account.
-#[derive(Debug)]
+/// What an account has of that.
+#[derive(Debug, Default)]
 struct Allowance {
-    connections: Arc<Semaphore>,
+    /// Its requests under way.
+    requests: AtomicUsize,
+    /// Made for the first statement of its own: most requests go in batches and have none.
+    connections: OnceLock<Connections>,
+}
+
+/// What is left to an account of its connections.
+#[derive(Debug)]
+struct Connections {
+    free: Arc<Semaphore>,
     /// For its statements that wait for one of these.
     places: Semaphore,
-    requests: Arc<Semaphore>,
 }
 
 /// An account's part of the connections, held by one of its requests.
@@ -61,7 +69,12 @@ struct Allowance {
 pub(super) struct Share {
     allowance: Held<Allowance>,
     writes: bool,
-    _request: OwnedSemaphorePermit,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.allowance.requests.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The right to one connection, given back when it is dropped.
@@ -106,14 +119,11 @@ impl Shares {
     /// # Errors
     /// 20429 when it has too many under way.
     pub(super) fn of(&self, account: AccountSid, writes: bool) -> error::Result<Share> {
-        let allowance = self.accounts.hold(account, || Allowance {
-            connections: Arc::new(Semaphore::new(self.each.connections)),
-            places: Semaphore::new(self.each.waiting),
-            requests: Arc::new(Semaphore::new(self.each.requests)),
-        });
-        let request = Arc::clone(&allowance.requests).try_acquire_owned();
-        let too_many = |_| Refused::too_many("The account has too many requests under way", Duration::from_secs(1));
-        Ok(Share { _request: request.map_err(too_many)?, allowance, writes })
+        let share = Share { allowance: self.accounts.hold(account, Allowance::default), writes };
+        match share.allowance.requests.fetch_add(1, Ordering::Relaxed) {
+            before if before < self.each.requests => Ok(share),
+            _ => Err(Refused::too_many("The account has too many requests under way", Duration::from_secs(1))),
+        }
     }
 
     /// Waits until the account has a connection less than it may have in use.
@@ -121,8 +131,11 @@ impl Shares {
     /// # Errors
     /// When too many of its statements wait already, or it takes too long.
     pub(super) async fn admit(&self, share: &Share, until: Instant) -> sqlx::Result<OwnedSemaphorePermit> {
-        let own = &share.allowance;
-        self.wait(&own.connections, &own.places, until).await
+        let own = share.allowance.connections.get_or_init(|| Connections {
+            free: Arc::new(Semaphore::new(self.each.connections)),
+            places: Semaphore::new(self.each.waiting),
+        });
+        self.wait(&own.free, &own.places, until).await
     }
 
     /// Waits for the right to a connection, for many accounts or for the one that was admitted.
