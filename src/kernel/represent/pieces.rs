@@ -13,8 +13,11 @@ use tokio::task::yield_now;
 
 use super::{Record, Representation};
 
-/// How much is handed out at a time, more or less.
+/// How much of a long text is written at a time, more or less.
 const PIECE: usize = 32 * 1024;
+
+/// How much is handed out at a time: a page of 50 ordinary numbers is 50 kB.
+const AT_ONCE: usize = 64 * 1024;
 
 /// Up to how many bytes a text is written at once: for each row twice what an ordinary one takes.
 const WHOLE_ROW: usize = 2 * 1024;
@@ -113,7 +116,7 @@ impl<T: Record + Unpin> MessageBody for Pieces<T> {
         if self.written.is_empty() && self.unwritten > 0 {
             self.go_on();
         }
-        let length = self.written.len().min(PIECE);
+        let length = self.written.len().min(AT_ONCE);
         Poll::Ready((length > 0).then(|| Ok(self.written.split_to(length))))
     }
 }
