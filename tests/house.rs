@@ -1,9 +1,12 @@
-//! The rules of the house: who may import whom, where SQL and time are, what has a name.
+//! The rules of the house: who may import whom, where SQL and time are, what has a name, what the papers say.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use numberbank::app::ROUTES;
+use numberbank::kernel::error::Code;
 
 const SLICES: [&str; 9] =
     ["accounts", "billing", "inventory", "ledger", "numbers", "operators", "purchases", "releases", "reporting"];
@@ -271,17 +274,122 @@ fn every_index_has_a_name_and_a_word_of_why() {
     }
 }
 
-#[test]
-fn the_tests_that_the_readme_names_exist() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("a README");
-    let tables = readme.split(" | Test |\n|---|---|\n").skip(1);
-    let rows = tables.flat_map(|table| table.lines().take_while(|line| line.starts_with('|')));
-    let named: BTreeSet<_> = rows.flat_map(|row| row.rsplit_once(" | ").expect("two cells").1.split('`')).collect();
-    let named: Vec<_> = named.into_iter().filter(|name| name.contains('_')).collect();
-    assert!(named.len() > 40, "{named:?}");
-    let (tests, code) = (lines("tests", "rs", "// "), code());
-    for name in named {
-        let exists = tests.iter().chain(&code).any(|line| line.text.trim_start().starts_with(&format!("fn {name}(")));
-        assert!(exists, "README.md names a test that does not exist: {name}");
+/// A text below the root of the repository.
+fn text_of(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// The papers for people: their names, and their texts.
+fn papers() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = files("docs", "md").into_iter().map(|path| {
+        let file = path.strip_prefix(root).expect("a file below the root");
+        file.display().to_string()
+    });
+    let names = ["README.md", "ARCHITECTURE.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+    names.map(str::to_owned).into_iter().chain(docs).map(|name| (name.clone(), text_of(&name))).collect()
+}
+
+/// The lines of a paper that are in no code block, with their numbers.
+fn outside_code(paper: &str) -> Vec<(usize, &str)> {
+    let mut is_code = false;
+    let mut found = Vec::new();
+    for (at, line) in paper.lines().enumerate() {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        if !is_code && !is_fence {
+            found.push((at + 1, line));
+        }
     }
+    found
+}
+
+/// The cells of each row of the table that has this header.
+fn table<'a>(paper: &'a str, header: &str) -> Vec<Vec<&'a str>> {
+    let (_, rest) = paper.split_once(&format!("\n{header}\n")).unwrap_or_else(|| panic!("no table {header}"));
+    let rows = rest.lines().skip(1).take_while(|line| line.starts_with('|'));
+    rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect()
+}
+
+#[test]
+fn the_tests_that_the_papers_name_exist() {
+    let readme_and_docs = papers().into_iter().filter(|(name, _)| name == "README.md" || name.starts_with("docs/"));
+    let mut named = BTreeSet::new();
+    for (paper, text) in readme_and_docs {
+        let tables = text.split(" | Test |\n|---|---|\n").skip(1);
+        let rows = tables.flat_map(|table| table.lines().take_while(|line| line.starts_with('|')));
+        let cells = rows.map(|row| row.rsplit_once(" | ").expect("two cells").1);
+        let names = cells.flat_map(|cell| cell.split('`')).filter(|name| name.contains('_'));
+        named.extend(names.map(|name| (name.to_owned(), paper.clone())));
+    }
+    let count = named.iter().map(|(name, _)| name).collect::<BTreeSet<_>>().len();
+    assert!(count > 40, "{named:?}");
+    let (tests, code) = (lines("tests", "rs", "// "), code());
+    for (name, paper) in named {
+        let exists = tests.iter().chain(&code).any(|line| line.text.trim_start().starts_with(&format!("fn {name}(")));
+        assert!(exists, "{paper} names a test that does not exist: {name}");
+    }
+}
+
+#[test]
+fn no_line_of_a_paper_is_too_long_to_read() {
+    const LONGEST: usize = 160;
+    for (paper, text) in papers() {
+        for (number, line) in outside_code(&text).into_iter().filter(|(_, line)| !line.starts_with('|')) {
+            let length = line.chars().count();
+            assert!(length <= LONGEST, "{paper}:{number}: {length} letters, of {LONGEST} that a line may have: {line}");
+        }
+    }
+}
+
+/// What a heading is linked to by.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn every_link_of_a_paper_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut count = 0;
+    for (paper, text) in papers() {
+        let lines = outside_code(&text);
+        let links =
+            lines.iter().flat_map(|(_, line)| line.split("](").skip(1)).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.starts_with("https://")) {
+            count += 1;
+            let (file, heading) = link.split_once('#').map_or((link, None), |(file, heading)| (file, Some(heading)));
+            let path = root.join(&paper);
+            let path = if file.is_empty() { path } else { path.parent().expect("its folder").join(file) };
+            assert!(path.exists(), "{paper} leads to a file that does not exist: {link}");
+            let Some(heading) = heading else { continue };
+            let there = fs::read_to_string(&path).expect("a text");
+            let is_there = |line: &str| line.starts_with('#') && anchor(line) == heading;
+            let exists = outside_code(&there).into_iter().any(|(_, line)| is_there(line));
+            assert!(exists, "{paper} leads to a heading that does not exist: {link}");
+        }
+    }
+    assert!(count > 20, "{count}");
+}
+
+#[test]
+fn the_paper_on_the_api_has_every_route() {
+    let paper = text_of("docs/api.md");
+    let rows = table(&paper, "| Path | Methods | What it does |");
+    let mut written: Vec<_> = rows.iter().map(|row| (row[0].replace('`', ""), row[1].replace('`', ""))).collect();
+    let routes = ROUTES.iter().map(|(path, methods)| ((*path).to_owned(), methods.join(", ")));
+    let mut routes: Vec<_> = routes.collect();
+    written.sort();
+    routes.sort();
+    assert_eq!(written, routes);
+}
+
+#[test]
+fn the_paper_on_the_api_has_every_error() {
+    let paper = text_of("docs/api.md");
+    let rows = table(&paper, "| Code | Status | Title | When |");
+    let written: Vec<_> = rows.iter().map(|row| row[..3].join(" ")).collect();
+    let codes = Code::ALL.iter().map(|code| format!("{} {} {}", code.number(), code.status(), code.title()));
+    assert_eq!(written, codes.collect::<Vec<_>>());
 }

@@ -202,10 +202,10 @@ fn jobs_that_nobody_runs_are_told() {
     assert!(!idle.says("no instance has run the jobs"), "{}", idle.err());
 }
 
-/// What the README gives to a superuser: the statements after its words.
+/// What docs/reporting.md gives to a superuser: the statements after its words.
 fn for_superusers() -> String {
-    let readme = include_str!("../../README.md");
-    let block = readme.split("```sql\n-- Once, as a superuser").nth(1).expect("a block");
+    let paper = include_str!("../../docs/reporting.md");
+    let block = paper.split("```sql\n-- Once, as a superuser").nth(1).expect("a block");
     format!("-- {}", block.split("```").next().expect("its end"))
 }
 
