@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
+use crate::values::clock::WrongClock;
+
 macro_rules! catalogue {
     ($($code:ident = $number:literal, $status:literal, $title:literal, $cause:literal, $remedy:literal;)*) => {
         /// The code of an error, which settles its HTTP status. Twilio's numbers where one fits, 29xxx are ours.
@@ -248,6 +250,12 @@ pub fn is_full(error: &sqlx::Error) -> bool {
 
 fn sqlstate(error: &sqlx::Error) -> Option<String> {
     error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned())
+}
+
+impl From<WrongClock> for Error {
+    fn from(error: WrongClock) -> Self {
+        Self::WrongClock(error.to_string())
+    }
 }
 
 impl From<sqlx::Error> for Error {

@@ -2,22 +2,23 @@
 //! Twilio's 2008-08-01 IncomingPhoneNumbers API. ARCHITECTURE.md says how the house is laid out.
 
 pub mod accounts;
+pub mod api;
 pub mod app;
 pub mod audit;
 pub mod billing;
 pub mod cli;
 pub mod config;
-pub mod embedded_pg;
-mod error_pages;
+pub mod db;
+pub mod error;
 pub mod inventory;
 pub mod jobs;
-pub mod kernel;
 pub mod ledger;
 pub mod monitoring;
 pub mod numbers;
 pub mod operators;
+pub mod platform;
 pub mod purchases;
 pub mod releases;
 pub mod reporting;
-pub mod telemetry;
-pub mod tls;
+pub mod values;
+pub mod web;

@@ -3,7 +3,7 @@
 use std::process::exit;
 
 use numberbank::cli::{Command, tell};
-use numberbank::telemetry;
+use numberbank::platform::telemetry;
 
 #[tokio::main]
 async fn main() {

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use numberbank::embedded_pg::{Cluster, Settings};
+use numberbank::platform::embedded_pg::{Cluster, Settings};
 
 use crate::{Result, credentials};
 

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::kernel::sid::AccountSid;
+use crate::values::sid::AccountSid;
 
 /// A keyed digest of a token.
 pub type Digest = [u8; 32];

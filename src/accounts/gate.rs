@@ -29,11 +29,11 @@ use super::throttle::{Failures, Rate, Turns};
 use super::token::{self, Stored, Verdict};
 use super::verifiers::{Load, Task, Verifiers};
 use super::{not_authenticated, store};
-use crate::kernel::db::Db;
-use crate::kernel::error::{Error, Result};
-use crate::kernel::network::network;
-use crate::kernel::per_account::PerAccount;
-use crate::kernel::sid::{AccountSid, random_bits};
+use crate::db::Db;
+use crate::db::per_account::PerAccount;
+use crate::error::{Error, Result};
+use crate::values::network::network;
+use crate::values::sid::{AccountSid, random_bits};
 
 /// How long a remembered verification is believed without a look at the account.
 const CONFIRM_AFTER: Duration = Duration::from_millis(500);

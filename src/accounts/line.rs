@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::kernel::sid::AccountSid;
+use crate::values::sid::AccountSid;
 
 pub struct Line<T> {
     queue: Mutex<Queue<T>>,

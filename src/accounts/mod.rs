@@ -2,18 +2,16 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::kernel::clock::Clock;
-use crate::kernel::db::{Db, Transaction};
-use crate::kernel::error::{Code, Error, Result};
-use crate::kernel::money::Money;
-use crate::kernel::sid::AccountSid;
-use crate::kernel::text::FriendlyName;
-use crate::kernel::transact::transact;
+use crate::db::transact::transact;
+use crate::db::{Db, Transaction};
+use crate::error::{Code, Error, Result};
+use crate::values::clock::Clock;
+use crate::values::money::Money;
+use crate::values::sid::AccountSid;
+use crate::values::text::FriendlyName;
 
-pub mod caller;
 mod flights;
 pub mod gate;
-pub mod http;
 mod line;
 mod refusals;
 mod store;

@@ -8,7 +8,7 @@ use lru::LruCache;
 use uuid::Uuid;
 
 use super::flights::Digest;
-use crate::kernel::sid::AccountSid;
+use crate::values::sid::AccountSid;
 
 /// Of how many accounts, and of how many Sids that name none, wrong tokens are remembered; the least recently seen are
 /// forgotten first. About 6 MB each.

@@ -6,10 +6,10 @@ use uuid::Uuid;
 
 use super::token::{Kept, Stored};
 use super::{Account, Change, Happened, Reason, Status};
-use crate::kernel::db::{Db, Transaction};
-use crate::kernel::money::Money;
-use crate::kernel::sid::AccountSid;
-use crate::kernel::text::FriendlyName;
+use crate::db::{Db, Transaction};
+use crate::values::money::Money;
+use crate::values::sid::AccountSid;
+use crate::values::text::FriendlyName;
 
 /// `query_as!` for accounts: what the statement says before and after their columns.
 macro_rules! accounts {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use lru::LruCache;
 
-use crate::kernel::error::{Error, Result};
+use crate::error::{Error, Result};
 
 /// How many addresses, or accounts, are remembered; the least recently seen is forgotten first. About 8 MB.
 const MOST_REMEMBERED: NonZeroUsize = NonZeroUsize::new(65_536).expect("more than none");
@@ -96,7 +96,7 @@ fn too_many(wait: Duration) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::network::network;
+    use crate::values::network::network;
 
     fn rate(count: u32, seconds: u64) -> Rate {
         Rate::new(NonZeroU32::new(count).unwrap(), Duration::from_secs(seconds))

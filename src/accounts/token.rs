@@ -11,7 +11,7 @@ use blake2::digest::Mac;
 use blake2::digest::consts::U32;
 use uuid::Uuid;
 
-use crate::kernel::sid::{AccountSid, random_bits};
+use crate::values::sid::{AccountSid, random_bits};
 
 /// How long a chosen token may be. Fewer characters are guessed too easily.
 const CHOSEN_LENGTH: std::ops::RangeInclusive<usize> = 8..=64;

@@ -14,9 +14,9 @@ use super::gate::Limits;
 use super::line::Line;
 use super::throttle::Failures;
 use super::token;
-use crate::kernel::deadline::LONGEST_REQUEST;
-use crate::kernel::error::{Error, Result};
-use crate::kernel::sid::AccountSid;
+use crate::db::LONGEST_REQUEST;
+use crate::error::{Error, Result};
+use crate::values::sid::AccountSid;
 
 /// How long a request waits for its token to be verified: half a second of its time is left for its work.
 const PATIENCE: Duration = LONGEST_REQUEST.saturating_sub(Duration::from_millis(500));

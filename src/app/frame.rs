@@ -7,17 +7,19 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::{Method, Uri};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpResponse};
 use futures_util::FutureExt;
 
-use super::connections;
 use super::observe::Refused;
-use super::site::Site;
-use crate::kernel::deadline::{Deadline, LONGEST_REQUEST};
-use crate::kernel::error::{Code, Error, Refusal, Result};
-use crate::kernel::params::{METHOD, Params};
-use crate::kernel::represent::{self, Asked, Representation, TREE};
-use crate::kernel::room::Room;
+use crate::api::v2008::represent::{self, TREE};
+use crate::db::LONGEST_REQUEST;
+use crate::error::{Code, Error, Refusal, Result};
+use crate::web::asked::{Asked, Representation};
+use crate::web::connections;
+use crate::web::deadline::Deadline;
+use crate::web::params::{METHOD, Params};
+use crate::web::room::Room;
+use crate::web::site::Site;
 
 /// Around every request: makes its path and method plain, and whatever goes wrong a RestException
 /// in the representation that was asked for.
@@ -88,10 +90,6 @@ fn answer_to(representation: Representation, site: &Site, error: &Error) -> Http
     // The cause is for the log, which tells it beside the request's id.
     response.extensions_mut().insert(Refused::of(error));
     response
-}
-
-pub fn asked(request: &HttpRequest) -> Asked {
-    request.extensions().get::<Asked>().cloned().unwrap_or_default()
 }
 
 /// Forgives doubled slashes and a trailing one, and takes the representation off the end.

@@ -11,12 +11,13 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse};
 
-use super::ROUTES;
-use crate::kernel::error::{self, Code};
-use crate::kernel::phone::Kind;
-use crate::kernel::represent::{Representation, TREE};
-use crate::kernel::sid::random_bits;
+use crate::api::v2008::represent::TREE;
+use crate::api::v2008::{ERROR_PAGE, ROUTES};
+use crate::error::{self, Code};
 use crate::monitoring::traffic::{METHODS, Sale, Traffic, micros};
+use crate::values::phone::Kind;
+use crate::values::sid::random_bits;
+use crate::web::asked::Representation;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -150,7 +151,7 @@ const MOST_SEGMENTS: usize = 6;
 /// All routes; the last stands for every other path, so that no client can make up names.
 static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
     let tree = ROUTES.iter().map(|(path, _)| (TREE, *path));
-    let mut patterns: Vec<_> = tree.chain([("", super::ERROR_PAGE)]).map(|(tree, path)| pattern(tree, path)).collect();
+    let mut patterns: Vec<_> = tree.chain([("", ERROR_PAGE)]).map(|(tree, path)| pattern(tree, path)).collect();
     patterns.push(Pattern { name: "other".to_owned(), segments: Vec::new(), sells: None });
     patterns
 });

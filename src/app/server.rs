@@ -11,25 +11,25 @@ use actix_web::middleware::{Condition, Next, from_fn};
 use actix_web::{App, web};
 use sqlx::postgres::PgConnectOptions;
 
-use super::connections::{self, Most};
 use super::frame::frame;
-use super::listen::{Ways, listen};
 use super::observe::{self, observe};
-use super::{ERROR_PAGE, bodies, nothing, resource, tree};
-use crate::accounts::caller::Clients;
 use crate::accounts::gate::{self, Gate};
+use crate::api::v2008::{ERROR_PAGE, nothing, resource, tree};
 use crate::config::Limits;
-use crate::error_pages;
-use crate::kernel::clock::Clock;
-use crate::kernel::db;
-use crate::kernel::replica::{Replica, Watch};
-use crate::kernel::room::Rooms;
+use crate::db;
+use crate::db::replica::{Replica, Watch};
 use crate::monitoring::Instance;
 use crate::numbers::lists::Lists;
 use crate::numbers::{Lookups, Updates};
+use crate::platform::tls::Certificate;
 use crate::purchases::Counter;
 use crate::releases::Releases;
-use crate::tls::Certificate;
+use crate::values::clock::Clock;
+use crate::web::caller::Clients;
+use crate::web::connections::{self, Most};
+use crate::web::listen::{Ways, listen};
+use crate::web::room::Rooms;
+use crate::web::{bodies, error_pages};
 
 /// How the server runs.
 #[derive(Clone)]

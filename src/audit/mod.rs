@@ -1,7 +1,7 @@
 //! The audit: proves over the whole database that money and stock add up, and names what does not.
 
-use crate::kernel::db::Db;
-use crate::kernel::error::Result;
+use crate::db::Db;
+use crate::error::Result;
 
 mod store;
 

@@ -3,7 +3,7 @@
 use sqlx::{Result, query, query_as};
 
 use super::Breach;
-use crate::kernel::db::Transaction;
+use crate::db::Transaction;
 
 pub async fn freeze(within: &mut Transaction) -> Result<()> {
     query!("set transaction isolation level repeatable read, read only").execute(&mut **within).await.map(drop)

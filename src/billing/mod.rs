@@ -7,14 +7,14 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use crate::accounts::{self, Account, Status};
-use crate::kernel::clock::Clock;
-use crate::kernel::db::Db;
-use crate::kernel::error::Result;
-use crate::kernel::money::Money;
-use crate::kernel::sid::{AccountSid, NumberSid};
-use crate::kernel::transact::{again, commit, transact};
+use crate::db::Db;
+use crate::db::transact::{again, commit, transact};
+use crate::error::Result;
 use crate::ledger::{self, Direction};
 use crate::releases;
+use crate::values::clock::Clock;
+use crate::values::money::Money;
+use crate::values::sid::{AccountSid, NumberSid};
 
 mod store;
 

@@ -8,9 +8,9 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgExecutor, Result, query, query_as, query_scalar};
 
 use super::{Due, Settled};
-use crate::kernel::db::{Db, Transaction};
-use crate::kernel::money::Money;
-use crate::kernel::sid::{AccountSid, NumberSid};
+use crate::db::{Db, Transaction};
+use crate::values::money::Money;
+use crate::values::sid::{AccountSid, NumberSid};
 
 /// What is due next, from a day on and by the end of another: of one day only, so that an account's months
 /// are charged in their order, and so many at most that no buyer waits long for an account. Once they are

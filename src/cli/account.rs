@@ -8,12 +8,12 @@ use super::show::show;
 use super::{Context, Done, Failure, secret};
 use crate::accounts::{self, AuthToken, Created, Happened};
 use crate::billing::{self, Credited};
-use crate::kernel::money::Money;
-use crate::kernel::sid::AccountSid;
-use crate::kernel::text::FriendlyName;
-use crate::kernel::transact::transact;
+use crate::db::transact::transact;
 use crate::ledger::{self, Direction};
 use crate::releases;
+use crate::values::money::Money;
+use crate::values::sid::AccountSid;
+use crate::values::text::FriendlyName;
 
 #[derive(Subcommand, Debug)]
 pub enum Account {

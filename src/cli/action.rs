@@ -5,7 +5,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::Value;
 
 use super::{Context, Done, FAREWELL, Failure};
-use crate::kernel::error::Error;
+use crate::error::Error;
 use crate::operators::{self, Action, Outcome};
 
 /// What a command line asks for: the words of the command, and the arguments that were said, were it by the

@@ -9,8 +9,8 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::{Done, Failure};
 use crate::config::Global;
-use crate::embedded_pg::{self, Cluster};
-use crate::kernel::db;
+use crate::db;
+use crate::platform::embedded_pg::{self, Cluster};
 
 /// The database of a command: one that was named, or the private one.
 pub struct Database {

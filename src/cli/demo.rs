@@ -11,16 +11,16 @@ use super::front::Front;
 use super::serve::serve;
 use super::show::show;
 use super::{Context, Database, Done, Failure, write_out};
+use crate::api::v2008::represent::TREE;
 use crate::config::{Output, Serve};
-use crate::kernel::db::{self, Turn};
-use crate::kernel::money::Money;
-use crate::kernel::page::{Page, Place};
-use crate::kernel::phone::Kind;
-use crate::kernel::represent::TREE;
-use crate::kernel::sid::AccountSid;
+use crate::db::{self, Turn};
 use crate::numbers::Settings;
 use crate::numbers::lists::{Filter, Lists};
 use crate::purchases::{self, Counter, Order, Purchase};
+use crate::values::money::Money;
+use crate::values::page::{Page, Place};
+use crate::values::phone::Kind;
+use crate::values::sid::AccountSid;
 use crate::{accounts, inventory};
 
 /// Area codes of the demo's stock: large cities from coast to coast.

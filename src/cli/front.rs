@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Failure;
 use crate::config::{Serve, is_loopback};
-use crate::tls::Certificate;
+use crate::platform::tls::Certificate;
 
 /// Listeners that are taken before anything else is begun: a port that is in use is told at once.
 pub struct Front {

@@ -85,7 +85,7 @@ impl Import {
         bad_rows.end()?;
         let imported = imported?;
         if wanted.dry_run && imported.rejected > 0 && !wanted.skip_bad {
-            tell(&format!("without --skip-bad nothing would be imported: {} bad rows", imported.rejected));
+            tell(&format!("without --skip-bad nothing would be imported; bad rows: {}", imported.rejected));
         }
         answer(*output, wanted, &header, &imported, bad_rows.repeated)
     }
@@ -193,8 +193,10 @@ impl BadRows {
 
     fn end(&mut self) -> Done {
         if self.found > self.told {
+            let more = self.found - self.told;
+            let plural = if more == 1 { "" } else { "s" };
             let all = if self.to.is_some() { "" } else { "; --bad-rows FILE.csv gets all of them" };
-            tell(&format!("and {} more bad rows{all}", self.found - self.told));
+            tell(&format!("and {more} more bad row{plural}{all}"));
         }
         self.flush()
     }

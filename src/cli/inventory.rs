@@ -11,7 +11,7 @@ use super::rows::Rows;
 use super::show::show;
 use super::{Context, Done, Failure};
 use crate::inventory::{self, Filter, State};
-use crate::kernel::phone::{AreaCode, Kind, PhoneNumber, range};
+use crate::values::phone::{AreaCode, Kind, PhoneNumber, range};
 
 #[derive(Subcommand, Debug)]
 pub enum Inventory {

@@ -11,13 +11,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{Global, LogFormat, Output};
-use crate::embedded_pg;
-use crate::kernel::clock::Clock;
-use crate::kernel::db::{self, Db, MigrateError};
-use crate::kernel::error::Error;
-use crate::kernel::sid::AccountSid;
-use crate::kernel::transact::{Commits, telling};
+use crate::db::transact::{Commits, telling};
+use crate::db::{self, Db, MigrateError};
+use crate::error::Error;
 use crate::operators::{Action, Operator};
+use crate::platform::embedded_pg;
+use crate::values::clock::Clock;
+use crate::values::sid::AccountSid;
 
 mod account;
 mod action;
@@ -317,7 +317,7 @@ impl Context {
 
     /// Compares the clock with the database's. Where that cannot be done, what comes next will say why.
     async fn compare_clock(&self) {
-        if let Err(error) = self.clock.compare(&self.db).await {
+        if let Err(error) = db::clock::compare(&self.clock, &self.db).await {
             tracing::warn!("this machine's clock could not be compared with the database's: {error}");
         }
     }

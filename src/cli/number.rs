@@ -4,8 +4,8 @@ use clap::Subcommand;
 
 use super::show::show;
 use super::{Context, Done, Failure};
-use crate::kernel::phone::{NotAPhoneNumber, Reason};
-use crate::kernel::sid::NumberSid;
+use crate::values::phone::{NotAPhoneNumber, Reason};
+use crate::values::sid::NumberSid;
 use crate::{numbers, releases};
 
 #[derive(Subcommand, Debug)]

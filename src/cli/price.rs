@@ -6,9 +6,9 @@ use serde_json::json;
 use super::show::show;
 use super::{Context, Done};
 use crate::inventory;
-use crate::kernel::money::Money;
-use crate::kernel::phone::Kind;
-use crate::kernel::sid::AccountSid;
+use crate::values::money::Money;
+use crate::values::phone::Kind;
+use crate::values::sid::AccountSid;
 
 #[derive(Subcommand, Debug)]
 pub enum Price {

@@ -8,7 +8,8 @@ use super::inventory::bar;
 use super::show::show;
 use super::{Context, Done, Failure};
 use crate::config::{Grace, Quarantine};
-use crate::kernel::clock::Clock;
+use crate::error::Error;
+use crate::values::clock::Clock;
 use crate::{billing, inventory};
 
 #[derive(Args, Debug)]
@@ -64,7 +65,7 @@ impl AsOf {
     /// The time by which things are due, and the clock that tells when they are done.
     fn on(&self, clock: &Clock) -> Result<(DateTime<Utc>, Clock), Failure> {
         // Of a time to come, only this machine's own clock can be wrong.
-        clock.trusted()?;
+        clock.trusted().map_err(Error::from)?;
         let now = clock.now();
         let as_of = self.as_of.unwrap_or(now);
         if as_of > now && !self.force {

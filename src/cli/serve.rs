@@ -10,7 +10,7 @@ use super::front::Front;
 use super::show::show;
 use super::{Context, Database, Done, Failure, write_out};
 use crate::config::{Jobs, Output, Serve};
-use crate::kernel::db;
+use crate::db;
 use crate::monitoring::Instance;
 use crate::monitoring::http::{self as monitoring, Sources};
 use crate::{app, jobs};
@@ -69,7 +69,7 @@ pub async fn serve(
     )?;
     let handle = server.handle();
     let mut serving = tokio::spawn(server);
-    tokio::spawn(context.clock.clone().keep_comparing(context.db.clone()));
+    tokio::spawn(db::clock::keep_comparing(context.clock.clone(), context.db.clone()));
     let mut jobs = start_jobs(settings, database, &instance, context);
     // These go on to the last: operators look on while what is in flight is finished.
     serve_monitoring(front.monitoring, &instance, database, context)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::tls;
+use crate::platform::tls;
 
 #[derive(Args, Debug)]
 pub struct Front {

@@ -3,8 +3,8 @@
 use clap::Args;
 use nix::unistd::{User, gethostname, getuid};
 
-use crate::kernel::text::FriendlyName;
 use crate::operators;
+use crate::values::text::FriendlyName;
 
 /// Whom the account of operator actions names.
 #[derive(Args, Debug)]

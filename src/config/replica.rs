@@ -4,7 +4,7 @@ use clap::Args;
 use sqlx::postgres::PgConnectOptions;
 
 use super::Secret;
-use crate::kernel::db;
+use crate::db;
 
 /// A second way to what is stored.
 #[derive(Args, Debug)]

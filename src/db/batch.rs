@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::db::Db;
-use super::deadline::LONGEST_REQUEST;
-use super::error::{Error, Result};
+use super::Db;
+use super::LONGEST_REQUEST;
+use crate::error::{Error, Result};
 
 /// The largest batch: what is done together also waits for one another.
 pub(super) const LARGEST: usize = 64;

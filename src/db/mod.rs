@@ -6,10 +6,16 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, PgConnection};
 
+pub mod batch;
+pub mod clock;
 mod error;
 mod migrations;
+pub mod per_account;
+mod pool;
+pub mod replica;
 mod session;
 mod store;
+pub mod transact;
 mod turn;
 mod url;
 
@@ -19,7 +25,10 @@ use session::Purpose;
 pub use turn::{Alone, LONGEST_WAIT, Turn, alone, begin_alone};
 pub use url::options;
 
-pub use super::pool::{Db, Terms, Transaction, Usage};
+pub use pool::{Db, Terms, Transaction, Usage};
+
+/// How long the work on a request may take, and whatever is waited for on its behalf.
+pub const LONGEST_REQUEST: Duration = Duration::from_millis(4500);
 
 /// How long a request may wait for a connection. The wire promises a 503 within five seconds.
 const PATIENCE: Duration = Duration::from_secs(2);

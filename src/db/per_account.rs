@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::sid::AccountSid;
+use crate::values::sid::AccountSid;
 
 /// A value for each account that somebody holds the value of. Cheap to clone.
 pub struct PerAccount<T>(Arc<Mutex<HashMap<AccountSid, Arc<T>>>>);

@@ -4,8 +4,8 @@
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use tokio::sync::watch;
 
-use super::db::{Db, Transaction};
-use super::error::{Error, Result};
+use super::{Db, Transaction};
+use crate::error::{Error, Result};
 
 /// How often something is tried that others come in between of.
 const MOST_TRIES: usize = 5;

@@ -12,7 +12,7 @@ use super::migrations::HISTORY;
 use super::session::Purpose;
 use super::store::{self, Holder};
 use super::{Db, MigrateError, Transaction, connect};
-use crate::kernel::error;
+use crate::error;
 
 /// What only one process at a time does.
 #[derive(Clone, Copy, Debug)]

@@ -66,7 +66,7 @@ fn plain(url: &Url) -> Url {
     for (name, value) in url.query_pairs() {
         let is_known = KNOWN.contains(&&*name) || name.starts_with("options[") || name == "application_name";
         if !is_known {
-            tracing::warn!(%name, "this parameter of the database URL is not heeded");
+            tracing::warn!(%name, "this parameter of the database URL is not known, and is ignored");
         } else if !ROOTS.contains(&&*name) || value != SYSTEM {
             pairs.push((name, value));
         }

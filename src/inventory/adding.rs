@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::{analyze_if_many, begin_additions, store};
-use crate::kernel::clock::Clock;
-use crate::kernel::db::Db;
-use crate::kernel::error::{Code, Result};
-use crate::kernel::phone::{NotAPhoneNumber, PhoneNumber, Reason};
-use crate::kernel::transact::commit;
+use crate::db::Db;
+use crate::db::transact::commit;
+use crate::error::{Code, Result};
+use crate::values::clock::Clock;
+use crate::values::phone::{NotAPhoneNumber, PhoneNumber, Reason};
 
 /// What became of numbers that were to be added.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]

@@ -11,10 +11,10 @@ use self::rows::{Fault, Row};
 use self::store::{Batch, ImportEntry};
 use self::text::Text;
 use super::{Counted, analyze_if_many, begin_additions};
-use crate::kernel::clock::Clock;
-use crate::kernel::db::{Db, Transaction};
-use crate::kernel::error::{Code, Error, Result};
-use crate::kernel::transact::commit;
+use crate::db::transact::commit;
+use crate::db::{Db, Transaction};
+use crate::error::{Code, Error, Result};
+use crate::values::clock::Clock;
 
 mod columns;
 mod records;
@@ -130,7 +130,7 @@ pub async fn import<E: From<Error>>(
     origin: Origin<'_>,
     mut heard: impl FnMut(Event<'_>) -> Result<(), E>,
 ) -> Result<Imported, E> {
-    clock.trusted()?;
+    clock.trusted().map_err(Error::from)?;
     let (sender, mut parts) = mpsc::channel(1);
     let reader = tokio::task::spawn_blocking(move || read(source, &reading, &sender));
     let mut importing = Importing { db, clock, wanted, transaction: None, done: Imported::default() };
@@ -169,8 +169,9 @@ impl Imported {
 
     fn refusal(&self) -> Error {
         let (rows, reasons) = (self.rejected, Counted::told(&self.rejected_by_reason()));
+        let plural = if rows == 1 { "" } else { "s" };
         Code::InvalidParameter.because(format!(
-            "nothing was imported: {rows} bad rows ({reasons}); mend them, or store the good ones with --skip-bad"
+            "nothing was imported: {rows} bad row{plural} ({reasons}); mend them, or store the good ones with --skip-bad"
         ))
     }
 }

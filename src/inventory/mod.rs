@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::kernel::clock::Clock;
-use crate::kernel::db::{Db, Transaction, Turn, begin_alone};
-use crate::kernel::error::{Code, Result};
-use crate::kernel::money::{Cost, Money};
-use crate::kernel::phone::{AreaCode, Kind, PhoneNumber};
-use crate::kernel::sid::AccountSid;
-use crate::kernel::transact::{again, commit, transact};
+use crate::db::transact::{again, commit, transact};
+use crate::db::{Db, Transaction, Turn, begin_alone};
+use crate::error::{Code, Result};
+use crate::values::clock::Clock;
+use crate::values::money::{Cost, Money};
+use crate::values::phone::{AreaCode, Kind, PhoneNumber};
+use crate::values::sid::AccountSid;
 
 mod adding;
 pub mod import;

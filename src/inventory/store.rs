@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as};
 
 use super::{Filter, Price, State, Stocked, Summary, Threshold};
-use crate::kernel::db::{Db, Transaction};
-use crate::kernel::money::{Cost, Money};
-use crate::kernel::phone::{AreaCode, Kind, PhoneNumber};
-use crate::kernel::sid::AccountSid;
+use crate::db::{Db, Transaction};
+use crate::values::money::{Cost, Money};
+use crate::values::phone::{AreaCode, Kind, PhoneNumber};
+use crate::values::sid::AccountSid;
 
 /// `query_as!` for numbers in stock: what the statement says before and after their columns.
 macro_rules! stocked {

@@ -9,11 +9,11 @@ use futures_util::FutureExt;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::billing::{self, Billed};
+use crate::db::{self, Db, MigrateError, Turn};
+use crate::error::Error;
 use crate::inventory::{self, Quarantine};
-use crate::kernel::clock::Clock;
-use crate::kernel::db::{self, Db, MigrateError, Turn};
-use crate::kernel::error::Error;
 use crate::purchases;
+use crate::values::clock::Clock;
 
 mod store;
 mod watch;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_scalar};
 
-use crate::kernel::db::Db;
+use crate::db::Db;
 
 /// Writes down that a run came to its end. A clock that lags takes nothing back.
 pub async fn record(db: &Db, now: DateTime<Utc>) -> Result<()> {

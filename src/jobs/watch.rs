@@ -7,9 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{sleep, timeout};
 
 use super::store;
-use crate::kernel::clock::Clock;
-use crate::kernel::db::Db;
+use crate::db::Db;
 use crate::monitoring::{Instance, Jobs};
+use crate::values::clock::Clock;
 
 /// How often is looked at the least, and how long the database may take.
 const LOOK_EVERY: Duration = Duration::from_secs(60);

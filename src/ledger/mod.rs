@@ -2,11 +2,11 @@
 //!
 //! A purchase and a fee write their own entries, within their statements (see `purchases` and `billing`).
 
-use crate::kernel::clock::Clock;
-use crate::kernel::db::Transaction;
-use crate::kernel::error::{Code, Result, violated};
-use crate::kernel::money::Money;
-use crate::kernel::sid::AccountSid;
+use crate::db::Transaction;
+use crate::error::{Code, Result, violated};
+use crate::values::clock::Clock;
+use crate::values::money::Money;
+use crate::values::sid::AccountSid;
 
 mod store;
 

@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_scalar};
 
 use super::Direction;
-use crate::kernel::db::Transaction;
-use crate::kernel::money::Money;
-use crate::kernel::sid::AccountSid;
+use crate::db::Transaction;
+use crate::values::money::Money;
+use crate::values::sid::AccountSid;
 
 /// Locks an account, so that the next statement sees it as it then is: an update is held against the constraints of
 /// the row that it began with before it waits for whoever is changing that row.

@@ -7,8 +7,8 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::{Instance, store};
-use crate::kernel::db::{self, Db};
-use crate::kernel::error::{is_full, is_read_only};
+use crate::db::{self, Db};
+use crate::error::{is_full, is_read_only};
 
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -7,8 +7,8 @@ use actix_web::dev::Server;
 use actix_web::{App, HttpResponse, HttpServer, Resource, guard, web};
 
 use super::{Instance, health, metrics};
-use crate::kernel::clock::Clock;
-use crate::kernel::db::Db;
+use crate::db::Db;
+use crate::values::clock::Clock;
 
 /// What the answers are made of.
 #[derive(Clone)]

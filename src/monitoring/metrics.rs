@@ -8,11 +8,11 @@ use std::time::Duration;
 use super::exposition::{Exposition, Metric};
 use super::traffic::{BUCKETS, CLASSES, KINDS, METHODS, Sale, Traffic};
 use super::{Instance, Jobs, Parts, Queue, Worker};
+use crate::db::{Db, Usage};
+use crate::error::Code;
 use crate::inventory::{self, Summary};
-use crate::kernel::clock::Clock;
-use crate::kernel::db::{Db, Usage};
-use crate::kernel::error::Code;
-use crate::kernel::phone::Kind;
+use crate::values::clock::Clock;
+use crate::values::phone::Kind;
 
 /// How long the stock may take to be counted.
 const PATIENCE: Duration = Duration::from_secs(1);

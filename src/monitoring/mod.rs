@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use chrono::{DateTime, Utc};
 
 use crate::accounts::gate::Gate;
-use crate::kernel::db::Db;
-use crate::kernel::replica::Watch;
-use crate::kernel::room::Rooms;
+use crate::db::Db;
+use crate::db::replica::Watch;
+use crate::web::room::Rooms;
 
 mod exposition;
 pub mod health;

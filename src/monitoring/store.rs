@@ -2,7 +2,7 @@
 
 use sqlx::{Result, query};
 
-use crate::kernel::db::Db;
+use crate::db::Db;
 
 /// Writes a row, and as much to the disk as a table or an index may need to grow by.
 pub async fn write(db: &Db) -> Result<()> {

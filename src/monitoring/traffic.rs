@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::kernel::error::Code;
-use crate::kernel::phone::Kind;
+use crate::error::Code;
+use crate::values::phone::Kind;
 
 /// The methods that are told apart; any other is the last of them.
 pub const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "other"];

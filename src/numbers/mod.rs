@@ -7,16 +7,15 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::accounts;
+use crate::db::batch::{Reads, Writes};
+use crate::db::{Db, Transaction};
+use crate::error::{Code, Error, Result, not_found, violated};
 use crate::inventory::{self, Cause, State, Stocked};
-use crate::kernel::batch::{Reads, Writes};
-use crate::kernel::clock::Clock;
-use crate::kernel::db::{Db, Transaction};
-use crate::kernel::error::{Code, Error, Result, not_found, violated};
-use crate::kernel::money::Money;
-use crate::kernel::phone::{Kind, PhoneNumber};
-use crate::kernel::sid::{AccountSid, NumberSid};
+use crate::values::clock::Clock;
+use crate::values::money::Money;
+use crate::values::phone::{Kind, PhoneNumber};
+use crate::values::sid::{AccountSid, NumberSid};
 
-pub mod http;
 pub mod lists;
 pub mod settings;
 mod store;

@@ -1,9 +1,8 @@
 //! What a holder sets on a number: names and callbacks, at a purchase and afterwards.
 
-use crate::kernel::error::{Code, Error, Result};
-use crate::kernel::params::Params;
-use crate::kernel::phone::Kind;
-use crate::kernel::text::{CallbackUrl, FriendlyName, Method};
+use crate::error::{Code, Error, Result};
+use crate::values::phone::Kind;
+use crate::values::text::{CallbackUrl, FriendlyName, Method};
 
 /// The settings of a number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,42 +61,7 @@ pub struct Changes {
     pub voice_caller_id_lookup: Option<bool>,
 }
 
-/// The parameters of these settings.
-pub const PARAMETERS: [&str; 10] = [
-    "FriendlyName",
-    "Url",
-    "Method",
-    "VoiceFallbackUrl",
-    "VoiceFallbackMethod",
-    "SmsUrl",
-    "SmsMethod",
-    "SmsFallbackUrl",
-    "SmsFallbackMethod",
-    "VoiceCallerIdLookup",
-];
-
-/// What a later version of the API calls some of them.
-pub const NAMES_OF_2010: [(&str, &str); 2] = [
-    ("VoiceUrl", "VoiceUrl is a name of API version 2010-04-01; this version calls it Url, so write Url"),
-    ("VoiceMethod", "VoiceMethod is a name of API version 2010-04-01; this version calls it Method, so write Method"),
-];
-
 impl Changes {
-    /// Reads every setting that a form may hold.
-    ///
-    /// # Errors
-    /// The refusal that names the first parameter which cannot be.
-    pub fn read(form: &Params) -> Result<Self> {
-        Ok(Self {
-            friendly_name: friendly_name(form)?,
-            voice: CallbackChange::read(form, "Url", "Method")?,
-            voice_fallback: CallbackChange::read(form, "VoiceFallbackUrl", "VoiceFallbackMethod")?,
-            sms: CallbackChange::read(form, "SmsUrl", "SmsMethod")?,
-            sms_fallback: CallbackChange::read(form, "SmsFallbackUrl", "SmsFallbackMethod")?,
-            voice_caller_id_lookup: flag(form, "VoiceCallerIdLookup")?,
-        })
-    }
-
     /// Whether an SmsFallbackUrl is given without an SmsUrl: on a number that has no SmsUrl it cannot be.
     pub const fn lone_sms_fallback(&self) -> bool {
         self.sms_fallback.url.value().is_some() && self.sms.url.value().is_none()
@@ -105,17 +69,6 @@ impl Changes {
 }
 
 impl CallbackChange {
-    fn read(form: &Params, url_name: &str, method_name: &str) -> Result<Self> {
-        let url = change(form.get(url_name)?, |text| {
-            CallbackUrl::new(text).map_err(|must| Code::Url.because(format!("{url_name} {must}")))
-        })?;
-        // Clients that send back what they read send an empty method along with an empty address.
-        let method = form.get(method_name)?.filter(|text| !text.is_empty()).map(str::parse).transpose();
-        let method = method
-            .map_err(|must: crate::kernel::text::NotAMethod| Code::Method.because(format!("{method_name} {must}")))?;
-        Ok(Self { url, method })
-    }
-
     /// The callback of a number that had none before.
     fn first(&self) -> Option<Callback> {
         let method = self.method.unwrap_or(Method::Post);
@@ -153,28 +106,4 @@ pub fn voice_fallback_without_url() -> Error {
 
 pub fn sms_fallback_without_url() -> Error {
     Code::SmsFallback.because("SmsFallbackUrl needs an SmsUrl: set SmsUrl too, or clear SmsFallbackUrl")
-}
-
-fn change<T>(given: Option<&str>, read: impl FnOnce(String) -> Result<T>) -> Result<Change<T>> {
-    Ok(match given {
-        None => Change::Keep,
-        Some("") => Change::Set(None),
-        Some(text) => Change::Set(Some(read(text.to_owned())?)),
-    })
-}
-
-fn friendly_name(form: &Params) -> Result<Change<FriendlyName>> {
-    change(form.get("FriendlyName")?, |text| {
-        FriendlyName::new(text).map_err(|must| Code::FriendlyName.because(format!("FriendlyName {must}")))
-    })
-}
-
-fn flag(form: &Params, name: &str) -> Result<Option<bool>> {
-    let Some(text) = form.get(name)? else { return Ok(None) };
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "1" => Ok(Some(true)),
-        // An empty value clears, here as elsewhere.
-        "false" | "0" | "" => Ok(Some(false)),
-        _ => Err(Code::InvalidParameter.because(format!("{name} must be true, false, 1 or 0"))),
-    }
 }

@@ -8,13 +8,13 @@ use sqlx::{Result, query_as, query_scalar};
 
 use super::settings::{Callback, CallbackChange, Changes, Settings};
 use super::{Move, Number, Tenancy};
+use crate::db::batch::each;
+use crate::db::{Db, Transaction};
 use crate::inventory::{Cause, State};
-use crate::kernel::batch::each;
-use crate::kernel::db::{Db, Transaction};
-use crate::kernel::money::Money;
-use crate::kernel::phone::PhoneNumber;
-use crate::kernel::sid::{AccountSid, NumberSid};
-use crate::kernel::text::{CallbackUrl, FriendlyName, Method};
+use crate::values::money::Money;
+use crate::values::phone::PhoneNumber;
+use crate::values::sid::{AccountSid, NumberSid};
+use crate::values::text::{CallbackUrl, FriendlyName, Method};
 
 /// A row of `tenancies`, as far as the wire shows it.
 pub struct Row {

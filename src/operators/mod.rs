@@ -7,10 +7,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::kernel::clock::Clock;
-use crate::kernel::db::Db;
-use crate::kernel::error::Result;
-use crate::kernel::sid::AccountSid;
+use crate::db::Db;
+use crate::error::Result;
+use crate::values::clock::Clock;
+use crate::values::sid::AccountSid;
 
 mod store;
 

@@ -5,8 +5,8 @@ use serde_json::json;
 use sqlx::{Result, query, query_scalar};
 
 use super::{Action, Operator, Outcome};
-use crate::kernel::db::Db;
-use crate::kernel::sid::AccountSid;
+use crate::db::Db;
+use crate::values::sid::AccountSid;
 
 pub async fn begin(db: &Db, operator: &Operator, action: &Action, now: DateTime<Utc>) -> Result<i64> {
     query_scalar!(

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::store::{self, Attempt, Bid, Look};
-use crate::kernel::batch::{Batches, failure};
-use crate::kernel::clock::Clock;
-use crate::kernel::db::Db;
-use crate::kernel::error::{Result, violated};
-use crate::kernel::per_account::PerAccount;
-use crate::kernel::sid::AccountSid;
+use crate::db::Db;
+use crate::db::batch::{Batches, failure};
+use crate::db::per_account::PerAccount;
+use crate::error::{Result, violated};
+use crate::values::clock::Clock;
+use crate::values::sid::AccountSid;
 
 /// One counter for the whole process.
 ///

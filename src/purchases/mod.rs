@@ -6,16 +6,15 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::accounts;
-use crate::kernel::clock::Clock;
-use crate::kernel::db::Db;
-use crate::kernel::error::{Code, Error, Result};
-use crate::kernel::money::Money;
-use crate::kernel::phone::{AreaCode, Kind, PhoneNumber};
-use crate::kernel::sid::{AccountSid, NumberSid, random_bits};
+use crate::db::Db;
+use crate::error::{Code, Error, Result};
 use crate::numbers::{Number, Settings};
+use crate::values::clock::Clock;
+use crate::values::money::Money;
+use crate::values::phone::{AreaCode, Kind, PhoneNumber};
+use crate::values::sid::{AccountSid, NumberSid, random_bits};
 
 mod counter;
-pub mod http;
 mod store;
 
 pub use counter::Counter;

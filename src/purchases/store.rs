@@ -14,14 +14,14 @@ use sqlx::{Result, query, query_as};
 
 use super::Order;
 use crate::accounts::Status;
-use crate::kernel::batch::each;
-use crate::kernel::db::Db;
-use crate::kernel::money::Money;
-use crate::kernel::phone::{Kind, PhoneNumber};
-use crate::kernel::sid::{AccountSid, NumberSid};
-use crate::kernel::text::FriendlyName;
+use crate::db::Db;
+use crate::db::batch::each;
 use crate::numbers::Settings;
 use crate::numbers::settings::Callback;
+use crate::values::money::Money;
+use crate::values::phone::{Kind, PhoneNumber};
+use crate::values::sid::{AccountSid, NumberSid};
+use crate::values::text::FriendlyName;
 
 /// How purchases look for their numbers, and for the accounts that pay, the closest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use crate::db::batch::{Writes, each};
+use crate::db::transact::{again, commit, transact};
+use crate::db::{Db, Transaction};
+use crate::error::{Code, Result, not_found};
 use crate::inventory::{self, State};
-use crate::kernel::batch::{Writes, each};
-use crate::kernel::clock::Clock;
-use crate::kernel::db::{Db, Transaction};
-use crate::kernel::error::{Code, Result, not_found};
-use crate::kernel::phone::PhoneNumber;
-use crate::kernel::sid::{AccountSid, NumberSid};
-use crate::kernel::transact::{again, commit, transact};
 use crate::numbers::{self, Biography};
+use crate::values::clock::Clock;
+use crate::values::phone::PhoneNumber;
+use crate::values::sid::{AccountSid, NumberSid};
 
-pub mod http;
 mod store;
 
 /// Releases of single numbers. Those that come at once are one statement, and one transaction.

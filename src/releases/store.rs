@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as, query_scalar};
 
 use super::Released;
+use crate::db::{Db, Transaction};
 use crate::inventory::State;
-use crate::kernel::db::{Db, Transaction};
-use crate::kernel::phone::PhoneNumber;
-use crate::kernel::sid::{AccountSid, NumberSid};
+use crate::values::phone::PhoneNumber;
+use crate::values::sid::{AccountSid, NumberSid};
 
 /// Ends tenancies, as one statement: those that `held` finds, whose rows of stock it locks. These
 /// decide: whoever comes second finds that the number no longer belongs to the tenancy. A tenancy ends

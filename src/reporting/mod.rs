@@ -3,8 +3,8 @@
 
 use futures_util::TryStreamExt;
 
-use crate::kernel::db::Db;
-use crate::kernel::error::{Error, Result};
+use crate::db::Db;
+use crate::error::{Error, Result};
 
 mod store;
 

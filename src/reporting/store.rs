@@ -4,7 +4,7 @@ use futures_util::stream::BoxStream;
 use sqlx::{Result, query_as, query_scalar};
 
 use super::{Described, Form, View};
-use crate::kernel::db::{Db, Transaction};
+use crate::db::{Db, Transaction};
 
 /// The views of these names, in their order.
 pub async fn describe(db: &Db, names: &[String]) -> Result<Vec<Described>> {

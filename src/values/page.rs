@@ -1,8 +1,6 @@
-//! Paging: which part of a list is asked for, and the attributes that tell where it lies.
+//! A part of a list: which one is asked for, and where it lies.
 
-use crate::kernel::error::{Code, Error, Result};
-use crate::kernel::params::Params;
-use crate::kernel::sid::NumberSid;
+use super::sid::NumberSid;
 
 /// The page size when none is asked for, and the largest one.
 pub const DEFAULT_SIZE: u32 = 50;
@@ -33,50 +31,7 @@ pub enum Place {
     Last,
 }
 
-impl Place {
-    /// The parameter of a URI that leads there; nothing where the number of the page does.
-    pub fn parameter(self) -> String {
-        match self {
-            Self::ByNumber => String::new(),
-            Self::After(sid) => format!("&AfterSid={sid}"),
-            Self::Before(sid) => format!("&BeforeSid={sid}"),
-            Self::Last => "&Last=true".to_owned(),
-        }
-    }
-
-    fn read(query: &Params) -> Result<Self> {
-        let sid = |text: &str| text.parse().map_err(|_| unknown_place());
-        match (query.get("AfterSid")?, query.get("BeforeSid")?, query.get("Last")?) {
-            (None, None, None) => Ok(Self::ByNumber),
-            (Some(text), None, None) => sid(text).map(Self::After),
-            (None, Some(text), None) => sid(text).map(Self::Before),
-            (None, None, Some("true")) => Ok(Self::Last),
-            (None, None, Some(_)) => {
-                Err(Code::InvalidParameter.because("Last must be true; leave it out for any other page"))
-            }
-            _ => Err(Code::InvalidParameter.because("Send one of AfterSid, BeforeSid and Last")),
-        }
-    }
-}
-
 impl Page {
-    /// Reads `Page` or `page`, `PageSize` or `num`, and `AfterSid`, `BeforeSid` or `Last`.
-    ///
-    /// # Errors
-    /// 20007 for a page size, 29002 for a page or place that cannot be.
-    pub fn read(query: &Params) -> Result<Self> {
-        let number = query.one_of(&["Page", "page"])?.map_or(Ok(0), |text| {
-            whole_number(text)
-                .ok_or_else(|| Code::InvalidParameter.because("Page must be a whole number from 0 to 4294967295"))
-        })?;
-        let size = query.filled(&["PageSize", "num"])?.map_or(Ok(DEFAULT_SIZE), |text| {
-            whole_number(text)
-                .filter(|size| (1..=LARGEST_SIZE).contains(size))
-                .ok_or_else(|| Code::PageSize.because("PageSize (or num) must be a whole number from 1 to 1000"))
-        })?;
-        Ok(Self { number, size, place: Place::read(query)? })
-    }
-
     /// How many numbers of the whole list lie before this page.
     pub fn start(self) -> i64 {
         i64::from(self.number) * i64::from(self.size)
@@ -87,23 +42,6 @@ impl Page {
         let number = (total - 1).max(0) / i64::from(self.size);
         Self { number: u32::try_from(number).unwrap_or(u32::MAX), ..self }
     }
-}
-
-/// The refusal of an `AfterSid` or `BeforeSid` that is no number of the list.
-pub fn unknown_place() -> Error {
-    Code::InvalidParameter
-        .because("AfterSid and BeforeSid must be the Sid of a number of this account, as nextpageuri and previouspageuri give it")
-}
-
-/// The refusal of a page that its number alone does not reach.
-pub fn beyond_reach() -> Error {
-    Code::InvalidParameter.because(format!(
-        "Page reaches the first {REACH} numbers of a list; walk on from there by nextpageuri, or back from lastpageuri by previouspageuri"
-    ))
-}
-
-fn whole_number(text: &str) -> Option<u32> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 /// One page of a list.
@@ -149,36 +87,6 @@ impl<T> Slice<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn read(query: &str) -> Option<(u32, u32)> {
-        Page::read(&Params::parse(query.as_bytes()).unwrap()).ok().map(|page| (page.number, page.size))
-    }
-
-    #[test]
-    fn both_spellings_are_read() {
-        assert_eq!(read(""), Some((0, 50)));
-        assert_eq!(read("Page=2&PageSize=10"), Some((2, 10)));
-        assert_eq!(read("page=2&num=1000"), Some((2, 1000)));
-        assert_eq!(read("PAGE=x"), Some((0, 50)));
-        assert_eq!((read("num=&PageSize="), read("num=&PageSize=7")), (Some((0, 50)), Some((0, 7))));
-        for query in [
-            "Page=-1",
-            "Page=",
-            "Page=1.0",
-            "Page=4294967296",
-            "num=0",
-            "num=1001",
-            "num=ten",
-            "Page=1&page=1",
-            "AfterSid=PN1",
-            "BeforeSid=",
-            "Last=",
-            "Last=1",
-            "Last=true&AfterSid=PN2a0747eba6abf96b7e3c3ff0b4530f6e",
-        ] {
-            assert_eq!(read(query), None, "{query}");
-        }
-    }
 
     #[test]
     fn places_count_from_zero() {

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::kernel::area_codes;
-use crate::kernel::represent::Plain;
+use crate::values::area_codes;
 
 mod spelling;
 
@@ -176,7 +175,7 @@ impl PhoneNumber {
     }
 
     /// The ten digits as text.
-    fn letters(self) -> [u8; 10] {
+    pub fn letters(self) -> [u8; 10] {
         let (mut digits, mut rest) = ([0; 10], self.0);
         for digit in digits.iter_mut().rev() {
             *digit = b'0' + (rest % 10) as u8;
@@ -193,12 +192,6 @@ fn refused(digits: i64, reason: Reason) -> NotAPhoneNumber {
 impl fmt::Display for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:010}", self.0)
-    }
-}
-
-impl Plain for PhoneNumber {
-    fn write(&self, to: &mut Vec<u8>) {
-        to.extend_from_slice(&self.letters());
     }
 }
 

@@ -5,8 +5,6 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
-use super::represent::Plain;
-
 /// 128 bits from the operating system's cryptographic source.
 ///
 /// # Panics
@@ -44,10 +42,13 @@ macro_rules! sid {
             }
         }
 
-        impl Plain for $name {
-            fn write(&self, to: &mut Vec<u8>) {
-                to.extend_from_slice($prefix.as_bytes());
-                to.extend_from_slice(self.0.simple().encode_lower(&mut [0; 32]).as_bytes());
+        impl $name {
+            /// Its text.
+            pub fn letters(&self) -> [u8; 34] {
+                let mut letters = [0; 34];
+                letters[..2].copy_from_slice($prefix.as_bytes());
+                self.0.simple().encode_lower(&mut letters[2..]);
+                letters
             }
         }
 

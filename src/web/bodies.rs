@@ -19,7 +19,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::connections::{self, BodyComes};
-use crate::kernel::deadline::PROMISED;
+use crate::web::deadline::PROMISED;
 
 /// The most that is thrown away of a body: 1 MiB. Beyond it the connection ends.
 const LARGEST_DISCARDED: u64 = 1024 * 1024;
@@ -127,7 +127,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::kernel::deadline::LONGEST_REQUEST;
+    use crate::db::LONGEST_REQUEST;
 
     #[tokio::test]
     async fn a_body_that_does_not_come_keeps_no_answer_beyond_its_time() {

@@ -13,17 +13,17 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt, StreamExt};
 
-use super::gate::Gate;
-use super::not_authenticated;
-use crate::kernel::clock::Clock;
-use crate::kernel::db::Db;
-use crate::kernel::deadline::Deadline;
-use crate::kernel::error::{Code, Error, Result, not_found};
-use crate::kernel::params::{Heeded, Params};
-use crate::kernel::replica::Replica;
-use crate::kernel::represent::Asked;
-use crate::kernel::room::{Room, Rooms};
-use crate::kernel::sid::{AccountSid, NumberSid};
+use crate::accounts::gate::Gate;
+use crate::accounts::not_authenticated;
+use crate::db::Db;
+use crate::db::replica::Replica;
+use crate::error::{Code, Error, Result, not_found};
+use crate::values::clock::Clock;
+use crate::values::sid::{AccountSid, NumberSid};
+use crate::web::asked::Asked;
+use crate::web::deadline::Deadline;
+use crate::web::params::{Heeded, Params};
+use crate::web::room::{Room, Rooms};
 
 /// The largest body that is read: 16 KiB.
 const LARGEST_BODY: usize = 16 * 1024;

@@ -13,9 +13,6 @@ use tokio::time::{Instant, sleep_until};
 /// takes to arrive comes on top.
 pub const PROMISED: Duration = Duration::from_secs(5);
 
-/// How long the work on a request may take.
-pub const LONGEST_REQUEST: Duration = Duration::from_millis(4500);
-
 /// The end of a request's time. Its clones are the same deadline.
 #[derive(Clone, Debug)]
 pub struct Deadline(Rc<Cell<Instant>>);

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 
-use crate::kernel::error::{Code, Result, not_found};
+use crate::error::{Code, Result, not_found};
 
 /// `GET /docs/errors/{code}`
 pub async fn show(number: web::Path<String>) -> Result<HttpResponse> {

@@ -1,6 +1,6 @@
 //! Forms and queries, read strictly: what cannot be read is refused, never guessed.
 
-use crate::kernel::error::{Code, Error, Result};
+use crate::error::{Code, Error, Result};
 
 /// The parameters of one request, in the order they came.
 #[derive(Clone, Debug, Default)]

@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use super::error::{Error, Result};
-use super::sid::AccountSid;
+use crate::error::{Error, Result};
+use crate::values::sid::AccountSid;
 
 /// How long room is waited for. A small page passes a large one that does not fit.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use actix_web::HttpRequest;
 use actix_web::http::header::{HOST, HeaderValue};
 
-use crate::accounts::caller::Clients;
+use crate::web::caller::Clients;
 
 /// The longest name that a host may have.
 const LONGEST_NAME: usize = 253;

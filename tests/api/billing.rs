@@ -9,10 +9,10 @@ use futures_util::future::join_all;
 use futures_util::stream;
 use numberbank::accounts::{Reason, Status};
 use numberbank::billing::{self, Billed};
+use numberbank::db;
 use numberbank::inventory::Quarantine;
-use numberbank::kernel::db;
-use numberbank::kernel::money::Money;
-use numberbank::kernel::phone::Kind;
+use numberbank::values::money::Money;
+use numberbank::values::phone::Kind;
 use numberbank::{accounts, inventory, jobs};
 
 use crate::support::{Account, World, eventually, test};

@@ -1,11 +1,12 @@
 //! Instances whose clocks differ, from one another and from the database's.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use numberbank::api::v2008::represent::{Plain, Rfc2822};
+use numberbank::db;
+use numberbank::error::{Result, violated};
 use numberbank::inventory::{self, Quarantine};
-use numberbank::kernel::clock::{Clock, Rfc2822};
-use numberbank::kernel::error::{Result, violated};
-use numberbank::kernel::phone::PhoneNumber;
-use numberbank::kernel::represent::Plain;
+use numberbank::values::clock::Clock;
+use numberbank::values::phone::PhoneNumber;
 use numberbank::{billing, jobs, numbers, purchases, releases};
 
 use crate::support::{Account, Answer, Server, World, beginning, test};
@@ -114,7 +115,7 @@ fn no_move_is_dated_back() {
 /// A clock that is wrong by so many seconds, and knows it.
 async fn compared(world: &World, seconds: i64) -> Clock {
     let clock = Clock::wrong_by(TimeDelta::seconds(seconds));
-    clock.compare(&world.db).await.expect("the database tells its time");
+    db::clock::compare(&clock, &world.db).await.expect("the database tells its time");
     clock
 }
 

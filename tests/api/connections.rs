@@ -257,7 +257,7 @@ async fn set_urls(world: &World, account: &Account, url: &str) {
     let set =
         "update tenancies set url = $1, sms_url = $1, voice_fallback_url = $1, sms_fallback_url = $1, method = 'GET',
         sms_method = 'GET', voice_fallback_method = 'GET', sms_fallback_method = 'GET' where account_sid = $2";
-    let sid: numberbank::kernel::sid::AccountSid = account.sid.parse().expect("a Sid");
+    let sid: numberbank::values::sid::AccountSid = account.sid.parse().expect("a Sid");
     sqlx::query(set).bind(url).bind(sid).execute(&world.db).await.expect("it is done");
 }
 

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::io::Cursor;
 
+use numberbank::error::Error;
 use numberbank::inventory::import::{BadRow, Event, Origin, Reading, Wanted, import};
 use numberbank::inventory::{self, Filter};
-use numberbank::kernel::error::Error;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;

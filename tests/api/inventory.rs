@@ -1,8 +1,8 @@
 //! The stock behind the wire, as the operator moves it.
 
+use numberbank::error::violated;
 use numberbank::inventory::{self, Filter, State};
-use numberbank::kernel::error::violated;
-use numberbank::kernel::phone::PhoneNumber;
+use numberbank::values::phone::PhoneNumber;
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::support::{World, test};

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use numberbank::billing::Credited;
-use numberbank::kernel::error::{Result, violated};
-use numberbank::kernel::money::Money;
-use numberbank::kernel::phone::Kind;
+use numberbank::error::{Result, violated};
+use numberbank::values::money::Money;
+use numberbank::values::phone::Kind;
 use numberbank::{accounts, audit, billing, inventory};
 use proptest::prelude::*;
 use sqlx::{AssertSqlSafe, Executor};

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Days, Months, NaiveDate, TimeDelta, Utc};
 use numberbank::accounts::Reason;
-use numberbank::kernel::money::Money;
-use numberbank::kernel::phone::Kind;
+use numberbank::values::money::Money;
+use numberbank::values::phone::Kind;
 use numberbank::{audit, inventory, releases};
 use proptest::prelude::*;
 

@@ -6,14 +6,14 @@ use chrono::TimeDelta;
 use futures_util::future::{join, join_all};
 use numberbank::accounts::{self, Reason, Status};
 use numberbank::billing::{self, Billed};
+use numberbank::db::Transaction;
+use numberbank::error::{Code, Error};
 use numberbank::inventory::{self, State};
-use numberbank::kernel::db::Transaction;
-use numberbank::kernel::error::{Code, Error};
-use numberbank::kernel::money::Money;
-use numberbank::kernel::phone::Kind;
-use numberbank::kernel::sid::{AccountSid, NumberSid};
 use numberbank::ledger::{self, Direction};
 use numberbank::releases;
+use numberbank::values::money::Money;
+use numberbank::values::phone::Kind;
+use numberbank::values::sid::{AccountSid, NumberSid};
 
 use crate::support::{Account, Answer, World, eventually, test};
 

@@ -1,7 +1,7 @@
 //! What others have set for a role, a database or a server changes nothing.
 
 use futures_util::future::join_all;
-use numberbank::kernel::db::{self, Db};
+use numberbank::db::{self, Db};
 use refinery_core::{Migration, Runner};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 

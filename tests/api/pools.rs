@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
-use numberbank::kernel::db::{Db, Terms};
+use numberbank::db::{Db, Terms};
 use sqlx::postgres::PgPoolOptions;
 
 use crate::support::{World, eventually, test};

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use futures_util::future::{join, join_all, try_join_all};
+use numberbank::error::{Code, Error};
 use numberbank::inventory;
-use numberbank::kernel::error::{Code, Error};
-use numberbank::kernel::phone::PhoneNumber;
+use numberbank::values::phone::PhoneNumber;
 
 use crate::support::{Account, Answer, Server, World, eventually, test};
 

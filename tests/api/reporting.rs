@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
+use numberbank::db::{self, Db};
 use numberbank::inventory;
-use numberbank::kernel::db::{self, Db};
 use numberbank::releases;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
-use numberbank::kernel::error::Code;
+use numberbank::error::Code;
 use reqwest::RequestBuilder;
 
 use crate::support::{Account, Answer, PARAMETERS, World, test};

@@ -1,9 +1,9 @@
 //! The life of a number in stock: legal moves only, each of them recorded and counted.
 
 use chrono::TimeDelta;
-use numberbank::kernel::error::{Result, violated};
-use numberbank::kernel::phone::PhoneNumber;
+use numberbank::error::{Result, violated};
 use numberbank::numbers::{self, Biography};
+use numberbank::values::phone::PhoneNumber;
 use numberbank::{accounts, inventory, releases};
 use sqlx::{AssertSqlSafe, Executor};
 

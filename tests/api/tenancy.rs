@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use numberbank::app::ROUTES;
+use numberbank::api::v2008::ROUTES;
 use reqwest::RequestBuilder;
 
 use crate::support::{Account, Answer, WithForm, World, test};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 
 use chrono::{Months, TimeDelta};
-use numberbank::kernel::clock::Clock;
+use numberbank::values::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::home::{Home, Ran, Running, eventually, program};

@@ -180,8 +180,8 @@ fn the_audit_tells_by_its_exit_code() {
     assert!(home.table(&["audit"]).contains("hold"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let options = numberbank::kernel::db::options(&home.url("x")).expect("a URL");
-        let db = numberbank::kernel::db::for_command(&options);
+        let options = numberbank::db::options(&home.url("x")).expect("a URL");
+        let db = numberbank::db::for_command(&options);
         sqlx::query("update accounts set balance = balance + 1").execute(&db).await.expect("the account is richer");
         db.close().await;
     });

@@ -96,7 +96,7 @@ fn tables_in_another_schema_are_found_and_not_made_anew() {
     let url = home.url("x").replace("/numberbank?", "/once?");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let db = numberbank::kernel::db::for_command(&numberbank::kernel::db::options(&url).expect("a URL"));
+        let db = numberbank::db::for_command(&numberbank::db::options(&url).expect("a URL"));
         let moved = "alter schema public rename to numberbank; create schema public";
         sqlx::raw_sql(moved).execute(&db).await.expect("it moves");
         db.close().await;

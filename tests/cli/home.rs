@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use numberbank::kernel::db;
+use numberbank::db;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;

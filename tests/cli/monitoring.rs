@@ -239,6 +239,8 @@ fn logs_are_json_and_tell_the_request_and_none_of_its_secrets() {
     home.sql("alter table tenancies rename to elsewhere").expect("it is done");
     assert_eq!(send("POST", "").0, 500);
     let log = server.err();
+    // The last line may be half written.
+    let log = &log[..=log.rfind('\n').expect("a line")];
     for secret in ["query-secret", &token, &STANDARD.encode(format!("{sid}:{token}"))] {
         assert!(!log.contains(secret), "{secret} in {log}");
     }

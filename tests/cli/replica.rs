@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use numberbank::embedded_pg::{Cluster, Settings};
+use numberbank::platform::embedded_pg::{Cluster, Settings};
 use sqlx::{Connection, PgConnection};
 
 use crate::home::{Home, MONITORED, Ran, Running, eventually};

@@ -1,7 +1,7 @@
 //! `bill` and `recycle`, by hand and within `serve`, with a time that is told.
 
 use chrono::{Months, NaiveDate, TimeDelta};
-use numberbank::kernel::clock::Clock;
+use numberbank::values::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::home::{Home, Running, eventually};

@@ -3,20 +3,21 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
-use super::caller::Call;
-use super::{Account, Status};
-use crate::kernel::clock::Rfc2822;
-use crate::kernel::error::{Code, Result};
-use crate::kernel::money::CURRENCY;
-use crate::kernel::page::{Page, Place, Slice};
-use crate::kernel::represent::{self, Fields, List, Record};
-use crate::kernel::text::FriendlyName;
+use super::page;
+use super::represent::Rfc2822;
+use crate::accounts::{self, Account, Status};
+use crate::api::v2008::represent::{self, Fields, List, Record};
+use crate::error::{Code, Result};
+use crate::values::money::CURRENCY;
+use crate::values::page::{Place, Slice};
+use crate::values::text::FriendlyName;
+use crate::web::caller::Call;
 
 /// `GET /Accounts`: the caller's own account, the only one there is to see.
 pub async fn list(call: Call) -> Result<HttpResponse> {
-    let page = Page::read(&call.input)?;
+    let page = page::read(&call.input)?;
     let page = if page.place == Place::Last { page.last_of(1) } else { page };
-    let own = super::find(&call.db, call.account).await?;
+    let own = accounts::find(&call.db, call.account).await?;
     let items = if page.number == 0 { vec![own] } else { Vec::new() };
     let slice = Slice::new(page, 1, items);
     let list = List { name: "Accounts", columns: COLUMNS, filters: &[], slice, ends: None };
@@ -25,7 +26,7 @@ pub async fn list(call: Call) -> Result<HttpResponse> {
 
 /// `GET /Accounts/{AccountSid}`
 pub async fn show(call: Call) -> Result<HttpResponse> {
-    let account = super::find(&call.db, call.account).await?;
+    let account = accounts::find(&call.db, call.account).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &account))
 }
 
@@ -34,15 +35,15 @@ pub async fn update(call: Call) -> Result<HttpResponse> {
     let name = call.input.get("FriendlyName")?.map(str::parse::<FriendlyName>).transpose();
     let name = name.map_err(|must| Code::FriendlyName.because(format!("FriendlyName {must}")))?;
     let account = match name {
-        Some(name) => super::rename(&call.db, &call.clock, call.account, &name).await?,
-        None => super::find_active(&call.db, call.account).await?,
+        Some(name) => accounts::rename(&call.db, &call.clock, call.account, &name).await?,
+        None => accounts::find_active(&call.db, call.account).await?,
     };
     Ok(represent::one(&call.asked, StatusCode::OK, &account))
 }
 
 /// `GET /Accounts/{AccountSid}/Balance`
 pub async fn balance(call: Call) -> Result<HttpResponse> {
-    let account = super::find(&call.db, call.account).await?;
+    let account = accounts::find(&call.db, call.account).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &Balance(&account)))
 }
 

@@ -3,16 +3,16 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
-use super::lists::{Filter, Lists};
-use super::settings::{self, Callback, Changes};
-use super::{Lookups, Number, Updates};
-use crate::accounts::caller::Call;
-use crate::kernel::clock::Rfc2822;
-use crate::kernel::error::Result;
-use crate::kernel::page::Page;
-use crate::kernel::params::Heeded;
-use crate::kernel::phone::Kind;
-use crate::kernel::represent::{self, Fields, List, Record};
+use super::represent::Rfc2822;
+use super::{page, settings};
+use crate::api::v2008::represent::{self, Fields, List, Record};
+use crate::error::Result;
+use crate::numbers::lists::{Filter, Lists};
+use crate::numbers::settings::Callback;
+use crate::numbers::{Lookups, Number, Updates};
+use crate::values::phone::Kind;
+use crate::web::caller::Call;
+use crate::web::params::Heeded;
 
 /// `GET …/IncomingPhoneNumbers`
 pub async fn list(call: Call) -> Result<HttpResponse> {
@@ -40,14 +40,14 @@ pub async fn show(call: Call) -> Result<HttpResponse> {
 pub async fn update(call: Call) -> Result<HttpResponse> {
     let sid = call.number()?;
     call.heeds(&Heeded { names: &settings::PARAMETERS, elsewhere: &settings::NAMES_OF_2010 })?;
-    let changes = Changes::read(&call.input)?;
+    let changes = settings::read(&call.input)?;
     let updates: Updates = call.shared()?;
     let number = updates.update(&call.db, &call.clock, call.account, sid, changes).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &number))
 }
 
 async fn list_of(call: &Call, kind: Option<Kind>) -> Result<HttpResponse> {
-    let page = Page::read(&call.input)?;
+    let page = page::read(&call.input)?;
     let (number, name) = (call.input.filled(&["PhoneNumber"])?, call.input.filled(&["FriendlyName"])?);
     let filter = Filter { kind, number: number.map(|number| number.parse().ok()), name: name.map(str::to_owned) };
     let lists: Lists = call.shared()?;

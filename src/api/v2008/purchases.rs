@@ -7,13 +7,14 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue, LOCATION};
 use blake2::{Blake2s256, Digest};
 
-use super::{Counter, IdempotencyKey, Order, Purchase};
-use crate::accounts::caller::Call;
-use crate::kernel::error::{Code, Result};
-use crate::kernel::params::{Heeded, Params};
-use crate::kernel::phone::{AreaCode, Kind};
-use crate::kernel::represent::{self, TREE};
-use crate::numbers::settings::{self, Changes, Settings};
+use super::settings;
+use crate::api::v2008::represent::{self, TREE};
+use crate::error::{Code, Result};
+use crate::numbers::settings::Settings;
+use crate::purchases::{self, Counter, IdempotencyKey, Order, Purchase};
+use crate::values::phone::{AreaCode, Kind};
+use crate::web::caller::Call;
+use crate::web::params::{Heeded, Params};
 
 /// `POST …/IncomingPhoneNumbers/Local`
 pub async fn buy_local(call: Call) -> Result<HttpResponse> {
@@ -27,7 +28,7 @@ pub async fn buy_tollfree(call: Call) -> Result<HttpResponse> {
 
 async fn buy(call: &Call, kind: Kind) -> Result<HttpResponse> {
     let (counter, order): (Counter, _) = (call.shared()?, Arc::new(order(call, kind)?));
-    let (number, replayed) = match super::buy(&counter, &call.db, &call.clock, call.account, order).await? {
+    let (number, replayed) = match purchases::buy(&counter, &call.db, &call.clock, call.account, order).await? {
         Purchase::Made(number) => (number, false),
         Purchase::Replayed(number) => (number, true),
     };
@@ -50,7 +51,7 @@ fn order(call: &Call, kind: Kind) -> Result<Order> {
             "AreaCode must be a US area code of three digits, such as 415; leave it out for a number from anywhere",
         )
     })?;
-    let settings = Settings::first(kind, &Changes::read(&call.input)?)?;
+    let settings = Settings::first(kind, &settings::read(&call.input)?)?;
     let key = idempotency_key(call)?.map(|text| IdempotencyKey { text, request: digest(kind, &call.input) });
     Ok(Order { kind, area_code, settings, key })
 }

@@ -2,9 +2,9 @@
 
 use actix_web::HttpResponse;
 
-use super::Releases;
-use crate::accounts::caller::Call;
-use crate::kernel::error::Result;
+use crate::error::Result;
+use crate::releases::Releases;
+use crate::web::caller::Call;
 
 /// `DELETE …/IncomingPhoneNumbers/{Sid}`
 pub async fn release(call: Call) -> Result<HttpResponse> {

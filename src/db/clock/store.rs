@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Result, query_scalar};
 
-use crate::kernel::db::Db;
+use crate::db::Db;
 
 /// What the database's own clock says.
 pub async fn time(db: &Db) -> Result<DateTime<Utc>> {

@@ -8,8 +8,8 @@ use tokio::runtime::Handle;
 
 use super::share::Permit;
 use super::{Db, PoolConnection};
-use crate::kernel::error::ends_connection;
-use crate::kernel::sid::random_bits;
+use crate::error::ends_connection;
+use crate::values::sid::random_bits;
 
 /// What is left of a statement that nobody waits for any more may take so long: longer than PostgreSQL
 /// lets a request's statement go on.

@@ -12,9 +12,9 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, Error, PgConnection, Postgres};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::deadline::LONGEST_REQUEST;
-use super::error;
-use super::sid::AccountSid;
+use super::LONGEST_REQUEST;
+use crate::error;
+use crate::values::sid::AccountSid;
 
 mod executor;
 mod lease;

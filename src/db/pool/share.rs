@@ -18,10 +18,10 @@ use sqlx::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use crate::kernel::batch::LARGEST;
-use crate::kernel::error::{self, Error as Refused};
-use crate::kernel::per_account::{Held, PerAccount};
-use crate::kernel::sid::AccountSid;
+use crate::db::batch::LARGEST;
+use crate::db::per_account::{Held, PerAccount};
+use crate::error::{self, Error as Refused};
+use crate::values::sid::AccountSid;
 
 /// Who may have a connection, and who waits for one.
 #[derive(Debug)]

@@ -19,9 +19,9 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::kernel::db::{self, Db, MigrateError};
-use crate::kernel::error::Result;
-use crate::kernel::sid::AccountSid;
+use crate::db::{self, Db, MigrateError};
+use crate::error::Result;
+use crate::values::sid::AccountSid;
 
 mod store;
 

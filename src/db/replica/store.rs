@@ -2,7 +2,7 @@
 
 use sqlx::{Result, query_scalar};
 
-use crate::kernel::db::Db;
+use crate::db::Db;
 
 /// What a database shares with its streaming replicas and with nothing else.
 pub async fn identity(db: &Db) -> Result<String> {

@@ -130,7 +130,7 @@ fn means(name: &str, maps: &[Mapping]) -> Option<Column> {
 
 fn understood(names: &[String], maps: &[Mapping]) -> Result<Vec<Understood>, String> {
     if let Some(map) = maps.iter().find(|map| !names.iter().any(|name| plain(name) == plain(&map.header))) {
-        return Err(format!("--map names a column '{}', which it does not have", shortened(&map.header)));
+        return Err(format!("--map names a column '{}', which the file does not have", shortened(&map.header)));
     }
     let mut all: Vec<Understood> = Vec::new();
     for (place, name) in names.iter().enumerate() {

@@ -7,7 +7,7 @@ use proptest::sample::select;
 
 use super::records::LONGEST_RECORD;
 use super::*;
-use crate::kernel::phone::AreaCode;
+use crate::values::phone::AreaCode;
 
 /// A row as it is stored: number, provider, monthly cost in ten-thousandths of a dollar, note.
 type Stored = (i64, Option<String>, Option<i64>, Option<String>);

@@ -3,8 +3,8 @@
 use super::columns::{Column, Columns};
 use super::shortened;
 use super::store::Batch;
-use crate::kernel::money::{Cost, NotACost};
-use crate::kernel::phone::{NotAPhoneNumber, PhoneNumber, ten_digits};
+use crate::values::money::{Cost, NotACost};
+use crate::values::phone::{NotAPhoneNumber, PhoneNumber, ten_digits};
 
 /// The longest provider or note, in characters.
 const LONGEST_TEXT: usize = 255;

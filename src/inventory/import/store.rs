@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_scalar};
 
-use crate::kernel::db::Transaction;
-use crate::kernel::phone::Kind;
+use crate::db::Transaction;
+use crate::values::phone::Kind;
 
 /// Rows as PostgreSQL's `unnest` takes them: column by column.
 #[derive(Debug, Default)]

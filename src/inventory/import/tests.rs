@@ -1,7 +1,7 @@
 //! Files as carriers send them, made anew.
 
 use super::*;
-use crate::kernel::phone::Kind;
+use crate::values::phone::Kind;
 
 /// What was read of a file.
 #[derive(Debug, Default)]

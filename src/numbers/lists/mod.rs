@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::kernel::batch::Reads;
-use crate::kernel::db::Db;
-use crate::kernel::error::Result;
-use crate::kernel::page::{DEFAULT_SIZE, Page, Place, REACH, Slice, beyond_reach, unknown_place};
-use crate::kernel::phone::{Kind, PhoneNumber};
-use crate::kernel::sid::{AccountSid, NumberSid};
+use crate::db::Db;
+use crate::db::batch::Reads;
+use crate::error::{Code, Error, Result};
 use crate::numbers::Number;
+use crate::values::page::{DEFAULT_SIZE, Page, Place, REACH, Slice};
+use crate::values::phone::{Kind, PhoneNumber};
+use crate::values::sid::{AccountSid, NumberSid};
 
 mod named;
 mod store;
@@ -157,6 +157,19 @@ impl Places for All {
     ) -> sqlx::Result<Option<Option<NumberSid>>> {
         store::place_back(db, self.account, self.kind, from, between).await
     }
+}
+
+/// The refusal of an `AfterSid` or `BeforeSid` that is no number of the list.
+pub fn unknown_place() -> Error {
+    Code::InvalidParameter
+        .because("AfterSid and BeforeSid must be the Sid of a number of this account, as nextpageuri and previouspageuri give it")
+}
+
+/// The refusal of a page that its number alone does not reach.
+fn beyond_reach() -> Error {
+    Code::InvalidParameter.because(format!(
+        "Page reaches the first {REACH} numbers of a list; walk on from there by nextpageuri, or back from lastpageuri by previouspageuri"
+    ))
 }
 
 /// Where the numbers of a page begin.

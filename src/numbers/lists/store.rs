@@ -6,17 +6,17 @@ use futures_util::TryStreamExt;
 use sqlx::{Result, query_as, query_scalar};
 
 use super::{Held, Stretch};
-use crate::kernel::batch::each;
-use crate::kernel::db::Db;
-use crate::kernel::phone::{Kind, PhoneNumber};
-use crate::kernel::sid::{AccountSid, NumberSid};
-use crate::kernel::text::{FriendlyName, Method};
+use crate::db::Db;
+use crate::db::batch::each;
 use crate::numbers::Number;
 use crate::numbers::store::{Row, numbers};
+use crate::values::phone::{Kind, PhoneNumber};
+use crate::values::sid::{AccountSid, NumberSid};
+use crate::values::text::{FriendlyName, Method};
 
 /// Stretches of lists, each of an account of its own; what is held of each, in their order. The last stretch
 /// costs what the first one does. Both kinds are walked on one index and merged; the inner limits, which are one
-/// more than [`LARGEST_SIZE`](crate::kernel::page::LARGEST_SIZE), tell the planner that a walk will do.
+/// more than [`LARGEST_SIZE`](crate::values::page::LARGEST_SIZE), tell the planner that a walk will do.
 /// The columns are named in each walk, for all that a step of the plan hands on costs.
 pub async fn stretches(db: &Db, asked: &[Stretch]) -> Result<Vec<Held>> {
     let rows = numbers!(place and total

@@ -7,31 +7,16 @@
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
-
-use super::{Clock, store};
-use crate::kernel::db::Db;
-use crate::kernel::error::{Error, Result};
 
 /// Beyond this it is said.
 const NOTABLE: TimeDelta = TimeDelta::seconds(1);
 
 /// Beyond this nothing is sold, billed or put on sale.
 const TOLERABLE: TimeDelta = TimeDelta::seconds(30);
-
-/// Between two comparisons: at most, and at least where refusals ask for one.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// How long the database may take for one question.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// The quickest of so many answers tells most exactly.
-const QUESTIONS: usize = 3;
 
 /// A clock that is compared.
 #[derive(Debug, Default)]
@@ -46,10 +31,10 @@ pub struct Watch {
 
 /// At a moment the database's clock said this, give or take half of the round trip.
 #[derive(Clone, Copy, Debug)]
-struct Comparison {
-    moment: Instant,
-    database: DateTime<Utc>,
-    uncertainty: TimeDelta,
+pub struct Comparison {
+    pub moment: Instant,
+    pub database: DateTime<Utc>,
+    pub uncertainty: TimeDelta,
 }
 
 /// How far a clock is from the database's: ahead of it where that is more than nothing.
@@ -74,10 +59,15 @@ impl fmt::Display for Offset {
     }
 }
 
+/// Why a clock is not to be trusted.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongClock(String);
+
 /// The refusal of what must not be dated by a clock that is wrong.
-fn refusal(offset: Offset) -> Error {
+fn refusal(offset: Offset) -> WrongClock {
     let most = TOLERABLE.num_seconds();
-    Error::WrongClock(format!("{offset}: beyond {most} s nothing is sold, billed or put on sale; set the clock right"))
+    WrongClock(format!("{offset}: beyond {most} s nothing is sold, billed or put on sale; set the clock right"))
 }
 
 impl Watch {
@@ -96,7 +86,7 @@ impl Watch {
         Some(Offset { ahead: now - (database + passed), uncertainty })
     }
 
-    pub(super) fn judge(&self, now: DateTime<Utc>) -> Result<()> {
+    pub(super) fn judge(&self, now: DateTime<Utc>) -> Result<(), WrongClock> {
         match self.offset(now).filter(|offset| offset.is_beyond(TOLERABLE)) {
             None => Ok(()),
             Some(offset) => {
@@ -107,29 +97,18 @@ impl Watch {
         }
     }
 
-    pub(super) async fn compare(&self, db: &Db) -> Result<()> {
-        let mut best: Option<Comparison> = None;
-        for _ in 0..QUESTIONS {
-            let asked = Instant::now();
-            let late = |_| Error::Unavailable(format!("the database did not tell its time within {PATIENCE:?}"));
-            let told = timeout(PATIENCE, store::time(db)).await.map_err(late);
-            let database = match told.and_then(|told| Ok(told?)) {
-                Ok(database) => database,
-                Err(_) if best.is_some() => break,
-                Err(error) => return Err(error),
-            };
-            let half = asked.elapsed() / 2;
-            let uncertainty = TimeDelta::from_std(half).unwrap_or(TimeDelta::MAX);
-            if best.is_none_or(|best| uncertainty < best.uncertainty) {
-                best = Some(Comparison { moment: asked + half, database, uncertainty });
-            }
-        }
-        *self.compared() = best;
-        Ok(())
+    /// What a comparison with the database found.
+    pub fn found(&self, comparison: Option<Comparison>) {
+        *self.compared() = comparison;
+    }
+
+    /// Waits until a refusal asks for another comparison.
+    pub async fn wanted(&self) {
+        self.wanted.notified().await;
     }
 
     /// Logs how the clock is, if that is news.
-    fn tell(&self, now: Offset) {
+    pub fn tell(&self, now: Offset) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = told.is_none_or(|told| (now.ahead - told).abs() > NOTABLE);
         match now.is_beyond(NOTABLE) {
@@ -147,33 +126,6 @@ impl Watch {
 
     fn compared(&self) -> MutexGuard<'_, Option<Comparison>> {
         self.compared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Clock {
-    /// Compares a watched clock with the database's, and says so where they differ; any other is taken as it is.
-    ///
-    /// # Errors
-    /// When the database is out of reach: what was known stays.
-    pub async fn compare(&self, db: &Db) -> Result<()> {
-        let Self::Watched(watch) = self else { return Ok(()) };
-        watch.compare(db).await?;
-        self.offset().into_iter().for_each(|offset| watch.tell(offset));
-        Ok(())
-    }
-
-    /// Compares again and again, until it is dropped.
-    pub async fn keep_comparing(self, db: Db) {
-        let Self::Watched(watch) = &self else { return };
-        loop {
-            sleep(SHORTEST_PAUSE).await;
-            if self.offset().is_some() {
-                let _ = timeout(LONGEST_PAUSE - SHORTEST_PAUSE, watch.wanted.notified()).await;
-            }
-            if let Err(error) = self.compare(&db).await {
-                tracing::debug!("this machine's clock could not be compared with the database's: {error}");
-            }
-        }
     }
 }
 

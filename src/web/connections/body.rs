@@ -8,7 +8,7 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::web::Bytes;
 
 use super::{Connected, UnderWay};
-use crate::kernel::room::Room;
+use crate::web::room::Room;
 
 /// A body that keeps its room in memory, and its connection from making way for others, until the client has taken it.
 pub struct GoingOut {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::Connection;
 use super::client::{Client, Connected};
-use crate::kernel::network::network;
+use crate::values::network::network;
 
 /// How many bytes of unfinished heads a thread keeps.
 const MOST_UNREAD: usize = 16 * 1024 * 1024;

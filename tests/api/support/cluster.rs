@@ -3,8 +3,8 @@
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-use numberbank::embedded_pg::{Cluster, Settings};
-use numberbank::kernel::db;
+use numberbank::db;
+use numberbank::platform::embedded_pg::{Cluster, Settings};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use tokio::sync::Mutex;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use numberbank::kernel::phone::AreaCode;
+use numberbank::values::phone::AreaCode;
 use reqwest::{Client, RequestBuilder, Response};
 
 use super::Scene;

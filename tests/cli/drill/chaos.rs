@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use numberbank::embedded_pg::{Cluster, Settings};
+use numberbank::platform::embedded_pg::{Cluster, Settings};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use tokio::time::sleep;

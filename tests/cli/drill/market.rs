@@ -1,6 +1,6 @@
 //! Who buys, and what there is to buy: some run out of money, and some area codes out of numbers.
 
-use numberbank::kernel::phone::{AreaCode, Kind};
+use numberbank::values::phone::{AreaCode, Kind};
 
 use crate::home::Home;
 

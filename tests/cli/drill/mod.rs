@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
-use numberbank::embedded_pg::{Cluster, Settings};
-use numberbank::kernel::sid::random_bits;
+use numberbank::platform::embedded_pg::{Cluster, Settings};
+use numberbank::values::sid::random_bits;
 
 mod buyers;
 mod chaos;

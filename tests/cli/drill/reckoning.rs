@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use numberbank::kernel::db::{self, Db};
+use numberbank::db::{self, Db};
 
 use super::Scene;
 use super::buyers::{INTERNAL, Order, Outcome};

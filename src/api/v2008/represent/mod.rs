@@ -1,60 +1,33 @@
 //! How answers look on the wire: one description of a resource, three representations.
 //! Each is written straight into one buffer; the rows of a long list are written as the client takes them.
 
+use actix_web::HttpResponse;
 use actix_web::body::MessageBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue, LINK, RETRY_AFTER, WWW_AUTHENTICATE};
-use actix_web::{HttpResponse, ResponseError};
 
-use crate::kernel::error::{Code, Error, Refusal};
-use crate::kernel::page::{Place, Slice};
-use crate::kernel::params::encode;
-use crate::kernel::sid::NumberSid;
+use super::page;
+use crate::error::{Code, Refusal};
+use crate::values::page::{Place, Slice};
+use crate::values::sid::NumberSid;
+use crate::web::asked::{Asked, Representation};
+use crate::web::params::encode;
+use crate::web::status;
 
 mod csv;
 mod json;
 mod pieces;
+mod plain;
 mod xml;
 
 use csv::csv;
 use json::Json;
 use pieces::{Pieces, Rows};
+pub use plain::Rfc2822;
 use xml::Xml;
 
 /// The root of the resource tree.
 pub const TREE: &str = "/2008-08-01";
-
-/// The representation that a path's ending asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Representation {
-    #[default]
-    Xml,
-    Json,
-    Csv,
-}
-
-impl Representation {
-    pub const ENDINGS: [(&str, Self); 3] = [(".xml", Self::Xml), (".json", Self::Json), (".csv", Self::Csv)];
-
-    const fn content_type(self) -> &'static str {
-        match self {
-            Self::Xml => "application/xml; charset=utf-8",
-            // Bare: JSON is UTF-8 in any case, and old PHP clients compare the whole value.
-            Self::Json => "application/json",
-            Self::Csv => "text/csv; charset=utf-8",
-        }
-    }
-}
-
-/// What is asked for, apart from by whom: set once for each request, before it is routed.
-#[derive(Clone, Debug, Default)]
-pub struct Asked {
-    pub representation: Representation,
-    /// The path in its plain form, as the URIs of a list repeat it.
-    pub path: String,
-    /// The ending that was sent, so that those URIs keep the representation.
-    pub ending: &'static str,
-}
 
 /// Takes the elements of a resource, in their order.
 pub trait Fields {
@@ -68,12 +41,6 @@ pub trait Fields {
 /// A value that writes itself: letters, digits and marks that no representation escapes.
 pub trait Plain {
     fn write(&self, to: &mut Vec<u8>);
-}
-
-impl Plain for &'static str {
-    fn write(&self, to: &mut Vec<u8>) {
-        to.extend_from_slice(self.as_bytes());
-    }
 }
 
 /// A resource as the wire shows it.
@@ -147,25 +114,10 @@ pub fn refusal(representation: Representation, site: &str, refusal: &Refusal) ->
     response
 }
 
-fn status(code: Code) -> StatusCode {
-    StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-}
-
 fn answer(status: StatusCode, representation: Representation, body: impl MessageBody + 'static) -> HttpResponse {
     let mut response = HttpResponse::with_body(status, body).map_into_boxed_body();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(representation.content_type()));
     response
-}
-
-/// Lets handlers end with `?`; the frame around every request writes the body.
-impl ResponseError for Error {
-    fn status_code(&self) -> StatusCode {
-        status(self.refusal().code)
-    }
-
-    fn error_response(&self) -> HttpResponse {
-        HttpResponse::new(self.status_code())
-    }
 }
 
 struct RestException<'a> {
@@ -226,7 +178,7 @@ impl Uris {
         let slice = &list.slice;
         let filters: String = list.filters.iter().map(|(name, value)| format!("&{name}={}", encode(value))).collect();
         let uri = |page: i64, place: Place| {
-            let (path, ending, size, place) = (&asked.path, asked.ending, slice.page.size, place.parameter());
+            let (path, ending, size, place) = (&asked.path, asked.ending, slice.page.size, page::parameter(place));
             format!("{path}{ending}?Page={page}&PageSize={size}{filters}{place}")
         };
         let (number, first) = (slice.number(), uri(0, Place::ByNumber));

@@ -1,12 +1,13 @@
 //! Lists of the numbers that have a certain name.
 
 use super::{Beginning, Places, begin};
-use crate::kernel::db::Db;
-use crate::kernel::error::Result;
-use crate::kernel::page::{Page, REACH, Slice, unknown_place};
-use crate::kernel::phone::{Kind, PhoneNumber};
-use crate::kernel::sid::{AccountSid, NumberSid};
+use crate::db::Db;
+use crate::error::Result;
 use crate::numbers::Number;
+use crate::numbers::lists::unknown_place;
+use crate::values::page::{Page, REACH, Slice};
+use crate::values::phone::{Kind, PhoneNumber};
+use crate::values::sid::{AccountSid, NumberSid};
 
 mod store;
 

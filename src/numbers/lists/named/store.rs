@@ -4,13 +4,13 @@
 use sqlx::{Result, query_as, query_scalar};
 
 use super::Named;
-use crate::kernel::db::Db;
-use crate::kernel::phone::Kind;
-use crate::kernel::phone::PhoneNumber;
-use crate::kernel::sid::{AccountSid, NumberSid};
-use crate::kernel::text::{FriendlyName, Method};
+use crate::db::Db;
 use crate::numbers::Number;
 use crate::numbers::store::{Row, numbers};
+use crate::values::phone::Kind;
+use crate::values::phone::PhoneNumber;
+use crate::values::sid::{AccountSid, NumberSid};
+use crate::values::text::{FriendlyName, Method};
 
 /// So many numbers from right after one of them on, or from the beginning.
 pub async fn list(db: &Db, named: Named<'_>, after: Option<NumberSid>, size: u32) -> Result<Vec<Number>> {
@@ -53,7 +53,7 @@ pub async fn list(db: &Db, named: Named<'_>, after: Option<NumberSid>, size: u32
     Ok(rows.into_iter().map(|row| row.number(named.account)).collect())
 }
 
-/// How many there are, of which one more than [`REACH`](crate::kernel::page::REACH) is enough to know; `None` where the
+/// How many there are, of which one more than [`REACH`](crate::values::page::REACH) is enough to know; `None` where the
 /// account never held the number `after`. The order has the index walked, where the planner would read the whole table: it
 /// takes each name for one that many numbers have.
 pub async fn count(db: &Db, named: Named<'_>, after: Option<NumberSid>) -> Result<Option<i64>> {

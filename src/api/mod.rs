@@ -1,0 +1,3 @@
+//! The versions of the API, each a face of the same use cases. None imports another.
+
+pub mod v2008;

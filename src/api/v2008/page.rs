@@ -1,0 +1,86 @@
+//! Paging on the wire: what a query asks for, and the parameters that lead to another page.
+
+use crate::error::{Code, Result};
+use crate::numbers::lists::unknown_place;
+use crate::values::page::{DEFAULT_SIZE, LARGEST_SIZE, Page, Place};
+use crate::web::params::Params;
+
+/// Reads `Page` or `page`, `PageSize` or `num`, and `AfterSid`, `BeforeSid` or `Last`.
+///
+/// # Errors
+/// 20007 for a page size, 29002 for a page or place that cannot be.
+pub fn read(query: &Params) -> Result<Page> {
+    let number = query.one_of(&["Page", "page"])?.map_or(Ok(0), |text| {
+        whole_number(text)
+            .ok_or_else(|| Code::InvalidParameter.because("Page must be a whole number from 0 to 4294967295"))
+    })?;
+    let size = query.filled(&["PageSize", "num"])?.map_or(Ok(DEFAULT_SIZE), |text| {
+        whole_number(text)
+            .filter(|size| (1..=LARGEST_SIZE).contains(size))
+            .ok_or_else(|| Code::PageSize.because("PageSize (or num) must be a whole number from 1 to 1000"))
+    })?;
+    Ok(Page { number, size, place: place(query)? })
+}
+
+fn place(query: &Params) -> Result<Place> {
+    let sid = |text: &str| text.parse().map_err(|_| unknown_place());
+    match (query.get("AfterSid")?, query.get("BeforeSid")?, query.get("Last")?) {
+        (None, None, None) => Ok(Place::ByNumber),
+        (Some(text), None, None) => sid(text).map(Place::After),
+        (None, Some(text), None) => sid(text).map(Place::Before),
+        (None, None, Some("true")) => Ok(Place::Last),
+        (None, None, Some(_)) => {
+            Err(Code::InvalidParameter.because("Last must be true; leave it out for any other page"))
+        }
+        _ => Err(Code::InvalidParameter.because("Send one of AfterSid, BeforeSid and Last")),
+    }
+}
+
+/// The parameter of a URI that leads there; nothing where the number of the page does.
+pub fn parameter(place: Place) -> String {
+    match place {
+        Place::ByNumber => String::new(),
+        Place::After(sid) => format!("&AfterSid={sid}"),
+        Place::Before(sid) => format!("&BeforeSid={sid}"),
+        Place::Last => "&Last=true".to_owned(),
+    }
+}
+
+fn whole_number(text: &str) -> Option<u32> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &str) -> Option<(u32, u32)> {
+        super::read(&Params::parse(query.as_bytes()).unwrap()).ok().map(|page| (page.number, page.size))
+    }
+
+    #[test]
+    fn both_spellings_are_read() {
+        assert_eq!(read(""), Some((0, 50)));
+        assert_eq!(read("Page=2&PageSize=10"), Some((2, 10)));
+        assert_eq!(read("page=2&num=1000"), Some((2, 1000)));
+        assert_eq!(read("PAGE=x"), Some((0, 50)));
+        assert_eq!((read("num=&PageSize="), read("num=&PageSize=7")), (Some((0, 50)), Some((0, 7))));
+        for query in [
+            "Page=-1",
+            "Page=",
+            "Page=1.0",
+            "Page=4294967296",
+            "num=0",
+            "num=1001",
+            "num=ten",
+            "Page=1&page=1",
+            "AfterSid=PN1",
+            "BeforeSid=",
+            "Last=",
+            "Last=1",
+            "Last=true&AfterSid=PN2a0747eba6abf96b7e3c3ff0b4530f6e",
+        ] {
+            assert_eq!(read(query), None, "{query}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The settings of a number as a form names them.
+
+use crate::error::{Code, Result};
+use crate::numbers::settings::{CallbackChange, Change, Changes};
+use crate::values::text::{CallbackUrl, FriendlyName, NotAMethod};
+use crate::web::params::Params;
+
+/// The parameters of these settings.
+pub const PARAMETERS: [&str; 10] = [
+    "FriendlyName",
+    "Url",
+    "Method",
+    "VoiceFallbackUrl",
+    "VoiceFallbackMethod",
+    "SmsUrl",
+    "SmsMethod",
+    "SmsFallbackUrl",
+    "SmsFallbackMethod",
+    "VoiceCallerIdLookup",
+];
+
+/// What a later version of the API calls some of them.
+pub const NAMES_OF_2010: [(&str, &str); 2] = [
+    ("VoiceUrl", "VoiceUrl is a name of API version 2010-04-01; this version calls it Url, so write Url"),
+    ("VoiceMethod", "VoiceMethod is a name of API version 2010-04-01; this version calls it Method, so write Method"),
+];
+
+/// Reads every setting that a form may hold.
+///
+/// # Errors
+/// The refusal that names the first parameter which cannot be.
+pub fn read(form: &Params) -> Result<Changes> {
+    Ok(Changes {
+        friendly_name: friendly_name(form)?,
+        voice: callback(form, "Url", "Method")?,
+        voice_fallback: callback(form, "VoiceFallbackUrl", "VoiceFallbackMethod")?,
+        sms: callback(form, "SmsUrl", "SmsMethod")?,
+        sms_fallback: callback(form, "SmsFallbackUrl", "SmsFallbackMethod")?,
+        voice_caller_id_lookup: flag(form, "VoiceCallerIdLookup")?,
+    })
+}
+
+fn callback(form: &Params, url_name: &str, method_name: &str) -> Result<CallbackChange> {
+    let url = change(form.get(url_name)?, |text| {
+        CallbackUrl::new(text).map_err(|must| Code::Url.because(format!("{url_name} {must}")))
+    })?;
+    // Clients that send back what they read send an empty method along with an empty address.
+    let method = form.get(method_name)?.filter(|text| !text.is_empty()).map(str::parse).transpose();
+    let method = method.map_err(|must: NotAMethod| Code::Method.because(format!("{method_name} {must}")))?;
+    Ok(CallbackChange { url, method })
+}
+
+fn change<T>(given: Option<&str>, read: impl FnOnce(String) -> Result<T>) -> Result<Change<T>> {
+    Ok(match given {
+        None => Change::Keep,
+        Some("") => Change::Set(None),
+        Some(text) => Change::Set(Some(read(text.to_owned())?)),
+    })
+}
+
+fn friendly_name(form: &Params) -> Result<Change<FriendlyName>> {
+    change(form.get("FriendlyName")?, |text| {
+        FriendlyName::new(text).map_err(|must| Code::FriendlyName.because(format!("FriendlyName {must}")))
+    })
+}
+
+fn flag(form: &Params, name: &str) -> Result<Option<bool>> {
+    let Some(text) = form.get(name)? else { return Ok(None) };
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" => Ok(Some(true)),
+        // An empty value clears, here as elsewhere.
+        "false" | "0" | "" => Ok(Some(false)),
+        _ => Err(Code::InvalidParameter.because(format!("{name} must be true, false, 1 or 0"))),
+    }
+}

@@ -1,0 +1,39 @@
+//! What a path asks for, apart from by whom.
+
+use actix_web::{HttpMessage, HttpRequest};
+
+/// The representation that a path's ending asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Representation {
+    #[default]
+    Xml,
+    Json,
+    Csv,
+}
+
+impl Representation {
+    pub const ENDINGS: [(&str, Self); 3] = [(".xml", Self::Xml), (".json", Self::Json), (".csv", Self::Csv)];
+
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Xml => "application/xml; charset=utf-8",
+            // Bare: JSON is UTF-8 in any case, and old PHP clients compare the whole value.
+            Self::Json => "application/json",
+            Self::Csv => "text/csv; charset=utf-8",
+        }
+    }
+}
+
+/// What is asked for, apart from by whom: set once for each request, before it is routed.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    pub representation: Representation,
+    /// The path in its plain form, as the URIs of a list repeat it.
+    pub path: String,
+    /// The ending that was sent, so that those URIs keep the representation.
+    pub ending: &'static str,
+}
+
+pub fn asked(request: &HttpRequest) -> Asked {
+    request.extensions().get::<Asked>().cloned().unwrap_or_default()
+}

@@ -1,0 +1,16 @@
+//! What every API version needs and none of them owns: who asks, what is asked, how long it may take, what an answer
+//! may cost, and the connections of clients.
+
+pub mod asked;
+pub mod bodies;
+pub mod caller;
+pub mod connections;
+pub mod deadline;
+pub mod error_pages;
+mod errors;
+pub mod listen;
+pub mod params;
+pub mod room;
+pub mod site;
+
+pub use errors::status;
