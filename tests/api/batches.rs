@@ -118,7 +118,7 @@ fn an_update_and_a_release_wait_for_their_own_row_only() {
         let name = [("FriendlyName", "Renamed")];
         let change = async |n: usize| {
             let (account, sid) = &held[n];
-            if n % 2 == 0 {
+            if n.is_multiple_of(2) {
                 server.post(account, &format!("/IncomingPhoneNumbers/{sid}"), &name).await.status
             } else {
                 server.release(account, sid).await.status
