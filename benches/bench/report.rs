@@ -65,7 +65,7 @@ pub fn table(rows: &[Row]) {
     table.load_style(presets::ASCII_MARKDOWN);
     table.set_header(["Work", "/s", "p50 ms", "p99 ms", "Yardstick", "/s", "Ratio", "Target", "MiB"]);
     for row in rows {
-        let digits = if row.rate().is_some_and(|rate| rate < 100.0) { 1 } else { 0 };
+        let digits = usize::from(row.rate().is_some_and(|rate| rate < 100.0));
         table.add_row([
             row.workload.what.to_owned(),
             figure(row.rate(), digits),

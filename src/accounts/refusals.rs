@@ -123,7 +123,7 @@ mod tests {
         }
         let remembered = (0..100).filter(|n| refusals.recall(attacked, &[*n; 32]).is_some());
         assert_eq!(remembered.count(), MOST_TOKENS);
-        for _ in 0..MOST_SIDS.get() + 1 {
+        for _ in 0..=MOST_SIDS.get() {
             refusals.put(AccountSid::random(), [2; 32], None, now);
         }
         assert!(refusals.recall(victim, &[1; 32]).is_some());

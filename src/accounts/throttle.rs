@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(turns.take(rate, later), Ok(()));
         assert_eq!(turns.take(rate, later), Err(Duration::from_secs(20)));
         // A long rest leaves no more than all of them.
-        let rested = now + Duration::from_secs(3600);
+        let rested = now + Duration::from_hours(1);
         assert_eq!((0..9).filter(|_| turns.take(rate, rested).is_ok()).count(), 3);
     }
 

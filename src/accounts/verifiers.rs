@@ -152,7 +152,7 @@ mod tests {
     fn one_made_here_is_tried_until_its_address_and_its_account_have_seen_too_many() {
         let cheap = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8, 1, 1, None).expect("parameters"));
         let hash = cheap.hash_password(b"right").expect("a hash").to_string();
-        let rate = Rate::new(NonZeroU32::new(2).expect("two"), Duration::from_secs(3600));
+        let rate = Rate::new(NonZeroU32::new(2).expect("two"), Duration::from_hours(1));
         let (addresses, accounts) = (Arc::new(Failures::new(Some(rate))), Failures::new(Some(rate)));
         let (guesses, mut memory) = (Guesses { addresses, accounts }, token::Memory::default());
         let [attacked, other] = [(); 2].map(|()| AccountSid::random());

@@ -90,7 +90,7 @@ impl Limits {
     }
 
     pub fn failed_logins(&self) -> Option<Rate> {
-        self.failed_logins.each(Duration::from_secs(60))
+        self.failed_logins.each(Duration::from_mins(1))
     }
 }
 

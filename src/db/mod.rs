@@ -38,7 +38,7 @@ const LONG_PATIENCE: Duration = Duration::from_secs(10);
 
 /// For how long a connection is used: a few minutes after a failover that no error tells of, none leads to the
 /// old server any more.
-const LIFETIME: Duration = Duration::from_secs(300);
+const LIFETIME: Duration = Duration::from_mins(5);
 
 /// Connections to a primary for the thread that calls this, and how many may wait for one; they are made when
 /// they are first used.

@@ -109,7 +109,7 @@ pub async fn pin(connection: &mut PgConnection, purpose: Purpose) -> sqlx::Resul
     loop {
         match raw_sql(AssertSqlSafe(statements.clone())).execute(&mut *connection).await {
             Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("57014") && tries < TRIES => {
-                tries += 1
+                tries += 1;
             }
             done => return done.map(drop),
         }

@@ -29,7 +29,7 @@ impl Turn {
 }
 
 /// How long a turn is waited for, and how often it is asked for.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
+pub const LONGEST_WAIT: Duration = Duration::from_mins(10);
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// How soon, and then how often, the log tells what is waited for.

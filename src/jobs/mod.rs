@@ -31,11 +31,11 @@ pub struct Settings {
 }
 
 /// After a run that failed the next one comes soon.
-const TRY_AGAIN: Duration = Duration::from_secs(60);
+const TRY_AGAIN: Duration = Duration::from_mins(1);
 
 /// A run is cut off after this, and goes on with the next: one that hangs on a dead connection would
 /// otherwise be the last.
-const LONGEST_RUN: Duration = Duration::from_secs(30 * 60);
+const LONGEST_RUN: Duration = Duration::from_mins(30);
 
 /// What one instance at a time does.
 pub const TURN: Turn = Turn { table: "job_runs", taken: "another instance runs the jobs" };

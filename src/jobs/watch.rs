@@ -12,7 +12,7 @@ use crate::monitoring::{Instance, Jobs};
 use crate::values::clock::Clock;
 
 /// How often is looked at the least, and how long the database may take.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_mins(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Looks after the jobs until it is dropped: tells operators when a run came to its end last, and warns for each

@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn names_have_up_to_64_characters() {
         assert!(FriendlyName::new("é".repeat(64)).is_ok());
-        for text in ["".to_owned(), "é".repeat(65), "a\u{1}".into(), "a\n".into(), "\u{85}".into(), "\u{FFFE}".into()]
+        for text in [String::new(), "é".repeat(65), "a\u{1}".into(), "a\n".into(), "\u{85}".into(), "\u{FFFE}".into()]
         {
             assert!(FriendlyName::new(text.clone()).is_err(), "{text:?}");
         }

@@ -28,6 +28,9 @@ const LARGEST_DISCARDED: u64 = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Around a request: reads what its answer leaves of the body, as far as that may go.
+///
+/// # Errors
+/// Those of what it lies around.
 pub async fn finish(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

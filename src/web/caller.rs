@@ -56,6 +56,9 @@ pub struct Call {
 
 impl Call {
     /// A part of the server's state.
+    ///
+    /// # Errors
+    /// 20500 where the server was made without it.
     pub fn shared<T: Clone + 'static>(&self) -> Result<T> {
         shared(&self.request)
     }
@@ -66,6 +69,9 @@ impl Call {
     }
 
     /// The number that the path names. What is no Sid names nothing that is there.
+    ///
+    /// # Errors
+    /// 20404 for what is no Sid.
     pub fn number(&self) -> Result<NumberSid> {
         self.path("Sid").parse().map_err(|_| not_found())
     }
@@ -79,6 +85,9 @@ impl Call {
     }
 
     /// Reads numbers, where they may come from a replica too.
+    ///
+    /// # Errors
+    /// Those of reading.
     pub async fn read<T>(&self, read: impl AsyncFn(&Db) -> Result<T>) -> Result<T> {
         match &self.replica {
             Some(replica) => replica.read(&self.db, read).await,

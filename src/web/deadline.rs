@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     const MOMENT: Duration = Duration::from_millis(50);
-    const LONG: Duration = Duration::from_secs(3600);
+    const LONG: Duration = Duration::from_hours(1);
 
     #[tokio::test]
     async fn work_ends_at_the_deadline() {

@@ -5,6 +5,9 @@ use actix_web::{HttpResponse, web};
 use crate::error::{Code, Result, not_found};
 
 /// `GET /docs/errors/{code}`
+///
+/// # Errors
+/// 20404 for a number that is no code.
 pub async fn show(number: web::Path<String>) -> Result<HttpResponse> {
     let code = number.parse().ok().and_then(Code::from_number);
     // One page a code, under one name: `+21452` is not another.

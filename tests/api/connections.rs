@@ -38,7 +38,7 @@ async fn ask(stream: &mut TcpStream) -> String {
 }
 
 /// Whether the server has hung up: it takes nothing more.
-async fn is_cut_off(stream: &mut TcpStream) -> bool {
+fn is_cut_off(stream: &mut TcpStream) -> bool {
     let mut some = [0; 64];
     match stream.try_read(&mut some) {
         Ok(0) => true,
@@ -70,12 +70,12 @@ fn half_sent_heads_of_one_address_keep_nobody_out() {
         }
         assert_eq!(in_time(ask(&mut resting)).await, "HTTP/1.1 200");
         // The oldest went first, and half of the places are left to the address, less the newcomer's.
-        eventually("the oldest are cut off", async || is_cut_off(&mut half[0]).await).await;
+        eventually("the oldest are cut off", async || is_cut_off(&mut half[0])).await;
         let mut left = 0;
         for stream in &mut half {
-            left += usize::from(!is_cut_off(stream).await);
+            left += usize::from(!is_cut_off(stream));
         }
-        assert!((20..=32).contains(&left) && !is_cut_off(&mut half[199]).await, "{left} are left");
+        assert!((20..=32).contains(&left) && !is_cut_off(&mut half[199]), "{left} are left");
         server.stop().await;
     });
 }

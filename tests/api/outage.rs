@@ -20,7 +20,7 @@ struct Scene {
 
 impl Scene {
     async fn new(world: &World) -> Self {
-        let proxy = Proxy::start(&world.options).await;
+        let proxy = Proxy::start(&world.options);
         let server = Server::start(&proxy.options(), &world.clock);
         world.stock(4_158_670_000, 100).await;
         let (account, other) = (world.account("90.00").await, world.account("90.00").await);
@@ -45,9 +45,9 @@ impl Scene {
         eventually("the purchase goes through", async || {
             let answer = self.buy_once(key).await;
             if answer.status == 201 {
-                bought = Some(answer)
+                bought = Some(answer);
             } else {
-                assert_unavailable(&answer)
+                assert_unavailable(&answer);
             }
             bought.is_some()
         })
@@ -129,7 +129,7 @@ fn a_database_that_hangs_is_a_503_until_it_is_back() {
 fn what_hung_with_the_database_keeps_nobody_waiting_once_it_is_back() {
     test(async |world| {
         let scene = Scene::new(world).await;
-        let number = scene.insist("before").await.element("Sid").to_owned();
+        let number = scene.insist("before").await.element("Sid").clone();
         let lookup = format!("/IncomingPhoneNumbers/{number}");
         // The gate has just looked at the account: what hangs is the work itself.
         scene.get("").await.assert_status(200);

@@ -9,7 +9,7 @@ use sqlx::postgres::PgPoolOptions;
 
 use crate::support::{World, eventually, test};
 
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 
 fn pool(world: &World, lifetime: Duration) -> Db {
     let options = world.options.clone().application_name("pool");

@@ -48,6 +48,9 @@ const NOT_KEPT: [&str; 8] =
     ["Calls", "SMS", "Recordings", "Notifications", "OutgoingCallerIds", "Sandbox", "Conferences", "Transcriptions"];
 
 /// The answer to every path that is not in the route table.
+///
+/// # Errors
+/// 20404, always.
 pub async fn nothing(request: HttpRequest) -> Result<HttpResponse> {
     let Asked { path, .. } = asked(&request);
     let accounts = path.strip_prefix(TREE).and_then(|below| below.strip_prefix("/Accounts/"));
@@ -62,6 +65,9 @@ pub async fn nothing(request: HttpRequest) -> Result<HttpResponse> {
 pub const ERROR_PAGE: &str = "/docs/errors/{code}";
 
 /// A resource that says which methods it has to whoever asks, and to whoever uses another.
+///
+/// # Panics
+/// For a method whose name is not ASCII.
 pub fn resource(path: &str, methods: &[&str]) -> Resource {
     let head = if methods.contains(&"GET") { ", HEAD" } else { "" };
     let allow =

@@ -12,7 +12,7 @@ use crate::values::clock::{Clock, Comparison};
 mod store;
 
 /// Between two comparisons: at most, and at least where refusals ask for one.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long the database may take for one question.

@@ -29,7 +29,7 @@ pub(super) const WATCH: Duration = Duration::from_millis(250);
 /// How long the remains of a killed server (backends that hold its shared memory) may stand in the way of a new one.
 const RETRY: Duration = Duration::from_secs(10);
 /// How long a live server may take to accept connections: after a crash it replays its log first.
-pub(super) const RECOVERY: Duration = Duration::from_secs(120);
+pub(super) const RECOVERY: Duration = Duration::from_mins(2);
 /// How long each way of stopping may take: fast (clients are cut off), then immediate (recovers at the next start).
 const STOPS: [(Signal, Duration); 2] =
     [(Signal::SIGINT, Duration::from_secs(10)), (Signal::SIGQUIT, Duration::from_secs(5))];

@@ -36,7 +36,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    pub async fn start(target: &PgConnectOptions) -> Self {
+    pub fn start(target: &PgConnectOptions) -> Self {
         let folder = target.get_socket().expect("the cluster is on a Unix socket");
         let socket = folder.join(format!(".s.PGSQL.{}", target.get_port()));
         let reserved = bound(SocketAddr::from(([127, 0, 0, 1], 0)));

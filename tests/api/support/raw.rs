@@ -36,7 +36,7 @@ impl Server {
             let _ = to.shutdown().await;
         };
         let receiving = async { while from.read_buf(&mut received).await.is_ok_and(|count| count > 0) {} };
-        tokio::time::timeout(Duration::from_secs(60), async { tokio::join!(sending, receiving) })
+        tokio::time::timeout(Duration::from_mins(1), async { tokio::join!(sending, receiving) })
             .await
             .expect("the server hangs up");
         answers(&received, request.starts_with(b"HEAD "))
@@ -77,7 +77,7 @@ impl Connection {
                 assert!(count > 0, "an answer breaks off: {:?}", String::from_utf8_lossy(&received));
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), reading).await.expect("an answer");
+        tokio::time::timeout(Duration::from_mins(1), reading).await.expect("an answer");
         let answer = read(&received);
         let text = String::from_utf8(received).expect("an answer in UTF-8");
         Reply { head: text.split("\r\n\r\n").next().unwrap_or_default().to_owned(), answer }
@@ -91,7 +91,7 @@ impl Connection {
     /// Whether the server hangs up without another word.
     pub async fn is_closed(&mut self) -> bool {
         let end = self.0.read_u8();
-        tokio::time::timeout(Duration::from_secs(60), end).await.expect("the server hangs up").is_err()
+        tokio::time::timeout(Duration::from_mins(1), end).await.expect("the server hangs up").is_err()
     }
 }
 

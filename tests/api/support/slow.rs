@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::{Server, World};
 
 /// Far longer than any limit that is tested: what takes so long does not happen.
-const NEVER: Duration = Duration::from_secs(120);
+const NEVER: Duration = Duration::from_mins(2);
 
 /// The limits that options give. Wrong tokens are not counted if they do not say so: all tests come
 /// from one address.

@@ -18,7 +18,7 @@ const HUNG_UP: &str = "try on which the buyer hung up at once";
 /// The service answers within five seconds, come what may.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Longer than any outage of the drill.
-const LONGEST: Duration = Duration::from_secs(180);
+const LONGEST: Duration = Duration::from_mins(3);
 
 /// What was ordered, and what came of it.
 #[derive(Clone, Debug)]

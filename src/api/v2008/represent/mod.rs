@@ -74,6 +74,9 @@ pub fn one(asked: &Asked, status: StatusCode, record: &impl Record) -> HttpRespo
 
 /// The answer that holds a page of a list. Its neighbours are also in `Link` headers:
 /// JSON and CSV have no place for the attributes.
+///
+/// # Panics
+/// Never: a URI that is encoded is the value of a header.
 pub async fn list<T: Record + Unpin + 'static>(asked: &Asked, list: List<'_, T>) -> HttpResponse {
     let uris = Uris::of(asked, &list);
     let (representation, columns) = (asked.representation, list.columns);
