@@ -12,6 +12,7 @@ use actix_web::{App, web};
 use sqlx::postgres::PgConnectOptions;
 
 use super::frame::frame;
+use super::front::front;
 use super::observe::{self, observe};
 use crate::accounts::gate::{self, Gate};
 use crate::api::v2008::{ERROR_PAGE, nothing, resource, tree};
@@ -29,7 +30,7 @@ use crate::web::caller::Clients;
 use crate::web::connections::{self, Most};
 use crate::web::listen::{Ways, listen};
 use crate::web::room::Rooms;
-use crate::web::{bodies, error_pages};
+use crate::web::{bodies, pages};
 
 /// How the server runs.
 #[derive(Clone)]
@@ -106,7 +107,8 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
             .app_data(Arc::clone(&rooms))
             .app_data(clients)
             .service(tree())
-            .service(resource(ERROR_PAGE, &["GET"]).route(web::get().to(error_pages::show)))
+            .service(resource("/", &["GET"]).route(web::get().to(front)))
+            .service(resource(ERROR_PAGE, &["GET"]).route(web::get().to(pages::error)))
             .default_service(web::to(nothing))
     };
     let tls = certificate.map(|certificate| certificate.server_config()).transpose().map_err(io::Error::other)?;

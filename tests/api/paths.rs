@@ -363,7 +363,6 @@ fn unknown_paths_are_404_for_everybody() {
         let account = world.account("10.00").await;
         let own = account.path();
         for path in [
-            "/".to_owned(),
             "/2008-08-01".to_owned(),
             "/2008-08-01.json/Accounts".to_owned(),
             "/2010-04-01/Accounts".to_owned(),

@@ -425,6 +425,23 @@ fn credentials_anywhere_else_do_not_count() {
 // The pages of errors
 
 #[test]
+fn the_front_page_says_what_this_is_and_leads_to_every_error() {
+    test(async |world| {
+        let answer = Answer::of(world.server.request("GET", "/")).await;
+        answer.assert_status(200);
+        assert_eq!(answer.header("Content-Type"), "text/html; charset=utf-8");
+        assert!(
+            answer.body.contains("phone number registry") && answer.body.contains("/2008-08-01/Accounts/{AccountSid}")
+        );
+        for code in Code::ALL {
+            let link = format!("<a href=\"/docs/errors/{0}\">{0}: {1}</a>", code.number(), code.title());
+            assert!(answer.body.contains(&link), "{link} in {}", answer.body);
+        }
+        assert_eq!(Answer::of(world.server.request("POST", "/")).await.status, 405);
+    });
+}
+
+#[test]
 fn every_code_has_a_page_with_cause_and_remedy() {
     test(async |world| {
         for code in Code::ALL {

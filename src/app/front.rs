@@ -1,0 +1,25 @@
+//! The page that says what this server is.
+
+use std::fmt::Write;
+
+use actix_web::HttpResponse;
+
+use crate::api::v2008::represent::TREE;
+use crate::error::Code;
+use crate::web::pages::page;
+
+/// `GET /`
+pub async fn front() -> HttpResponse {
+    let mut body = format!(
+        "<p>numberbank {} is a phone number registry. It speaks the 2008-08-01 version of Twilio's API for \
+        IncomingPhoneNumbers, below <code>{TREE}/Accounts/{{AccountSid}}</code>, with the AccountSid as user name and the \
+        AuthToken as password.</p>\n<h2>Errors</h2>\n<ul>\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    for code in Code::ALL {
+        let (number, title) = (code.number(), code.title());
+        let _ = writeln!(body, "<li><a href=\"/docs/errors/{number}\">{number}: {title}</a></li>");
+    }
+    body.push_str("</ul>\n");
+    page("numberbank", &body)
+}

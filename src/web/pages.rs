@@ -1,0 +1,31 @@
+//! Pages for people: those that `MoreInfo` leads to, one for each error code.
+
+use actix_web::{HttpResponse, web};
+
+use crate::error::{Code, Result, not_found};
+
+/// `GET /docs/errors/{code}`
+///
+/// # Errors
+/// 20404 for a number that is no code.
+pub async fn error(number: web::Path<String>) -> Result<HttpResponse> {
+    let code = number.parse().ok().and_then(Code::from_number);
+    // One page a code, under one name: `+21452` is not another.
+    let code = code.filter(|code| code.number().to_string() == *number).ok_or_else(not_found)?;
+    let (number, status, title) = (code.number(), code.status(), code.title());
+    let body = format!(
+        "<p>HTTP status {status}</p>\n<h2>Cause</h2>\n<p>{}</p>\n<h2>Remedy</h2>\n<p>{}</p>\n",
+        code.cause(),
+        code.remedy()
+    );
+    Ok(page(&format!("Error {number}: {title}"), &body))
+}
+
+/// A page with a heading.
+pub fn page(title: &str, body: &str) -> HttpResponse {
+    let page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{title}</title>\n\
+        <h1>{title}</h1>\n{body}</html>\n"
+    );
+    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page)
+}
