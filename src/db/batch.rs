@@ -226,7 +226,7 @@ pub fn failure(error: sqlx::Error, jobs: usize) -> Option<Error> {
 }
 
 /// A value of each job, for a statement that takes those of all jobs as an array.
-pub fn each<'a, J, T>(jobs: &'a [J], value: impl FnMut(&'a J) -> T) -> Vec<T> {
+pub fn each<'a, J, T>(jobs: &'a [J], value: impl Fn(&'a J) -> T) -> Vec<T> {
     jobs.iter().map(value).collect()
 }
 

@@ -134,15 +134,16 @@ macro_rules! updates {
         let [voice, voice_fallback, sms, sms_fallback] = CALLBACKS;
         numbers!(place
             "with asked as (
-                -- Of several changes of one number the first goes now; the others see what it has done.
-                select distinct on (its_sid) * from unnest($1::uuid[], $2::uuid[], $3::boolean[], $4::boolean[], $5::text[],
+                -- Of several changes of one number the first goes now; the others see what it has done. Who asks
+                -- for a number of another account is in nobody's way.
+                select distinct on (its_sid, its_account) * from unnest($1::uuid[], $2::uuid[], $3::boolean[], $4::boolean[], $5::text[],
                         $6::boolean[], $7::text[], $8::text[], $9::boolean[], $10::text[], $11::text[],
                         $12::boolean[], $13::text[], $14::text[], $15::boolean[], $16::text[], $17::text[], $18::boolean[])
                     with ordinality as asked (its_sid, its_account, is_lone, sets_name, its_name,
                         sets_url, its_url, its_method, sets_fallback, its_fallback, its_fallback_method,
                         sets_sms, its_sms, its_sms_method, sets_sms_fallback, its_sms_fallback, its_sms_fallback_method,
                         its_lookup, place)
-                order by its_sid, place
+                order by its_sid, its_account, place
             ), held as materialized (
                 -- As it is once nobody else holds it, which the statement's snapshot may not show.
                 select place, its_sid, greatest($19, updated_at) as new_updated_at,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::db::batch::{Writes, each};
+use crate::db::batch::Writes;
 use crate::db::transact::{again, commit, transact};
 use crate::db::{Db, Transaction};
 use crate::error::{Code, Result, not_found};
@@ -54,7 +54,7 @@ async fn release_past(
 ) -> sqlx::Result<Vec<Option<()>>> {
     let mut released = store::release_past(db, &asked, now).await?;
     // Of several for one number the first has released it.
-    Ok(each(&asked, |(_, sid)| released.remove(sid).then_some(())))
+    Ok(asked.iter().map(|asked| released.remove(asked).then_some(())).collect())
 }
 
 async fn release_alone(db: &Db, clock: &Clock, account: AccountSid, sid: NumberSid) -> Result<()> {

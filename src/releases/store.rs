@@ -16,10 +16,10 @@ use crate::values::sid::{AccountSid, NumberSid};
 /// no earlier than the number's last move, nor than the last month that was charged ahead of time.
 macro_rules! release {
     ($held:literal, $cause:literal, $to:expr, $now:ident $(, $value:expr)*) => {
-        release!(query $held, $cause, "", $now $(, $value)*).execute($to).await.map(|result| result.rows_affected())
+        release!(returning "", $held, $cause, $now $(, $value)*).execute($to).await.map(|result| result.rows_affected())
     };
-    ($query:ident $held:literal, $cause:literal, $returning:literal, $now:ident $(, $value:expr)*) => {
-        $query!(
+    (returning $returning:literal, $held:literal, $cause:literal, $now:ident $(, $value:expr)*) => {
+        query!(
             "with " + $held + ", freed as (
                 update stock set state = 'quarantined', moved_by = '" + $cause + "',
                     state_since = greatest($1, state_since), quarantined_at = greatest($1, state_since),
@@ -63,15 +63,16 @@ pub async fn release(db: &Db, account: AccountSid, sid: NumberSid, now: DateTime
     )
 }
 
-/// Ends many tenancies, but for those that have rows which somebody holds, and says which. Nothing is waited for, so the
+/// Ends many tenancies, but for those that have rows which somebody holds, and says which. No row is waited for, so the
 /// order of locks does not matter.
 pub async fn release_past(
     db: &Db,
     asked: &[(AccountSid, NumberSid)],
     now: DateTime<Utc>,
-) -> Result<HashSet<NumberSid>> {
+) -> Result<HashSet<(AccountSid, NumberSid)>> {
     let (accounts, sids): (Vec<_>, Vec<_>) = asked.iter().copied().unzip();
-    let released = release!(query_scalar
+    let released = release!(returning
+        " returning tenancies.account_sid as \"account_sid: AccountSid\", tenancies.sid as \"sid: NumberSid\"",
         "free as materialized (
             select stock.phone_number, stock.tenancy_sid, stock.kind, tenancies.account_sid, tenancies.price
             from unnest($2::uuid[], $3::uuid[]) as asked (account, its_sid)
@@ -86,12 +87,11 @@ pub async fn release_past(
             select distinct on (phone_number) free.* from free join holder on holder.sid = account_sid
         )",
         "release",
-        " returning tenancies.sid as \"sid: NumberSid\"",
         now,
         &accounts as &[AccountSid],
         &sids as &[NumberSid]
     );
-    Ok(released.fetch_all(db).await?.into_iter().collect())
+    Ok(released.fetch_all(db).await?.into_iter().map(|row| (row.account_sid, row.sid)).collect())
 }
 
 /// Ends all tenancies of an account.

@@ -83,6 +83,31 @@ fn updates_that_come_together_are_one_transaction_and_one_that_is_refused_harms_
 }
 
 #[test]
+fn who_asks_for_a_number_of_another_account_gets_none_of_its_answers() {
+    test(async |world| {
+        let server = one_thread(world);
+        let held = &holders(world, &server).await;
+        let (owner, sid, stranger) = (&held[0].0, &held[0].1, &held[1].0);
+        // The first goes alone; those behind it are a batch, the stranger's first.
+        let asked = [(&held[2].0, &held[2].1), (stranger, sid), (owner, sid)].into_iter().zip(0_u64..);
+        let in_turn = |turn: u64| tokio::time::sleep(Duration::from_millis(50 * turn));
+        let updates = asked.clone().map(async |((account, sid), turn)| {
+            in_turn(turn).await;
+            server.post(account, &format!("/IncomingPhoneNumbers/{sid}"), &[("FriendlyName", "Changed")]).await
+        });
+        let answers = together(world, join_all(updates)).await;
+        assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 404, 200]);
+        let releases = asked.map(async |((account, sid), turn)| {
+            in_turn(turn).await;
+            server.release(account, sid).await
+        });
+        let answers = together(world, join_all(releases)).await;
+        assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [204, 404, 204]);
+        server.stop().await;
+    });
+}
+
+#[test]
 fn of_updates_of_one_number_that_come_together_all_are_done() {
     test(async |world| {
         let server = one_thread(world);

@@ -4,7 +4,8 @@
 //! - One account has at most a quarter of the connections in use; the rest of its statements queue behind
 //!   its own, in their order, and take no place in the queue of others.
 //! - All accounts' own statements together leave a quarter of the connections to work that is done for many
-//!   accounts at once: it cannot be slow, and every request needs some of it, its token's check at least.
+//!   accounts at once: it waits for no row, and every request needs some of it, its token's check at least. (It does wait
+//!   where the operator locks a whole table against writing, as by `create index`: two seconds, like everybody.)
 //! - Statements that write may wait for rows which somebody holds: together they leave half of the accounts' connections
 //!   to those that read.
 //! - An account has a limited number of requests under way, so that it fills no queue of anything.
