@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 
 use crate::api::v2008::represent::TREE;
 use crate::error::Code;
-use crate::web::pages::page;
+use crate::web::pages::{of_error, page};
 
 /// `GET /`
 pub async fn front() -> HttpResponse {
@@ -17,8 +17,8 @@ pub async fn front() -> HttpResponse {
         env!("CARGO_PKG_VERSION")
     );
     for code in Code::ALL {
-        let (number, title) = (code.number(), code.title());
-        let _ = writeln!(body, "<li><a href=\"/docs/errors/{number}\">{number}: {title}</a></li>");
+        let (path, number, title) = (of_error(*code), code.number(), code.title());
+        let _ = writeln!(body, "<li><a href=\"{path}\">{number}: {title}</a></li>");
     }
     body.push_str("</ul>\n");
     page("numberbank", &body)

@@ -11,13 +11,14 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse};
 
+use crate::api::v2008::ROUTES;
 use crate::api::v2008::represent::TREE;
-use crate::api::v2008::{ERROR_PAGE, ROUTES};
 use crate::error::{self, Code};
 use crate::monitoring::traffic::{METHODS, Sale, Traffic, micros};
 use crate::values::phone::Kind;
 use crate::values::sid::random_bits;
 use crate::web::asked::Representation;
+use crate::web::pages::ERROR_PAGE;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

@@ -15,7 +15,7 @@ use super::frame::frame;
 use super::front::front;
 use super::observe::{self, observe};
 use crate::accounts::gate::{self, Gate};
-use crate::api::v2008::{ERROR_PAGE, nothing, resource, tree};
+use crate::api::v2008::{nothing, resource, tree};
 use crate::config::Limits;
 use crate::db;
 use crate::db::replica::{Replica, Watch};
@@ -26,11 +26,12 @@ use crate::platform::tls::Certificate;
 use crate::purchases::Counter;
 use crate::releases::Releases;
 use crate::values::clock::Clock;
+use crate::web::bodies;
 use crate::web::caller::Clients;
 use crate::web::connections::{self, Most};
 use crate::web::listen::{Ways, listen};
+use crate::web::pages::{self, ERROR_PAGE};
 use crate::web::room::Rooms;
-use crate::web::{bodies, pages};
 
 /// How the server runs.
 #[derive(Clone)]

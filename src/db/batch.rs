@@ -180,7 +180,7 @@ impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
 pub struct Writes<J, O>(Batches<J, Result<Option<O>>>);
 
 impl<J: Send + 'static, O: Send + 'static> Writes<J, O> {
-    /// So many may wait.
+    /// At most this many jobs may wait, beside those of the next batch.
     pub fn new(most_waiting: usize) -> Self {
         Self(Batches::new(most_waiting))
     }
@@ -190,8 +190,8 @@ impl<J: Send + 'static, O: Send + 'static> Writes<J, O> {
         self.0.waiting()
     }
 
-    /// Has something changed. `work` changes many and gives their outcomes in the same order. `None` where it came to
-    /// nothing in a batch, whoever was in the way: then it is to be done alone.
+    /// Has something changed. `work` changes many and gives their outcomes in the same order. `None` means that the batch
+    /// did not change it, for whatever reason: the caller then does it alone, and finds out why.
     ///
     /// # Errors
     /// As [`Batches::join`], and when the database is out of reach.
@@ -205,10 +205,7 @@ impl<J: Send + 'static, O: Send + 'static> Writes<J, O> {
             async move {
                 match work.await {
                     Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-                    Err(error) => {
-                        let error = failure(error, many);
-                        (0..many).map(|_| error.clone().map_or(Ok(None), Err)).collect()
-                    }
+                    Err(error) => failed(error, many),
                 }
             }
         };
@@ -216,13 +213,14 @@ impl<J: Send + 'static, O: Send + 'static> Writes<J, O> {
     }
 }
 
-/// What is to be said of a batch that PostgreSQL took back; nothing where one may be the fault of another.
-pub fn failure(error: sqlx::Error, jobs: usize) -> Option<Error> {
-    match Error::from(error) {
+/// The outcomes of a batch that PostgreSQL took back: nothing where one job may be to blame for what became of the others.
+pub fn failed<O>(error: sqlx::Error, jobs: usize) -> Vec<Result<Option<O>>> {
+    let error = match Error::from(error) {
         Error::Overtaken(_) => None,
         Error::Internal(_) if jobs > 1 => None,
         error => Some(error),
-    }
+    };
+    (0..jobs).map(|_| error.clone().map_or(Ok(None), Err)).collect()
 }
 
 /// A value of each job, for a statement that takes those of all jobs as an array.

@@ -27,7 +27,7 @@ pub use url::options;
 
 pub use pool::{Db, Terms, Transaction, Usage};
 
-/// How long the work on a request may take, and whatever is waited for on its behalf.
+/// How long the work on a request may take. No batch and no queue that it waits in may take longer.
 pub const LONGEST_REQUEST: Duration = Duration::from_millis(4500);
 
 /// How long a request may wait for a connection. The wire promises a 503 within five seconds.

@@ -134,8 +134,8 @@ macro_rules! updates {
         let [voice, voice_fallback, sms, sms_fallback] = CALLBACKS;
         numbers!(place
             "with asked as (
-                -- Of several changes of one number the first goes now; the others see what it has done. Who asks
-                -- for a number of another account is in nobody's way.
+                -- Of several updates of one number this statement does the first; the others are done alone, after it.
+                -- An update of another account's number takes no place from the owner's.
                 select distinct on (its_sid, its_account) * from unnest($1::uuid[], $2::uuid[], $3::boolean[], $4::boolean[], $5::text[],
                         $6::boolean[], $7::text[], $8::text[], $9::boolean[], $10::text[], $11::text[],
                         $12::boolean[], $13::text[], $14::text[], $15::boolean[], $16::text[], $17::text[], $18::boolean[])
@@ -219,7 +219,7 @@ fn methods(asked: &[Asked], part: Part) -> Vec<Option<&str>> {
     each(asked, |asked| part(&asked.changes).method.map(|method| method.as_str()))
 }
 
-/// Changes one, waiting for whoever holds it. Constraints refuse what does not fit together.
+/// Does one update. It waits until nobody else holds the row; constraints refuse what does not fit together.
 pub async fn update(db: &Db, asked: Asked, now: DateTime<Utc>) -> Result<Option<Number>> {
     let (account, asked) = (asked.account, &[asked]);
     Ok(updates!("", "", asked, now).fetch_optional(db).await?.map(|row| row.number(account)))

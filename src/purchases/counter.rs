@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::store::{self, Attempt, Bid, Look};
 use crate::db::Db;
-use crate::db::batch::{Batches, failure};
+use crate::db::batch::{Batches, failed};
 use crate::db::per_account::PerAccount;
 use crate::error::{Result, violated};
 use crate::values::clock::Clock;
@@ -87,10 +87,7 @@ async fn together(db: Db, clock: Clock, look: Look, bids: Vec<Bid>) -> Vec<Outco
     let now = clock.now();
     match store::buy(&db, look, &bids, now).await {
         Ok(attempts) => attempts.into_iter().map(|attempt| Ok(Some((attempt, now)))).collect(),
-        Err(error) => {
-            let is_known = violated(&error) == Some("idempotency_keys_pkey");
-            let error = failure(error, bids.len()).filter(|_| !is_known);
-            bids.iter().map(|_| error.clone().map_or(Ok(None), Err)).collect()
-        }
+        Err(error) if violated(&error) == Some("idempotency_keys_pkey") => bids.iter().map(|_| Ok(None)).collect(),
+        Err(error) => failed(error, bids.len()),
     }
 }

@@ -6,7 +6,8 @@ use super::sid::NumberSid;
 pub const DEFAULT_SIZE: u32 = 50;
 pub const LARGEST_SIZE: u32 = 1000;
 
-/// So many numbers of a list are reached by the number of a page alone: the walk to it grows with the number.
+/// How many numbers of a list the parameter `Page` alone can reach. To find a page by its number, all numbers before it
+/// are walked.
 pub const REACH: i64 = 100_000;
 
 /// Which page is asked for.

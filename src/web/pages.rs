@@ -4,6 +4,14 @@ use actix_web::{HttpResponse, web};
 
 use crate::error::{Code, Result, not_found};
 
+/// The path of the pages that `MoreInfo` leads to.
+pub const ERROR_PAGE: &str = "/docs/errors/{code}";
+
+/// The path of a code's page.
+pub fn of_error(code: Code) -> String {
+    ERROR_PAGE.replace("{code}", &code.number().to_string())
+}
+
 /// `GET /docs/errors/{code}`
 ///
 /// # Errors

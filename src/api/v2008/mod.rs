@@ -61,10 +61,7 @@ pub async fn nothing(request: HttpRequest) -> Result<HttpResponse> {
     })
 }
 
-/// The path of the pages that `MoreInfo` leads to.
-pub const ERROR_PAGE: &str = "/docs/errors/{code}";
-
-/// A resource that says which methods it has to whoever asks, and to whoever uses another.
+/// A resource. It lists its methods in `Allow`, in the answer to OPTIONS and in the 405 to any other method.
 ///
 /// # Panics
 /// For a method whose name is not ASCII.

@@ -18,7 +18,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long the database may take for one question.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The quickest of so many answers tells most exactly.
+/// How often the database is asked for its time. The quickest answer is the most exact one, and counts.
 const QUESTIONS: usize = 3;
 
 /// Compares a watched clock with the database's, and says so where they differ; any other is taken as it is.

@@ -11,6 +11,7 @@ use crate::error::{Code, Refusal};
 use crate::values::page::{Place, Slice};
 use crate::values::sid::NumberSid;
 use crate::web::asked::{Asked, Representation};
+use crate::web::pages::of_error;
 use crate::web::params::encode;
 use crate::web::status;
 
@@ -130,7 +131,7 @@ struct RestException<'a> {
 
 impl RestException<'_> {
     fn more_info(&self) -> String {
-        format!("{}/docs/errors/{}", self.site, self.refusal.code.number())
+        format!("{}{}", self.site, of_error(self.refusal.code))
     }
 }
 
