@@ -28,10 +28,10 @@ use super::refusals::Refusals;
 use super::throttle::{Failures, Rate, Turns};
 use super::token::{self, Stored, Verdict};
 use super::verifiers::{Load, Task, Verifiers};
-use super::{not_authenticated, store};
+use super::{Refused, store};
 use crate::db::Db;
 use crate::db::per_account::PerAccount;
-use crate::error::{Error, Result};
+use crate::error::{Denied, Error, Limit, Result};
 use crate::values::network::network;
 use crate::values::sid::{AccountSid, random_bits};
 
@@ -114,10 +114,9 @@ impl Gate {
     /// Lets the caller in or not.
     ///
     /// # Errors
-    /// 20003 for an unknown or closed account and for a wrong token alike, 20429 when too many
-    /// verifications wait, when the account asks too often or the address was wrong too often, and when
-    /// the database is out of reach.
-    pub async fn admit(&self, db: &Db, sid: AccountSid, token: &str, address: IpAddr) -> Result<()> {
+    /// [`Refused::NotAuthenticated`] for an unknown or closed account and for a wrong token alike. [`Error::TooMany`]
+    /// when too many verifications wait, the account asks too often, or the address was wrong too often.
+    pub async fn admit(&self, db: &Db, sid: AccountSid, token: &str, address: IpAddr) -> Result<(), Denied<Refused>> {
         let digest = self.digest(token);
         match self.recall(sid, digest)? {
             Some((_, true)) => return Ok(()),
@@ -128,7 +127,7 @@ impl Gate {
         loop {
             if self.is_refused(db, sid, &digest).await? {
                 self.failures.check(&address)?;
-                return Err(not_authenticated());
+                return Err(Refused::NotAuthenticated.into());
             }
             let right = match self.flights.board(sid, digest) {
                 Flight::Pilot(pilot) => Some(pilot.tell(self.verify(db, sid, token, digest, address).await?)),
@@ -136,7 +135,7 @@ impl Gate {
             };
             match right {
                 Some(true) => return Ok(()),
-                Some(false) => return Err(not_authenticated()),
+                Some(false) => return Err(Refused::NotAuthenticated.into()),
                 // The pilot's client hung up, or was refused: somebody else takes over.
                 None => {}
             }
@@ -150,7 +149,7 @@ impl Gate {
         let now = Instant::now();
         if let Some(rate) = self.account_rate {
             let taken = known.turns.take(rate, now);
-            taken.map_err(|wait| Error::too_many("The account sends too many requests", wait))?;
+            taken.map_err(|wait| Error::TooMany { of: Limit::Rate, wait })?;
         }
         Ok(Some((known.credential, now - known.confirmed < CONFIRM_AFTER)))
     }

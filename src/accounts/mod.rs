@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::db::transact::transact;
 use crate::db::{Db, Transaction};
-use crate::error::{Code, Error, Result};
+use crate::error::{Denied, Refuses, Result};
 use crate::values::clock::Clock;
 use crate::values::money::Money;
 use crate::values::sid::AccountSid;
@@ -82,6 +82,22 @@ pub struct Happened {
     pub reason: Reason,
 }
 
+/// Why an account is not changed, or may not do something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// No such account, a closed one, or a wrong token: a stranger is not told which.
+    NotAuthenticated,
+    Unknown(AccountSid),
+    Suspended,
+    Closed(AccountSid),
+    HoldsNumbers {
+        account: AccountSid,
+        numbers: i64,
+    },
+}
+
+impl Refuses for Refused {}
+
 /// An account with a new token. One that was made here is shown this once; who chose one knows it.
 #[derive(Debug, serde::Serialize)]
 pub struct Created {
@@ -112,7 +128,10 @@ pub async fn create_with(
 ) -> Result<Created> {
     let sid = AccountSid::random();
     let kept = auth_token.kept(sid);
-    transact(db, async |within| Ok(store::create(within, sid, name, &kept, balance, clock.now()).await?)).await?;
+    let create = async |within: &mut _| -> Result<()> {
+        Ok(store::create(within, sid, name, &kept, balance, clock.now()).await?)
+    };
+    transact(db, create).await?;
     Ok(Created { sid, auth_token, balance })
 }
 
@@ -125,39 +144,39 @@ pub async fn list(db: &Db) -> Result<Vec<Account>> {
 }
 
 /// # Errors
-/// 20404 when there is no such account.
-pub async fn find(db: &Db, sid: AccountSid) -> Result<Account> {
-    store::find(db, sid).await?.ok_or_else(|| unknown(sid))
+/// [`Refused::Unknown`]
+pub async fn find(db: &Db, sid: AccountSid) -> Result<Account, Denied<Refused>> {
+    Ok(store::find(db, sid).await?.ok_or(Refused::Unknown(sid))?)
 }
 
 /// The same, as a transaction sees it that may have changed it.
 ///
 /// # Errors
-/// 20404 when there is no such account.
-pub async fn find_within(within: &mut Transaction, sid: AccountSid) -> Result<Account> {
-    store::find(&mut **within, sid).await?.ok_or_else(|| unknown(sid))
+/// [`Refused::Unknown`]
+pub async fn find_within(within: &mut Transaction, sid: AccountSid) -> Result<Account, Denied<Refused>> {
+    Ok(store::find(&mut **within, sid).await?.ok_or(Refused::Unknown(sid))?)
 }
 
 /// The account, where it may be changed.
 ///
 /// # Errors
-/// 20404 when there is no such account, 20005 when it is not active.
-pub async fn find_active(db: &Db, sid: AccountSid) -> Result<Account> {
+/// [`Refused::Unknown`], [`Refused::Suspended`]
+pub async fn find_active(db: &Db, sid: AccountSid) -> Result<Account, Denied<Refused>> {
     let account = find(db, sid).await?;
-    if account.status == Status::Active { Ok(account) } else { Err(not_active()) }
+    if account.status == Status::Active { Ok(account) } else { Err(Refused::Suspended.into()) }
 }
 
 /// # Errors
-/// 20005 when the account is not active.
-pub async fn rename(db: &Db, clock: &Clock, sid: AccountSid, name: &FriendlyName) -> Result<Account> {
-    store::rename(db, sid, name, clock.now()).await?.ok_or_else(not_active)
+/// [`Refused::Suspended`]
+pub async fn rename(db: &Db, clock: &Clock, sid: AccountSid, name: &FriendlyName) -> Result<Account, Denied<Refused>> {
+    Ok(store::rename(db, sid, name, clock.now()).await?.ok_or(Refused::Suspended)?)
 }
 
 /// Suspends an account, which can be done again without harm.
 ///
 /// # Errors
-/// 20404 when there is no such account, 20005 when it is closed.
-pub async fn suspend(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Account> {
+/// [`Refused::Unknown`], [`Refused::Closed`]
+pub async fn suspend(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Account, Denied<Refused>> {
     transact(db, async |within| {
         let changed = store::suspend(within, sid, clock.now()).await?;
         changed_or_why_not(within, sid, changed).await
@@ -169,8 +188,8 @@ pub async fn suspend(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Account>
 /// run of the fees charges it, or suspends the account anew.
 ///
 /// # Errors
-/// 20404 when there is no such account, 20005 when it is closed.
-pub async fn activate(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Account> {
+/// [`Refused::Unknown`], [`Refused::Closed`]
+pub async fn activate(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Account, Denied<Refused>> {
     transact(db, async |within| {
         let changed = store::activate(within, sid, clock.now()).await?;
         changed_or_why_not(within, sid, changed).await
@@ -189,36 +208,39 @@ pub async fn events(db: &Db, sid: AccountSid) -> Result<Vec<Happened>> {
 /// Closes an account for good, which must hold no number any more.
 ///
 /// # Errors
-/// 20404 when there is no such account, 29002 when it holds numbers.
-pub async fn close(within: &mut Transaction, clock: &Clock, sid: AccountSid) -> Result<Account> {
-    let account = store::close(within, sid, clock.now()).await?.ok_or_else(|| unknown(sid))?;
+/// [`Refused::Unknown`], [`Refused::HoldsNumbers`]
+pub async fn close(within: &mut Transaction, clock: &Clock, sid: AccountSid) -> Result<Account, Denied<Refused>> {
+    let account = store::close(within, sid, clock.now()).await?.ok_or(Refused::Unknown(sid))?;
     match account.local_numbers + account.tollfree_numbers {
         0 => Ok(account),
-        held => Err(Code::InvalidParameter.because(format!(
-            "{sid} still holds {held} numbers: release them first, or close it with --release-numbers"
-        ))),
+        numbers => Err(Refused::HoldsNumbers { account: sid, numbers }.into()),
     }
 }
 
 /// Replaces the token with one that is made here; the old one stops working.
 ///
 /// # Errors
-/// 20404 when there is no such account, 20005 when it is closed.
-pub async fn rotate_token(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Created> {
+/// [`Refused::Unknown`], [`Refused::Closed`]
+pub async fn rotate_token(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Created, Denied<Refused>> {
     replace_token(db, clock, sid, AuthToken::random()).await
 }
 
 /// Replaces the token with this one; the old one stops working.
 ///
 /// # Errors
-/// 20404 when there is no such account, 20005 when it is closed.
-pub async fn replace_token(db: &Db, clock: &Clock, sid: AccountSid, auth_token: AuthToken) -> Result<Created> {
+/// [`Refused::Unknown`], [`Refused::Closed`]
+pub async fn replace_token(
+    db: &Db,
+    clock: &Clock,
+    sid: AccountSid,
+    auth_token: AuthToken,
+) -> Result<Created, Denied<Refused>> {
     let kept = auth_token.kept(sid);
     let account = transact(db, async |within| {
         let changed = store::rotate_token(within, sid, &kept, clock.now()).await?;
         changed_or_why_not(within, sid, changed).await
     });
-    Ok(Created { sid, balance: account.await?.balance, auth_token })
+    account.await.map(|account| Created { sid, balance: account.balance, auth_token })
 }
 
 /// Whether this is the account's token in force. Where argon2 has to tell, it takes tens of milliseconds of this thread.
@@ -234,27 +256,16 @@ pub async fn is_token(db: &Db, sid: AccountSid, token: &str) -> Result<bool> {
     }))
 }
 
-async fn changed_or_why_not(within: &mut Transaction, sid: AccountSid, changed: Option<Account>) -> Result<Account> {
+async fn changed_or_why_not(
+    within: &mut Transaction,
+    sid: AccountSid,
+    changed: Option<Account>,
+) -> Result<Account, Denied<Refused>> {
     match changed {
         Some(account) => Ok(account),
         None => {
             find_within(within, sid).await?;
-            Err(Code::AccountNotActive.because(format!("{sid} is closed for good")))
+            Err(Refused::Closed(sid).into())
         }
     }
-}
-
-fn unknown(sid: AccountSid) -> Error {
-    Code::NotFound.because(format!("There is no account {sid}"))
-}
-
-/// The refusal of a write by an account that is suspended.
-pub fn not_active() -> Error {
-    Code::AccountNotActive.because("The account is suspended: it can read and release numbers only; ask the operator")
-}
-
-/// The one refusal of everybody who has not proven who they are.
-pub fn not_authenticated() -> Error {
-    Code::Authenticate
-        .because("Authenticate with HTTP Basic credentials: the AccountSid as user name, its AuthToken as password")
 }

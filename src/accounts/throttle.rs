@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use lru::LruCache;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Limit, Result};
 
 /// How many addresses, or accounts, are remembered; the least recently seen is forgotten first. About 8 MB.
 const MOST_REMEMBERED: NonZeroUsize = NonZeroUsize::new(65_536).expect("more than none");
@@ -67,7 +67,7 @@ impl<K: Eq + Hash> Failures<K> {
     }
 
     /// # Errors
-    /// 20429 where it may not be wrong once more.
+    /// Where it may not be wrong once more.
     pub fn check(&self, who: &K) -> Result<()> {
         let (Some(rate), now) = (self.rate, Instant::now()) else { return Ok(()) };
         let next = self.of().get(who).map_or(Ok(now), |turns| turns.next(rate, now));
@@ -77,7 +77,7 @@ impl<K: Eq + Hash> Failures<K> {
     /// Counts a wrong token.
     ///
     /// # Errors
-    /// 20429 where it is one too many.
+    /// Where it is one too many.
     pub fn count(&self, who: K) -> Result<()> {
         let (Some(rate), now) = (self.rate, Instant::now()) else { return Ok(()) };
         let taken = self.of().get_or_insert_mut(who, || Turns::none(now)).take(rate, now);
@@ -90,7 +90,7 @@ impl<K: Eq + Hash> Failures<K> {
 }
 
 fn too_many(wait: Duration) -> Error {
-    Error::too_many("Too many wrong credentials came from your address", wait)
+    Error::TooMany { of: Limit::WrongTokens, wait }
 }
 
 #[cfg(test)]

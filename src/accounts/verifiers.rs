@@ -15,7 +15,7 @@ use super::line::Line;
 use super::throttle::Failures;
 use super::token;
 use crate::db::LONGEST_REQUEST;
-use crate::error::{Error, Result};
+use crate::error::{Error, Limit, Result};
 use crate::values::sid::AccountSid;
 
 /// How long a request waits for its token to be verified: half a second of its time is left for its work.
@@ -83,14 +83,14 @@ impl Verifiers {
     /// has hung up meanwhile.
     ///
     /// # Errors
-    /// 20429 when the address was wrong too often, when the line is full, or when the turn does not come in time.
+    /// When the address was wrong too often, when the line is full, or when the turn does not come in time.
     pub async fn verify(&self, task: Task) -> Result<bool> {
         self.guesses.may_try(&task)?;
         let (outcome, told) = oneshot::channel();
         let _ticket = self.line.join(task.address, task.account, Waiting { task, outcome });
         timeout(PATIENCE, told).await.ok().and_then(Result::ok).unwrap_or_else(|| {
             self.refused.fetch_add(1, Ordering::Relaxed);
-            Err(Error::too_many("Too many credentials wait to be verified", Duration::from_secs(1)))
+            Err(Error::TooMany { of: Limit::Verifications, wait: Duration::from_secs(1) })
         })
     }
 

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use actix_web::HttpResponse;
 
-use crate::api::v2008::represent::TREE;
-use crate::error::Code;
+use crate::api::v2008::TREE;
+use crate::web::codes::Code;
 use crate::web::pages::{of_error, page};
 
 /// `GET /`

@@ -1,8 +1,6 @@
-//! The server: what lies around every request, and what each worker works with.
+//! The server: mounts the versions of the API, and what each thread works with.
 
-mod frame;
 mod front;
-mod observe;
 mod server;
 
 pub use server::{Settings, serve};

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::num::NonZeroU32;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +13,14 @@ use actix_web::middleware::{Condition, Next, from_fn};
 use actix_web::{App, web};
 use sqlx::postgres::PgConnectOptions;
 
-use super::frame::frame;
 use super::front::front;
-use super::observe::{self, observe};
 use crate::accounts::gate::{self, Gate};
-use crate::api::v2008::{nothing, resource, tree};
+use crate::accounts::throttle::Rate;
+use crate::api::v2008;
 use crate::config::Limits;
 use crate::db;
 use crate::db::replica::{Replica, Watch};
+use crate::error::Denied;
 use crate::monitoring::Instance;
 use crate::numbers::lists::Lists;
 use crate::numbers::{Lookups, Updates};
@@ -29,9 +31,14 @@ use crate::values::clock::Clock;
 use crate::web::bodies;
 use crate::web::caller::Clients;
 use crate::web::connections::{self, Most};
+use crate::web::frame::{Face, frame};
 use crate::web::listen::{Ways, listen};
+use crate::web::observe::observe;
 use crate::web::pages::{self, ERROR_PAGE};
+use crate::web::refused::Refused;
 use crate::web::room::Rooms;
+use crate::web::routes::resource;
+use crate::web::state::State;
 
 /// How the server runs.
 #[derive(Clone)]
@@ -53,6 +60,15 @@ pub struct Settings {
     pub instance: Arc<Instance>,
 }
 
+/// The versions of the API. The first one answers where a path belongs to none.
+const FACES: &[Face] = &[v2008::FACE];
+
+/// The names of all routes, in the order of their indices. The last stands for every path that leads nowhere.
+fn routes() -> Arc<[String]> {
+    let tree = v2008::ROUTES.iter().map(|(path, _)| format!("{}{path}", v2008::TREE));
+    tree.chain([ERROR_PAGE, "/", "other"].map(str::to_owned)).collect()
+}
+
 /// Serves on a listener, within the runtime that calls this. The caller decides when to stop, by the
 /// handle of the server.
 ///
@@ -62,10 +78,9 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
     let (limits, certificate) = (settings.limits.clone(), settings.certificate.clone());
     let gate = Arc::new(gate(&settings));
     let rooms = Rooms::new(limits.answer_memory);
-    let clients = Clients { body_timeout: seconds(limits.body_timeout), trust_proxy: limits.trust_proxy };
+    let clients = Clients { body_timeout: limits.body_timeout, trust_proxy: limits.trust_proxy };
     let watch = settings.replica.as_ref().map(|replica| Arc::new(Watch::start(&settings.database, replica)));
-    settings.instance.starts(observe::names(), Arc::clone(&gate), Arc::clone(&rooms), watch.clone());
-    let gate = web::Data::from(gate);
+    settings.instance.starts(routes(), Arc::clone(&gate), Arc::clone(&rooms), watch.clone());
     let workers = settings.workers.max(1);
     let share = |all: u32| all / u32::try_from(workers).unwrap_or(u32::MAX);
     let (connections, waiting) = (share(settings.connections).max(1), share(limits.max_waiting));
@@ -74,43 +89,45 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
     let ways = Ways {
         workers,
         most: Most::of_each(limits.max_connections, workers, limits.trust_proxy),
-        header_timeout: seconds(limits.header_timeout),
-        keep_alive: seconds(limits.keep_alive),
+        header_timeout: limits.header_timeout,
+        keep_alive: limits.keep_alive,
     };
     connections::make_room(ways.most.at_times() * workers, settings.connections);
     let app = move || {
         // A pool for each worker: a connection stays on the thread that serves with it.
         let database = db::serving(&settings.database, connections, waiting);
         let replica = settings.replica.as_ref().map(|options| db::reading(options, connections, waiting));
-        let (lookups, lists) = (Lookups::new(&database, waiting as usize), Lists::new(&database, waiting as usize));
-        let (updates, releases) = (Updates::new(waiting as usize), Releases::new(waiting as usize));
-        let traffic = settings.instance.worker(&database, replica.as_ref());
-        settings.instance.queue("lookup", &lookups, Lookups::waiting);
-        settings.instance.queue("list", &lists, Lists::waiting);
-        settings.instance.queue("update", &updates, Updates::waiting);
-        settings.instance.queue("release", &releases, Releases::waiting);
-        let replica = replica.zip(watch.clone()).map(|(db, watch)| Replica::new(db, watch));
+        let most = waiting as usize;
+        let state = State {
+            faces: FACES,
+            traffic: settings.instance.worker(&database, replica.as_ref()),
+            lookups: Lookups::new(&database, replica.as_ref(), most),
+            lists: Lists::new(&database, replica.as_ref(), most),
+            updates: Updates::new(&database, &settings.clock, most),
+            releases: Releases::new(&database, &settings.clock, most),
+            counter: counter.clone(),
+            replica: replica.zip(watch.clone()).map(|(db, watch)| Replica::new(db, watch)),
+            db: database,
+            clock: settings.clock.clone(),
+            gate: Arc::clone(&gate),
+            rooms: Arc::clone(&rooms),
+            clients,
+        };
+        settings.instance.queue("lookup", &state.lookups, Lookups::waiting);
+        settings.instance.queue("list", &state.lists, Lists::waiting);
+        settings.instance.queue("update", &state.updates, Updates::waiting);
+        settings.instance.queue("release", &state.releases, Releases::waiting);
+        let (page, own) = (v2008::ROUTES.len(), v2008::ROUTES.len() + 1);
         App::new()
             .wrap(from_fn(frame))
             .wrap(from_fn(bodies::finish))
-            .wrap(Condition::new(replica.is_some(), from_fn(settle)))
+            .wrap(Condition::new(state.replica.is_some(), from_fn(settle)))
             .wrap(from_fn(observe))
-            .app_data(traffic)
-            .app_data(lookups)
-            .app_data(lists)
-            .app_data(updates)
-            .app_data(releases)
-            .app_data(database)
-            .app_data(replica)
-            .app_data(counter.clone())
-            .app_data(settings.clock.clone())
-            .app_data(gate.clone())
-            .app_data(Arc::clone(&rooms))
-            .app_data(clients)
-            .service(tree())
-            .service(resource("/", &["GET"]).route(web::get().to(front)))
-            .service(resource(ERROR_PAGE, &["GET"]).route(web::get().to(pages::error)))
-            .default_service(web::to(nothing))
+            .app_data(Rc::new(state))
+            .service(v2008::tree())
+            .service(resource(page, ERROR_PAGE, &["GET"]).route(web::get().to(pages::error)))
+            .service(resource(own, "/", &["GET"]).route(web::get().to(front)))
+            .default_service(web::to(v2008::nothing))
     };
     let tls = certificate.map(|certificate| certificate.server_config()).transpose().map_err(io::Error::other)?;
     listen(listener, tls, ways, app)
@@ -121,10 +138,10 @@ async fn settle(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let replica = request.app_data::<Option<Replica>>().cloned().flatten();
+    let state = State::of(request.request()).map_err(Denied::<Refused>::from)?;
     let writes = !request.method().is_safe();
     let response = next.call(request).await?;
-    if let Some(replica) = replica.filter(|_| writes && response.status().is_success()) {
+    if let Some(replica) = state.replica.as_ref().filter(|_| writes && response.status().is_success()) {
         replica.settled().await;
     }
     Ok(response)
@@ -135,11 +152,11 @@ fn gate(settings: &Settings) -> Gate {
     Gate::new(gate::Limits {
         verifications: settings.verifications,
         waiting: limits.max_unverified.into(),
-        account_rate: limits.account_rate(),
-        failures: limits.failed_logins(),
+        account_rate: rate(limits.account_rate, Duration::from_secs(1)),
+        failures: rate(limits.failed_logins, Duration::from_mins(1)),
     })
 }
 
-fn seconds(number: u16) -> Duration {
-    Duration::from_secs(number.into())
+fn rate(count: Option<NonZeroU32>, time: Duration) -> Option<Rate> {
+    count.map(|count| Rate::new(count, time))
 }

@@ -6,11 +6,11 @@
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use crate::accounts::{self, Account, Status};
+use crate::accounts::{self, Account, Happened, Status};
 use crate::db::Db;
 use crate::db::transact::{again, commit, transact};
-use crate::error::Result;
-use crate::ledger::{self, Direction};
+use crate::error::{Denied, Result};
+use crate::ledger::{self, Direction, Refused};
 use crate::releases;
 use crate::values::clock::Clock;
 use crate::values::money::Money;
@@ -126,6 +126,7 @@ async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Result<
 /// What a credit came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Credited {
+    pub sid: AccountSid,
     pub balance: Money,
     /// Months that it paid, of an account that was suspended because it could not.
     pub charged: i64,
@@ -139,33 +140,46 @@ pub struct Credited {
 /// due first, and the account is active again.
 ///
 /// # Errors
-/// 29002 for nothing, 20404 when there is no such account, and when this machine's clock is wrong: it may bill.
+/// [`Refused::Nothing`], [`Refused::NoOpenAccount`], and when this machine's clock is wrong: it may bill.
 pub async fn credit(
     db: &Db,
     clock: &Clock,
     account: AccountSid,
     amount: Money,
     note: Option<&str>,
-) -> Result<Credited> {
+) -> Result<Credited, Denied<Refused>> {
     clock.trusted()?;
     transact(db, async |within| {
         ledger::transfer(within, clock, account, Direction::Credit, amount, note).await?;
         let now = clock.now();
         let charged = store::settle(within, account, now, now).await?.map_or(0, |settled| settled.charged);
         let owed = store::owed(&mut **within, account, now).await?;
-        let Account { balance, status, .. } = accounts::find_within(within, account).await?;
-        Ok(Credited { balance, charged, owed, status })
+        let found = accounts::find_within(within, account).await;
+        let Account { balance, status, .. } =
+            found.map_err(|denied| denied.map(|_| Refused::NoOpenAccount(account)))?;
+        Ok(Credited { sid: account, balance, charged, owed, status })
     })
     .await
 }
 
-/// What an account owes that is suspended because it could not pay: what a credit must cover, together
-/// with the balance.
+/// An account, what it owes, and what became of it.
+#[derive(Debug, serde::Serialize)]
+pub struct Standing {
+    #[serde(flatten)]
+    pub account: Account,
+    /// Of an account that is suspended because it could not pay: what a credit must cover, together with the balance.
+    pub owed: Money,
+    /// The earliest first.
+    pub events: Vec<Happened>,
+}
+
+/// How an account stands.
 ///
 /// # Errors
-/// When the database is out of reach.
-pub async fn owed(db: &Db, clock: &Clock, account: AccountSid) -> Result<Money> {
-    Ok(store::owed(db, account, clock.now()).await?)
+/// [`accounts::Refused::Unknown`]
+pub async fn standing(db: &Db, clock: &Clock, account: AccountSid) -> Result<Standing, Denied<accounts::Refused>> {
+    let (found, owed) = (accounts::find(db, account).await?, store::owed(db, account, clock.now()).await?);
+    Ok(Standing { account: found, owed, events: accounts::events(db, account).await? })
 }
 
 /// What an unpaid account has paid after all.

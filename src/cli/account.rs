@@ -1,19 +1,16 @@
 //! `account …`
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
 use serde_json::json;
 
 use super::show::show;
 use super::{Context, Done, Failure, secret};
-use crate::accounts::{self, AuthToken, Created, Happened};
-use crate::billing::{self, Credited};
-use crate::db::transact::transact;
-use crate::ledger::{self, Direction};
-use crate::releases;
+use crate::accounts::{self, AuthToken, Created};
+use crate::releases::Closed;
 use crate::values::money::Money;
 use crate::values::sid::AccountSid;
 use crate::values::text::FriendlyName;
+use crate::{billing, ledger, releases};
 
 #[derive(Subcommand, Debug)]
 pub enum Account {
@@ -83,48 +80,24 @@ impl Account {
                 reveal(context, &created)
             }
             Self::List => show(*output, &accounts::list(db).await?),
-            Self::Show { sid } => {
-                let (account, events) = (accounts::find(db, sid).await?, accounts::events(db, sid).await?);
-                let owed = billing::owed(db, clock, sid).await?;
-                show(*output, &Biography { account, owed, events })
+            Self::Show { sid } => show(*output, &billing::standing(db, clock, sid).await?),
+            Self::Credit(Transfer { sid, amount, note }) => {
+                show(*output, &billing::credit(db, clock, sid, amount, note.as_deref()).await?)
             }
-            Self::Credit(transfer) => transfer.credit(context).await,
-            Self::Debit(transfer) => transfer.debit(context).await,
+            Self::Debit(Transfer { sid, amount, note }) => {
+                show(*output, &ledger::debit(db, clock, sid, amount, note.as_deref()).await?)
+            }
             Self::Suspend { sid } => show(*output, &accounts::suspend(db, clock, sid).await?),
             Self::Activate { sid } => show(*output, &accounts::activate(db, clock, sid).await?),
-            Self::Close { sid, release_numbers } => close(context, sid, release_numbers).await,
+            Self::Close { sid, release_numbers } => {
+                let Closed { account, released } = releases::close_account(db, clock, sid, release_numbers).await?;
+                let (status, balance) = (account.status, account.balance);
+                show(*output, &json!({ "sid": sid, "status": status, "balance": balance, "released": released }))
+            }
             Self::RotateToken { sid, token_stdin } => {
                 reveal(context, &accounts::replace_token(db, clock, sid, token(token_stdin).await?).await?)
             }
         }
-    }
-}
-
-/// An account, what it owes, and what became of it.
-#[derive(Serialize)]
-struct Biography {
-    #[serde(flatten)]
-    account: accounts::Account,
-    owed: Money,
-    events: Vec<Happened>,
-}
-
-impl Transfer {
-    async fn credit(&self, Context { db, clock, output, .. }: &Context) -> Done {
-        let credited = billing::credit(db, clock, self.sid, self.amount, self.note.as_deref()).await?;
-        let Credited { balance, charged, owed, status } = credited;
-        show(
-            *output,
-            &json!({ "sid": self.sid, "balance": balance, "charged": charged, "owed": owed, "status": status }),
-        )
-    }
-
-    async fn debit(&self, Context { db, clock, output, .. }: &Context) -> Done {
-        let (sid, note) = (self.sid, self.note.as_deref());
-        let balance = transact(db, async |within| {
-            ledger::transfer(within, clock, sid, Direction::Debit, self.amount, note).await
-        });
-        show(*output, &json!({ "sid": sid, "balance": balance.await? }))
     }
 }
 
@@ -144,25 +117,4 @@ fn reveal(context: &Context, created: &Created) -> Done {
             make another with 'numberbank account rotate-token {sid}'"
         ))
     })
-}
-
-/// Releases and closes in one transaction: all of it, or nothing.
-async fn close(Context { db, clock, output, .. }: &Context, sid: AccountSid, release_numbers: bool) -> Done {
-    let (account, released) = transact(db, async |within| {
-        let mut released = 0;
-        if release_numbers {
-            released += releases::release_all(within, clock, sid).await?;
-        }
-        let mut closed = accounts::close(within, clock, sid).await;
-        if release_numbers && closed.is_err() {
-            // Purchases may have come in between; the account is locked by now, so none comes any more.
-            // Where one of them is just being released, the two wait for each other: PostgreSQL ends
-            // one after a second, which has changed nothing and is done again.
-            released += releases::release_all(within, clock, sid).await?;
-            closed = accounts::close(within, clock, sid).await;
-        }
-        Ok((closed?, released))
-    })
-    .await?;
-    show(*output, &json!({ "sid": sid, "status": account.status, "balance": account.balance, "released": released }))
 }

@@ -5,7 +5,6 @@ use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::Value;
 
 use super::{Context, Done, FAREWELL, Failure};
-use crate::error::Error;
 use crate::operators::{self, Action, Outcome};
 
 /// What a command line asks for: the words of the command, and the arguments that were said, were it by the
@@ -53,10 +52,9 @@ pub async fn recorded(context: &Context, action: &Action, work: impl Future<Outp
 /// Says of a failure whether the action is done or not.
 fn plainly(action: &Action, failure: Failure) -> Failure {
     match failure {
-        Failure::Refused(Error::Unknown(cause)) => Failure::Unknown(format!(
-            "whether this was done is not known, for the database's answer was lost ({cause}): {}",
-            remedy(action)
-        )),
+        Failure::Lost(cause) => {
+            Failure::Lost(format!("whether this was done is not known, for {cause}: {}", remedy(action)))
+        }
         Failure::Untold(why) => Failure::Untold(format!("this was done, but {why}")),
         failure => failure,
     }
@@ -83,15 +81,13 @@ fn remedy(action: &Action) -> String {
 
 fn outcome(context: &Context, done: &Done) -> Outcome {
     match done {
-        Ok(()) | Err(Failure::NoReader | Failure::Untold(_) | Failure::Partly(_)) => {
+        Ok(()) | Err(Failure::NoReader | Failure::Untold(_) | Failure::Partly(_) | Failure::Found(_)) => {
             Outcome::Done(context.made.get().copied())
         }
-        Err(Failure::Refused(Error::Refused(_) | Error::WrongClock(_)) | Failure::Bad(_)) => {
-            Outcome::Refused(done.as_ref().err().map(ToString::to_string).unwrap_or_default())
-        }
+        Err(Failure::Refused(why) | Failure::Bad(why)) => Outcome::Refused(why.clone()),
         Err(Failure::Interrupted | Failure::Undone(_)) => Outcome::Interrupted,
-        Err(Failure::Unknown(_)) => Outcome::Unknown,
+        Err(Failure::Lost(_)) => Outcome::Unknown,
         // Their words are PostgreSQL's and the system's own: they are for standard error.
-        Err(_) => Outcome::Failed,
+        Err(Failure::Failed(_) | Failure::Migrate(_) | Failure::Embedded(_) | Failure::Io(_)) => Outcome::Failed,
     }
 }

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
+use super::options::Output;
 use super::show::show;
 use super::{Context, Done, Failure, write_out};
 use crate::audit;
-use crate::config::Output;
 
 pub async fn run(Context { db, output, .. }: &Context) -> Done {
     let breaches = audit::audit(db).await?;
@@ -16,7 +16,7 @@ pub async fn run(Context { db, output, .. }: &Context) -> Done {
     }
     match breaches.len() {
         0 => Ok(()),
-        1 => Err(Failure::Bad("one breach of the invariants".to_owned())),
-        count => Err(Failure::Bad(format!("{count} breaches of the invariants"))),
+        1 => Err(Failure::Found("one breach of the invariants".to_owned())),
+        count => Err(Failure::Found(format!("{count} breaches of the invariants"))),
     }
 }

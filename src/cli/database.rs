@@ -7,8 +7,8 @@ use std::{env, io, process};
 
 use sqlx::postgres::PgConnectOptions;
 
+use super::options::Global;
 use super::{Done, Failure};
-use crate::config::Global;
 use crate::db;
 use crate::platform::embedded_pg::{self, Cluster};
 

@@ -8,11 +8,12 @@ use std::path::Path;
 use serde_json::json;
 
 use super::front::Front;
+use super::options::{Output, Serve};
 use super::serve::serve;
 use super::show::show;
 use super::{Context, Database, Done, Failure, write_out};
-use crate::api::v2008::represent::TREE;
-use crate::config::{Output, Serve};
+use crate::api::v2008::TREE;
+use crate::db::replica::Source;
 use crate::db::{self, Turn};
 use crate::numbers::Settings;
 use crate::numbers::lists::{Filter, Lists};
@@ -146,7 +147,7 @@ fn trust(settings: &Serve) -> String {
 async fn held_number(context: &Context, account: AccountSid) -> Result<String, Failure> {
     let Context { db, clock, .. } = context;
     let newest = Page { number: 0, size: 1, place: Place::ByNumber };
-    let held = Lists::new(db, 1).page(db, account, &Filter::default(), newest).await?;
+    let held = Lists::new(db, None, 1).page(Source::Primary(db), account, &Filter::default(), newest).await?;
     if let Some(number) = held.items.first() {
         return Ok(number.sid.to_string());
     }
@@ -154,7 +155,7 @@ async fn held_number(context: &Context, account: AccountSid) -> Result<String, F
     match purchases::buy(&Counter::new(1, 1), db, clock, account, order.into()).await {
         Ok(Purchase::Made(number) | Purchase::Replayed(number)) => Ok(number.sid.to_string()),
         Err(error) => {
-            tracing::warn!("the demo account holds no number and could not buy one: {}", super::told(&error));
+            tracing::warn!("the demo account holds no number and could not buy one: {}", Failure::from(error));
             Ok("PN-of-a-number-you-bought".to_owned())
         }
     }

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use super::Failure;
-use crate::config::{Serve, is_loopback};
+use super::options::{Serve, is_loopback};
 use crate::platform::tls::Certificate;
 
 /// Listeners that are taken before anything else is begun: a port that is in use is told at once.

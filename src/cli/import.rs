@@ -9,10 +9,10 @@ use csv::ByteRecord;
 use serde_json::json;
 
 use super::inventory::bar;
+use super::options::Output;
 use super::show::show;
 use super::terminal::tell;
 use super::{Context, Done, Failure};
-use crate::config::Output;
 use crate::inventory::Counted;
 use crate::inventory::import::{BadRow, Encoding, Event, Header, Imported, Mapping, Origin, Reading, Wanted, import};
 

@@ -10,7 +10,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::config::{Global, LogFormat, Output};
+use crate::config::LogFormat;
 use crate::db::transact::{Commits, telling};
 use crate::db::{self, Db, MigrateError};
 use crate::error::Error;
@@ -28,7 +28,9 @@ mod front;
 mod import;
 mod inventory;
 mod number;
+pub mod options;
 mod price;
+mod refusals;
 mod report;
 mod rows;
 mod runs;
@@ -38,6 +40,7 @@ mod show;
 mod terminal;
 
 use database::Database;
+use options::{Global, Output};
 
 /// A self-hosted, multi-tenant phone number registry that speaks Twilio's 2008-08-01 IncomingPhoneNumbers API
 #[derive(Parser, Debug)]
@@ -54,9 +57,9 @@ pub struct Command {
 #[derive(Subcommand, Debug)]
 enum Verb {
     /// Try it out: serves, with a demo account and demo stock where the database is empty
-    Demo(crate::config::Serve),
+    Demo(options::Serve),
     /// Bring the schema up to date and serve until SIGTERM or SIGINT
-    Serve(crate::config::Serve),
+    Serve(options::Serve),
     /// Bring the schema up to date and stop
     Migrate,
     /// Accounts and their money
@@ -81,13 +84,22 @@ enum Verb {
     Report(report::Report),
 }
 
-/// Why a command was refused or failed: one clear line.
+/// How a command ended that did not do what was asked, or could not say so: one clear line. They are told apart by what
+/// has become of it.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    /// What was asked for cannot be: nothing was changed.
     #[error("{0}")]
     Bad(String),
-    #[error("{}", told(.0))]
-    Refused(#[from] Error),
+    /// A use case refused: nothing was changed.
+    #[error("{0}")]
+    Refused(String),
+    /// Nothing was changed, or no more than what was committed before.
+    #[error("{0}")]
+    Failed(Error),
+    /// It is done and stands, but found what must not be.
+    #[error("{0}")]
+    Found(String),
     #[error("{0}")]
     Migrate(#[from] MigrateError),
     #[error("{0}")]
@@ -100,9 +112,9 @@ pub enum Failure {
     /// It is done, but for what was rejected.
     #[error("{0}")]
     Partly(String),
-    /// Nobody knows whether it is done.
+    /// The database's answer was lost: nobody knows whether it is done.
     #[error("{0}")]
-    Unknown(String),
+    Lost(String),
     #[error("interrupted")]
     Interrupted,
     /// The same, of a command that does all or nothing.
@@ -111,14 +123,6 @@ pub enum Failure {
     /// Whoever read the answer has seen enough, as `| head` does.
     #[error("nobody reads the answer")]
     NoReader,
-}
-
-/// On the command line a refusal is told in words, its code is of no use there.
-fn told(error: &Error) -> String {
-    match error {
-        Error::Refused(refusal) => refusal.message.clone(),
-        _ => error.to_string(),
-    }
 }
 
 impl Failure {
@@ -300,7 +304,7 @@ impl Context {
 
     fn interrupted(&self, commits: Commits) -> Failure {
         match (commits, self.undone) {
-            (Commits::Asked, _) => Failure::Refused(Error::Unknown("interrupted before it came".to_owned())),
+            (Commits::Asked, _) => Error::Unknown("interrupted before it came".to_owned()).into(),
             (Commits::Answered, Some(_)) => Failure::Untold("it was interrupted before it could say so".to_owned()),
             (Commits::None, Some(undone)) => Failure::Undone(undone),
             (Commits::None | Commits::Answered, None) => Failure::Interrupted,

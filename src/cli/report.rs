@@ -5,9 +5,9 @@ use std::iter::once;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
+use super::options::Output;
 use super::rows::Rows;
 use super::{Context, Done};
-use crate::config::Output;
 use crate::reporting::{self, Form, VIEWS};
 
 #[derive(Args, Debug)]

@@ -7,9 +7,9 @@ use std::io::{self, BufWriter, Stdout, Write};
 use csv::{ByteRecord, ReaderBuilder, StringRecord, WriterBuilder};
 use serde::Serialize;
 
+use super::options::Output;
 use super::terminal::visible;
 use super::{Done, Failure, written};
-use crate::config::Output;
 
 /// So many bytes of a table are written together; the first, a thousand rows, tell how wide its columns are.
 const BATCH: usize = 1 << 17;

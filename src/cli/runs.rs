@@ -5,10 +5,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::inventory::bar;
+use super::options::{Grace, Quarantine};
 use super::show::show;
 use super::{Context, Done, Failure};
-use crate::config::{Grace, Quarantine};
-use crate::error::Error;
 use crate::values::clock::Clock;
 use crate::{billing, inventory};
 
@@ -65,7 +64,7 @@ impl AsOf {
     /// The time by which things are due, and the clock that tells when they are done.
     fn on(&self, clock: &Clock) -> Result<(DateTime<Utc>, Clock), Failure> {
         // Of a time to come, only this machine's own clock can be wrong.
-        clock.trusted().map_err(Error::from)?;
+        clock.trusted().map_err(crate::error::Error::from)?;
         let now = clock.now();
         let as_of = self.as_of.unwrap_or(now);
         if as_of > now && !self.force {

@@ -7,9 +7,9 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::front::Front;
+use super::options::{Jobs, Output, Serve};
 use super::show::show;
 use super::{Context, Database, Done, Failure, write_out};
-use crate::config::{Jobs, Output, Serve};
 use crate::db;
 use crate::monitoring::Instance;
 use crate::monitoring::http::{self as monitoring, Sources};
@@ -62,7 +62,7 @@ pub async fn serve(
             connections: settings.connections,
             verifications: settings.verifications(),
             clock: context.clock.clone(),
-            limits: settings.limits.clone(),
+            limits: settings.limits.plain(),
             certificate: certificate.clone(),
             instance: Arc::clone(&instance),
         },

@@ -4,9 +4,9 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::options::Output;
 use super::terminal::visible;
 use super::{Done, Failure, write_out};
-use crate::config::Output;
 
 /// Writes an answer: a list becomes a table, anything else lines of name and value.
 pub fn show(output: Output, answer: &impl Serialize) -> Done {

@@ -1,85 +1,39 @@
-//! Typed settings, from the command line or the environment. Wrong ones stop the start with one
-//! clear line; secrets are never printed.
+//! Settings as plain values. The command line makes them (`cli/options`).
 
-use std::path::PathBuf;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
-use clap::{Args, ValueEnum};
-
-mod front;
-mod life;
-mod limits;
-mod operator;
-mod replica;
-mod serve;
-
-pub use front::{Front, is_loopback};
-pub use life::{Grace, Jobs, Quarantine};
-pub use limits::Limits;
-pub use operator::Operator;
-pub use replica::Replica;
-pub use serve::Serve;
-
-/// What every command takes.
-#[derive(Args, Debug)]
-pub struct Global {
-    /// PostgreSQL to use: postgres://user:password@host:5432/database; without one, a private PostgreSQL is started
-    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    pub database_url: Option<Secret>,
-
-    /// Folder of the private PostgreSQL [default: /var/lib/numberbank for root, else the per-user data folder]
-    #[arg(long, global = true, env = "NUMBERBANK_DATA_DIR", value_name = "FOLDER")]
-    pub data_dir: Option<PathBuf>,
-
-    /// Folder with PostgreSQL's server programs [default: the newest found]
-    #[arg(long, global = true, env = "PG_BIN", value_name = "FOLDER")]
-    pub pg_bin: Option<PathBuf>,
-
-    /// How answers are written
-    #[arg(long, global = true, env = "NUMBERBANK_OUTPUT", value_enum, default_value_t)]
-    pub output: Output,
-
-    /// How logs are written to standard error
-    #[arg(long, global = true, env = "NUMBERBANK_LOG_FORMAT", value_enum, default_value_t)]
-    pub log_format: LogFormat,
-
-    #[command(flatten)]
-    pub operator: Operator,
-}
-
-/// How a command writes its answer to standard output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people
-    #[default]
-    Table,
-    /// One JSON document
-    Json,
-    /// A header and a line for each row; for 'report' and 'inventory list'
-    Csv,
+/// How much the server takes on at once, and how long clients are waited for.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// How long the head of a request may take to arrive.
+    pub header_timeout: Duration,
+    /// How long the body of a request may take to arrive.
+    pub body_timeout: Duration,
+    /// How long a client's connection may rest between two requests.
+    pub keep_alive: Duration,
+    /// Connections of clients, over all threads.
+    pub max_connections: u32,
+    /// Memory for lists, in MiB.
+    pub answer_memory: u32,
+    /// Requests that may wait for a connection to PostgreSQL, over all threads.
+    pub max_waiting: u32,
+    /// AuthTokens that may wait to be verified by argon2.
+    pub max_unverified: u16,
+    /// Requests a second of one account; without a number, any.
+    pub account_rate: Option<NonZeroU32>,
+    /// Wrong AuthTokens a minute from one address; without a number, any.
+    pub failed_logins: Option<NonZeroU32>,
+    /// Whether every request comes through a proxy that says where it is from.
+    pub trust_proxy: bool,
 }
 
 /// How a line of the log is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people
+    /// For people.
     #[default]
     Text,
-    /// One JSON object a line
+    /// One JSON object a line.
     Json,
-}
-
-/// A text that must not be seen.
-#[derive(Clone)]
-pub struct Secret(pub String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("(hidden)")
-    }
-}
-
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
 }

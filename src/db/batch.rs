@@ -5,18 +5,29 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::Db;
 use super::LONGEST_REQUEST;
-use crate::error::{Error, Result};
+use super::replica::Source;
+use crate::error::{Error, Result, Unavailable};
 
-/// The largest batch: what is done together also waits for one another.
+/// The largest batch: each job waits for the slowest of its batch.
 pub(super) const LARGEST: usize = 64;
 
 /// Jobs of one kind, with an outcome for each. Cheap to clone.
-pub struct Batches<J, O>(Arc<Mutex<Queue<J, O>>>);
+pub struct Batches<J, O>(Arc<Inner<J, O>>);
+
+struct Inner<J, O> {
+    queue: Mutex<Queue<J, O>>,
+    work: Box<Work<J, O>>,
+}
+
+/// Does many jobs, and gives their outcomes in the same order.
+type Work<J, O> = dyn Fn(Vec<J>) -> BoxFuture<'static, Vec<O>> + Send + Sync;
 
 struct Queue<J, O> {
     waiting: VecDeque<(J, Teller<O>)>,
@@ -33,33 +44,34 @@ impl<J, O> Clone for Batches<J, O> {
 }
 
 impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
-    /// So many jobs may wait, beside those of the next batch.
-    pub fn new(most_waiting: usize) -> Self {
-        Self(Arc::new(Mutex::new(Queue { waiting: VecDeque::new(), most_waiting, is_under_way: false })))
-    }
-
-    /// Has a job done. `work` does many and gives their outcomes in the same order; it goes on also where
-    /// the one who asked has gone.
-    ///
-    /// # Errors
-    /// When too many jobs wait already, or the work took too long or ended without an outcome.
-    pub async fn join<W>(&self, job: J, work: impl Fn(Vec<J>) -> W + Send + 'static) -> Result<O>
+    /// At most this many jobs may wait, beside those of the next batch. `work` does many and gives their outcomes in the
+    /// same order.
+    pub fn new<W>(most_waiting: usize, work: impl Fn(Vec<J>) -> W + Send + Sync + 'static) -> Self
     where
         W: Future<Output = Vec<O>> + Send + 'static,
     {
+        let queue = Mutex::new(Queue { waiting: VecDeque::new(), most_waiting, is_under_way: false });
+        Self(Arc::new(Inner { queue, work: Box::new(move |jobs| work(jobs).boxed()) }))
+    }
+
+    /// Has a job done, also where the one who asked for it has gone meanwhile.
+    ///
+    /// # Errors
+    /// When too many jobs wait already, or the work took too long or ended without an outcome.
+    pub async fn join(&self, job: J) -> Result<O> {
         let (teller, outcome) = oneshot::channel();
         if let Some(turn) = self.enter(job, teller)? {
-            tokio::spawn(turn.take(work));
+            tokio::spawn(turn.take());
         }
         // It panicked, or the thread that did it has come to its end, as happens when the server stops.
-        outcome.await.map_err(|_| Error::Unavailable("a batch ended without an outcome".to_owned()))?
+        outcome.await.map_err(|_| late())?
     }
 
     /// Queues up. Whoever finds nothing under way takes the turn.
     fn enter(&self, job: J, teller: Teller<O>) -> Result<Option<Turn<J, O>>> {
         let mut queue = self.queue();
         if queue.waiting.len() >= queue.most_waiting + LARGEST {
-            return Err(Error::Unavailable(format!("{} requests wait already", queue.waiting.len())));
+            return Err(Error::Unavailable(Unavailable::Queue { waiting: queue.waiting.len() }));
         }
         queue.waiting.push_back((job, teller));
         let is_under_way = std::mem::replace(&mut queue.is_under_way, true);
@@ -84,7 +96,7 @@ impl<J, O> Batches<J, O> {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue<J, O>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,16 +107,13 @@ struct Turn<J, O> {
 }
 
 impl<J: Send + 'static, O: Send + 'static> Turn<J, O> {
-    async fn take<W>(mut self, work: impl Fn(Vec<J>) -> W)
-    where
-        W: Future<Output = Vec<O>>,
-    {
+    async fn take(mut self) {
         while let Some((jobs, tellers)) = self.batches.next() {
             if jobs.is_empty() {
                 continue;
             }
             // On a connection that died silently it would go on for ever, and all who come later would wait for it.
-            let outcomes: Vec<_> = match timeout(LONGEST_REQUEST, work(jobs)).await {
+            let outcomes: Vec<_> = match timeout(LONGEST_REQUEST, (self.batches.0.work)(jobs)).await {
                 Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
                 Err(_) => tellers.iter().map(|_| Err(late())).collect(),
             };
@@ -119,7 +128,7 @@ impl<J: Send + 'static, O: Send + 'static> Turn<J, O> {
 }
 
 fn late() -> Error {
-    Error::Unavailable(format!("a batch took longer than {LONGEST_REQUEST:?}"))
+    Error::Unavailable(Unavailable::Batch(LONGEST_REQUEST))
 }
 
 /// A turn that breaks off, in a panic or with its thread, leaves nobody waiting.
@@ -133,18 +142,38 @@ impl<J, O> Drop for Turn<J, O> {
     }
 }
 
-/// Reads of one kind, which go together where they ask the same database: the primary or its replica.
+/// Reads of one kind, which go together where they ask the same database.
 pub struct Reads<J, O> {
-    primary: Db,
     of_primary: Batches<J, Result<O>>,
     of_replica: Batches<J, Result<O>>,
 }
 
 impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
-    /// So many may wait for each database.
-    pub fn new(primary: &Db, most_waiting: usize) -> Self {
-        let batches = || Batches::new(most_waiting);
-        Self { primary: primary.clone(), of_primary: batches(), of_replica: batches() }
+    /// At most this many may wait for each database. `work` reads many and gives their outcomes in the same order. Where
+    /// there is no replica, none is asked.
+    pub fn new<W>(
+        primary: &Db,
+        replica: Option<&Db>,
+        most_waiting: usize,
+        work: impl Fn(Db, Vec<J>) -> W + Copy + Send + Sync + 'static,
+    ) -> Self
+    where
+        W: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
+    {
+        let batches = |db: &Db| {
+            // It is for all who asked: none of them can be slow by itself.
+            let db = db.of_all();
+            Batches::new(most_waiting, move |jobs: Vec<J>| {
+                let (many, work) = (jobs.len(), work(db.clone(), jobs));
+                async move {
+                    match work.await.map_err(Error::from) {
+                        Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+                        Err(error) => (0..many).map(|_| Err(error.clone())).collect(),
+                    }
+                }
+            })
+        };
+        Self { of_primary: batches(primary), of_replica: batches(replica.unwrap_or(primary)) }
     }
 
     /// How many wait for the batches under way.
@@ -152,27 +181,15 @@ impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
         self.of_primary.waiting() + self.of_replica.waiting()
     }
 
-    /// Has something read. `work` reads many and gives their outcomes in the same order.
+    /// Has something read.
     ///
     /// # Errors
     /// As [`Batches::join`], and when the database refuses or is out of reach.
-    pub async fn join<W>(&self, db: &Db, job: J, work: impl Fn(Db, Vec<J>) -> W + Send + 'static) -> Result<O>
-    where
-        W: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
-    {
-        let batches = if db.is(&self.primary) { &self.of_primary } else { &self.of_replica };
-        // It is for all who asked: none of them can be slow by itself.
-        let db = db.of_all();
-        let read = move |jobs: Vec<J>| {
-            let (many, work) = (jobs.len(), work(db.clone(), jobs));
-            async move {
-                match work.await.map_err(Error::from) {
-                    Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-                    Err(error) => (0..many).map(|_| Err(error.clone())).collect(),
-                }
-            }
-        };
-        batches.join(job, read).await?
+    pub async fn join(&self, source: Source<'_>, job: J) -> Result<O> {
+        match source {
+            Source::Primary(_) => self.of_primary.join(job).await?,
+            Source::Replica(_) => self.of_replica.join(job).await?,
+        }
     }
 }
 
@@ -180,27 +197,14 @@ impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
 pub struct Writes<J, O>(Batches<J, Result<Option<O>>>);
 
 impl<J: Send + 'static, O: Send + 'static> Writes<J, O> {
-    /// At most this many jobs may wait, beside those of the next batch.
-    pub fn new(most_waiting: usize) -> Self {
-        Self(Batches::new(most_waiting))
-    }
-
-    /// How many wait for the batch under way.
-    pub fn waiting(&self) -> usize {
-        self.0.waiting()
-    }
-
-    /// Has something changed. `work` changes many and gives their outcomes in the same order. `None` means that the batch
-    /// did not change it, for whatever reason: the caller then does it alone, and finds out why.
-    ///
-    /// # Errors
-    /// As [`Batches::join`], and when the database is out of reach.
-    pub async fn join<W>(&self, db: &Db, job: J, work: impl Fn(Db, Vec<J>) -> W + Send + 'static) -> Result<Option<O>>
+    /// At most this many may wait, beside those of the next batch. `work` changes many and gives their outcomes in the same
+    /// order; `None` is the outcome of what it did not change, for whatever reason.
+    pub fn new<W>(db: &Db, most_waiting: usize, work: impl Fn(Db, Vec<J>) -> W + Send + Sync + 'static) -> Self
     where
         W: Future<Output = sqlx::Result<Vec<Option<O>>>> + Send + 'static,
     {
         let db = db.of_all();
-        let change = move |jobs: Vec<J>| {
+        Self(Batches::new(most_waiting, move |jobs: Vec<J>| {
             let (many, work) = (jobs.len(), work(db.clone(), jobs));
             async move {
                 match work.await {
@@ -208,8 +212,21 @@ impl<J: Send + 'static, O: Send + 'static> Writes<J, O> {
                     Err(error) => failed(error, many),
                 }
             }
-        };
-        self.0.join(job, change).await?
+        }))
+    }
+
+    /// How many wait for the batch under way.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting()
+    }
+
+    /// Has something changed. `None` means that the batch did not change it: the caller then does it alone, and finds out
+    /// why.
+    ///
+    /// # Errors
+    /// As [`Batches::join`], and when the database is out of reach.
+    pub async fn join(&self, job: J) -> Result<Option<O>> {
+        self.0.join(job).await?
     }
 }
 
@@ -245,8 +262,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_meanwhile_goes_together() {
-        let batches = Batches::new(80);
-        let all = futures_util::future::join_all((0..80).map(|job| batches.join(job, doubled))).await;
+        let batches = Batches::new(80, doubled);
+        let all = futures_util::future::join_all((0..80).map(|job| batches.join(job))).await;
         let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
         assert!(all.iter().enumerate().all(|(job, (doubled, _))| *doubled as usize == job * 2));
         let sizes: Vec<_> = all.iter().map(|(_, size)| *size).collect();
@@ -255,37 +272,36 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_ends_the_wait_and_the_next_goes_on() {
-        let batches = Batches::new(80);
-        let work = |jobs: Vec<u32>| async move {
+        let batches = Batches::new(80, |jobs: Vec<u32>| async move {
             assert!(!jobs.contains(&1), "one is not liked");
             doubled(jobs).await
-        };
-        let (beside, bad) = tokio::join!(batches.join(0, work), batches.join(1, work));
+        });
+        let (beside, bad) = tokio::join!(batches.join(0), batches.join(1));
         assert!(beside.is_err() && bad.is_err());
-        assert_eq!(batches.join(3, work).await.unwrap(), (6, 1));
+        assert_eq!(batches.join(3).await.unwrap(), (6, 1));
     }
 
     #[tokio::test]
     async fn whoever_is_one_too_many_is_refused_at_once_and_the_others_are_done() {
-        let (batches, gate) = (Batches::new(2), Arc::new(Semaphore::new(0)));
+        let gate = Arc::new(Semaphore::new(0));
         let behind = Arc::clone(&gate);
-        let work = move |jobs: Vec<u32>| {
+        let batches = Batches::new(2, move |jobs: Vec<u32>| {
             let gate = Arc::clone(&behind);
             async move {
                 let _open = gate.acquire().await;
                 doubled(jobs).await
             }
-        };
+        });
         // Asked once each, so that they queue up and go no further.
-        let mut first = Box::pin(batches.join(0, work.clone()));
+        let mut first = Box::pin(batches.join(0));
         assert!((&mut first).now_or_never().is_none());
         while batches.waiting() > 0 {
             tokio::task::yield_now().await;
         }
-        let mut others: Vec<_> = (1..=66).map(|job| Box::pin(batches.join(job, work.clone()))).collect();
+        let mut others: Vec<_> = (1..=66).map(|job| Box::pin(batches.join(job))).collect();
         assert!(others.iter_mut().all(|other| other.now_or_never().is_none()));
         assert_eq!(batches.waiting(), LARGEST + 2);
-        assert!(matches!(batches.join(67, work).now_or_never(), Some(Err(Error::Unavailable(_)))));
+        assert!(matches!(batches.join(67).now_or_never(), Some(Err(Error::Unavailable(_)))));
         gate.add_permits(1);
         let (first, others) = futures_util::future::join(first, futures_util::future::join_all(others)).await;
         assert_eq!(first.unwrap(), (0, 1));

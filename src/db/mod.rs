@@ -14,6 +14,7 @@ pub mod per_account;
 mod pool;
 pub mod replica;
 mod session;
+mod states;
 mod store;
 pub mod transact;
 mod turn;
@@ -22,6 +23,7 @@ mod url;
 pub use error::MigrateError;
 pub use migrations::{apply, is_current, is_current_on, migrate, refuse_shared};
 use session::Purpose;
+pub use states::{ends_connection, is_full, is_read_only, violated};
 pub use turn::{Alone, LONGEST_WAIT, Turn, alone, begin_alone};
 pub use url::options;
 

@@ -5,7 +5,7 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use tokio::sync::watch;
 
 use super::{Db, Transaction};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Retried};
 
 /// How often something is tried that others come in between of.
 const MOST_TRIES: usize = 5;
@@ -14,10 +14,10 @@ const MOST_TRIES: usize = 5;
 ///
 /// # Errors
 /// Those of the work; [`Error::Overtaken`] where others came in between each time.
-pub async fn again<T, W: Future<Output = Result<T>>>(work: impl Fn() -> W) -> Result<T> {
+pub async fn again<T, E: Retried, W: Future<Output = Result<T, E>>>(work: impl Fn() -> W) -> Result<T, E> {
     for _ in 1..MOST_TRIES {
         match work().await {
-            Err(Error::Overtaken(_)) => {}
+            Err(error) if error.is_overtaken() => {}
             done => return done,
         }
     }
@@ -29,11 +29,11 @@ pub async fn again<T, W: Future<Output = Result<T>>>(work: impl Fn() -> W) -> Re
 ///
 /// # Errors
 /// Those of the work, and of [`commit`]; but for [`Error::Unknown`], nothing was changed.
-pub async fn transact<T>(db: &Db, work: impl AsyncFn(&mut Transaction) -> Result<T>) -> Result<T> {
+pub async fn transact<T, E: Retried>(db: &Db, work: impl AsyncFn(&mut Transaction) -> Result<T, E>) -> Result<T, E> {
     again(|| once(db, &work)).await
 }
 
-async fn once<T>(db: &Db, work: &impl AsyncFn(&mut Transaction) -> Result<T>) -> Result<T> {
+async fn once<T, E: Retried>(db: &Db, work: &impl AsyncFn(&mut Transaction) -> Result<T, E>) -> Result<T, E> {
     let mut transaction = db.begin().await?;
     let done = work(&mut transaction).await?;
     commit(transaction).await?;

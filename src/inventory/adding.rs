@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use super::{analyze_if_many, begin_additions, store};
+use super::{Refused, analyze_if_many, begin_additions, store};
 use crate::db::Db;
 use crate::db::transact::commit;
-use crate::error::{Code, Result};
+use crate::error::Denied;
 use crate::values::clock::Clock;
 use crate::values::phone::{NotAPhoneNumber, PhoneNumber, Reason};
 
@@ -67,17 +67,16 @@ const BATCH: i64 = 50_000;
 /// are done. What is known already stays as it is.
 ///
 /// # Errors
-/// 29002 when the ranges hold more than [`MOST_AT_ONCE`], and when this machine's clock is wrong.
+/// [`Refused::TooMany`], and when this machine's clock is wrong.
 pub async fn add(
     db: &Db,
     clock: &Clock,
     ranges: &[RangeInclusive<i64>],
     mut progress: impl FnMut(u64),
-) -> Result<Added> {
+) -> Result<Added, Denied<Refused>> {
     let wanted: i64 = ranges.iter().map(|range| range.end() - range.start() + 1).sum();
     if wanted > MOST_AT_ONCE {
-        return Err(Code::InvalidParameter
-            .because(format!("{wanted} numbers are more than the {MOST_AT_ONCE} that can be added at once")));
+        return Err(Refused::TooMany(wanted).into());
     }
     clock.trusted()?;
     let (now, mut result, mut rejected) = (clock.now(), Added::default(), BTreeMap::new());

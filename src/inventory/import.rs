@@ -10,10 +10,10 @@ use self::records::{Cells, Records, Unreadable};
 use self::rows::{Fault, Row};
 use self::store::{Batch, ImportEntry};
 use self::text::Text;
-use super::{Counted, analyze_if_many, begin_additions};
+use super::{Counted, Refused, analyze_if_many, begin_additions};
 use crate::db::transact::commit;
 use crate::db::{Db, Transaction};
-use crate::error::{Code, Error, Result};
+use crate::error::{Denied, Error, Result};
 use crate::values::clock::Clock;
 
 mod columns;
@@ -119,9 +119,8 @@ impl Imported {
 /// stays two batches ahead of the database at the most.
 ///
 /// # Errors
-/// 29002 for a file that cannot be read on, for bad rows, and when this machine's clock is wrong; nothing is stored then.
-/// [`Error::Unknown`] where the answer to the commit was lost. What `heard` returns.
-pub async fn import<E: From<Error>>(
+/// [`Refused::File`], [`Refused::BadRows`], and when this machine's clock is wrong; nothing is stored then. [`Error::Unknown`] where the answer to the commit was lost. What `heard` returns.
+pub async fn import<E: From<Denied<Refused>>>(
     db: &Db,
     clock: &Clock,
     source: impl Read + Send + 'static,
@@ -130,7 +129,7 @@ pub async fn import<E: From<Error>>(
     origin: Origin<'_>,
     mut heard: impl FnMut(Event<'_>) -> Result<(), E>,
 ) -> Result<Imported, E> {
-    clock.trusted().map_err(Error::from)?;
+    clock.trusted().map_err(Denied::from)?;
     let (sender, mut parts) = mpsc::channel(1);
     let reader = tokio::task::spawn_blocking(move || read(source, &reading, &sender));
     let mut importing = Importing { db, clock, wanted, transaction: None, done: Imported::default() };
@@ -143,19 +142,19 @@ pub async fn import<E: From<Error>>(
                     importing.done.reject(row.fault);
                     heard(Event::Bad(row))?;
                 }
-                importing.store(&batch).await?;
+                importing.store(&batch).await.map_err(Denied::from)?;
                 heard(Event::Rows(rows))?;
             }
         }
     }
-    reader.await.map_err(|error| Error::Internal(error.to_string()))??;
+    reader.await.map_err(|error| Denied::Failed(Error::Internal(error.to_string())))?.map_err(Denied::Refused)?;
     if importing.is_hopeless() {
-        return Err(importing.done.refusal().into());
+        return Err(Denied::Refused(importing.done.refusal()).into());
     }
-    let (transaction, done) = importing.end(origin).await?;
+    let (transaction, done) = importing.end(origin).await.map_err(Denied::from)?;
     if let Some(transaction) = transaction {
         heard(Event::Committing)?;
-        commit(transaction).await?;
+        commit(transaction).await.map_err(Denied::from)?;
         analyze_if_many(db, done.added).await;
     }
     Ok(done)
@@ -167,12 +166,8 @@ impl Imported {
         *self.faults.entry(fault).or_default() += 1;
     }
 
-    fn refusal(&self) -> Error {
-        let (rows, reasons) = (self.rejected, Counted::told(&self.rejected_by_reason()));
-        let plural = if rows == 1 { "" } else { "s" };
-        Code::InvalidParameter.because(format!(
-            "nothing was imported: {rows} bad row{plural} ({reasons}); mend them, or store the good ones with --skip-bad"
-        ))
+    fn refusal(&self) -> Refused {
+        Refused::BadRows(self.rejected, self.rejected_by_reason())
     }
 }
 
@@ -249,9 +244,9 @@ enum Part {
 }
 
 /// Reads the file and sends it on in parts; ends early when nobody listens any more.
-fn read(source: impl Read, reading: &Reading, to: &mpsc::Sender<Part>) -> Result<()> {
-    let refused = |reason: String| Code::InvalidParameter.because(format!("the file cannot be used: {reason}"));
-    let unreadable = |Unreadable(reason)| refused(reason);
+fn read(source: impl Read, reading: &Reading, to: &mpsc::Sender<Part>) -> Result<(), Refused> {
+    let refused = Refused::File;
+    let unreadable = |Unreadable(reason)| Refused::File(reason);
     let text = Text::of(source, reading.encoding).map_err(|error| refused(error.to_string()))?;
     let mut records = Records::of(text);
     let header = loop {

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::db::transact::{again, commit, transact};
 use crate::db::{Db, Transaction, Turn, begin_alone};
-use crate::error::{Code, Result};
+use crate::error::{Denied, Refuses, Result};
 use crate::values::clock::Clock;
 use crate::values::money::{Cost, Money};
 use crate::values::phone::{AreaCode, Kind, PhoneNumber};
@@ -18,11 +18,29 @@ mod store;
 
 pub use adding::{Added, Counted, MOST_AT_ONCE, MOST_REJECTIONS, Rejection, add};
 
+/// Why the stock or its prices are not changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    NotInStock(PhoneNumber),
+    /// A number that cannot be withdrawn in its state.
+    CannotWithdraw(PhoneNumber, State),
+    /// A number that cannot be put on sale in its state.
+    CannotReturn(PhoneNumber, State),
+    NoAccount(AccountSid),
+    /// More numbers than [`MOST_AT_ONCE`].
+    TooMany(i64),
+    /// A file that cannot be read, or not further than some line, and why.
+    File(String),
+    /// A file has bad rows: how many, and how many for which reason.
+    BadRows(u64, Vec<Counted>),
+}
+
+impl Refuses for Refused {}
+
 /// Where a number is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
 #[sqlx(type_name = "stock_state", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
 pub enum State {
     Available,
     InUse,
@@ -124,12 +142,12 @@ pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
 /// Takes numbers out of sale: all of them, or none if one cannot be. One that is out already stays out.
 ///
 /// # Errors
-/// 20404 for a number that is not in stock, 29002 for one that is in use, and when this machine's clock is wrong.
-pub async fn withdraw(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result<u64> {
+/// [`Refused::NotInStock`], [`Refused::CannotWithdraw`] for one that is in use, and when this machine's clock is wrong.
+pub async fn withdraw(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result<u64, Denied<Refused>> {
     clock.trusted()?;
     let movable = [State::Available, State::Quarantined, State::Withdrawn];
     transact(db, async |within| {
-        lock(within, numbers, &movable, "cannot be withdrawn").await?;
+        lock(within, numbers, &movable, Refused::CannotWithdraw).await?;
         Ok(store::withdraw(within, numbers, clock.now()).await?)
     })
     .await
@@ -139,12 +157,12 @@ pub async fn withdraw(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result
 /// them, or none. One that is on sale already stays so.
 ///
 /// # Errors
-/// 20404 for a number that is not in stock, 29002 for one that is in use or quarantined, and when this machine's
-/// clock is wrong.
-pub async fn put_back(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result<u64> {
+/// [`Refused::NotInStock`], [`Refused::CannotReturn`] for one that is in use or quarantined, and when this machine's clock
+/// is wrong.
+pub async fn put_back(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result<u64, Denied<Refused>> {
     clock.trusted()?;
     transact(db, async |within| {
-        lock(within, numbers, &[State::Withdrawn, State::Available], "cannot be put on sale").await?;
+        lock(within, numbers, &[State::Withdrawn, State::Available], Refused::CannotReturn).await?;
         Ok(store::put_back(within, numbers, clock.now()).await?)
     })
     .await
@@ -220,15 +238,18 @@ pub async fn set_threshold(db: &Db, area_code: AreaCode, threshold: i32) -> Resu
 }
 
 /// Holds the numbers as they are, if each of them is in one of these states.
-async fn lock(within: &mut Transaction, numbers: &[PhoneNumber], states: &[State], else_: &str) -> Result<()> {
+async fn lock(
+    within: &mut Transaction,
+    numbers: &[PhoneNumber],
+    states: &[State],
+    otherwise: fn(PhoneNumber, State) -> Refused,
+) -> Result<(), Denied<Refused>> {
     let found = store::lock(within, numbers).await?;
     let found: HashMap<_, _> = found.into_iter().map(|stocked| (stocked.phone_number, stocked.state)).collect();
     for number in numbers {
-        let state = found.get(number).copied();
-        let state = state.ok_or_else(|| Code::NotFound.because(format!("{number} is not in stock")))?;
+        let state = found.get(number).copied().ok_or(Refused::NotInStock(*number))?;
         if !states.contains(&state) {
-            let state = state_name(state);
-            return Err(Code::InvalidParameter.because(format!("{number} is {state} and {else_}; nothing was changed")));
+            return Err(otherwise(*number, state).into());
         }
     }
     Ok(())
@@ -263,12 +284,12 @@ pub async fn prices(db: &Db) -> Result<Vec<Price>> {
 /// Sets what the next sale costs a month. Numbers that are sold keep their price.
 ///
 /// # Errors
-/// 20404 when there is no such account.
-pub async fn set_price(db: &Db, kind: Kind, account: Option<AccountSid>, price: Money) -> Result<()> {
+/// [`Refused::NoAccount`]
+pub async fn set_price(db: &Db, kind: Kind, account: Option<AccountSid>, price: Money) -> Result<(), Denied<Refused>> {
     transact(db, async |within| match account {
         None => Ok(store::set_general_price(within, kind, price).await?),
         Some(sid) => match store::set_account_price(within, kind, sid, price).await? {
-            0 => Err(Code::NotFound.because(format!("There is no account {sid}"))),
+            0 => Err(Refused::NoAccount(sid).into()),
             _ => Ok(()),
         },
     })

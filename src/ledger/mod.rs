@@ -2,13 +2,51 @@
 //!
 //! A purchase and a fee write their own entries, within their statements (see `purchases` and `billing`).
 
-use crate::db::Transaction;
-use crate::error::{Code, Result, violated};
+use crate::db::transact::transact;
+use crate::db::{Db, Transaction, violated};
+use crate::error::{Denied, Refuses, Result};
 use crate::values::clock::Clock;
 use crate::values::money::Money;
 use crate::values::sid::AccountSid;
 
 mod store;
+
+/// Why no money was moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Of 0.00.
+    Nothing,
+    /// No such account, or a closed one, which takes no credit.
+    NoOpenAccount(AccountSid),
+    Insufficient {
+        account: AccountSid,
+        amount: Money,
+    },
+}
+
+impl Refuses for Refused {}
+
+/// An account's balance after a debit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Debited {
+    pub sid: AccountSid,
+    pub balance: Money,
+}
+
+/// Takes money off an account.
+///
+/// # Errors
+/// Those of [`transfer`].
+pub async fn debit(
+    db: &Db,
+    clock: &Clock,
+    account: AccountSid,
+    amount: Money,
+    note: Option<&str>,
+) -> Result<Debited, Denied<Refused>> {
+    let moved = async |within: &mut _| transfer(within, clock, account, Direction::Debit, amount, note).await;
+    transact(db, moved).await.map(|balance| Debited { sid: account, balance })
+}
 
 /// An operator's credit or debit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +59,7 @@ pub enum Direction {
 /// account can be debited, to pay out what is left, but not credited.
 ///
 /// # Errors
-/// 29002 for nothing, 20404 when there is no such account, 29001 when a debit exceeds the balance.
+/// Each [`Refused`].
 pub async fn transfer(
     within: &mut Transaction,
     clock: &Clock,
@@ -29,16 +67,16 @@ pub async fn transfer(
     direction: Direction,
     amount: Money,
     note: Option<&str>,
-) -> Result<Money> {
+) -> Result<Money, Denied<Refused>> {
     if amount == Money::ZERO {
-        return Err(Code::InvalidParameter.because("The amount must be more than 0.00"));
+        return Err(Refused::Nothing.into());
     }
     store::hold(within, account).await?;
     match store::transfer(within, account, direction, amount, note, clock.now()).await {
         Ok(Some(balance)) => Ok(balance),
-        Ok(None) => Err(Code::NotFound.because(format!("There is no open account {account}"))),
+        Ok(None) => Err(Refused::NoOpenAccount(account).into()),
         Err(error) if violated(&error) == Some("accounts_balance_not_negative") => {
-            Err(Code::InsufficientBalance.because(format!("The balance of {account} is less than {amount}")))
+            Err(Refused::Insufficient { account, amount }.into())
         }
         Err(error) => Err(error.into()),
     }

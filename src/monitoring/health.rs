@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{Instance, store};
 use crate::db::{self, Db};
-use crate::error::{is_full, is_read_only};
+use crate::db::{is_full, is_read_only};
 
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(1);

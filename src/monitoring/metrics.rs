@@ -6,13 +6,13 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::exposition::{Exposition, Metric};
-use super::traffic::{BUCKETS, CLASSES, KINDS, METHODS, Sale, Traffic};
 use super::{Instance, Jobs, Parts, Queue, Worker};
 use crate::db::{Db, Usage};
-use crate::error::Code;
 use crate::inventory::{self, Summary};
 use crate::values::clock::Clock;
 use crate::values::phone::Kind;
+use crate::web::codes::Code;
+use crate::web::traffic::{BUCKETS, CLASSES, KINDS, METHODS, Sale, Traffic};
 
 /// How long the stock may take to be counted.
 const PATIENCE: Duration = Duration::from_secs(1);

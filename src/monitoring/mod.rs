@@ -9,15 +9,13 @@ use crate::accounts::gate::Gate;
 use crate::db::Db;
 use crate::db::replica::Watch;
 use crate::web::room::Rooms;
+use crate::web::traffic::Traffic;
 
 mod exposition;
 pub mod health;
 pub mod http;
 mod metrics;
 mod store;
-pub mod traffic;
-
-use traffic::Traffic;
 
 /// A running instance, as far as operators may look into it.
 #[derive(Default)]
@@ -39,8 +37,8 @@ pub struct Jobs {
 
 /// What all threads share.
 struct Parts {
-    /// The names of the routes, in the order of their places.
-    routes: Vec<String>,
+    /// The names of the routes, in the order of their indices.
+    routes: Arc<[String]>,
     gate: Arc<Gate>,
     rooms: Arc<Rooms>,
     /// Where there is a replica.
@@ -62,14 +60,14 @@ struct Queue {
 
 impl Instance {
     /// Tells what the threads share, before there are any.
-    pub fn starts(&self, routes: Vec<String>, gate: Arc<Gate>, rooms: Arc<Rooms>, watch: Option<Arc<Watch>>) {
+    pub fn starts(&self, routes: Arc<[String]>, gate: Arc<Gate>, rooms: Arc<Rooms>, watch: Option<Arc<Watch>>) {
         // An instance starts once.
         let _ = self.parts.set(Parts { routes, gate, rooms, watch });
     }
 
     /// The counters of one more thread that serves, with these connections.
     pub fn worker(&self, primary: &Db, replica: Option<&Db>) -> Arc<Traffic> {
-        let routes = self.parts.get().map_or(0, |parts| parts.routes.len());
+        let routes = self.parts.get().map_or_else(|| Arc::new([]) as _, |parts| Arc::clone(&parts.routes));
         let traffic = Arc::new(Traffic::new(routes));
         let (primary, replica) = (primary.clone(), replica.cloned());
         self.workers().push(Worker { traffic: Arc::clone(&traffic), primary, replica });

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::accounts;
 use crate::db::batch::{Reads, Writes};
-use crate::db::{Db, Transaction};
-use crate::error::{Code, Error, Result, not_found, violated};
+use crate::db::replica::Source;
+use crate::db::{Db, Transaction, violated};
+use crate::error::{Denied, Refuses, Result};
 use crate::inventory::{self, Cause, State, Stocked};
 use crate::values::clock::Clock;
 use crate::values::money::Money;
@@ -23,6 +23,27 @@ mod store;
 use settings::Changes;
 pub use settings::Settings;
 use store::Asked;
+
+/// Why a number is not found, listed or changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The account holds no such number (any more).
+    NotHeld,
+    /// The account that holds it is suspended.
+    Suspended,
+    /// A fallback for calls without the address that it stands in for.
+    LoneVoiceFallback,
+    /// The same for messages.
+    LoneSmsFallback,
+    /// A page is to lie beside a number that the account never held.
+    NoSuchPlace,
+    /// A page so far on in a list that it is not found by its number.
+    BeyondReach,
+    NotInStock(PhoneNumber),
+    NeverSold(NumberSid),
+}
+
+impl Refuses for Refused {}
 
 /// An open tenancy.
 #[derive(Debug)]
@@ -56,8 +77,9 @@ impl Number {
 pub struct Lookups(Arc<Reads<(AccountSid, NumberSid), Option<Number>>>);
 
 impl Lookups {
-    pub fn new(primary: &Db, most_waiting: usize) -> Self {
-        Self(Arc::new(Reads::new(primary, most_waiting)))
+    pub fn new(primary: &Db, replica: Option<&Db>, most_waiting: usize) -> Self {
+        let find = |db, asked: Vec<_>| async move { store::find(&db, &asked).await };
+        Self(Arc::new(Reads::new(primary, replica, most_waiting, find)))
     }
 
     /// How many lookups wait for the one under way.
@@ -66,74 +88,78 @@ impl Lookups {
     }
 
     /// # Errors
-    /// 20404 when the account holds no such number.
-    pub async fn find(&self, db: &Db, account: AccountSid, sid: NumberSid) -> Result<Number> {
-        let all = |db, asked: Vec<_>| async move { store::find(&db, &asked).await };
-        self.0.join(db, (account, sid), all).await?.ok_or_else(not_found)
+    /// [`Refused::NotHeld`]
+    pub async fn find(
+        &self,
+        source: Source<'_>,
+        account: AccountSid,
+        sid: NumberSid,
+    ) -> Result<Number, Denied<Refused>> {
+        Ok(self.0.join(source, (account, sid)).await?.ok_or(Refused::NotHeld)?)
     }
 }
 
 /// # Errors
-/// 20404 when the account holds no such number.
-pub async fn find(db: &Db, account: AccountSid, sid: NumberSid) -> Result<Number> {
-    store::find(db, &[(account, sid)]).await?.pop().flatten().ok_or_else(not_found)
+/// [`Refused::NotHeld`]
+pub async fn find(db: &Db, account: AccountSid, sid: NumberSid) -> Result<Number, Denied<Refused>> {
+    Ok(store::find(db, &[(account, sid)]).await?.pop().flatten().ok_or(Refused::NotHeld)?)
 }
 
 /// Changes of numbers. Those that come at once are one statement, and one transaction.
 #[derive(Clone)]
-pub struct Updates(Arc<Writes<Asked, Number>>);
+pub struct Updates {
+    batches: Arc<Writes<Asked, Number>>,
+    clock: Clock,
+}
 
 impl Updates {
-    pub fn new(most_waiting: usize) -> Self {
-        Self(Arc::new(Writes::new(most_waiting)))
+    pub fn new(db: &Db, clock: &Clock, most_waiting: usize) -> Self {
+        let its_clock = clock.clone();
+        let update = move |db, asked: Vec<_>| {
+            let now = its_clock.now();
+            async move { store::update_past(&db, &asked, now).await }
+        };
+        Self { batches: Arc::new(Writes::new(db, most_waiting, update)), clock: clock.clone() }
     }
 
     /// How many wait for the batch under way.
     pub fn waiting(&self) -> usize {
-        self.0.waiting()
+        self.batches.waiting()
     }
 
-    /// Changes what is given and keeps the rest.
+    /// Changes what is given and keeps the rest. `db` is for what has to be done alone.
     ///
     /// # Errors
-    /// 20404, 20005, and 21405 and 21406 for what would not fit together afterwards.
+    /// [`Refused::NotHeld`], [`Refused::Suspended`], and a lone fallback, where there would be one afterwards.
     pub async fn update(
         &self,
         db: &Db,
-        clock: &Clock,
         account: AccountSid,
         sid: NumberSid,
         changes: Changes,
-    ) -> Result<Number> {
-        let (asked, its_clock) = (Asked { account, sid, changes: Arc::new(changes) }, clock.clone());
-        let all = move |db, asked: Vec<_>| {
-            let now = its_clock.now();
-            async move { store::update_past(&db, &asked, now).await }
-        };
-        match self.0.join(db, asked.clone(), all).await? {
+    ) -> Result<Number, Denied<Refused>> {
+        let asked = Asked { account, sid, changes: Arc::new(changes) };
+        match self.batches.join(asked.clone()).await? {
             Some(number) => Ok(number),
-            None => update_alone(db, clock, asked).await,
+            None => update_alone(db, &self.clock, asked).await,
         }
     }
 }
 
-async fn update_alone(db: &Db, clock: &Clock, asked: Asked) -> Result<Number> {
+async fn update_alone(db: &Db, clock: &Clock, asked: Asked) -> Result<Number, Denied<Refused>> {
     let Asked { account, sid, ref changes } = asked;
     match store::update(db, asked.clone(), clock.now()).await {
         Ok(Some(number)) => Ok(number),
         Ok(None) => {
             let number = find(db, account, sid).await?;
             // The statement lets no fallback through that stands alone on a toll-free number: it has no SmsUrl.
-            Err(if number.phone_number.kind() == Kind::TollFree && changes.lone_sms_fallback() {
-                settings::sms_fallback_without_url()
-            } else {
-                accounts::not_active()
-            })
+            let is_lone = number.phone_number.kind() == Kind::TollFree && changes.lone_sms_fallback();
+            Err(if is_lone { Refused::LoneSmsFallback } else { Refused::Suspended }.into())
         }
         Err(error) => Err(match violated(&error) {
-            Some("tenancies_voice_fallback_needs_url") => settings::voice_fallback_without_url(),
-            Some("tenancies_sms_fallback_needs_sms_url") => settings::sms_fallback_without_url(),
-            _ => error.into(),
+            Some("tenancies_voice_fallback_needs_url") => Refused::LoneVoiceFallback.into(),
+            Some("tenancies_sms_fallback_needs_sms_url") => Refused::LoneSmsFallback.into(),
+            _ => Denied::Failed(error.into()),
         }),
     }
 }
@@ -171,32 +197,26 @@ pub struct Move {
 /// The biography of a number.
 ///
 /// # Errors
-/// 20404 when it is not in stock.
-pub async fn biography(db: &Db, number: PhoneNumber) -> Result<Biography> {
-    biography_within(&mut db.begin().await?, number).await
+/// [`Refused::NotInStock`]
+pub async fn biography(db: &Db, number: PhoneNumber) -> Result<Biography, Denied<Refused>> {
+    Ok(biography_within(&mut db.begin().await?, number).await?.ok_or(Refused::NotInStock(number))?)
 }
 
-/// The same, as a transaction sees it that may have moved the number.
+/// The same, as a transaction sees it that may have moved the number; `None` where it is not in stock.
 ///
 /// # Errors
-/// 20404 when it is not in stock.
-pub async fn biography_within(within: &mut Transaction, number: PhoneNumber) -> Result<Biography> {
-    let stocked = inventory::find(within, number).await?;
-    let stocked = stocked.ok_or_else(|| Code::NotFound.because(format!("{number} is not in stock")))?;
+/// When the database is out of reach.
+pub async fn biography_within(within: &mut Transaction, number: PhoneNumber) -> Result<Option<Biography>> {
+    let Some(stocked) = inventory::find(within, number).await? else { return Ok(None) };
     let (history, moves) = (store::history(within, number).await?, store::moves(within, number).await?);
     let holder = history.iter().find(|tenancy| tenancy.to.is_none()).map(|tenancy| tenancy.account_sid);
-    Ok(Biography { stocked, holder, history, moves })
+    Ok(Some(Biography { stocked, holder, history, moves }))
 }
 
 /// The digits of a number that was ever sold under this Sid.
 ///
 /// # Errors
-/// 20404 when none was.
-pub async fn digits_of(db: &Db, sid: NumberSid) -> Result<PhoneNumber> {
-    store::digits_of(db, sid).await?.ok_or_else(|| never_sold(sid))
-}
-
-/// The refusal of a Sid under which no number was ever sold.
-pub fn never_sold(sid: NumberSid) -> Error {
-    Code::NotFound.because(format!("There is no number {sid}"))
+/// [`Refused::NeverSold`]
+pub async fn digits_of(db: &Db, sid: NumberSid) -> Result<PhoneNumber, Denied<Refused>> {
+    Ok(store::digits_of(db, sid).await?.ok_or(Refused::NeverSold(sid))?)
 }

@@ -1,6 +1,6 @@
 //! What a holder sets on a number: names and callbacks, at a purchase and afterwards.
 
-use crate::error::{Code, Error, Result};
+use crate::numbers::Refused;
 use crate::values::phone::Kind;
 use crate::values::text::{CallbackUrl, FriendlyName, Method};
 
@@ -81,8 +81,8 @@ impl Settings {
     /// toll-free number too, and then left out: programs of 2010 sent it along.
     ///
     /// # Errors
-    /// 21405 and 21406 for what does not fit together.
-    pub fn first(kind: Kind, given: &Changes) -> Result<Self> {
+    /// A lone fallback.
+    pub fn first(kind: Kind, given: &Changes) -> Result<Self, Refused> {
         let settings = Self {
             friendly_name: given.friendly_name.value().cloned(),
             voice: given.voice.first(),
@@ -92,18 +92,10 @@ impl Settings {
             voice_caller_id_lookup: given.voice_caller_id_lookup.unwrap_or(false),
         };
         match &settings {
-            Self { voice: None, voice_fallback: Some(_), .. } => Err(voice_fallback_without_url()),
-            Self { sms: None, sms_fallback: Some(_), .. } => Err(sms_fallback_without_url()),
+            Self { voice: None, voice_fallback: Some(_), .. } => Err(Refused::LoneVoiceFallback),
+            Self { sms: None, sms_fallback: Some(_), .. } => Err(Refused::LoneSmsFallback),
             _ if kind == Kind::TollFree => Ok(Self { sms: None, sms_fallback: None, ..settings }),
             _ => Ok(settings),
         }
     }
-}
-
-pub fn voice_fallback_without_url() -> Error {
-    Code::VoiceFallback.because("VoiceFallbackUrl needs a Url: set Url too, or clear VoiceFallbackUrl")
-}
-
-pub fn sms_fallback_without_url() -> Error {
-    Code::SmsFallback.because("SmsFallbackUrl needs an SmsUrl: set SmsUrl too, or clear SmsFallbackUrl")
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::accounts;
 use crate::db::Db;
-use crate::error::{Code, Error, Result};
+use crate::error::{Denied, Error, Refuses, Result, Unavailable};
 use crate::numbers::{Number, Settings};
 use crate::values::clock::Clock;
 use crate::values::money::Money;
@@ -45,8 +45,29 @@ pub enum Purchase {
     Replayed(Number),
 }
 
-/// How long an idempotency key is remembered.
-const KEY_LIFETIME: TimeDelta = TimeDelta::hours(24);
+/// Why a purchase is not made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The account was closed since its request was let in.
+    AccountGone,
+    Suspended,
+    /// No number on sale matches.
+    NoNumber,
+    Insufficient {
+        balance: Money,
+        /// The first month's.
+        price: Money,
+    },
+    /// The idempotency key came with another request.
+    KeyIsAnothers,
+}
+
+impl Refuses for Refused {}
+
+/// For how many hours an idempotency key is remembered.
+pub const KEY_HOURS: i64 = 24;
+
+const KEY_LIFETIME: TimeDelta = TimeDelta::hours(KEY_HOURS);
 
 /// How often a purchase that others got in the way of is tried before the client has to.
 const MOST_ATTEMPTS: usize = 5;
@@ -58,15 +79,14 @@ const LATEST_ATTEMPT: Duration = Duration::from_secs(2);
 /// remembers the key, all in one statement or not at all.
 ///
 /// # Errors
-/// 21452 when nothing matches, 29001 when there is too little money, 20005 when the account is
-/// suspended, 29005 when the key belongs to another request, and when this machine's clock is wrong.
+/// Each [`Refused`], and when this machine's clock is wrong.
 pub async fn buy(
     counter: &Counter,
     db: &Db,
     clock: &Clock,
     account: AccountSid,
     order: Arc<Order>,
-) -> Result<Purchase> {
+) -> Result<Purchase, Denied<Refused>> {
     clock.trusted()?;
     // The first look passes over whatever others hold. Only when it finds nothing does another wait for
     // them: some may let go.
@@ -96,12 +116,12 @@ pub async fn buy(
             },
             Verdict::LookAgain(closer) => look = closer,
             // What was waited for may have gone to this order's own first try, whose key it was too early to see.
-            Verdict::Refused(error) => {
-                return recall(db, account, &order, now).await?.map(Purchase::Replayed).ok_or(error);
+            Verdict::Refused(refused) => {
+                return Ok(recall(db, account, &order, now).await?.map(Purchase::Replayed).ok_or(refused)?);
             }
         }
     }
-    Err(Error::Unavailable("other buyers got in the way of a purchase again and again".to_owned()))
+    Err(Error::Unavailable(Unavailable::Stock).into())
 }
 
 /// Forgets the keys that are too old to be heeded; returns how many.
@@ -117,7 +137,7 @@ enum Verdict {
     Bought(PhoneNumber, DateTime<Utc>),
     KeyIsKnown,
     LookAgain(Look),
-    Refused(Error),
+    Refused(Refused),
 }
 
 /// What an attempt means. A refusal needs evidence that explains it; where others of the batch, or of
@@ -128,21 +148,16 @@ fn verdict(attempt: &Attempt, look: Look) -> Verdict {
         (Some((number, at)), _, _) => Verdict::Bought(number, at),
         _ if attempt.key_is_known => Verdict::KeyIsKnown,
         (_, _, None) if look == Look::Past => Verdict::LookAgain(Look::PastNumbers),
-        (_, _, None | Some(Status::Closed)) => Verdict::Refused(accounts::not_authenticated()),
-        (_, _, Some(Status::Suspended)) => Verdict::Refused(accounts::not_active()),
-        (None, None, _) if look == Look::Waiting => {
-            Verdict::Refused(Code::NoNumber.because("No phone number is left that matches; try another AreaCode"))
-        }
+        (_, _, None | Some(Status::Closed)) => Verdict::Refused(Refused::AccountGone),
+        (_, _, Some(Status::Suspended)) => Verdict::Refused(Refused::Suspended),
+        (None, None, _) if look == Look::Waiting => Verdict::Refused(Refused::NoNumber),
         (None, None, _) => Verdict::LookAgain(Look::Waiting),
-        _ if attempt.balance < Some(attempt.price) => Verdict::Refused(insufficient(attempt)),
+        _ if attempt.balance < Some(attempt.price) => {
+            let balance = attempt.balance.unwrap_or(Money::ZERO);
+            Verdict::Refused(Refused::Insufficient { balance, price: attempt.price })
+        }
         _ => Verdict::LookAgain(look.closer()),
     }
-}
-
-fn insufficient(attempt: &Attempt) -> Error {
-    let balance = attempt.balance.unwrap_or(Money::ZERO);
-    Code::InsufficientBalance
-        .because(format!("The balance of {balance} does not cover the first month's price of {}", attempt.price))
 }
 
 /// A number as the one who just bought it sees it: all of it is known without another look.
@@ -155,16 +170,20 @@ fn bought(account: AccountSid, order: &Order, sid: NumberSid, phone_number: Phon
 /// settings are those of the answer, whatever became of the number since.
 ///
 /// # Errors
-/// 29005 when the key came with another request.
-async fn recall(db: &Db, account: AccountSid, order: &Order, now: DateTime<Utc>) -> Result<Option<Number>> {
+/// [`Refused::KeyIsAnothers`]
+async fn recall(
+    db: &Db,
+    account: AccountSid,
+    order: &Order,
+    now: DateTime<Utc>,
+) -> Result<Option<Number>, Denied<Refused>> {
     let Some(key) = &order.key else { return Ok(None) };
     let since = now - KEY_LIFETIME;
     match store::recall(db, account, &key.text, since).await? {
         Some(first) if first.request == key.request => {
             Ok(Some(bought(account, order, first.sid, first.phone_number, first.started_at)))
         }
-        Some(_) => Err(Code::IdempotencyKey
-            .because("The idempotency key was used for another request within 24 hours; send a new one")),
+        Some(_) => Err(Refused::KeyIsAnothers.into()),
         None => {
             store::forget(db, account, &key.text, since).await?;
             Ok(None)

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use crate::accounts::{self, Account};
 use crate::db::batch::Writes;
 use crate::db::transact::{again, commit, transact};
 use crate::db::{Db, Transaction};
-use crate::error::{Code, Result, not_found};
-use crate::inventory::{self, State};
+use crate::error::{Denied, Refuses, Result};
+use crate::inventory::State;
 use crate::numbers::{self, Biography};
 use crate::values::clock::Clock;
 use crate::values::phone::PhoneNumber;
@@ -16,33 +17,53 @@ use crate::values::sid::{AccountSid, NumberSid};
 
 mod store;
 
+/// Why a number is not released, or not given back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The account holds no such number (any more).
+    NotHeld,
+    NeverSold(NumberSid),
+    /// Held under this Sid already.
+    IsHeld(PhoneNumber, NumberSid),
+    NotQuarantined(PhoneNumber, State),
+    /// Another account had it after this tenancy.
+    NotLast(PhoneNumber, NumberSid),
+    /// The account that held it is closed.
+    HolderClosed(NumberSid),
+}
+
+impl Refuses for Refused {}
+
 /// Releases of single numbers. Those that come at once are one statement, and one transaction.
 #[derive(Clone)]
-pub struct Releases(Arc<Writes<(AccountSid, NumberSid), ()>>);
+pub struct Releases {
+    batches: Arc<Writes<(AccountSid, NumberSid), ()>>,
+    clock: Clock,
+}
 
 impl Releases {
-    pub fn new(most_waiting: usize) -> Self {
-        Self(Arc::new(Writes::new(most_waiting)))
+    pub fn new(db: &Db, clock: &Clock, most_waiting: usize) -> Self {
+        let its_clock = clock.clone();
+        let release = move |db, asked: Vec<_>| {
+            let now = its_clock.now();
+            async move { release_past(&db, asked, now).await }
+        };
+        Self { batches: Arc::new(Writes::new(db, most_waiting, release)), clock: clock.clone() }
     }
 
     /// How many wait for the batch under way.
     pub fn waiting(&self) -> usize {
-        self.0.waiting()
+        self.batches.waiting()
     }
 
-    /// Ends the tenancy at once; the number goes into quarantine.
+    /// Ends the tenancy at once; the number goes into quarantine. `db` is for what has to be done alone.
     ///
     /// # Errors
-    /// 20404 when the account holds no such number (any more).
-    pub async fn release(&self, db: &Db, clock: &Clock, account: AccountSid, sid: NumberSid) -> Result<()> {
-        let its_clock = clock.clone();
-        let all = move |db, asked: Vec<_>| {
-            let now = its_clock.now();
-            async move { release_past(&db, asked, now).await }
-        };
-        match self.0.join(db, (account, sid), all).await? {
+    /// [`Refused::NotHeld`]
+    pub async fn release(&self, db: &Db, account: AccountSid, sid: NumberSid) -> Result<(), Denied<Refused>> {
+        match self.batches.join((account, sid)).await? {
             Some(()) => Ok(()),
-            None => release_alone(db, clock, account, sid).await,
+            None => release_alone(db, &self.clock, account, sid).await,
         }
     }
 }
@@ -57,19 +78,48 @@ async fn release_past(
     Ok(asked.iter().map(|asked| released.remove(asked).then_some(())).collect())
 }
 
-async fn release_alone(db: &Db, clock: &Clock, account: AccountSid, sid: NumberSid) -> Result<()> {
-    match again(|| async { Ok(store::release(db, account, sid, clock.now()).await?) }).await? {
-        0 => Err(not_found()),
-        _ => Ok(()),
-    }
+async fn release_alone(db: &Db, clock: &Clock, account: AccountSid, sid: NumberSid) -> Result<(), Denied<Refused>> {
+    again(|| async {
+        match store::release(db, account, sid, clock.now()).await? {
+            0 => Err(Refused::NotHeld.into()),
+            _ => Ok(()),
+        }
+    })
+    .await
 }
 
-/// Releases every number of an account; returns how many there were.
+/// An account that was closed.
+#[derive(Debug)]
+pub struct Closed {
+    pub account: Account,
+    /// Numbers that were released with it.
+    pub released: u64,
+}
+
+/// Closes an account for good, and releases the numbers that it holds if that is wanted: all of it in one transaction, or
+/// nothing.
 ///
 /// # Errors
-/// When the database is out of reach.
-pub async fn release_all(within: &mut Transaction, clock: &Clock, account: AccountSid) -> Result<u64> {
-    Ok(store::release_all(within, account, clock.now()).await?)
+/// [`accounts::Refused::Unknown`], [`accounts::Refused::HoldsNumbers`]
+pub async fn close_account(
+    db: &Db,
+    clock: &Clock,
+    account: AccountSid,
+    releases: bool,
+) -> Result<Closed, Denied<accounts::Refused>> {
+    transact(db, async |within| {
+        let mut released = if releases { store::release_all(within, account, clock.now()).await? } else { 0 };
+        let mut closed = accounts::close(within, clock, account).await;
+        if releases && closed.is_err() {
+            // A purchase may have come in between. The account is locked by now, so none comes any more. A release of
+            // that number by its holder may deadlock with this one: PostgreSQL ends one of them after a second, and it
+            // is done again.
+            released += store::release_all(within, account, clock.now()).await?;
+            closed = accounts::close(within, clock, account).await;
+        }
+        Ok(Closed { account: closed?, released })
+    })
+    .await
 }
 
 /// Releases numbers whose fee is due since then or longer, of accounts that have not paid since then:
@@ -89,35 +139,31 @@ pub async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Res
 /// that is known of the number then.
 ///
 /// # Errors
-/// 20404 when no number was ever sold under this Sid, 29002 when it cannot be given back any more,
-/// 20005 when its holder's account is closed, and when this machine's clock is wrong.
-pub async fn restore(db: &Db, clock: &Clock, sid: NumberSid) -> Result<Biography> {
+/// Each [`Refused`] but the first, and when this machine's clock is wrong.
+pub async fn restore(db: &Db, clock: &Clock, sid: NumberSid) -> Result<Biography, Denied<Refused>> {
     clock.trusted()?;
     transact(db, async |within| {
-        let number = store::hold_number(within, sid).await?.ok_or_else(|| numbers::never_sold(sid))?;
+        let number = store::hold_number(within, sid).await?.ok_or(Refused::NeverSold(sid))?;
         refuse_unless_last(within, sid, number).await?;
         match store::restore(within, sid, clock.now()).await? {
-            0 => Err(Code::AccountNotActive.because(format!("the account that held {sid} is closed for good"))),
-            _ => numbers::biography_within(within, number).await,
+            0 => Err(Refused::HolderClosed(sid).into()),
+            _ => Ok(numbers::biography_within(within, number).await?.ok_or(Refused::NeverSold(sid))?),
         }
     })
     .await
 }
 
-async fn refuse_unless_last(within: &mut Transaction, sid: NumberSid, number: PhoneNumber) -> Result<()> {
-    let refused = |why: String| Err(Code::InvalidParameter.because(why));
-    let released = store::released(within, sid).await?;
-    if released.is_held {
-        return refused(format!("{number} is held under {sid} already"));
+async fn refuse_unless_last(
+    within: &mut Transaction,
+    sid: NumberSid,
+    number: PhoneNumber,
+) -> Result<(), Denied<Refused>> {
+    match store::released(within, sid).await? {
+        Released { is_held: true, .. } => Err(Refused::IsHeld(number, sid).into()),
+        Released { state, .. } if state != State::Quarantined => Err(Refused::NotQuarantined(number, state).into()),
+        Released { is_last: false, .. } => Err(Refused::NotLast(number, sid).into()),
+        _ => Ok(()),
     }
-    if released.state != State::Quarantined {
-        let state = inventory::state_name(released.state);
-        return refused(format!("{number} is {state}; it can be given back only while it is in quarantine"));
-    }
-    if !released.is_last {
-        return refused(format!("{number} had another holder after {sid}; it can go back to its last one only"));
-    }
-    Ok(())
 }
 
 /// What stands in the way of giving a released number back.

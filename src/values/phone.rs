@@ -10,10 +10,9 @@ mod spelling;
 pub use spelling::{range, ten_digits};
 
 /// The two kinds of number that are sold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type, serde::Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type, serde::Serialize)]
 #[sqlx(type_name = "number_kind", rename_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
-#[value(rename_all = "lowercase")]
 pub enum Kind {
     Local,
     TollFree,

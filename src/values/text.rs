@@ -5,13 +5,13 @@ use std::fmt;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use url::Url;
 
-/// A name: 1 to 64 characters (Unicode scalar values), none of them a control character.
+/// A name: 1 to [`FriendlyName::LONGEST`] characters (Unicode scalar values), none of them a control character.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct FriendlyName(String);
 
-#[derive(Debug, thiserror::Error)]
-#[error("must be 1 to 64 characters without control characters")]
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("must be 1 to {} characters without control characters", FriendlyName::LONGEST)]
 pub struct NotAName;
 
 impl FriendlyName {
@@ -53,9 +53,9 @@ fn is_printable(c: char) -> bool {
 #[sqlx(transparent)]
 pub struct CallbackUrl(String);
 
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotACallbackUrl {
-    #[error("must be an absolute http or https URL with a host, at most 2048 characters")]
+    #[error("must be an absolute http or https URL with a host, at most {} characters", CallbackUrl::LONGEST)]
     Malformed,
     #[error("must have a host without invisible characters (zero-width, bidi and other format characters)")]
     InvisibleInHost,
@@ -118,7 +118,7 @@ pub enum Method {
     Post,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("must be GET or POST")]
 pub struct NotAMethod;
 

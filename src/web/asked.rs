@@ -1,7 +1,5 @@
 //! What a path asks for, apart from by whom.
 
-use actix_web::{HttpMessage, HttpRequest};
-
 /// The representation that a path's ending asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Representation {
@@ -25,15 +23,11 @@ impl Representation {
 }
 
 /// What is asked for, apart from by whom: set once for each request, before it is routed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Asked {
     pub representation: Representation,
     /// The path in its plain form, as the URIs of a list repeat it.
     pub path: String,
     /// The ending that was sent, so that those URIs keep the representation.
     pub ending: &'static str,
-}
-
-pub fn asked(request: &HttpRequest) -> Asked {
-    request.extensions().get::<Asked>().cloned().unwrap_or_default()
 }

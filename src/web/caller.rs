@@ -2,31 +2,33 @@
 //! authenticated caller, on the caller's own path, with a body that could be read.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt, StreamExt};
 
-use crate::accounts::gate::Gate;
-use crate::accounts::not_authenticated;
 use crate::db::Db;
-use crate::db::replica::Replica;
-use crate::error::{Code, Error, Result, not_found};
-use crate::values::clock::Clock;
+use crate::db::replica::{Replica, Source};
+use crate::error::{Denied, Error};
 use crate::values::sid::{AccountSid, NumberSid};
 use crate::web::asked::Asked;
 use crate::web::deadline::Deadline;
+use crate::web::frame::Framed;
 use crate::web::params::{Heeded, Params};
-use crate::web::room::{Room, Rooms};
+use crate::web::refused::{Fault, Refused};
+use crate::web::room::Room;
+use crate::web::state::{State, incomplete};
 
-/// The largest body that is read: 16 KiB.
-const LARGEST_BODY: usize = 16 * 1024;
+type Result<T, E = Denied<Refused>> = std::result::Result<T, E>;
+
+/// The largest body that is read.
+pub const LARGEST_BODY: usize = 16 * 1024;
 
 /// How clients are dealt with.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +46,7 @@ pub struct Call {
     pub account: AccountSid,
     /// Connections for this account, which has its share of them: what one request does keeps no other account waiting.
     pub db: Db,
-    pub clock: Clock,
+    pub state: Rc<State>,
     pub asked: Asked,
     /// The form of a POST or PUT, the query of anything else.
     pub input: Params,
@@ -55,14 +57,6 @@ pub struct Call {
 }
 
 impl Call {
-    /// A part of the server's state.
-    ///
-    /// # Errors
-    /// 20500 where the server was made without it.
-    pub fn shared<T: Clone + 'static>(&self) -> Result<T> {
-        shared(&self.request)
-    }
-
     /// A part of the path.
     pub fn path(&self, name: &str) -> &str {
         self.request.match_info().get(name).unwrap_or_default()
@@ -71,16 +65,16 @@ impl Call {
     /// The number that the path names. What is no Sid names nothing that is there.
     ///
     /// # Errors
-    /// 20404 for what is no Sid.
-    pub fn number(&self) -> Result<NumberSid> {
-        self.path("Sid").parse().map_err(|_| not_found())
+    /// [`Refused::NotFound`] for what is no Sid.
+    pub fn number(&self) -> Result<NumberSid, Refused> {
+        self.path("Sid").parse().map_err(|_| Refused::NotFound)
     }
 
     /// Makes sure that a form says all that the client seems to mean.
     ///
     /// # Errors
-    /// 29002 for a parameter in the query, or by a name that is not quite right.
-    pub fn heeds(&self, heeded: &Heeded<'_>) -> Result<()> {
+    /// Those of [`Heeded::check`].
+    pub fn heeds(&self, heeded: &Heeded<'_>) -> Result<(), Refused> {
         heeded.check(&self.input, &self.query)
     }
 
@@ -88,19 +82,19 @@ impl Call {
     ///
     /// # Errors
     /// Those of reading.
-    pub async fn read<T>(&self, read: impl AsyncFn(&Db) -> Result<T>) -> Result<T> {
+    pub async fn read<T, E>(&self, read: impl AsyncFn(Source<'_>) -> Result<T, E>) -> Result<T, E> {
         match &self.replica {
             Some(replica) => replica.read(&self.db, read).await,
-            None => read(&self.db).await,
+            None => read(Source::Primary(&self.db)).await,
         }
     }
 
-    /// Reserves memory for an answer that is a page of `rows` rows, until the client has taken it: see [`Rooms`].
+    /// Reserves memory for an answer that is a page of `rows` rows, until the client has taken it: see [`State::rooms`].
     ///
     /// # Errors
-    /// 429 where the account's share of the memory is taken, 503 where all of it is.
-    pub async fn makes_room(&self, rows: u32) -> Result<()> {
-        let room = self.shared::<Arc<Rooms>>()?.for_page(self.account, rows).await?;
+    /// [`Error::TooMany`] where the account's share of the memory is taken, [`Error::Unavailable`] where all of it is.
+    pub async fn makes_room(&self, rows: u32) -> Result<(), Error> {
+        let room = self.state.rooms.for_page(self.account, rows).await?;
         self.request.extensions_mut().insert(room);
         Ok(())
     }
@@ -108,8 +102,8 @@ impl Call {
     /// Says how many bytes the rows of the answer are.
     ///
     /// # Errors
-    /// 429 and 503 where they are more than there was made room for, and there is no more.
-    pub fn holds(&self, bytes: usize) -> Result<()> {
+    /// As [`Call::makes_room`], where they are more than there was made room for.
+    pub fn holds(&self, bytes: usize) -> Result<(), Error> {
         self.request.extensions_mut().get_mut::<Room>().map_or(Ok(()), |room| room.grow(bytes))
     }
 
@@ -120,42 +114,36 @@ impl Call {
 }
 
 impl FromRequest for Call {
-    type Error = Error;
+    type Error = Denied<Refused>;
     type Future = LocalBoxFuture<'static, Result<Self>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         async move {
-            let db = shared::<Db>(&request)?;
-            let (account, token) = credentials(&request).ok_or_else(not_authenticated)?;
-            let clients = shared::<Clients>(&request)?;
-            let address = address(&request, clients.trust_proxy);
-            shared::<web::Data<Gate>>(&request)?.admit(&db, account, &token, address).await?;
+            let state = State::of(&request)?;
+            // Nobody after this asks for it.
+            let framed = request.extensions_mut().remove::<Framed>();
+            let Framed { asked, query, deadline } = framed.ok_or_else(incomplete)?;
+            let (account, token) = credentials(&request).ok_or(Refused::NotAuthenticated)?;
+            let address = address(&request, state.clients.trust_proxy);
+            let admitted = state.gate.admit(&state.db, account, &token, address).await;
+            admitted.map_err(|denied| denied.map(Refused::from))?;
             if request.match_info().get("AccountSid").is_some_and(|sid| sid != account.to_string()) {
-                return Err(not_found());
+                return Err(Refused::NotFound.into());
             }
-            let query = request.extensions_mut().remove::<Params>().unwrap_or_default();
             let (input, query) = match *request.method() {
-                Method::POST | Method::PUT => (form(&request, payload, clients.body_timeout).await?, query),
+                Method::POST | Method::PUT => {
+                    (form(&request, payload, &deadline, state.clients.body_timeout).await?, query)
+                }
                 _ => (query, Params::default()),
             };
             // Only now: a client that sends slowly has nothing under way yet.
-            let replica = shared::<Option<Replica>>(&request)?.map(|replica| replica.of(account)).transpose()?;
-            let (db, clock) = (db.of(account, !request.method().is_safe())?, shared(&request)?);
-            // Nobody after this asks for it.
-            let asked = request.extensions_mut().remove::<Asked>().unwrap_or_default();
-            Ok(Self { account, db, clock, asked, input, query, replica, request })
+            let replica = state.replica.as_ref().map(|replica| replica.of(account)).transpose()?;
+            let db = state.db.of(account, !request.method().is_safe())?;
+            Ok(Self { account, db, state, asked, input, query, replica, request })
         }
         .boxed_local()
     }
-}
-
-fn shared<T: Clone + 'static>(request: &HttpRequest) -> Result<T> {
-    request.app_data().cloned().ok_or_else(incomplete)
-}
-
-fn incomplete() -> Error {
-    Error::Internal("the server lacks a part of its state".to_owned())
 }
 
 /// The user name and password of HTTP Basic.
@@ -181,42 +169,37 @@ fn address(request: &HttpRequest, trust_proxy: bool) -> IpAddr {
     forwarded.unwrap_or_else(peer)
 }
 
-async fn form(request: &HttpRequest, mut payload: Payload, longest: Duration) -> Result<Params> {
+async fn form(
+    request: &HttpRequest,
+    mut payload: Payload,
+    deadline: &Deadline,
+    longest: Duration,
+) -> Result<Params, Refused> {
     if !is_unencoded(request) {
-        return Err(Code::ContentType.because("Send the body as it is, without a Content-Encoding"));
+        return Err(Refused::Encoded);
     }
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length: usize| length > LARGEST_BODY) {
-        return Err(too_large());
+        return Err(Refused::BodyTooLarge);
     }
-    let slow = |time| {
-        Code::Unreadable.because(format!("The body of the request did not arrive within {time:?}; send it again"))
-    };
-    let deadline = request.extensions().get::<Deadline>().cloned().ok_or_else(incomplete)?;
-    let body = deadline.wait(longest, read(&mut payload)).await.map_err(slow)??;
+    let body = deadline.wait(longest, read(&mut payload)).await.map_err(Fault::SlowBody)??;
     if !body.is_empty() && !is_form(request) {
-        return Err(Code::ContentType.because("Send the body as application/x-www-form-urlencoded"));
+        return Err(Refused::NotAForm);
     }
     has_no_line_feed(&body)?;
     if matches!(body.first(), Some(b'{' | b'[')) {
-        return Err(
-            Code::Unreadable.because("The body looks like JSON; send a form, as in AreaCode=415&FriendlyName=Home")
-        );
+        return Err(Fault::Json.into());
     }
     Params::parse(&body)
 }
 
-fn too_large() -> Error {
-    Code::BodyTooLarge.because("The body is larger than 16 KiB (16384 bytes); send less")
-}
-
 /// The whole body. Of one that is too large the rest is left.
-async fn read(payload: &mut Payload) -> Result<Vec<u8>> {
+async fn read(payload: &mut Payload) -> Result<Vec<u8>, Refused> {
     let mut body = Vec::new();
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| Code::Unreadable.because("The body of the request broke off; send it again"))?;
+        let chunk = chunk.map_err(|_| Fault::CutBody)?;
         if body.len() + chunk.len() > LARGEST_BODY {
-            return Err(too_large());
+            return Err(Refused::BodyTooLarge);
         }
         body.extend_from_slice(&chunk);
     }
@@ -225,16 +208,13 @@ async fn read(payload: &mut Payload) -> Result<Vec<u8>> {
 
 /// A form has no lines. What a file or a here-document adds would become a part of the last value, and what
 /// stands on a second line a part of the first one.
-fn has_no_line_feed(body: &[u8]) -> Result<()> {
+fn has_no_line_feed(body: &[u8]) -> Result<(), Fault> {
     let ends_line = |byte: &u8| matches!(byte, b'\n' | b'\r');
-    let message = if body.last().is_some_and(ends_line) {
-        "The form ends with a line feed, which would be a part of the last value; leave it out (curl: --data @file, not --data-binary)"
-    } else if body.iter().any(ends_line) {
-        "The form has a line feed in it; put & between parameters, and write a line feed in a value as %0A"
-    } else {
-        return Ok(());
-    };
-    Err(Code::Unreadable.because(message))
+    match body.iter().rposition(ends_line) {
+        None => Ok(()),
+        Some(last) if last + 1 == body.len() => Err(Fault::LineFeedAtEnd),
+        Some(_) => Err(Fault::LineFeed),
+    }
 }
 
 fn is_unencoded(request: &HttpRequest) -> bool {

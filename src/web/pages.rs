@@ -2,7 +2,9 @@
 
 use actix_web::{HttpResponse, web};
 
-use crate::error::{Code, Result, not_found};
+use super::codes::Code;
+use super::refused::Refused;
+use crate::error::Denied;
 
 /// The path of the pages that `MoreInfo` leads to.
 pub const ERROR_PAGE: &str = "/docs/errors/{code}";
@@ -15,11 +17,11 @@ pub fn of_error(code: Code) -> String {
 /// `GET /docs/errors/{code}`
 ///
 /// # Errors
-/// 20404 for a number that is no code.
-pub async fn error(number: web::Path<String>) -> Result<HttpResponse> {
+/// [`Refused::NotFound`] for a number that is no code.
+pub async fn error(number: web::Path<String>) -> Result<HttpResponse, Denied<Refused>> {
     let code = number.parse().ok().and_then(Code::from_number);
     // One page a code, under one name: `+21452` is not another.
-    let code = code.filter(|code| code.number().to_string() == *number).ok_or_else(not_found)?;
+    let code = code.filter(|code| code.number().to_string() == *number).ok_or(Refused::NotFound)?;
     let (number, status, title) = (code.number(), code.status(), code.title());
     let body = format!(
         "<p>HTTP status {status}</p>\n<h2>Cause</h2>\n<p>{}</p>\n<h2>Remedy</h2>\n<p>{}</p>\n",

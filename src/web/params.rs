@@ -1,6 +1,8 @@
 //! Forms and queries, read strictly: what cannot be read is refused, never guessed.
 
-use crate::error::{Code, Error, Result};
+use super::refused::{Fault, Refused};
+
+type Result<T, E = Refused> = std::result::Result<T, E>;
 
 /// The parameters of one request, in the order they came.
 #[derive(Clone, Debug, Default)]
@@ -10,7 +12,7 @@ impl Params {
     /// Reads `application/x-www-form-urlencoded` text.
     ///
     /// # Errors
-    /// 29004 for broken percent-encoding, text that is not UTF-8, or a NUL.
+    /// [`Refused::Unreadable`] for broken percent-encoding, text that is not UTF-8, or a NUL.
     pub fn parse(text: &[u8]) -> Result<Self> {
         text.split(|&byte| byte == b'&')
             .filter(|pair| !pair.is_empty())
@@ -26,34 +28,34 @@ impl Params {
     /// The value of a parameter, if it was sent.
     ///
     /// # Errors
-    /// 29003 when it was sent twice.
-    pub fn get(&self, name: &str) -> Result<Option<&str>> {
+    /// [`Refused::Repeated`]
+    pub fn get(&self, name: &'static str) -> Result<Option<&str>> {
         self.one_of(&[name])
     }
 
     /// The value of a parameter that goes by several names.
     ///
     /// # Errors
-    /// 29003 when it was sent twice, by whichever name.
-    pub fn one_of(&self, names: &[&str]) -> Result<Option<&str>> {
+    /// [`Refused::Repeated`], by whichever name.
+    pub fn one_of(&self, names: &[&'static str]) -> Result<Option<&str>> {
         let mut found = self.0.iter().filter(|(name, _)| names.contains(&name.as_str()));
         let first = found.next().map(|(_, value)| value.as_str());
         match found.next() {
             None => Ok(first),
-            Some(_) => Err(repeated(names)),
+            Some(_) => Err(Refused::Repeated(names.to_vec())),
         }
     }
 
     /// The value of a parameter that goes by several names, where an empty one counts as not sent.
     ///
     /// # Errors
-    /// 29003 when it was sent twice.
-    pub fn filled(&self, names: &[&str]) -> Result<Option<&str>> {
+    /// [`Refused::Repeated`]
+    pub fn filled(&self, names: &[&'static str]) -> Result<Option<&str>> {
         let mut found = None;
         for name in names {
             if let Some(value) = self.get(name)?.filter(|value| !value.is_empty()) {
                 if found.is_some() {
-                    return Err(repeated(names));
+                    return Err(Refused::Repeated(names.to_vec()));
                 }
                 found = Some(value);
             }
@@ -67,43 +69,38 @@ impl Params {
     }
 }
 
-fn repeated(names: &[&str]) -> Error {
-    Code::RepeatedParameter.because(format!("{} was sent more than once; send it once", names.join(" or ")))
-}
-
 /// The parameter by which a POST says that it is meant as another method.
 pub const METHOD: &str = "_method";
 
 /// The parameters of a form that costs money or changes what is paid for. Unknown ones are ignored; what looks
 /// like one of these and would not be heeded is refused.
 pub struct Heeded<'a> {
-    pub names: &'a [&'a str],
+    pub names: &'a [&'static str],
     /// Names that mean something elsewhere, each with what is right here.
-    pub elsewhere: &'a [(&'a str, &'a str)],
+    pub elsewhere: &'a [(&'static str, &'static str)],
 }
 
 impl Heeded<'_> {
     /// Looks for what the client seems to mean in a form and in the query beside it.
     ///
     /// # Errors
-    /// 29002 for a misspelt name, a name from elsewhere, and a parameter of the query that the form does not
-    /// repeat; 29003 for one that was sent twice.
+    /// [`Refused::Misspelt`], [`Refused::Elsewhere`], [`Refused::InQuery`] for a parameter that the form does not repeat, and
+    /// [`Refused::Repeated`].
     pub fn check(&self, form: &Params, query: &Params) -> Result<()> {
-        let invalid = |message: String| Err(Code::InvalidParameter.because(message));
         let sent = || form.all_filled().chain(query.all_filled()).map(|(name, _)| name.as_str());
         for name in sent().filter(|name| !self.names.contains(name) && *name != METHOD) {
             // The message names the right one only: the other may be as long as a body.
             if let Some(right) = self.names.iter().find(|right| differ_in_spelling(name, right)) {
-                return invalid(format!("{right} was sent in another spelling; names are exact, so write {right}"));
+                return Err(Refused::Misspelt(right));
             }
             if let Some((_, right)) = self.elsewhere.iter().find(|(other, _)| differ_in_spelling(name, other)) {
-                return invalid((*right).to_owned());
+                return Err(Refused::Elsewhere(right));
             }
         }
         for name in self.names {
             let value = query.get(name)?.filter(|value| !value.is_empty());
             if value.is_some() && value != form.get(name)? {
-                return invalid(format!("{name} is in the query of the URL; send it in the body of the request"));
+                return Err(Refused::InQuery(name));
             }
         }
         Ok(())
@@ -126,25 +123,19 @@ fn decode(text: &[u8]) -> Result<String> {
     while let Some(&byte) = rest.next() {
         bytes.push(match byte {
             b'+' => b' ',
-            b'%' => hex(rest.next()).zip(hex(rest.next())).map(|(high, low)| high << 4 | low).ok_or_else(|| {
-                unreadable("a percent sign is not followed by two hex digits; write a literal one as %25")
-            })?,
+            b'%' => hex(rest.next()).zip(hex(rest.next())).map(|(high, low)| high << 4 | low).ok_or(Fault::Percent)?,
             byte => byte,
         });
     }
     if bytes.contains(&0) {
-        return Err(unreadable("a NUL character cannot be part of a parameter; leave it out"));
+        return Err(Fault::Nul.into());
     }
-    String::from_utf8(bytes).map_err(|_| unreadable("the parameters are not UTF-8; encode them as UTF-8"))
+    String::from_utf8(bytes).map_err(|_| Fault::NotUtf8.into())
 }
 
 fn hex(digit: Option<&u8>) -> Option<u8> {
     let digit = char::from(*digit?).to_digit(16)?;
     u8::try_from(digit).ok()
-}
-
-fn unreadable(why: &str) -> Error {
-    Code::Unreadable.because(format!("The request cannot be read: {why}"))
 }
 
 /// Writes `text` so that [`Params::parse`] reads it back.
@@ -161,17 +152,14 @@ mod tests {
 
     use super::*;
 
-    fn code(result: Result<Params>) -> Option<Code> {
-        match result {
-            Err(Error::Refused(refusal)) => Some(refusal.code),
-            _ => None,
-        }
+    fn is_unreadable(result: &Result<Params>) -> bool {
+        matches!(result, Err(Refused::Unreadable(_)))
     }
 
     #[test]
     fn what_cannot_be_read_is_refused() {
         for text in ["a=%", "a=%4", "a=%zz", "a=%ff", "a=%00", "%=1", "a=%+1"] {
-            assert_eq!(code(Params::parse(text.as_bytes())), Some(Code::Unreadable), "{text}");
+            assert!(is_unreadable(&Params::parse(text.as_bytes())), "{text}");
         }
     }
 
@@ -210,30 +198,27 @@ mod tests {
             assert!(check(form, query).is_ok(), "{form} {query}");
         }
         for (form, query, right) in [
-            ("area_code=415", "", "AreaCode"),
-            ("AREACODE=415&AreaCode=415", "", "AreaCode"),
-            ("a-r-e-a-_code=415", "", "AreaCode"),
-            (" AreaCode=415", "", "AreaCode"),
-            ("\u{feff}AreaCode=415", "", "AreaCode"),
-            ("AreaCode[]=415", "", "AreaCode"),
-            ("AreaCode[0]=415", "", "AreaCode"),
-            ("x=1&amp;AreaCode=415", "", "AreaCode"),
-            ("", "areaCode=415", "AreaCode"),
-            ("url=x", "", "Url"),
-            ("method=GET", "", "Method"),
-            ("_Method=GET", "", "Method"),
-            ("voice_url=x", "", "write Url"),
-            ("", "VoiceUrl=x", "write Url"),
-            ("", "AreaCode=415", "body"),
-            ("AreaCode=415", "AreaCode=212", "body"),
-            ("AreaCode=", "AreaCode=212", "body"),
+            ("area_code=415", "", Refused::Misspelt("AreaCode")),
+            ("AREACODE=415&AreaCode=415", "", Refused::Misspelt("AreaCode")),
+            ("a-r-e-a-_code=415", "", Refused::Misspelt("AreaCode")),
+            (" AreaCode=415", "", Refused::Misspelt("AreaCode")),
+            ("\u{feff}AreaCode=415", "", Refused::Misspelt("AreaCode")),
+            ("AreaCode[]=415", "", Refused::Misspelt("AreaCode")),
+            ("AreaCode[0]=415", "", Refused::Misspelt("AreaCode")),
+            ("x=1&amp;AreaCode=415", "", Refused::Misspelt("AreaCode")),
+            ("", "areaCode=415", Refused::Misspelt("AreaCode")),
+            ("url=x", "", Refused::Misspelt("Url")),
+            ("method=GET", "", Refused::Misspelt("Method")),
+            ("_Method=GET", "", Refused::Misspelt("Method")),
+            ("voice_url=x", "", Refused::Elsewhere("write Url")),
+            ("", "VoiceUrl=x", Refused::Elsewhere("write Url")),
+            ("", "AreaCode=415", Refused::InQuery("AreaCode")),
+            ("AreaCode=415", "AreaCode=212", Refused::InQuery("AreaCode")),
+            ("AreaCode=", "AreaCode=212", Refused::InQuery("AreaCode")),
         ] {
-            let Err(Error::Refused(refusal)) = check(form, query) else { panic!("{form} {query}") };
-            assert_eq!(refusal.code, Code::InvalidParameter);
-            assert!(refusal.message.contains(right), "{}", refusal.message);
+            assert_eq!(check(form, query), Err(right), "{form} {query}");
         }
-        let Err(Error::Refused(refusal)) = check("Url=x", "Url=x&Url=x") else { panic!("twice") };
-        assert_eq!(refusal.code, Code::RepeatedParameter);
+        assert_eq!(check("Url=x", "Url=x&Url=x"), Err(Refused::Repeated(vec!["Url"])));
     }
 
     proptest! {
@@ -261,7 +246,7 @@ mod tests {
                     prop_assert_eq!(params.0, lenient);
                 }
                 result => {
-                    prop_assert_eq!(code(result), Some(Code::Unreadable));
+                    prop_assert!(is_unreadable(&result));
                     prop_assert!(breaks_off(&bytes) || holds('\0') || holds(char::REPLACEMENT_CHARACTER));
                 }
             }

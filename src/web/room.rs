@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result, Unavailable};
 use crate::values::sid::AccountSid;
 
 /// How long room is waited for. A small page passes a large one that does not fit.
@@ -76,7 +76,7 @@ impl Rooms {
     /// Room for a page of so many rows.
     ///
     /// # Errors
-    /// 429 where the account's share is taken for as long as one waits, 503 where all is.
+    /// [`Error::TooMany`] where the account's share is taken for as long as one waits, [`Unavailable::Memory`] where all is.
     pub async fn for_page(self: &Arc<Self>, account: AccountSid, rows: u32) -> Result<Room> {
         let rows = usize::try_from(rows).unwrap_or(usize::MAX / ROW);
         let kib = (rows.saturating_mul(ROW) + TEXT.min(rows * 2 + 128)).min(self.share);
@@ -124,11 +124,8 @@ impl Rooms {
     fn refuse(&self, limit: Limit) -> Error {
         self.refused[limit as usize].fetch_add(1, Ordering::Relaxed);
         match limit {
-            Limit::Account => Error::too_many(
-                "Answers of this account that are not read yet take all the memory it may have",
-                PATIENCE,
-            ),
-            Limit::All => Error::Unavailable("no memory is free for the answer".to_owned()),
+            Limit::Account => Error::TooMany { of: error::Limit::Unread, wait: PATIENCE },
+            Limit::All => Error::Unavailable(Unavailable::Memory),
         }
     }
 
@@ -181,10 +178,8 @@ mod tests {
         let rooms = Rooms::new(48);
         let full = async |number| rooms.for_page(account(number), u32::MAX).await;
         let held = [full(1).await.unwrap(), full(2).await.unwrap(), full(3).await.unwrap()];
-        let refused = rooms.for_page(account(1), 1).await.unwrap_err().refusal();
-        assert_eq!((refused.code.status(), refused.retry_after), (429, 1));
-        let refused = rooms.for_page(account(4), 1).await.unwrap_err().refusal();
-        assert_eq!((refused.code.status(), refused.retry_after), (503, 1));
+        assert!(matches!(rooms.for_page(account(1), 1).await, Err(Error::TooMany { wait: PATIENCE, .. })));
+        assert!(matches!(rooms.for_page(account(4), 1).await, Err(Error::Unavailable(Unavailable::Memory))));
         let usage = rooms.usage();
         assert_eq!((usage.bytes, usage.refused_by_account, usage.refused_by_all), (48 << 20, 1, 1));
         drop(held);
@@ -204,7 +199,7 @@ mod tests {
         held.grow(6000).unwrap();
         held.grow(100).unwrap();
         assert_eq!(rooms.usage().bytes, 6 << 10);
-        assert_eq!(held.grow(17 << 20).unwrap_err().refusal().code.status(), 429);
+        assert!(matches!(held.grow(17 << 20), Err(Error::TooMany { .. })));
         assert!(held.grow(16 << 20).is_ok());
         drop(held);
         assert_eq!(rooms.usage().bytes, 0);

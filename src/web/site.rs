@@ -6,8 +6,6 @@ use std::net::Ipv6Addr;
 use actix_web::HttpRequest;
 use actix_web::http::header::{HOST, HeaderValue};
 
-use crate::web::caller::Clients;
-
 /// The longest name that a host may have.
 const LONGEST_NAME: usize = 253;
 
@@ -21,9 +19,8 @@ pub struct Site {
 }
 
 impl Site {
-    pub fn of(request: &HttpRequest) -> Self {
-        let trusted = request.app_data::<Clients>().is_some_and(|clients| clients.trust_proxy);
-        let forwarded = |name: &str| if trusted { request.headers().get_all(name).last().cloned() } else { None };
+    pub fn of(request: &HttpRequest, trust_proxy: bool) -> Self {
+        let forwarded = |name: &str| if trust_proxy { request.headers().get_all(name).last().cloned() } else { None };
         let (proto, host) = (forwarded("X-Forwarded-Proto"), forwarded("X-Forwarded-Host"));
         let is_secure = request.app_config().secure();
         Self { proto, forwarded: host, host: request.headers().get(HOST).cloned(), is_secure }
@@ -109,10 +106,9 @@ mod tests {
     }
 
     fn reached(trust_proxy: bool, headers: &[(&'static str, &'static str)]) -> String {
-        let clients = Clients { body_timeout: std::time::Duration::ZERO, trust_proxy };
-        let request = TestRequest::default().app_data(clients);
+        let request = TestRequest::default();
         let request = headers.iter().fold(request, |request, header| request.append_header(*header));
-        Site::of(&request.to_http_request()).to_string()
+        Site::of(&request.to_http_request(), trust_proxy).to_string()
     }
 
     #[test]

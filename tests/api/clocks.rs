@@ -1,9 +1,9 @@
 //! Instances whose clocks differ, from one another and from the database's.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use numberbank::api::v2008::represent::{Plain, Rfc2822};
 use numberbank::db;
-use numberbank::error::{Result, violated};
+use numberbank::db::violated;
+use numberbank::error::Denied;
 use numberbank::inventory::{self, Quarantine};
 use numberbank::values::clock::Clock;
 use numberbank::values::phone::PhoneNumber;
@@ -27,12 +27,14 @@ impl Late {
 }
 
 fn rfc2822(time: DateTime<Utc>) -> String {
-    let mut text = Vec::new();
-    Rfc2822(time).write(&mut text);
-    String::from_utf8(text).expect("ASCII")
+    time.format("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }
 
-async fn restore(world: &World, clock: &Clock, sid: &str) -> Result<()> {
+fn words_of<T, E: std::fmt::Display>(done: Result<T, E>) -> String {
+    done.err().expect("a refusal").to_string()
+}
+
+async fn restore(world: &World, clock: &Clock, sid: &str) -> Result<(), Denied<releases::Refused>> {
     releases::restore(&world.db, clock, sid.parse().expect("a Sid")).await.map(drop)
 }
 
@@ -138,17 +140,16 @@ fn a_clock_that_is_wrong_by_more_than_thirty_seconds_sells_and_bills_nothing() {
             server.get(&account, "/IncomingPhoneNumbers").await.assert_status(200);
             let now = clock.now();
             let sides = [
-                billing::bill(&world.db, &clock, now, TimeDelta::days(14), |_| {}).await.map(drop),
-                inventory::recycle(&world.db, &clock, now, NO_QUARANTINE).await.map(drop),
-                purchases::forget_old_keys(&world.db, &clock).await.map(drop),
-                restore(world, &clock, &held).await,
-                inventory::add(&world.db, &clock, &[4_158_670_020..=4_158_670_029], |_| {}).await.map(drop),
-                inventory::withdraw(&world.db, &clock, &number).await.map(drop),
-                inventory::put_back(&world.db, &clock, &number).await.map(drop),
+                words_of(billing::bill(&world.db, &clock, now, TimeDelta::days(14), |_| {}).await),
+                words_of(inventory::recycle(&world.db, &clock, now, NO_QUARANTINE).await),
+                words_of(purchases::forget_old_keys(&world.db, &clock).await),
+                words_of(restore(world, &clock, &held).await),
+                words_of(inventory::add(&world.db, &clock, &[4_158_670_020..=4_158_670_029], |_| {}).await),
+                words_of(inventory::withdraw(&world.db, &clock, &number).await),
+                words_of(inventory::put_back(&world.db, &clock, &number).await),
             ];
             let side = if seconds < 0 { "behind" } else { "ahead of" };
-            for refused in sides {
-                let told = refused.expect_err("a refusal").to_string();
+            for told in sides {
                 assert!(told.contains("this machine's clock") && told.contains(side), "{told}");
             }
             let (database, quarantine) = (world.options.clone(), NO_QUARANTINE);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::Cursor;
 
-use numberbank::error::Error;
+use numberbank::error::Denied;
 use numberbank::inventory::import::{BadRow, Event, Origin, Reading, Wanted, import};
 use numberbank::inventory::{self, Filter};
 use proptest::collection::vec;
@@ -394,7 +394,7 @@ fn an_import_stores_all_rows_or_the_good_ones_or_none() {
                 if let Event::Bad(BadRow { line, .. }) = event {
                     named.push(line);
                 }
-                Ok::<_, Error>(())
+                Ok::<_, Denied<_>>(())
             };
             let file = Cursor::new(file);
             let imported = import(&world.db, &world.clock, file, Reading::default(), wanted, origin, heard).await;

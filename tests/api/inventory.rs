@@ -1,6 +1,6 @@
 //! The stock behind the wire, as the operator moves it.
 
-use numberbank::error::violated;
+use numberbank::db::violated;
 use numberbank::inventory::{self, Filter, State};
 use numberbank::values::phone::PhoneNumber;
 use sqlx::{AssertSqlSafe, Executor};

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use numberbank::billing::Credited;
-use numberbank::error::{Result, violated};
+use numberbank::db::violated;
+use numberbank::error::Denied;
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
 use numberbank::{accounts, audit, billing, inventory};
@@ -99,7 +100,7 @@ impl Model {
     }
 }
 
-async fn credit(world: &World, account: &Account, cents: i64) -> Result<Credited> {
+async fn credit(world: &World, account: &Account, cents: i64) -> Result<Credited, Denied<numberbank::ledger::Refused>> {
     let sid = account.sid.parse().expect("a Sid");
     billing::credit(&world.db, &world.clock, sid, Money::from_cents(cents), None).await
 }

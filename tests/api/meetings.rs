@@ -7,7 +7,7 @@ use futures_util::future::{join, join_all};
 use numberbank::accounts::{self, Reason, Status};
 use numberbank::billing::{self, Billed};
 use numberbank::db::Transaction;
-use numberbank::error::{Code, Error};
+use numberbank::error::Denied;
 use numberbank::inventory::{self, State};
 use numberbank::ledger::{self, Direction};
 use numberbank::releases;
@@ -159,10 +159,10 @@ fn a_debit_that_meets_a_credit_takes_what_is_there_then() {
         let debited = beside_a_credit(world, &account, 500, world.debit(&account, 600, None)).await;
         assert_eq!(debited.expect("a debit"), Money::ZERO);
         let refused = beside_a_credit(world, &account, 500, world.debit(&account, 501, None)).await;
-        assert!(matches!(refused, Err(Error::Refused(refusal)) if refusal.code == Code::InsufficientBalance));
+        assert!(matches!(refused, Err(Denied::Refused(ledger::Refused::Insufficient { .. }))));
         let debit = begun(world, Direction::Debit, &[&account], 500).await;
         let refused = beside(debit, world.debit(&account, 1, None)).await;
-        assert!(matches!(refused, Err(Error::Refused(refusal)) if refusal.code == Code::InsufficientBalance));
+        assert!(matches!(refused, Err(Denied::Refused(ledger::Refused::Insufficient { .. }))));
         assert_eq!(world.server.balance(&account).await, "0.00");
     });
 }
@@ -258,7 +258,7 @@ fn a_closing_that_meets_a_credit_closes_with_all_the_money() {
         accounts::close(&mut open, &world.clock, sid(&other)).await.expect("a closing");
         let late = billing::credit(&world.db, &world.clock, sid(&other), Money::from_cents(1), None);
         let late = beside(open, late).await;
-        assert!(matches!(late, Err(Error::Refused(refusal)) if refusal.code == Code::NotFound));
+        assert!(matches!(late, Err(Denied::Refused(ledger::Refused::NoOpenAccount(_)))));
     });
 }
 

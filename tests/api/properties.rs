@@ -1,6 +1,6 @@
 //! Whatever is sent, the answer is right or a refusal that is whole; and what is stored comes back.
 
-use numberbank::error::Code;
+use numberbank::web::codes::Code;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use futures_util::future::{join, join_all, try_join_all};
-use numberbank::error::{Code, Error};
+use numberbank::error::Denied;
 use numberbank::inventory;
 use numberbank::values::phone::PhoneNumber;
 
@@ -151,10 +151,10 @@ async fn withdraw_and_return(world: &World, first: i64) {
     }
 }
 
-fn unless_refused(result: Result<u64, Error>) -> Option<()> {
+fn unless_refused(result: Result<u64, Denied<inventory::Refused>>) -> Option<()> {
     match result {
         Ok(_) => Some(()),
-        Err(Error::Refused(refusal)) if refusal.code == Code::InvalidParameter => None,
+        Err(Denied::Refused(inventory::Refused::CannotWithdraw(..))) => None,
         Err(error) => panic!("{error}"),
     }
 }

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
-use numberbank::error::Code;
+use numberbank::web::codes::Code;
 use reqwest::RequestBuilder;
 
 use crate::support::{Account, Answer, PARAMETERS, World, test};
@@ -449,7 +449,7 @@ fn every_code_has_a_page_with_cause_and_remedy() {
             answer.assert_status(200);
             assert_eq!(answer.header("Content-Type"), "text/html; charset=utf-8");
             let texts =
-                [&code.number().to_string(), &code.status().to_string(), code.title(), code.cause(), code.remedy()];
+                [&code.number().to_string(), &code.status().to_string(), code.title(), &code.cause(), &code.remedy()];
             for text in texts {
                 assert!(answer.body.contains(text), "{text} in {}", answer.body);
             }

@@ -1,8 +1,11 @@
 //! The life of a number in stock: legal moves only, each of them recorded and counted.
 
 use chrono::TimeDelta;
-use numberbank::error::{Result, violated};
+use numberbank::db::violated;
+use numberbank::error::Denied;
+use numberbank::inventory::State;
 use numberbank::numbers::{self, Biography};
+use numberbank::releases::Refused;
 use numberbank::values::phone::PhoneNumber;
 use numberbank::{accounts, inventory, releases};
 use sqlx::{AssertSqlSafe, Executor};
@@ -33,7 +36,7 @@ async fn release(world: &World, account: &Account, sid: &str) {
     world.server.release(account, sid).await.assert_status(204);
 }
 
-async fn restore(world: &World, sid: &str) -> Result<()> {
+async fn restore(world: &World, sid: &str) -> Result<(), Denied<Refused>> {
     world.clock.advance(TimeDelta::seconds(1));
     releases::restore(&world.db, &world.clock, sid.parse().expect("a Sid")).await.map(drop)
 }
@@ -48,9 +51,9 @@ async fn causes(world: &World) -> Vec<String> {
 }
 
 #[track_caller]
-fn assert_refused(done: Result<()>, says: &str) {
-    let error = done.expect_err(says).to_string();
-    assert!(error.contains(says), "{error}");
+fn assert_refused(done: Result<(), Denied<Refused>>, is: fn(&Refused) -> bool) {
+    let refused = done.expect_err("a refusal");
+    assert!(matches!(&refused, Denied::Refused(reason) if is(reason)), "{refused:?}");
 }
 
 #[test]
@@ -164,23 +167,25 @@ fn a_restored_number_is_charged_from_its_next_month_on() {
 fn only_the_last_holder_gets_a_number_back_and_only_out_of_quarantine() {
     test(async |world| {
         let (account, first) = holder(world).await;
-        assert_refused(restore(world, &first).await, "is held under");
+        assert_refused(restore(world, &first).await, |why| matches!(why, Refused::IsHeld(..)));
         let nobody = format!("PN{}", "0".repeat(32));
-        assert_refused(restore(world, &nobody).await, &nobody);
+        assert_refused(restore(world, &nobody).await, |why| matches!(why, Refused::NeverSold(_)));
         release(world, &account, &first).await;
         world.clock.advance(TimeDelta::days(45));
         world.recycle().await;
-        assert_refused(restore(world, &first).await, "is available");
+        assert_refused(restore(world, &first).await, |why| matches!(why, Refused::NotQuarantined(_, State::Available)));
         let second = buy(world, &account).await;
-        assert_refused(restore(world, &first).await, "is in_use");
+        assert_refused(restore(world, &first).await, |why| matches!(why, Refused::NotQuarantined(_, State::InUse)));
         release(world, &account, &second).await;
-        assert_refused(restore(world, &first).await, "another holder");
+        assert_refused(restore(world, &first).await, |why| matches!(why, Refused::NotLast(..)));
         inventory::withdraw(&world.db, &world.clock, &[number()]).await.expect("a withdrawal");
-        assert_refused(restore(world, &second).await, "is withdrawn");
+        assert_refused(restore(world, &second).await, |why| {
+            matches!(why, Refused::NotQuarantined(_, State::Withdrawn))
+        });
         inventory::put_back(&world.db, &world.clock, &[number()]).await.expect("a return");
         world.close(&account).await;
         let before = world.fingerprint().await;
-        assert_refused(restore(world, &second).await, "closed");
+        assert_refused(restore(world, &second).await, |why| matches!(why, Refused::HolderClosed(_)));
         assert_eq!(world.fingerprint().await, before);
     });
 }

@@ -10,7 +10,7 @@ use futures_util::future::{join, join_all};
 use futures_util::stream::iter;
 use numberbank::accounts::{self, AuthToken};
 use numberbank::app;
-use numberbank::error::violated;
+use numberbank::db::violated;
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::support::{Account, Answer, Server, World, eventually, test};

@@ -4,17 +4,17 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
 use super::page;
+use super::refusals::{Refusal, Unfit};
 use super::represent::Rfc2822;
 use crate::accounts::{self, Account, Status};
 use crate::api::v2008::represent::{self, Fields, List, Record};
-use crate::error::{Code, Result};
 use crate::values::money::CURRENCY;
 use crate::values::page::{Place, Slice};
 use crate::values::text::FriendlyName;
 use crate::web::caller::Call;
 
 /// `GET /Accounts`: the caller's own account, the only one there is to see.
-pub async fn list(call: Call) -> Result<HttpResponse> {
+pub async fn list(call: Call) -> Result<HttpResponse, Refusal> {
     let page = page::read(&call.input)?;
     let page = if page.place == Place::Last { page.last_of(1) } else { page };
     let own = accounts::find(&call.db, call.account).await?;
@@ -25,24 +25,24 @@ pub async fn list(call: Call) -> Result<HttpResponse> {
 }
 
 /// `GET /Accounts/{AccountSid}`
-pub async fn show(call: Call) -> Result<HttpResponse> {
+pub async fn show(call: Call) -> Result<HttpResponse, Refusal> {
     let account = accounts::find(&call.db, call.account).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &account))
 }
 
 /// `POST` or `PUT /Accounts/{AccountSid}`: changes the FriendlyName if it is sent.
-pub async fn update(call: Call) -> Result<HttpResponse> {
+pub async fn update(call: Call) -> Result<HttpResponse, Refusal> {
     let name = call.input.get("FriendlyName")?.map(str::parse::<FriendlyName>).transpose();
-    let name = name.map_err(|must| Code::FriendlyName.because(format!("FriendlyName {must}")))?;
+    let name = name.map_err(Unfit::FriendlyName)?;
     let account = match name {
-        Some(name) => accounts::rename(&call.db, &call.clock, call.account, &name).await?,
+        Some(name) => accounts::rename(&call.db, &call.state.clock, call.account, &name).await?,
         None => accounts::find_active(&call.db, call.account).await?,
     };
     Ok(represent::one(&call.asked, StatusCode::OK, &account))
 }
 
 /// `GET /Accounts/{AccountSid}/Balance`
-pub async fn balance(call: Call) -> Result<HttpResponse> {
+pub async fn balance(call: Call) -> Result<HttpResponse, Refusal> {
     let account = accounts::find(&call.db, call.account).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &Balance(&account)))
 }

@@ -1,31 +1,38 @@
 //! API version 2008-08-01: its routes, representations, paging and the names of its parameters.
 
 use actix_web::http::Method;
-use actix_web::http::header::{ALLOW, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, Resource, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::error::{Code, Result, not_found};
-use crate::web::asked::{Asked, asked};
-use crate::web::site::Site;
+use crate::web::frame::{Face, Framed};
+use crate::web::refused::Refused;
+use crate::web::routes::resource;
 
 mod accounts;
 mod numbers;
 mod page;
 mod purchases;
+mod refusals;
 mod releases;
-pub mod represent;
+mod represent;
 mod settings;
 
-use represent::TREE;
+use refusals::{Refusal, Unfit};
+pub use represent::TREE;
+
+/// This version, as the frame knows it.
+pub const FACE: Face = Face { tree: TREE, refusal: represent::refusal };
 
 macro_rules! routes {
     ($($path:literal { $($method:ident $handler:path),+ })+) => {
         /// Every resource below [`TREE`] with its methods. HEAD comes with GET, OPTIONS with everything.
         pub const ROUTES: &[(&str, &[&str])] = &[$(($path, &[$(stringify!($method)),+])),+];
 
+        /// All of them. Their indices are those of [`ROUTES`].
         pub fn tree() -> actix_web::Scope {
-            web::scope(TREE)$(.service(
-                resource($path, &[$(stringify!($method)),+])$(.route(web::method(Method::$method).to($handler)))+
+            let (scope, mut index) = (web::scope(TREE), 0..);
+            scope$(.service(
+                resource(index.next().unwrap_or_default(), $path, &[$(stringify!($method)),+])
+                    $(.route(web::method(Method::$method).to($handler)))+
             ))+
         }
     };
@@ -51,38 +58,12 @@ const NOT_KEPT: [&str; 8] =
 ///
 /// # Errors
 /// 20404, always.
-pub async fn nothing(request: HttpRequest) -> Result<HttpResponse> {
-    let Asked { path, .. } = asked(&request);
-    let accounts = path.strip_prefix(TREE).and_then(|below| below.strip_prefix("/Accounts/"));
+pub async fn nothing(request: HttpRequest) -> Result<HttpResponse, Refusal> {
+    let Framed { asked, .. } = Framed::of(&request)?;
+    let accounts = asked.path.strip_prefix(TREE).and_then(|below| below.strip_prefix("/Accounts/"));
     let name = accounts.and_then(|account| account.split('/').nth(1)).unwrap_or_default();
     Err(match NOT_KEPT.contains(&name) {
-        true => Code::NotFound.because(format!("numberbank keeps numbers; it has no {name}")),
-        false => not_found(),
+        true => Unfit::NotKept(name.to_owned()).into(),
+        false => Refused::NotFound.into(),
     })
-}
-
-/// A resource. It lists its methods in `Allow`, in the answer to OPTIONS and in the 405 to any other method.
-///
-/// # Panics
-/// For a method whose name is not ASCII.
-pub fn resource(path: &str, methods: &[&str]) -> Resource {
-    let head = if methods.contains(&"GET") { ", HEAD" } else { "" };
-    let allow =
-        HeaderValue::try_from(format!("{}{head}, OPTIONS", methods.join(", "))).expect("method names are ASCII");
-    web::resource(path).default_service(web::to(move |request: HttpRequest| {
-        let allow = allow.clone();
-        async move {
-            let mut response = match *request.method() {
-                Method::OPTIONS => HttpResponse::NoContent().finish(),
-                _ => {
-                    let methods = allow.to_str().unwrap_or_default();
-                    let refusal =
-                        Code::MethodNotAllowed.because(format!("This resource takes {methods} only")).refusal();
-                    represent::refusal(asked(&request).representation, &Site::of(&request).to_string(), &refusal)
-                }
-            };
-            response.headers_mut().insert(ALLOW, allow);
-            response
-        }
-    }))
 }

@@ -3,56 +3,54 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
+use super::refusals::Refusal;
 use super::represent::Rfc2822;
 use super::{page, settings};
 use crate::api::v2008::represent::{self, Fields, List, Record};
-use crate::error::Result;
-use crate::numbers::lists::{Filter, Lists};
+use crate::numbers::Number;
+use crate::numbers::lists::Filter;
 use crate::numbers::settings::Callback;
-use crate::numbers::{Lookups, Number, Updates};
 use crate::values::phone::Kind;
 use crate::web::caller::Call;
 use crate::web::params::Heeded;
 
 /// `GET …/IncomingPhoneNumbers`
-pub async fn list(call: Call) -> Result<HttpResponse> {
+pub async fn list(call: Call) -> Result<HttpResponse, Refusal> {
     list_of(&call, None).await
 }
 
 /// `GET …/IncomingPhoneNumbers/Local`
-pub async fn list_local(call: Call) -> Result<HttpResponse> {
+pub async fn list_local(call: Call) -> Result<HttpResponse, Refusal> {
     list_of(&call, Some(Kind::Local)).await
 }
 
 /// `GET …/IncomingPhoneNumbers/TollFree`
-pub async fn list_tollfree(call: Call) -> Result<HttpResponse> {
+pub async fn list_tollfree(call: Call) -> Result<HttpResponse, Refusal> {
     list_of(&call, Some(Kind::TollFree)).await
 }
 
 /// `GET …/IncomingPhoneNumbers/{Sid}`
-pub async fn show(call: Call) -> Result<HttpResponse> {
-    let (lookups, sid): (Lookups, _) = (call.shared()?, call.number()?);
-    let number = call.read(async |db| lookups.find(db, call.account, sid).await).await?;
+pub async fn show(call: Call) -> Result<HttpResponse, Refusal> {
+    let sid = call.number()?;
+    let number = call.read(async |source| call.state.lookups.find(source, call.account, sid).await).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &number))
 }
 
 /// `POST` or `PUT …/IncomingPhoneNumbers/{Sid}`
-pub async fn update(call: Call) -> Result<HttpResponse> {
+pub async fn update(call: Call) -> Result<HttpResponse, Refusal> {
     let sid = call.number()?;
     call.heeds(&Heeded { names: &settings::PARAMETERS, elsewhere: &settings::NAMES_OF_2010 })?;
     let changes = settings::read(&call.input)?;
-    let updates: Updates = call.shared()?;
-    let number = updates.update(&call.db, &call.clock, call.account, sid, changes).await?;
+    let number = call.state.updates.update(&call.db, call.account, sid, changes).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &number))
 }
 
-async fn list_of(call: &Call, kind: Option<Kind>) -> Result<HttpResponse> {
+async fn list_of(call: &Call, kind: Option<Kind>) -> Result<HttpResponse, Refusal> {
     let page = page::read(&call.input)?;
     let (number, name) = (call.input.filled(&["PhoneNumber"])?, call.input.filled(&["FriendlyName"])?);
     let filter = Filter { kind, number: number.map(|number| number.parse().ok()), name: name.map(str::to_owned) };
-    let lists: Lists = call.shared()?;
     call.makes_room(page.size + 1).await?;
-    let slice = call.read(async |db| lists.page(db, call.account, &filter, page).await).await?;
+    let slice = call.read(async |source| call.state.lists.page(source, call.account, &filter, page).await).await?;
     call.holds(slice.items.iter().map(Number::bytes).sum())?;
     let given = [("PhoneNumber", number), ("FriendlyName", name)];
     let filters: Vec<_> = given.iter().filter_map(|(name, value)| Some((*name, (*value)?))).collect();

@@ -1,7 +1,6 @@
 //! Paging on the wire: what a query asks for, and the parameters that lead to another page.
 
-use crate::error::{Code, Result};
-use crate::numbers::lists::unknown_place;
+use super::refusals::{Refusal, Unfit};
 use crate::values::page::{DEFAULT_SIZE, LARGEST_SIZE, Page, Place};
 use crate::web::params::Params;
 
@@ -9,30 +8,23 @@ use crate::web::params::Params;
 ///
 /// # Errors
 /// 20007 for a page size, 29002 for a page or place that cannot be.
-pub fn read(query: &Params) -> Result<Page> {
-    let number = query.one_of(&["Page", "page"])?.map_or(Ok(0), |text| {
-        whole_number(text)
-            .ok_or_else(|| Code::InvalidParameter.because("Page must be a whole number from 0 to 4294967295"))
-    })?;
+pub fn read(query: &Params) -> Result<Page, Refusal> {
+    let number = query.one_of(&["Page", "page"])?.map_or(Ok(0), |text| whole_number(text).ok_or(Unfit::Page))?;
     let size = query.filled(&["PageSize", "num"])?.map_or(Ok(DEFAULT_SIZE), |text| {
-        whole_number(text)
-            .filter(|size| (1..=LARGEST_SIZE).contains(size))
-            .ok_or_else(|| Code::PageSize.because("PageSize (or num) must be a whole number from 1 to 1000"))
+        whole_number(text).filter(|size| (1..=LARGEST_SIZE).contains(size)).ok_or(Unfit::PageSize)
     })?;
     Ok(Page { number, size, place: place(query)? })
 }
 
-fn place(query: &Params) -> Result<Place> {
-    let sid = |text: &str| text.parse().map_err(|_| unknown_place());
+fn place(query: &Params) -> Result<Place, Refusal> {
+    let sid = |text: &str| text.parse().map_err(|_| Unfit::Place.into());
     match (query.get("AfterSid")?, query.get("BeforeSid")?, query.get("Last")?) {
         (None, None, None) => Ok(Place::ByNumber),
         (Some(text), None, None) => sid(text).map(Place::After),
         (None, Some(text), None) => sid(text).map(Place::Before),
         (None, None, Some("true")) => Ok(Place::Last),
-        (None, None, Some(_)) => {
-            Err(Code::InvalidParameter.because("Last must be true; leave it out for any other page"))
-        }
-        _ => Err(Code::InvalidParameter.because("Send one of AfterSid, BeforeSid and Last")),
+        (None, None, Some(_)) => Err(Unfit::Last.into()),
+        _ => Err(Unfit::Places.into()),
     }
 }
 

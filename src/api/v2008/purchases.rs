@@ -7,64 +7,63 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue, LOCATION};
 use blake2::{Blake2s256, Digest};
 
+use super::refusals::{Refusal, Unfit};
 use super::settings;
 use crate::api::v2008::represent::{self, TREE};
-use crate::error::{Code, Result};
 use crate::numbers::settings::Settings;
-use crate::purchases::{self, Counter, IdempotencyKey, Order, Purchase};
+use crate::purchases::{self, IdempotencyKey, Order, Purchase};
 use crate::values::phone::{AreaCode, Kind};
 use crate::web::caller::Call;
+use crate::web::observe::Sold;
 use crate::web::params::{Heeded, Params};
+use crate::web::traffic::Sale;
 
 /// `POST …/IncomingPhoneNumbers/Local`
-pub async fn buy_local(call: Call) -> Result<HttpResponse> {
-    buy(&call, Kind::Local).await
+pub async fn buy_local(call: Call) -> Result<HttpResponse, Refusal> {
+    buy(&call, Kind::Local).await.map_err(|refusal| refusal.of_purchase(Kind::Local))
 }
 
 /// `POST …/IncomingPhoneNumbers/TollFree`
-pub async fn buy_tollfree(call: Call) -> Result<HttpResponse> {
-    buy(&call, Kind::TollFree).await
+pub async fn buy_tollfree(call: Call) -> Result<HttpResponse, Refusal> {
+    buy(&call, Kind::TollFree).await.map_err(|refusal| refusal.of_purchase(Kind::TollFree))
 }
 
-async fn buy(call: &Call, kind: Kind) -> Result<HttpResponse> {
-    let (counter, order): (Counter, _) = (call.shared()?, Arc::new(order(call, kind)?));
-    let (number, replayed) = match purchases::buy(&counter, &call.db, &call.clock, call.account, order).await? {
-        Purchase::Made(number) => (number, false),
-        Purchase::Replayed(number) => (number, true),
+async fn buy(call: &Call, kind: Kind) -> Result<HttpResponse, Refusal> {
+    let (state, order) = (&call.state, Arc::new(order(call, kind)?));
+    let (number, sale) = match purchases::buy(&state.counter, &call.db, &state.clock, call.account, order).await? {
+        Purchase::Made(number) => (number, Sale::Made),
+        Purchase::Replayed(number) => (number, Sale::Replayed),
     };
     let mut response = represent::one(&call.asked, StatusCode::CREATED, &number);
     let location = format!("{TREE}/Accounts/{}/IncomingPhoneNumbers/{}", number.account_sid, number.sid);
     let headers = response.headers_mut();
     headers.insert(LOCATION, HeaderValue::try_from(location).expect("a path of Sids is a header value"));
-    if replayed {
+    if sale == Sale::Replayed {
         headers.insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
     }
+    response.extensions_mut().insert(Sold { kind, sale });
     Ok(response)
 }
 
-fn order(call: &Call, kind: Kind) -> Result<Order> {
+fn order(call: &Call, kind: Kind) -> Result<Order, Refusal> {
     let names: Vec<_> = heeded().collect();
     call.heeds(&Heeded { names: &names, elsewhere: &ELSEWHERE })?;
     let area_code = call.input.get("AreaCode")?.filter(|text| !text.is_empty()).map(str::parse::<AreaCode>);
-    let area_code = area_code.transpose().map_err(|_| {
-        Code::AreaCode.because(
-            "AreaCode must be a US area code of three digits, such as 415; leave it out for a number from anywhere",
-        )
-    })?;
+    let area_code = area_code.transpose().map_err(|_| Unfit::AreaCode)?;
     let settings = Settings::first(kind, &settings::read(&call.input)?)?;
     let key = idempotency_key(call)?.map(|text| IdempotencyKey { text, request: digest(kind, &call.input) });
     Ok(Order { kind, area_code, settings, key })
 }
 
-fn idempotency_key(call: &Call) -> Result<Option<String>> {
+fn idempotency_key(call: &Call) -> Result<Option<String>, Unfit> {
     let names = ["Idempotency-Key", "I-Twilio-Idempotency-Token"];
     let mut given = names.iter().flat_map(|name| call.headers(name));
     let Some(key) = given.next() else { return Ok(None) };
     if given.any(|other| other != key) {
-        return Err(Code::RepeatedParameter.because(format!("{} must not differ; send one key", names.join(" and "))));
+        return Err(Unfit::IdempotencyKeys(names));
     }
     if !(1..=255).contains(&key.len()) || !key.iter().all(u8::is_ascii_graphic) {
-        return Err(Code::InvalidParameter.because("Idempotency-Key must be 1 to 255 visible ASCII characters"));
+        return Err(Unfit::IdempotencyKey);
     }
     Ok(String::from_utf8(key.to_vec()).ok())
 }

@@ -1,8 +1,8 @@
 //! The settings of a number as a form names them.
 
-use crate::error::{Code, Result};
+use super::refusals::{Refusal, Unfit};
 use crate::numbers::settings::{CallbackChange, Change, Changes};
-use crate::values::text::{CallbackUrl, FriendlyName, NotAMethod};
+use crate::values::text::{CallbackUrl, FriendlyName};
 use crate::web::params::Params;
 
 /// The parameters of these settings.
@@ -29,7 +29,7 @@ pub const NAMES_OF_2010: [(&str, &str); 2] = [
 ///
 /// # Errors
 /// The refusal that names the first parameter which cannot be.
-pub fn read(form: &Params) -> Result<Changes> {
+pub fn read(form: &Params) -> Result<Changes, Refusal> {
     Ok(Changes {
         friendly_name: friendly_name(form)?,
         voice: callback(form, "Url", "Method")?,
@@ -40,17 +40,15 @@ pub fn read(form: &Params) -> Result<Changes> {
     })
 }
 
-fn callback(form: &Params, url_name: &str, method_name: &str) -> Result<CallbackChange> {
-    let url = change(form.get(url_name)?, |text| {
-        CallbackUrl::new(text).map_err(|must| Code::Url.because(format!("{url_name} {must}")))
-    })?;
+fn callback(form: &Params, url_name: &'static str, method_name: &'static str) -> Result<CallbackChange, Refusal> {
+    let url = change(form.get(url_name)?, |text| CallbackUrl::new(text).map_err(|must| Unfit::Url(url_name, must)))?;
     // Clients that send back what they read send an empty method along with an empty address.
     let method = form.get(method_name)?.filter(|text| !text.is_empty()).map(str::parse).transpose();
-    let method = method.map_err(|must: NotAMethod| Code::Method.because(format!("{method_name} {must}")))?;
+    let method = method.map_err(|must| Unfit::Method(method_name, must))?;
     Ok(CallbackChange { url, method })
 }
 
-fn change<T>(given: Option<&str>, read: impl FnOnce(String) -> Result<T>) -> Result<Change<T>> {
+fn change<T>(given: Option<&str>, read: impl FnOnce(String) -> Result<T, Unfit>) -> Result<Change<T>, Unfit> {
     Ok(match given {
         None => Change::Keep,
         Some("") => Change::Set(None),
@@ -58,18 +56,16 @@ fn change<T>(given: Option<&str>, read: impl FnOnce(String) -> Result<T>) -> Res
     })
 }
 
-fn friendly_name(form: &Params) -> Result<Change<FriendlyName>> {
-    change(form.get("FriendlyName")?, |text| {
-        FriendlyName::new(text).map_err(|must| Code::FriendlyName.because(format!("FriendlyName {must}")))
-    })
+fn friendly_name(form: &Params) -> Result<Change<FriendlyName>, Refusal> {
+    Ok(change(form.get("FriendlyName")?, |text| FriendlyName::new(text).map_err(Unfit::FriendlyName))?)
 }
 
-fn flag(form: &Params, name: &str) -> Result<Option<bool>> {
+fn flag(form: &Params, name: &'static str) -> Result<Option<bool>, Refusal> {
     let Some(text) = form.get(name)? else { return Ok(None) };
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" => Ok(Some(true)),
         // An empty value clears, here as elsewhere.
         "false" | "0" | "" => Ok(Some(false)),
-        _ => Err(Code::InvalidParameter.because(format!("{name} must be true, false, 1 or 0"))),
+        _ => Err(Unfit::Flag(name).into()),
     }
 }

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use tokio::time::{sleep, timeout};
 
 use super::Db;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Unavailable};
 use crate::values::clock::{Clock, Comparison};
 
 mod store;
@@ -50,7 +50,8 @@ async fn comparison(db: &Db) -> Result<Option<Comparison>> {
     let mut best: Option<Comparison> = None;
     for _ in 0..QUESTIONS {
         let asked = Instant::now();
-        let late = |_| Error::Unavailable(format!("the database did not tell its time within {PATIENCE:?}"));
+        let late =
+            |_| Error::Unavailable(Unavailable::Database(format!("it did not tell its time within {PATIENCE:?}")));
         let told = timeout(PATIENCE, store::time(db)).await.map_err(late);
         let database = match told.and_then(|told| Ok(told?)) {
             Ok(database) => database,

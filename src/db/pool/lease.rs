@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use super::share::Permit;
 use super::{Db, PoolConnection};
-use crate::error::ends_connection;
+use crate::db::ends_connection;
 use crate::values::sid::random_bits;
 
 /// What is left of a statement that nobody waits for any more may take so long: longer than PostgreSQL

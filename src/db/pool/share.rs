@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::db::batch::LARGEST;
 use crate::db::per_account::{Held, PerAccount};
-use crate::error::{self, Error as Refused};
+use crate::error::{self, Limit};
 use crate::values::sid::AccountSid;
 
 /// Who may have a connection, and who waits for one.
@@ -123,7 +123,7 @@ impl Shares {
         let share = Share { allowance: self.accounts.hold(account, Allowance::default), writes };
         match share.allowance.requests.fetch_add(1, Ordering::Relaxed) {
             before if before < self.each.requests => Ok(share),
-            _ => Err(Refused::too_many("The account has too many requests under way", Duration::from_secs(1))),
+            _ => Err(error::Error::TooMany { of: Limit::UnderWay, wait: Duration::from_secs(1) }),
         }
     }
 

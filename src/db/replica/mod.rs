@@ -81,6 +81,21 @@ impl Watch {
     }
 }
 
+/// Where something is read.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    Primary(&'a Db),
+    Replica(&'a Db),
+}
+
+impl<'a> Source<'a> {
+    pub const fn db(self) -> &'a Db {
+        match self {
+            Self::Primary(db) | Self::Replica(db) => db,
+        }
+    }
+}
+
 /// Connections to a watched replica.
 #[derive(Clone)]
 pub struct Replica {
@@ -96,7 +111,7 @@ impl Replica {
     /// The same for one request of an account: see [`Db::of`].
     ///
     /// # Errors
-    /// 20429 when the account has too many requests under way.
+    /// When the account has too many requests under way.
     pub fn of(&self, account: AccountSid) -> Result<Self> {
         Ok(Self { db: self.db.of(account, false)?, watch: Arc::clone(&self.watch) })
     }
@@ -106,14 +121,14 @@ impl Replica {
     ///
     /// # Errors
     /// Those of the primary.
-    pub async fn read<T>(&self, primary: &Db, read: impl AsyncFn(&Db) -> Result<T>) -> Result<T> {
+    pub async fn read<T, E>(&self, primary: &Db, read: impl AsyncFn(Source<'_>) -> Result<T, E>) -> Result<T, E> {
         if self.watch.is_fresh() {
             // Also where it refuses: what others have just written, the primary alone may know.
-            if let Ok(Ok(found)) = timeout(PATIENCE, read(&self.db)).await {
+            if let Ok(Ok(found)) = timeout(PATIENCE, read(Source::Replica(&self.db))).await {
                 return Ok(found);
             }
         }
-        read(primary).await
+        read(Source::Primary(primary)).await
     }
 
     /// See [`Watch::settled`].

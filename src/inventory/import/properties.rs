@@ -47,7 +47,7 @@ fn imported(file: &[u8], encoding: Encoding) -> Result<Outcome, Refused> {
     match read {
         Ok(()) => Ok(outcome),
         Err(error) if has_header => {
-            let told = error.to_string();
+            let super::Refused::File(told) = error else { panic!("{error:?}") };
             let line = told.split_once("line ").and_then(|(_, rest)| rest.split_once(':'));
             Err(Refused::Line(line.and_then(|(line, _)| line.parse().ok()).expect("a line")))
         }

@@ -5,19 +5,15 @@ use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 use encoding_rs::{Decoder, DecoderResult, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 /// What a file is written in. A byte order mark at its beginning is believed before this.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
-    /// UTF-16 where the first characters look like it, else UTF-8
+    /// UTF-16 where the first characters look like it, else UTF-8.
     #[default]
     Auto,
-    #[value(name = "utf-8")]
     Utf8,
-    #[value(name = "utf-16le")]
     Utf16Le,
-    #[value(name = "utf-16be")]
     Utf16Be,
-    /// Latin-1, as Windows writes it (windows-1252)
-    #[value(name = "latin1", aliases = ["latin-1", "iso-8859-1", "windows-1252"])]
+    /// Latin-1, as Windows writes it (windows-1252).
     Latin1,
 }
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::db::Db;
 use crate::db::batch::Reads;
-use crate::error::{Code, Error, Result};
-use crate::numbers::Number;
+use crate::db::replica::Source;
+use crate::error::{Denied, Result};
+use crate::numbers::{Number, Refused};
 use crate::values::page::{DEFAULT_SIZE, Page, Place, REACH, Slice};
 use crate::values::phone::{Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid};
@@ -47,9 +48,10 @@ struct Held {
 pub struct Lists(Arc<Reads<Stretch, Held>>);
 
 impl Lists {
-    /// So many requests may wait for others.
-    pub fn new(primary: &Db, most_waiting: usize) -> Self {
-        Self(Arc::new(Reads::new(primary, most_waiting)))
+    /// At most this many requests may wait for others.
+    pub fn new(primary: &Db, replica: Option<&Db>, most_waiting: usize) -> Self {
+        let read = |db, asked: Vec<_>| async move { store::stretches(&db, &asked).await };
+        Self(Arc::new(Reads::new(primary, replica, most_waiting, read)))
     }
 
     /// How many requests wait for others.
@@ -60,11 +62,17 @@ impl Lists {
     /// A page of an account's numbers.
     ///
     /// # Errors
-    /// 29002 when the page is to lie beside a number that the account never held, or farther than its number reaches.
-    pub async fn page(&self, db: &Db, account: AccountSid, filter: &Filter, page: Page) -> Result<Slice<Number>> {
-        let kind = filter.kind;
+    /// [`Refused::NoSuchPlace`], [`Refused::BeyondReach`]
+    pub async fn page(
+        &self,
+        source: Source<'_>,
+        account: AccountSid,
+        filter: &Filter,
+        page: Page,
+    ) -> Result<Slice<Number>, Denied<Refused>> {
+        let (kind, db) = (filter.kind, source.db());
         match (&filter.number, &filter.name) {
-            (None, None) => self.page_of_all(db, All { account, kind }, page).await,
+            (None, None) => self.page_of_all(source, All { account, kind }, page).await,
             (None, Some(name)) => named::page(db, account, kind, name, page).await,
             (Some(number), name) => {
                 let found = match number {
@@ -83,30 +91,33 @@ impl Lists {
         }
     }
 
-    async fn page_of_all(&self, db: &Db, all: All, page: Page) -> Result<Slice<Number>> {
+    async fn page_of_all(&self, source: Source<'_>, all: All, page: Page) -> Result<Slice<Number>, Denied<Refused>> {
         let is_walked_at_once =
             matches!(page, Page { place: Place::After(_), .. } | Page { place: Place::ByNumber, number: 0, .. });
-        let db = &if is_walked_at_once { db.clone() } else { db.admitted().await? };
+        let db = &if is_walked_at_once { source.db().clone() } else { source.db().admitted().await? };
         let (page, beginning) = begin(db, &all, page).await?;
         let after = beginning.after();
         let held = match beginning {
             Beginning::Past => Held::default(),
-            _ => self.stretch(db, Stretch { account: all.account, kind: all.kind, after, size: page.size + 1 }).await?,
+            _ => {
+                let All { account, kind } = all;
+                self.stretch(source, db, Stretch { account, kind, after, size: page.size + 1 }).await?
+            }
         };
         // A page without numbers still tells how many there are on others.
         let total = match held.total {
             Some(total) => Some(total),
             None => store::count(db, all.account, all.kind, after).await?,
         };
-        Ok(Slice::new(page, total.ok_or_else(unknown_place)?, held.numbers))
+        Ok(Slice::new(page, total.ok_or(Refused::NoSuchPlace)?, held.numbers))
     }
 
-    async fn stretch(&self, db: &Db, stretch: Stretch) -> Result<Held> {
+    async fn stretch(&self, source: Source<'_>, db: &Db, stretch: Stretch) -> Result<Held> {
         if stretch.size > DEFAULT_SIZE + 1 {
             // Nobody waits for a large page but who asked for it.
             return Ok(store::stretches(db, &[stretch]).await?.pop().unwrap_or_default());
         }
-        self.0.join(db, stretch, |db, asked| async move { store::stretches(&db, &asked).await }).await
+        self.0.join(source, stretch).await
     }
 }
 
@@ -159,19 +170,6 @@ impl Places for All {
     }
 }
 
-/// The refusal of an `AfterSid` or `BeforeSid` that is no number of the list.
-pub fn unknown_place() -> Error {
-    Code::InvalidParameter
-        .because("AfterSid and BeforeSid must be the Sid of a number of this account, as nextpageuri and previouspageuri give it")
-}
-
-/// The refusal of a page that its number alone does not reach.
-fn beyond_reach() -> Error {
-    Code::InvalidParameter.because(format!(
-        "Page reaches the first {REACH} numbers of a list; walk on from there by nextpageuri, or back from lastpageuri by previouspageuri"
-    ))
-}
-
 /// Where the numbers of a page begin.
 enum Beginning {
     /// With the first one of the list.
@@ -193,12 +191,12 @@ impl Beginning {
 
 /// Finds where a page begins, and its number where the list alone tells it. Only keys are read here; the numbers are
 /// walked from there on, which costs the same everywhere.
-async fn begin<L: Places>(db: &Db, list: &L, page: Page) -> Result<(Page, Beginning)> {
+async fn begin<L: Places>(db: &Db, list: &L, page: Page) -> Result<(Page, Beginning), Denied<Refused>> {
     match page.place {
         Place::ByNumber => Ok((page, begin_by_number(db, list, page).await?)),
         Place::After(sid) => Ok((page, Beginning::After(sid))),
         Place::Before(sid) => {
-            let before = list.place_back(db, Some(sid), page.size.into()).await?.ok_or_else(unknown_place)?;
+            let before = list.place_back(db, Some(sid), page.size.into()).await?.ok_or(Refused::NoSuchPlace)?;
             // Where fewer are left before it than a page holds, that is the first page.
             let number = if before.is_some() { page.number } else { 0 };
             Ok((Page { number, ..page }, before.map_or(Beginning::First, Beginning::After)))
@@ -216,14 +214,14 @@ async fn begin<L: Places>(db: &Db, list: &L, page: Page) -> Result<(Page, Beginn
     }
 }
 
-async fn begin_by_number<L: Places>(db: &Db, list: &L, page: Page) -> Result<Beginning> {
+async fn begin_by_number<L: Places>(db: &Db, list: &L, page: Page) -> Result<Beginning, Denied<Refused>> {
     match page.start() {
         0 => Ok(Beginning::First),
         start if start < REACH => {
             let before = list.place(db, start - 1).await?;
             Ok(before.map_or(Beginning::Past, Beginning::After))
         }
-        start if list.count(db).await? > start.min(L::COUNTED) => Err(beyond_reach()),
+        start if list.count(db).await? > start.min(L::COUNTED) => Err(Refused::BeyondReach.into()),
         _ => Ok(Beginning::Past),
     }
 }

@@ -20,9 +20,9 @@ use numberbank::accounts::{Reason, Status};
 use numberbank::app;
 use numberbank::billing::{Billed, Credited};
 use numberbank::db::{self, Db};
-use numberbank::error::Result;
+use numberbank::error::Denied;
 use numberbank::inventory::Quarantine;
-use numberbank::ledger::{self, Direction};
+use numberbank::ledger;
 use numberbank::values::clock::Clock;
 use numberbank::values::money::Money;
 use numberbank::{accounts, audit, billing, inventory, releases};
@@ -170,12 +170,14 @@ impl World {
         billing::credit(&self.db, &self.clock, sid, amount, None).await.expect("a credit")
     }
 
-    pub async fn debit(&self, account: &Account, cents: i64, note: Option<&str>) -> Result<Money> {
+    pub async fn debit(
+        &self,
+        account: &Account,
+        cents: i64,
+        note: Option<&str>,
+    ) -> Result<Money, Denied<ledger::Refused>> {
         let (sid, amount) = (account.sid.parse().expect("a Sid"), Money::from_cents(cents));
-        let mut transaction = self.db.begin().await?;
-        let balance = ledger::transfer(&mut transaction, &self.clock, sid, Direction::Debit, amount, note).await?;
-        transaction.commit().await?;
-        Ok(balance)
+        ledger::debit(&self.db, &self.clock, sid, amount, note).await.map(|debited| debited.balance)
     }
 
     /// Moves the clock to this time: RFC 3339.
@@ -210,10 +212,7 @@ impl World {
     /// Closes an account and releases whatever it holds.
     pub async fn close(&self, account: &Account) {
         let sid = account.sid.parse().expect("a Sid");
-        let mut transaction = self.db.begin().await.expect("a transaction");
-        releases::release_all(&mut transaction, &self.clock, sid).await.expect("a release");
-        accounts::close(&mut transaction, &self.clock, sid).await.expect("a closing");
-        transaction.commit().await.expect("a commit");
+        releases::close_account(&self.db, &self.clock, sid, true).await.expect("a closing");
     }
 
     /// Everything that is stored, in a few letters: the same as long as nothing changes.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Command, FromArgMatches};
 use numberbank::app;
+use numberbank::cli::options;
 use numberbank::config::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -17,9 +18,9 @@ const NEVER: Duration = Duration::from_mins(2);
 /// The limits that options give. Wrong tokens are not counted if they do not say so: all tests come
 /// from one address.
 pub fn limits(options: &[&str]) -> Limits {
-    let command = Limits::augment_args(Command::new("test").no_binary_name(true)).args_override_self(true);
+    let command = options::Limits::augment_args(Command::new("test").no_binary_name(true)).args_override_self(true);
     let matches = command.get_matches_from(["--failed-logins", "off"].iter().chain(options));
-    Limits::from_arg_matches(&matches).expect("limits")
+    options::Limits::from_arg_matches(&matches).expect("limits").plain()
 }
 
 impl World {

@@ -4,16 +4,21 @@
 use actix_web::HttpResponse;
 use actix_web::body::MessageBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderValue, LINK, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, LINK, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use super::page;
-use crate::error::{Code, Refusal};
+use super::refusals::Refusal;
+use crate::error::{Denied, Error};
 use crate::values::page::{Place, Slice};
 use crate::values::sid::NumberSid;
 use crate::web::asked::{Asked, Representation};
+use crate::web::codes::Code;
+use crate::web::observe::{Cause, Sold};
 use crate::web::pages::of_error;
 use crate::web::params::encode;
-use crate::web::status;
+use crate::web::refused::{Fault, Refused};
+use crate::web::site::Site;
+use crate::web::traffic::Sale;
 
 mod csv;
 mod json;
@@ -96,9 +101,33 @@ pub async fn list<T: Record + Unpin + 'static>(asked: &Asked, list: List<'_, T>)
     response
 }
 
+/// The answer to a request that was refused or failed, whoever did so.
+pub fn refusal(representation: Representation, site: &Site, error: &actix_web::Error) -> HttpResponse {
+    let refusal = if let Some(refusal) = error.as_error::<Refusal>() {
+        refusal.clone()
+    } else if let Some(denied) = error.as_error::<Denied<Refused>>() {
+        denied.clone().into()
+    } else if error.as_response_error().status_code().is_client_error() {
+        // The framework refuses only what it cannot route or read.
+        Refused::Unreadable(Fault::Request).into()
+    } else {
+        Error::Internal(error.to_string()).into()
+    };
+    let mut response = exception(representation, &site.to_string(), &refusal);
+    let mut told = response.extensions_mut();
+    if let Some(kind) = refusal.purchase_of {
+        told.insert(Sold { kind, sale: Sale::Refused(refusal.code) });
+    }
+    if let Some(cause) = refusal.cause {
+        told.insert(Cause(cause));
+    }
+    drop(told);
+    response
+}
+
 /// The answer that tells of an error. `site` is where this server is reached: `http://host:port`, or empty where
 /// that is not known, so that links are paths.
-pub fn refusal(representation: Representation, site: &str, refusal: &Refusal) -> HttpResponse {
+fn exception(representation: Representation, site: &str, refusal: &Refusal) -> HttpResponse {
     let exception = RestException { refusal, site };
     let (representation, body) = match representation {
         Representation::Json => {
@@ -106,7 +135,11 @@ pub fn refusal(representation: Representation, site: &str, refusal: &Refusal) ->
         }
         Representation::Xml | Representation::Csv => (Representation::Xml, Xml::document(&exception)),
     };
-    let mut response = answer(status(refusal.code), representation, body);
+    let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = answer(status, representation, body);
+    if let Some(allow) = &refusal.allow {
+        response.headers_mut().insert(ALLOW, allow.clone());
+    }
     let header = match refusal.code {
         Code::Authenticate => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"numberbank\""))),
         Code::TooManyRequests | Code::Unavailable => Some((RETRY_AFTER, HeaderValue::from(refusal.retry_after))),

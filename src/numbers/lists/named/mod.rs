@@ -2,9 +2,8 @@
 
 use super::{Beginning, Places, begin};
 use crate::db::Db;
-use crate::error::Result;
-use crate::numbers::Number;
-use crate::numbers::lists::unknown_place;
+use crate::error::Denied;
+use crate::numbers::{Number, Refused};
 use crate::values::page::{Page, REACH, Slice};
 use crate::values::phone::{Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid};
@@ -47,14 +46,20 @@ impl Places for Named<'_> {
 ///
 /// # Errors
 /// As [`Lists::page`](super::Lists::page).
-pub async fn page(db: &Db, account: AccountSid, kind: Option<Kind>, name: &str, page: Page) -> Result<Slice<Number>> {
+pub async fn page(
+    db: &Db,
+    account: AccountSid,
+    kind: Option<Kind>,
+    name: &str,
+    page: Page,
+) -> Result<Slice<Number>, Denied<Refused>> {
     // A number without a name of its own goes by its digits, nicely formatted.
     let default = name.parse().ok().filter(|number: &PhoneNumber| number.formatted() == name);
     let db = &db.admitted().await?;
     let named = Named { account, kind, name, default };
     let (page, beginning) = begin(db, &named, page).await?;
     let after = beginning.after();
-    let total = store::count(db, named, after).await?.ok_or_else(unknown_place)?.min(REACH);
+    let total = store::count(db, named, after).await?.ok_or(Refused::NoSuchPlace)?.min(REACH);
     let numbers = match beginning {
         Beginning::Past => Vec::new(),
         _ => store::list(db, named, after, page.size + 1).await?,

@@ -7,17 +7,11 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
-use crate::accounts::throttle::Rate;
+use crate::config;
 
 /// How often somebody may do something; `None` is as often as they like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Often(Option<NonZeroU32>);
-
-impl Often {
-    fn each(self, time: Duration) -> Option<Rate> {
-        self.0.map(|count| Rate::new(count, time))
-    }
-}
 
 impl FromStr for Often {
     type Err = &'static str;
@@ -85,12 +79,21 @@ pub struct Limits {
 }
 
 impl Limits {
-    pub fn account_rate(&self) -> Option<Rate> {
-        self.account_rate.each(Duration::from_secs(1))
-    }
-
-    pub fn failed_logins(&self) -> Option<Rate> {
-        self.failed_logins.each(Duration::from_mins(1))
+    /// As plain values.
+    pub fn plain(&self) -> config::Limits {
+        let seconds = |number: u16| Duration::from_secs(number.into());
+        config::Limits {
+            header_timeout: seconds(self.header_timeout),
+            body_timeout: seconds(self.body_timeout),
+            keep_alive: seconds(self.keep_alive),
+            max_connections: self.max_connections,
+            answer_memory: self.answer_memory,
+            max_waiting: self.max_waiting,
+            max_unverified: self.max_unverified,
+            account_rate: self.account_rate.0,
+            failed_logins: self.failed_logins.0,
+            trust_proxy: self.trust_proxy,
+        }
     }
 }
 

@@ -7,44 +7,67 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::{Method, Uri};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::FutureExt;
 
-use super::observe::Refused;
-use crate::api::v2008::represent::{self, TREE};
+use super::asked::{Asked, Representation};
+use super::connections;
+use super::deadline::Deadline;
+use super::params::{METHOD, Params};
+use super::refused::{Fault, Refused};
+use super::room::Room;
+use super::site::Site;
+use super::state::{State, incomplete};
 use crate::db::LONGEST_REQUEST;
-use crate::error::{Code, Error, Refusal, Result};
-use crate::web::asked::{Asked, Representation};
-use crate::web::connections;
-use crate::web::deadline::Deadline;
-use crate::web::params::{METHOD, Params};
-use crate::web::room::Room;
-use crate::web::site::Site;
+use crate::error::{Denied, Error, Unavailable};
 
-/// Around every request: makes its path and method plain, and whatever goes wrong a RestException
-/// in the representation that was asked for.
+/// A version of the API, as far as the frame knows it.
+pub struct Face {
+    /// What its paths begin with.
+    pub tree: &'static str,
+    /// The answer to a request that was refused or failed. What the error is, the version knows; the server is reached at
+    /// this site.
+    pub refusal: fn(Representation, &Site, &actix_web::Error) -> HttpResponse,
+}
+
+/// What the frame hands on with a request.
+#[derive(Clone, Debug)]
+pub struct Framed {
+    pub asked: Asked,
+    pub query: Params,
+    pub deadline: Deadline,
+}
+
+impl Framed {
+    /// # Errors
+    /// Where the request did not come through the frame.
+    pub fn of(request: &HttpRequest) -> Result<Self, Error> {
+        request.extensions().get::<Self>().cloned().ok_or_else(incomplete)
+    }
+}
+
+/// Around every request: makes its path and method plain, and of whatever goes wrong the answer of the version that was
+/// asked, in the representation that was asked for.
+///
+/// # Errors
+/// An answer that refuses, of what never came to a handler.
 pub async fn frame(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let state = State::of(request.request()).map_err(Denied::<Refused>::from)?;
     let under_way = connections::under_way(request.request());
     let is_head = request.method() == Method::HEAD;
-    let site = Site::of(request.request());
-    let asked = plain_path(request.path());
+    let site = Site::of(request.request(), state.clients.trust_proxy);
+    let asked = plain_path(request.path(), state.faces);
     let representation = asked.representation;
-    let failed = |error: &Error| refuse(representation, &site, error);
-    let params = Params::parse(request.query_string().as_bytes()).map_err(|error| failed(&error))?;
-    let method = method(request.method(), &params).map_err(|error| failed(&error))?;
-    if asked.path != request.path() {
-        let uri = uri(&asked.path, request.query_string()).map_err(|error| failed(&error))?;
-        request.match_info_mut().get_mut().update(&uri);
-        request.head_mut().uri = uri;
-    }
-    request.head_mut().method = method;
-    request.extensions_mut().insert(asked);
-    request.extensions_mut().insert(params);
-    let deadline = Deadline::after(LONGEST_REQUEST);
-    request.extensions_mut().insert(deadline.clone());
+    let face = face_of(&asked.path, state.faces).or(state.faces.first()).ok_or_else(|| failed(incomplete()))?;
+    let answer = |error: &actix_web::Error| (face.refusal)(representation, &site, error);
+    let refused = |error: &actix_web::Error| InternalError::from_response("refused", answer(error)).into();
+    let deadline = match hand_on(&mut request, asked) {
+        Ok(deadline) => deadline,
+        Err(error) => return Err(refused(&Denied::from(error).into())),
+    };
     match deadline.bound(AssertUnwindSafe(next.call(request)).catch_unwind()).await {
         Some(Ok(Ok(response))) => Ok(match response.response().error() {
             None => {
@@ -56,48 +79,45 @@ pub async fn frame(
                 response.map_into_boxed_body().map_body(going_out).map_into_left_body()
             }
             Some(error) => {
-                let answer = answer(representation, &site, error);
+                let answer = answer(error);
                 response.into_response(answer).map_into_right_body()
             }
         }),
-        Some(Ok(Err(error))) => {
-            Err(InternalError::from_response("refused", answer(representation, &site, &error)).into())
-        }
-        Some(Err(_)) => Err(failed(&Error::Internal("a handler panicked".to_owned()))),
-        None => Err(failed(&Error::Unavailable(format!("no answer within {LONGEST_REQUEST:?}")))),
+        Some(Ok(Err(error))) => Err(refused(&error)),
+        Some(Err(_)) => Err(refused(&failed(Error::Internal("a handler panicked".to_owned())))),
+        None => Err(refused(&failed(Error::Unavailable(Unavailable::Time(LONGEST_REQUEST))))),
     }
 }
 
-/// An error that is answered before or after any handler could.
-fn refuse(representation: Representation, site: &Site, error: &Error) -> actix_web::Error {
-    InternalError::from_response("refused", answer_to(representation, site, error)).into()
+fn failed(error: Error) -> actix_web::Error {
+    Denied::<Refused>::Failed(error).into()
 }
 
-fn answer(representation: Representation, site: &Site, error: &actix_web::Error) -> HttpResponse {
-    match error.as_error::<Error>() {
-        Some(error) => answer_to(representation, site, error),
-        // The framework refuses only what it cannot route or read.
-        None if error.as_response_error().status_code().is_client_error() => {
-            answer_to(representation, site, &Code::Unreadable.because("The request cannot be read"))
-        }
-        None => answer_to(representation, site, &Error::Internal(error.to_string())),
+fn face_of<'a>(path: &str, faces: &'a [Face]) -> Option<&'a Face> {
+    faces.iter().find(|face| path.starts_with(face.tree))
+}
+
+/// Makes the path and the method of a request plain, and hands on what it says beside them.
+fn hand_on(request: &mut ServiceRequest, asked: Asked) -> Result<Deadline, Refused> {
+    let query = Params::parse(request.query_string().as_bytes())?;
+    let method = method(request.method(), &query)?;
+    if asked.path != request.path() {
+        let uri = uri(&asked.path, request.query_string())?;
+        request.match_info_mut().get_mut().update(&uri);
+        request.head_mut().uri = uri;
     }
-}
-
-fn answer_to(representation: Representation, site: &Site, error: &Error) -> HttpResponse {
-    let refusal: Refusal = error.refusal();
-    let mut response = represent::refusal(representation, &site.to_string(), &refusal);
-    // The cause is for the log, which tells it beside the request's id.
-    response.extensions_mut().insert(Refused::of(error));
-    response
+    request.head_mut().method = method;
+    let deadline = Deadline::after(LONGEST_REQUEST);
+    request.extensions_mut().insert(Framed { asked, query, deadline: deadline.clone() });
+    Ok(deadline)
 }
 
 /// Forgives doubled slashes and a trailing one, and takes the representation off the end.
-fn plain_path(path: &str) -> Asked {
+fn plain_path(path: &str, faces: &[Face]) -> Asked {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let path = format!("/{}", parts.join("/"));
     let ending = Representation::ENDINGS.into_iter().find(|(ending, _)| path.ends_with(ending));
-    match ending.filter(|_| path.starts_with(TREE)) {
+    match ending.filter(|_| face_of(&path, faces).is_some()) {
         Some((ending, representation)) => {
             Asked { representation, path: path[..path.len() - ending.len()].to_owned(), ending }
         }
@@ -107,28 +127,29 @@ fn plain_path(path: &str) -> Asked {
 
 /// The method that is meant: HEAD is GET without the body, which the server leaves out by itself,
 /// and `_method` lets clients that know no PUT and DELETE say so.
-fn method(sent: &Method, params: &Params) -> Result<Method> {
+fn method(sent: &Method, params: &Params) -> Result<Method, Refused> {
     match (sent, params.get(METHOD)?) {
         (&Method::HEAD, None) => Ok(Method::GET),
         (sent, None) => Ok(sent.clone()),
         (&Method::POST, Some("PUT")) => Ok(Method::PUT),
         (&Method::POST, Some("DELETE")) => Ok(Method::DELETE),
-        _ => Err(Code::InvalidParameter.because("_method must be PUT or DELETE, on a POST")),
+        _ => Err(Refused::MethodOverride),
     }
 }
 
-fn uri(path: &str, query: &str) -> Result<Uri> {
+fn uri(path: &str, query: &str) -> Result<Uri, Refused> {
     let text = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
-    text.parse().map_err(|_| Code::Unreadable.because("The path of the request cannot be read"))
+    text.parse().map_err(|_| Fault::Path.into())
 }
 
 #[cfg(test)]
 mod tests {
-    use actix_web::middleware::from_fn;
-    use actix_web::{App as Actix, web};
     use proptest::prelude::*;
 
     use super::*;
+
+    const FACES: &[Face] =
+        &[Face { tree: "/2008-08-01", refusal: |_, _, _| HttpResponse::InternalServerError().finish() }];
 
     /// Paths of what a route is made of, and of what it is not.
     fn hostile() -> impl Strategy<Value = String> {
@@ -142,19 +163,19 @@ mod tests {
     proptest! {
         #[test]
         fn a_plain_path_has_the_same_parts_and_is_plain(path in hostile()) {
-            let asked = plain_path(&path);
+            let asked = plain_path(&path, FACES);
             let whole = format!("{}{}", asked.path, asked.ending);
             prop_assert!(whole.starts_with('/') && whole.len() <= path.len() + 1 && !whole.contains("//"));
             prop_assert!(whole == "/" || !whole.ends_with('/'));
             prop_assert!(whole.split('/').skip(1).eq(path.split('/').filter(|part| !part.is_empty())) || whole == "/");
-            let again = plain_path(&whole);
+            let again = plain_path(&whole, FACES);
             prop_assert_eq!((again.path, again.ending), (asked.path, asked.ending));
         }
 
         #[test]
         fn a_plain_path_of_a_request_is_one_of_a_request(target in hostile(), query in "[!-~]{0,9}") {
             if let Ok(sent) = format!("{target}?{query}").parse::<Uri>() {
-                let asked = plain_path(sent.path());
+                let asked = plain_path(sent.path(), FACES);
                 let plain = uri(&asked.path, sent.query().unwrap_or_default()).unwrap();
                 prop_assert_eq!(plain.path(), asked.path);
                 prop_assert_eq!(plain.query().unwrap_or_default(), sent.query().unwrap_or_default());
@@ -171,25 +192,8 @@ mod tests {
             ("/", "/", ""),
             ("/docs/errors/1.xml", "/docs/errors/1.xml", ""),
         ] {
-            let asked = plain_path(path);
+            let asked = plain_path(path, FACES);
             assert_eq!((asked.path.as_str(), asked.ending), (plain, ending));
         }
-    }
-
-    async fn panicking() -> HttpResponse {
-        panic!("secret")
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_a_rest_exception() {
-        let app = Actix::new().wrap(from_fn(frame)).default_service(web::to(panicking));
-        let app = actix_web::test::init_service(app).await;
-        let request = actix_web::test::TestRequest::get().uri("/2008-08-01/Accounts.json").to_request();
-        let error = actix_web::test::try_call_service(&app, request).await.map(|_| ()).unwrap_err();
-        let response = error.error_response();
-        assert_eq!(response.status(), 500);
-        let body = actix_web::body::to_bytes(response.into_body()).await.ok().unwrap();
-        let body = String::from_utf8(body.to_vec()).unwrap();
-        assert!(body.contains("\"Code\":\"20500\"") && !body.contains("secret"), "{body}");
     }
 }

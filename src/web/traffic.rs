@@ -1,9 +1,10 @@
 //! What one thread that serves has answered: counters that are added to without a lock or an allocation.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::error::Code;
+use super::codes::Code;
 use crate::values::phone::Kind;
 
 /// The methods that are told apart; any other is the last of them.
@@ -35,7 +36,7 @@ pub const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 /// The kinds of number, in the order of their sales.
 pub const KINDS: [Kind; 2] = [Kind::Local, Kind::TollFree];
 
-/// What became of a purchase.
+/// What became of a purchase, as the handler that was asked for it tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sale {
     Made,
@@ -46,6 +47,9 @@ pub enum Sale {
 
 /// The counters of one thread.
 pub struct Traffic {
+    /// The names of the routes, by their indices. The last stands for every other path, so that no client can make up
+    /// names.
+    routes: Arc<[String]>,
     /// For each route those of each method.
     answers: Vec<Answers>,
     sales: [Sales; KINDS.len()],
@@ -89,20 +93,30 @@ fn value(counter: Option<&AtomicU64>) -> u64 {
 }
 
 impl Traffic {
-    /// Counters for so many routes.
-    pub fn new(routes: usize) -> Self {
+    /// Counters for these routes.
+    pub fn new(routes: Arc<[String]>) -> Self {
         let times = |_| Times { buckets: zeros(), micros: AtomicU64::new(0) };
         let answers = || Answers { statuses: zeros(), classes: std::array::from_fn(times) };
         let sales = || Sales { made: AtomicU64::new(0), replayed: AtomicU64::new(0), refused: zeros() };
         Self {
-            answers: std::iter::repeat_with(answers).take(routes * METHODS.len()).collect(),
+            answers: std::iter::repeat_with(answers).take(routes.len() * METHODS.len()).collect(),
             sales: std::array::from_fn(|_| sales()),
+            routes,
         }
     }
 
-    /// Counts an answer, by the places of its route and method.
-    pub fn answered(&self, route: usize, method: usize, status: u16, took: Duration) {
-        let Some(answers) = self.answers(route, method) else { return };
+    /// The name of a route; of the last one where a path led nowhere.
+    pub fn route(&self, index: Option<usize>) -> &str {
+        self.routes.get(self.index(index)).map_or("", String::as_str)
+    }
+
+    fn index(&self, route: Option<usize>) -> usize {
+        route.unwrap_or(self.routes.len().saturating_sub(1))
+    }
+
+    /// Counts an answer, by the indices of its route and method.
+    pub fn answered(&self, route: Option<usize>, method: usize, status: u16, took: Duration) {
+        let Some(answers) = self.answers(self.index(route), method) else { return };
         count(answers.statuses.get(usize::from(status).wrapping_sub(100)));
         if let Some(times) = answers.classes.get(usize::from(status / 100).wrapping_sub(2)) {
             times.add(micros(took));
@@ -165,10 +179,10 @@ mod tests {
 
     #[test]
     fn an_answer_belongs_to_the_smallest_bucket_that_holds_it() {
-        let traffic = Traffic::new(1);
+        let traffic = Traffic::new([String::new()].into());
         for (micros, bucket) in [(0, 0), (500, 0), (501, 1), (1_000_000, 10), (1_000_001, 11), (u64::MAX, 11)] {
             let before = traffic.in_bucket(0, 0, 0, bucket);
-            traffic.answered(0, 0, 200, Duration::from_micros(micros));
+            traffic.answered(Some(0), 0, 200, Duration::from_micros(micros));
             assert_eq!(traffic.in_bucket(0, 0, 0, bucket), before + 1, "{micros}");
         }
         assert_eq!(traffic.with_status(0, 0, 200), 6);
@@ -176,9 +190,9 @@ mod tests {
 
     #[test]
     fn each_class_of_statuses_is_timed_by_itself() {
-        let traffic = Traffic::new(1);
+        let traffic = Traffic::new([String::new()].into());
         for (status, millis) in [(200, 1), (299, 2), (304, 4), (401, 8), (404, 16), (503, 32)] {
-            traffic.answered(0, 0, status, Duration::from_millis(millis));
+            traffic.answered(Some(0), 0, status, Duration::from_millis(millis));
         }
         let took = [0, 1, 2, 3].map(|class| traffic.took(0, 0, class).as_millis());
         let counts = [0, 1, 2, 3].map(|class| (0..BUCKETS.len()).map(|at| traffic.in_bucket(0, 0, class, at)).sum());
@@ -187,10 +201,10 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_not_counted_and_breaks_nothing() {
-        let traffic = Traffic::new(1);
-        traffic.answered(7, 0, 200, Duration::ZERO);
+        let traffic = Traffic::new([String::new()].into());
+        traffic.answered(Some(7), 0, 200, Duration::ZERO);
         for status in [0, 99, 101, 600, u16::MAX] {
-            traffic.answered(0, 0, status, Duration::ZERO);
+            traffic.answered(Some(0), 0, status, Duration::ZERO);
         }
         assert_eq!((traffic.with_status(0, 0, 200), traffic.with_status(0, 0, 101)), (0, 1));
         assert!((0..CLASSES.len()).all(|class| traffic.in_bucket(0, 0, class, 0) == 0));

@@ -1,0 +1,68 @@
+//! The names of values on the command line.
+
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+use crate::config::LogFormat;
+use crate::inventory::import::Encoding;
+use crate::inventory::{State, state_name};
+use crate::values::phone::Kind;
+
+impl ValueEnum for LogFormat {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Text, Self::Json]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Text => PossibleValue::new("text").help("For people"),
+            Self::Json => PossibleValue::new("json").help("One JSON object a line"),
+        })
+    }
+}
+
+impl ValueEnum for Kind {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Local, Self::TollFree]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Local => PossibleValue::new("local"),
+            Self::TollFree => PossibleValue::new("tollfree"),
+        })
+    }
+}
+
+impl ValueEnum for State {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Available, Self::InUse, Self::Quarantined, Self::Withdrawn]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let value = PossibleValue::new(state_name(*self));
+        Some(match self {
+            Self::Available | Self::InUse => value,
+            Self::Quarantined => value.help("Released, and not sold again until its quarantine has ended"),
+            Self::Withdrawn => value.help("Taken out of sale by the operator"),
+        })
+    }
+}
+
+impl ValueEnum for Encoding {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::Utf8, Self::Utf16Le, Self::Utf16Be, Self::Latin1]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Auto => PossibleValue::new("auto").help("UTF-16 where the first characters look like it, else UTF-8"),
+            Self::Utf8 => PossibleValue::new("utf-8"),
+            Self::Utf16Le => PossibleValue::new("utf-16le"),
+            Self::Utf16Be => PossibleValue::new("utf-16be"),
+            Self::Latin1 => PossibleValue::new("latin1")
+                .aliases(["latin-1", "iso-8859-1", "windows-1252"])
+                .help("Latin-1, as Windows writes it (windows-1252)"),
+        })
+    }
+}

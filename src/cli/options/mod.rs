@@ -1,0 +1,78 @@
+//! Options, from the command line or the environment. Wrong ones stop the start with one clear line; secrets are never
+//! printed.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+mod enums;
+mod front;
+mod life;
+mod limits;
+mod operator;
+mod replica;
+mod serve;
+
+pub use front::{Front, is_loopback};
+pub use life::{Grace, Jobs, Quarantine};
+pub use limits::Limits;
+pub use operator::Operator;
+pub use replica::Replica;
+pub use serve::Serve;
+
+use crate::config::LogFormat;
+
+/// What every command takes.
+#[derive(Args, Debug)]
+pub struct Global {
+    /// PostgreSQL to use: postgres://user:password@host:5432/database; without one, a private PostgreSQL is started
+    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<Secret>,
+
+    /// Folder of the private PostgreSQL [default: /var/lib/numberbank for root, else the per-user data folder]
+    #[arg(long, global = true, env = "NUMBERBANK_DATA_DIR", value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Folder with PostgreSQL's server programs [default: the newest found]
+    #[arg(long, global = true, env = "PG_BIN", value_name = "FOLDER")]
+    pub pg_bin: Option<PathBuf>,
+
+    /// How answers are written
+    #[arg(long, global = true, env = "NUMBERBANK_OUTPUT", value_enum, default_value_t)]
+    pub output: Output,
+
+    /// How logs are written to standard error
+    #[arg(long, global = true, env = "NUMBERBANK_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+
+    #[command(flatten)]
+    pub operator: Operator,
+}
+
+/// How a command writes its answer to standard output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    #[default]
+    Table,
+    /// One JSON document
+    Json,
+    /// A header and a line for each row; for 'report' and 'inventory list'
+    Csv,
+}
+
+/// A text that must not be seen.
+#[derive(Clone)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}

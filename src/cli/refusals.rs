@@ -1,0 +1,128 @@
+//! Refusals in the words of a command: one line each, which says what would be right.
+
+use super::Failure;
+use crate::error::{Denied, Error};
+use crate::inventory::{Counted, MOST_AT_ONCE, state_name};
+use crate::{accounts, inventory, ledger, numbers, purchases, releases};
+
+/// A reason that has words.
+trait Worded {
+    fn words(&self) -> String;
+}
+
+impl<R: Worded> From<Denied<R>> for Failure {
+    fn from(denied: Denied<R>) -> Self {
+        match denied {
+            Denied::Refused(reason) => Self::Refused(reason.words()),
+            Denied::Failed(error) => error.into(),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            // Nothing was changed: it is told as a refusal.
+            Error::WrongClock(why) => Self::Refused(why),
+            Error::Unknown(_) => Self::Lost(error.to_string()),
+            error => Self::Failed(error),
+        }
+    }
+}
+
+impl Worded for accounts::Refused {
+    fn words(&self) -> String {
+        match self {
+            Self::NotAuthenticated => "the token is not this account's".to_owned(),
+            Self::Unknown(account) => format!("There is no account {account}"),
+            Self::Suspended => "The account is suspended: it can read and release numbers only".to_owned(),
+            Self::Closed(account) => format!("{account} is closed for good"),
+            Self::HoldsNumbers { account, numbers } => {
+                format!(
+                    "{account} still holds {numbers} numbers: release them first, or close it with --release-numbers"
+                )
+            }
+        }
+    }
+}
+
+impl Worded for ledger::Refused {
+    fn words(&self) -> String {
+        match self {
+            Self::Nothing => "The amount must be more than 0.00".to_owned(),
+            Self::NoOpenAccount(account) => format!("There is no open account {account}"),
+            Self::Insufficient { account, amount } => format!("The balance of {account} is less than {amount}"),
+        }
+    }
+}
+
+impl Worded for numbers::Refused {
+    fn words(&self) -> String {
+        match self {
+            Self::NotHeld => "The account holds no such number".to_owned(),
+            Self::Suspended => "The account is suspended".to_owned(),
+            Self::LoneVoiceFallback => "a fallback for calls needs a URL for calls".to_owned(),
+            Self::LoneSmsFallback => "a fallback for messages needs a URL for messages".to_owned(),
+            Self::NoSuchPlace | Self::BeyondReach => "there is no such page".to_owned(),
+            Self::NotInStock(number) => format!("{number} is not in stock"),
+            Self::NeverSold(sid) => format!("There is no number {sid}"),
+        }
+    }
+}
+
+impl Worded for purchases::Refused {
+    fn words(&self) -> String {
+        match self {
+            Self::AccountGone => "there is no such account any more".to_owned(),
+            Self::Suspended => "The account is suspended".to_owned(),
+            Self::NoNumber => "No phone number is left that matches".to_owned(),
+            Self::Insufficient { balance, price } => {
+                format!("The balance of {balance} does not cover the first month's price of {price}")
+            }
+            Self::KeyIsAnothers => "The idempotency key was used for another request".to_owned(),
+        }
+    }
+}
+
+impl Worded for releases::Refused {
+    fn words(&self) -> String {
+        match self {
+            Self::NotHeld => "The account holds no such number".to_owned(),
+            Self::NeverSold(sid) => format!("There is no number {sid}"),
+            Self::IsHeld(number, sid) => format!("{number} is held under {sid} already"),
+            Self::NotQuarantined(number, state) => {
+                format!("{number} is {}; it can be given back only while it is in quarantine", state_name(*state))
+            }
+            Self::NotLast(number, sid) => {
+                format!("{number} had another holder after {sid}; it can go back to its last one only")
+            }
+            Self::HolderClosed(sid) => format!("the account that held {sid} is closed for good"),
+        }
+    }
+}
+
+impl Worded for inventory::Refused {
+    fn words(&self) -> String {
+        match self {
+            Self::NotInStock(number) => format!("{number} is not in stock"),
+            Self::CannotWithdraw(number, state) => {
+                format!("{number} is {} and cannot be withdrawn; nothing was changed", state_name(*state))
+            }
+            Self::CannotReturn(number, state) => {
+                format!("{number} is {} and cannot be put on sale; nothing was changed", state_name(*state))
+            }
+            Self::NoAccount(account) => format!("There is no account {account}"),
+            Self::TooMany(wanted) => {
+                format!("{wanted} numbers are more than the {MOST_AT_ONCE} that can be added at once")
+            }
+            Self::File(reason) => format!("the file cannot be used: {reason}"),
+            Self::BadRows(rows, reasons) => {
+                let (plural, reasons) = (if *rows == 1 { "" } else { "s" }, Counted::told(reasons));
+                format!(
+                    "nothing was imported: {rows} bad row{plural} ({reasons}); mend them, or store the good ones with \
+                    --skip-bad"
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What PostgreSQL means by an error: its SQLSTATEs, and the constraints that it names.
+
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
+use crate::error::{Error, Unavailable};
+
+/// The name of the constraint that a statement ran into, if it was one.
+pub fn violated(error: &sqlx::Error) -> Option<&str> {
+    error.as_database_error().and_then(|error| error.constraint())
+}
+
+/// Whether others came in between of a statement, so that the same again, which sees what they did, may succeed.
+///
+/// PostgreSQL ended it to let another one go on, or it held the row's new version against a constraint before it noticed
+/// that the row is newer than what the statement began with. Constraints called `…_not_negative` guard what each statement
+/// that takes something away has compared itself, in the row that it locked: where one is met, that was an older version.
+fn is_overtaken(error: &sqlx::Error) -> bool {
+    matches!(sqlstate(error).as_deref(), Some("40P01" | "40001"))
+        || violated(error).is_some_and(|constraint| constraint.ends_with("_not_negative"))
+}
+
+/// Whether no connection like the one that said this is of use any more: the server ended it, or is not the
+/// primary (any more).
+pub fn ends_connection(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
+    let state = error.code().unwrap_or_default();
+    matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
+        || state == READ_ONLY
+        || ["08", "57P"].iter().any(|class| state.starts_with(class))
+}
+
+/// The state of a statement that would write on a standby, or where transactions are read-only.
+const READ_ONLY: &str = "25006";
+
+/// Whether the server refused to write, for it is a standby or made read-only.
+pub fn is_read_only(error: &sqlx::Error) -> bool {
+    sqlstate(error).as_deref() == Some(READ_ONLY)
+}
+
+/// Whether the server has no room on its disk, or memory, or may not use more of them.
+pub fn is_full(error: &sqlx::Error) -> bool {
+    sqlstate(error).is_some_and(|state| state.starts_with("53"))
+}
+
+fn sqlstate(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned())
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        // Causes name no statement and no value: PostgreSQL's text may quote both.
+        let out_of_reach = match &error {
+            E::Io(_) | E::Tls(_) | E::Protocol(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => true,
+            E::Database(_) => sqlstate(&error).is_some_and(|state| is_passing(&state)),
+            E::Configuration(_)
+            | E::InvalidArgument(_)
+            | E::RowNotFound
+            | E::TypeNotFound { .. }
+            | E::ColumnIndexOutOfBounds { .. }
+            | E::ColumnNotFound(_)
+            | E::ColumnDecode { .. }
+            | E::Encode(_)
+            | E::Decode(_)
+            | E::AnyDriverError(_)
+            | E::Migrate(_)
+            | E::InvalidSavePointStatement
+            | E::BeginFailed => false,
+            // sqlx's enum may grow; what is unknown is not blamed on the network.
+            _ => false,
+        };
+        match error.to_string() {
+            cause if is_overtaken(&error) => Self::Overtaken(cause),
+            cause if out_of_reach => Self::Unavailable(Unavailable::Database(cause)),
+            cause => Self::Internal(cause),
+        }
+    }
+}
+
+/// SQLSTATEs of a server that goes away, comes up, is full, is a standby, lets nobody in, has no such database
+/// for the moment, or gave up waiting.
+fn is_passing(state: &str) -> bool {
+    let class = state.get(..2).unwrap_or_default();
+    matches!(class, "08" | "28" | "3D" | "40" | "53" | "57") || matches!(state, READ_ONLY | "55P03")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_out_of_reach_is_told_from_a_defect() {
+        for state in ["08006", "28P01", "3D000", "40001", "53300", "57P03", "25006", "55P03"] {
+            assert!(is_passing(state), "{state}");
+        }
+        for state in ["", "0", "23505", "42P01", "22P02", "25001", "55000"] {
+            assert!(!is_passing(state), "{state}");
+        }
+    }
+}

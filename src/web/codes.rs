@@ -1,0 +1,134 @@
+//! The catalogue of error codes, one for all API versions: each has a page, to which answers lead.
+
+use super::caller::LARGEST_BODY;
+use crate::purchases::KEY_HOURS;
+use crate::values::page::LARGEST_SIZE;
+use crate::values::text::{CallbackUrl, FriendlyName};
+
+const LARGEST_KIB: usize = LARGEST_BODY / 1024;
+const LONGEST_NAME: usize = FriendlyName::LONGEST;
+const LONGEST_URL: usize = CallbackUrl::LONGEST;
+
+macro_rules! catalogue {
+    ($($code:ident = $number:literal, $status:literal, $title:literal, $cause:literal, $remedy:literal;)*) => {
+        /// The code of an error, which settles its HTTP status. Twilio's numbers where one fits, 29xxx are ours.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code { $($code = $number),* }
+
+        impl Code {
+            pub const ALL: &[Self] = &[$(Self::$code),*];
+
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$code => $status),* }
+            }
+
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$code => $title),* }
+            }
+
+            pub fn cause(self) -> String {
+                match self { $(Self::$code => format!($cause)),* }
+            }
+
+            pub fn remedy(self) -> String {
+                match self { $(Self::$code => format!($remedy)),* }
+            }
+        }
+    };
+}
+
+catalogue! {
+    FriendlyName = 20002, 400, "Invalid FriendlyName",
+        "The FriendlyName is longer than {LONGEST_NAME} characters or holds a control character.",
+        "Send at most {LONGEST_NAME} characters of text. An empty FriendlyName gives a number its default name.";
+    Authenticate = 20003, 401, "Authenticate",
+        "The request has no credentials, or they are unreadable or wrong, or the account is closed.",
+        "Send HTTP Basic credentials: the AccountSid as user name, the AuthToken as password.";
+    MethodNotAllowed = 20004, 405, "Method not allowed",
+        "The resource exists, but not for this HTTP method.",
+        "Use one of the methods that the Allow header of the answer lists.";
+    AccountNotActive = 20005, 403, "Account not active",
+        "The account is suspended: it can read and release numbers, but not buy or update them.",
+        "Ask the operator to activate the account. Where a monthly fee was not paid, a credit that covers what is due does so.";
+    PageSize = 20007, 400, "Page size out of range",
+        "The page size (num or PageSize) is not a whole number from 1 to {LARGEST_SIZE}.",
+        "Ask for 1 to {LARGEST_SIZE} numbers a page and follow nextpageuri for the rest.";
+    NotFound = 20404, 404, "Resource not found",
+        "There is no such resource in this account.",
+        "Check the path, letter for letter: paths and Sids are case-sensitive.";
+    TooManyRequests = 20429, 429, "Too many requests",
+        "More credentials wait to be verified than this server verifies at once, or too many wrong ones came from your address, or the account sends more requests than one may, or has more of them under way or more answers unread.",
+        "Wait as long as the Retry-After header says, then try again.";
+    Internal = 20500, 500, "Internal server error",
+        "Something went wrong inside the server.",
+        "Look whether the request took effect before you try again; if it stays, tell the operator when it happened.";
+    Unavailable = 20503, 503, "Service unavailable",
+        "The server cannot reach its database just now, or others keep it too busy for this request.",
+        "Try again after what the Retry-After header says; send an Idempotency-Key with purchases, so that a retry buys nothing twice.";
+    Url = 21402, 400, "Invalid URL",
+        "A callback URL is not an absolute http or https URL with a host, is longer than {LONGEST_URL} characters, or has invisible characters in its host.",
+        "Send a URL such as http://example.com/handle, or an empty value to clear it.";
+    Method = 21403, 400, "Invalid method",
+        "A callback's method is neither GET nor POST.",
+        "Send GET or POST.";
+    VoiceFallback = 21405, 400, "VoiceFallbackUrl without Url",
+        "A VoiceFallbackUrl needs a Url, and after this request there would be none.",
+        "Set Url too, or clear VoiceFallbackUrl in the same request.";
+    SmsFallback = 21406, 400, "SmsFallbackUrl without SmsUrl",
+        "An SmsFallbackUrl needs an SmsUrl, and after this request there would be none.",
+        "Set SmsUrl too, or clear SmsFallbackUrl in the same request.";
+    SmsOnTollFree = 21407, 400, "No SMS on a toll-free number",
+        "Earlier versions of this server refused Sms parameters on a toll-free number.",
+        "Nothing is to be done: they are checked like all others, and not shown.";
+    AreaCode = 21451, 400, "Invalid area code",
+        "The AreaCode is not three digits or no US area code.",
+        "Send a US area code such as 415, or leave AreaCode out for a number from anywhere.";
+    NoNumber = 21452, 400, "No phone number found",
+        "There is no number left that matches the request.",
+        "Try another area code, or leave AreaCode out. Toll-free codes are sold by TollFree, all others by Local.";
+    InsufficientBalance = 29001, 402, "Insufficient balance",
+        "The account's balance is less than the first month's price of the number.",
+        "Ask the operator to credit the account.";
+    InvalidParameter = 29002, 400, "Invalid parameter",
+        "A parameter's value is not one of those that it takes; or a purchase or an update came with a parameter in the query of the URL, with a name in another spelling, or with a name of a later API version.",
+        "The message names the parameter and says what would be right.";
+    RepeatedParameter = 29003, 400, "Repeated parameter",
+        "A parameter was sent more than once.",
+        "Send each parameter once.";
+    Unreadable = 29004, 400, "Unreadable request",
+        "The request has a broken percent-encoding, text that is not UTF-8, a NUL character, or a line feed in its form; or its body did not arrive in time.",
+        "Encode parameters as application/x-www-form-urlencoded in UTF-8, without a line feed at the end, and send the body at once.";
+    IdempotencyKey = 29005, 409, "Idempotency key used for another request",
+        "This idempotency key came with a different request within the last {KEY_HOURS} hours.",
+        "Use a new key for each new purchase, and the same key only to repeat the same request.";
+    BodyTooLarge = 29006, 413, "Request body too large",
+        "The body of the request is larger than {LARGEST_KIB} KiB.",
+        "Send the parameters of one number only.";
+    ContentType = 29007, 415, "Unsupported content type",
+        "The body is not a form, or it is compressed.",
+        "Send Content-Type: application/x-www-form-urlencoded, or none, and no Content-Encoding.";
+}
+
+impl Code {
+    pub const fn number(self) -> u16 {
+        self as u16
+    }
+
+    pub fn from_number(number: u16) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.number() == number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_found_by_its_number_once() {
+        for code in Code::ALL {
+            assert_eq!(Code::from_number(code.number()), Some(*code));
+            assert!((400..600).contains(&code.status()), "{code:?}");
+        }
+        assert_eq!(Code::from_number(0), None);
+    }
+}

@@ -1,0 +1,142 @@
+//! What is seen of every request from outside: its id, what came of it, and how long that took.
+
+use std::rc::Rc;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpResponse};
+
+use super::routes::{self, Led};
+use super::state::State;
+use super::traffic::{METHODS, Sale, micros};
+use crate::values::phone::Kind;
+use crate::values::sid::random_bits;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What a line for each request goes by in `RUST_LOG`.
+const ACCESS: &str = "numberbank::access";
+
+/// The longest id that is taken from a client.
+const LONGEST_ID: usize = 128;
+
+/// Told with an answer by whoever made it: the cause of a failure, which its client is not told.
+pub struct Cause(pub String);
+
+/// Told with an answer by the handler that was asked for a purchase.
+#[derive(Clone, Copy)]
+pub struct Sold {
+    pub kind: Kind,
+    pub sale: Sale,
+}
+
+/// Around the frame of every request: gives it an id, counts it, and logs what went wrong inside.
+///
+/// # Errors
+/// An answer that refuses.
+pub async fn observe(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let seen = Seen::of(&request);
+    match next.call(request).await {
+        Ok(mut response) => {
+            seen.end(response.response_mut());
+            Ok(response)
+        }
+        Err(error) => {
+            let mut response = error.error_response();
+            seen.end(&mut response);
+            Err(InternalError::from_response("refused", response).into())
+        }
+    }
+}
+
+/// A request, as far as it is told of afterwards: neither its path, nor what it brings along.
+struct Seen {
+    id: HeaderValue,
+    led: Led,
+    method: usize,
+    began: Instant,
+    state: Option<Rc<State>>,
+}
+
+impl Seen {
+    fn of(request: &ServiceRequest) -> Self {
+        let sent = request.headers().get(REQUEST_ID).filter(|id| is_id(id.as_bytes()));
+        let method = request.method().as_str();
+        Self {
+            id: sent.cloned().unwrap_or_else(new_id),
+            led: routes::led(request),
+            method: METHODS.iter().position(|name| *name == method).unwrap_or(METHODS.len() - 1),
+            began: Instant::now(),
+            state: State::of(request.request()).ok(),
+        }
+    }
+
+    fn end<B>(self, response: &mut HttpResponse<B>) {
+        let (status, took) = (response.status().as_u16(), self.began.elapsed());
+        let (sold, cause) = {
+            let told = response.extensions();
+            (told.get::<Sold>().copied(), told.get().map_or_else(String::new, |Cause(cause)| cause.clone()))
+        };
+        if let Some(state) = &self.state {
+            state.traffic.answered(self.led.index(), self.method, status, took);
+            if let Some(Sold { kind, sale }) = sold {
+                state.traffic.sold(kind, sale);
+            }
+        }
+        self.log(status, took, &cause);
+        response.headers_mut().insert(REQUEST_ID, self.id);
+        // `Content-Type`, not `content-type`: clients of 2012 look names up letter for letter.
+        response.head_mut().set_camel_case_headers(true);
+    }
+
+    fn log(&self, status: u16, took: Duration, cause: &str) {
+        let (request_id, duration_us) = (self.id.to_str().unwrap_or_default(), micros(took));
+        let method = METHODS.get(self.method).copied().unwrap_or_default();
+        let route = self.state.as_ref().map_or("", |state| state.traffic.route(self.led.index()));
+        match status {
+            503 => tracing::warn!(%request_id, %method, %route, status, duration_us, %cause, "answered 503"),
+            500.. => tracing::error!(%request_id, %method, %route, status, duration_us, %cause, "answered 500"),
+            // On demand only: writing a line for each request would slow all of them down.
+            _ => {
+                tracing::debug!(target: ACCESS, %request_id, %method, %route, status, duration_us, "answered");
+            }
+        }
+    }
+}
+
+fn is_id(id: &[u8]) -> bool {
+    (1..=LONGEST_ID).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
+}
+
+/// Unlike any other: of random bits that this process drew once, and a count.
+fn new_id() -> HeaderValue {
+    static PROCESS: LazyLock<String> = LazyLock::new(|| format!("{:016x}", random_bits() >> 64));
+    static COUNT: AtomicU64 = AtomicU64::new(1);
+    let id = format!("{}-{:x}", *PROCESS, COUNT.fetch_add(1, Ordering::Relaxed));
+    HeaderValue::try_from(id).expect("hexadecimal digits are a header value")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_short_and_visible() {
+        for id in ["a", "req-1:2/3", &"x".repeat(128)] {
+            assert!(is_id(id.as_bytes()), "{id}");
+        }
+        for id in ["", "a b", "a\t", "é", &"x".repeat(129)] {
+            assert!(!is_id(id.as_bytes()), "{id}");
+        }
+        assert!(new_id() != new_id() && is_id(new_id().as_bytes()));
+    }
+}
