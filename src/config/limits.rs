@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
-use crate::accounts::throttle::Rate;
+use crate::accounts::rate_limit::Rate;
 
 /// How often somebody may do something; `None` is as often as they like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
