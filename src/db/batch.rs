@@ -1,6 +1,5 @@
-//! Work that is done together. A job that comes while nothing is under way goes at once; those that come
-//! meanwhile wait, and then go as one batch. So a busy server does in one round trip what many requests
-//! want, and an idle one keeps nobody waiting.
+//! Batching. A job that comes while no batch is under way starts at once. Jobs that come meanwhile wait, and become the
+//! next batch. So a busy server does many requests in one round trip, and an idle one delays none.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,10 +11,10 @@ use super::Db;
 use super::LONGEST_REQUEST;
 use crate::error::{Error, Result};
 
-/// The largest batch: what is done together also waits for one another.
+/// The largest batch: each job waits for the slowest of its batch.
 pub(super) const LARGEST: usize = 64;
 
-/// Jobs of one kind, with an outcome for each. Cheap to clone.
+/// A queue of jobs of one kind, and their outcomes. Cheap to clone.
 pub struct Batches<J, O>(Arc<Mutex<Queue<J, O>>>);
 
 struct Queue<J, O> {
@@ -33,16 +32,16 @@ impl<J, O> Clone for Batches<J, O> {
 }
 
 impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
-    /// So many jobs may wait, beside those of the next batch.
+    /// At most `most_waiting` jobs may wait, beyond those of the next batch.
     pub fn new(most_waiting: usize) -> Self {
         Self(Arc::new(Mutex::new(Queue { waiting: VecDeque::new(), most_waiting, is_under_way: false })))
     }
 
-    /// Has a job done. `work` does many and gives their outcomes in the same order; it goes on also where
-    /// the one who asked has gone.
+    /// Does a job, in a batch. `work` does the jobs of a batch, and returns their outcomes in the same order. A batch
+    /// goes on even if a client hangs up.
     ///
     /// # Errors
-    /// When too many jobs wait already, or the work took too long or ended without an outcome.
+    /// If too many jobs wait, the batch takes longer than [`LONGEST_REQUEST`], or it ends without an outcome.
     pub async fn join<W>(&self, job: J, work: impl Fn(Vec<J>) -> W + Send + 'static) -> Result<O>
     where
         W: Future<Output = Vec<O>> + Send + 'static,
@@ -51,11 +50,11 @@ impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
         if let Some(turn) = self.enter(job, teller)? {
             tokio::spawn(turn.take(work));
         }
-        // It panicked, or the thread that did it has come to its end, as happens when the server stops.
+        // The batch panicked, or its thread ended because the server stops.
         outcome.await.map_err(|_| Error::Unavailable("a batch ended without an outcome".to_owned()))?
     }
 
-    /// Queues up. Whoever finds nothing under way takes the turn.
+    /// Queues a job. If no batch is under way, the caller is to run the queue.
     fn enter(&self, job: J, teller: Teller<O>) -> Result<Option<Turn<J, O>>> {
         let mut queue = self.queue();
         if queue.waiting.len() >= queue.most_waiting + LARGEST {
@@ -66,11 +65,11 @@ impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
         Ok((!is_under_way).then(|| Turn { batches: self.clone(), is_over: false }))
     }
 
-    /// Those who go next; where nobody waits any more, the turn ends.
+    /// The next batch. If the queue is empty, the run ends.
     fn next(&self) -> Option<(Vec<J>, Vec<Teller<O>>)> {
         let mut queue = self.queue();
         let many = queue.waiting.len().min(LARGEST);
-        // Nobody waits any more for what a client that hung up has asked.
+        // Jobs whose client has hung up are dropped.
         let batch: (Vec<J>, Vec<_>) = queue.waiting.drain(..many).filter(|(_, teller)| !teller.is_closed()).unzip();
         queue.is_under_way = many > 0;
         (many > 0).then_some(batch)
@@ -78,7 +77,7 @@ impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
 }
 
 impl<J, O> Batches<J, O> {
-    /// How many jobs wait for the batch under way.
+    /// The number of jobs that wait for the batch under way.
     pub fn waiting(&self) -> usize {
         self.queue().waiting.len()
     }
@@ -88,7 +87,7 @@ impl<J, O> Batches<J, O> {
     }
 }
 
-/// The turn to do what waits, until nothing does.
+/// The task that runs batches until the queue is empty.
 struct Turn<J, O> {
     batches: Batches<J, O>,
     is_over: bool,
@@ -103,17 +102,17 @@ impl<J: Send + 'static, O: Send + 'static> Turn<J, O> {
             if jobs.is_empty() {
                 continue;
             }
-            // On a connection that died silently it would go on for ever, and all who come later would wait for it.
+            // A dead connection would never answer, and block all later batches.
             let outcomes: Vec<_> = match timeout(LONGEST_REQUEST, work(jobs)).await {
                 Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
                 Err(_) => tellers.iter().map(|_| Err(late())).collect(),
             };
             for (teller, outcome) in tellers.into_iter().zip(outcomes) {
-                // Who has hung up meanwhile does not hear of it.
+                // Fails only if the client has hung up.
                 let _ = teller.send(outcome);
             }
         }
-        // Another turn may have begun by now.
+        // By now, another task may run the queue.
         self.is_over = true;
     }
 }
@@ -122,7 +121,7 @@ fn late() -> Error {
     Error::Unavailable(format!("a batch took longer than {LONGEST_REQUEST:?}"))
 }
 
-/// A turn that breaks off, in a panic or with its thread, leaves nobody waiting.
+/// If the task panics, or its thread ends, the waiting jobs get an error.
 impl<J, O> Drop for Turn<J, O> {
     fn drop(&mut self) {
         if !self.is_over {
@@ -133,7 +132,7 @@ impl<J, O> Drop for Turn<J, O> {
     }
 }
 
-/// Reads of one kind, which go together where they ask the same database: the primary or its replica.
+/// Reads of one kind, in one queue for each database: the primary and its replica.
 pub struct Reads<J, O> {
     primary: Db,
     of_primary: Batches<J, Result<O>>,
@@ -141,27 +140,27 @@ pub struct Reads<J, O> {
 }
 
 impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
-    /// So many may wait for each database.
+    /// At most `most_waiting` jobs may wait in each queue.
     pub fn new(primary: &Db, most_waiting: usize) -> Self {
         let batches = || Batches::new(most_waiting);
         Self { primary: primary.clone(), of_primary: batches(), of_replica: batches() }
     }
 
-    /// How many wait for the batches under way.
+    /// The number of jobs that wait for the batches under way.
     pub fn waiting(&self) -> usize {
         self.of_primary.waiting() + self.of_replica.waiting()
     }
 
-    /// Has something read. `work` reads many and gives their outcomes in the same order.
+    /// Does a read, in a batch. `work` returns the outcomes in the order of its jobs.
     ///
     /// # Errors
-    /// As [`Batches::join`], and when the database refuses or is out of reach.
+    /// As [`Batches::join`], and if the database refuses or is out of reach.
     pub async fn join<W>(&self, db: &Db, job: J, work: impl Fn(Db, Vec<J>) -> W + Send + 'static) -> Result<O>
     where
         W: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
     {
         let batches = if db.is(&self.primary) { &self.of_primary } else { &self.of_replica };
-        // It is for all who asked: none of them can be slow by itself.
+        // Not limited to one account: a batch serves many, and no job in it is slow.
         let db = db.of_all();
         let read = move |jobs: Vec<J>| {
             let (many, work) = (jobs.len(), work(db.clone(), jobs));
@@ -176,25 +175,25 @@ impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
     }
 }
 
-/// Changes of one kind that go together, past the rows that others hold: so none of them can be slow by itself.
+/// Writes of one kind. A batch skips rows that others have locked, so that no job is slow.
 pub struct Writes<J, O>(Batches<J, Result<Option<O>>>);
 
 impl<J: Send + 'static, O: Send + 'static> Writes<J, O> {
-    /// At most this many jobs may wait, beside those of the next batch.
+    /// At most `most_waiting` jobs may wait, beyond those of the next batch.
     pub fn new(most_waiting: usize) -> Self {
         Self(Batches::new(most_waiting))
     }
 
-    /// How many wait for the batch under way.
+    /// The number of jobs that wait for the batch under way.
     pub fn waiting(&self) -> usize {
         self.0.waiting()
     }
 
-    /// Has something changed. `work` changes many and gives their outcomes in the same order. `None` means that the batch
-    /// did not change it, for whatever reason: the caller then does it alone, and finds out why.
+    /// Does a write, in a batch. `work` returns the outcomes in the order of its jobs. `None` means that the batch did
+    /// not do it: the caller then does it alone, and finds out why.
     ///
     /// # Errors
-    /// As [`Batches::join`], and when the database is out of reach.
+    /// As [`Batches::join`], and if the database is out of reach.
     pub async fn join<W>(&self, db: &Db, job: J, work: impl Fn(Db, Vec<J>) -> W + Send + 'static) -> Result<Option<O>>
     where
         W: Future<Output = sqlx::Result<Vec<Option<O>>>> + Send + 'static,
@@ -213,7 +212,8 @@ impl<J: Send + 'static, O: Send + 'static> Writes<J, O> {
     }
 }
 
-/// The outcomes of a batch that PostgreSQL took back: nothing where one job may be to blame for what became of the others.
+/// The outcomes of a batch that PostgreSQL rolled back. `None` for all, if one job may have failed the others: each is
+/// then done alone.
 pub fn failed<O>(error: sqlx::Error, jobs: usize) -> Vec<Result<Option<O>>> {
     let error = match Error::from(error) {
         Error::Overtaken(_) => None,
@@ -223,7 +223,7 @@ pub fn failed<O>(error: sqlx::Error, jobs: usize) -> Vec<Result<Option<O>>> {
     (0..jobs).map(|_| error.clone().map_or(Ok(None), Err)).collect()
 }
 
-/// A value of each job, for a statement that takes those of all jobs as an array.
+/// One value of each job: an array for a statement.
 pub fn each<'a, J, T>(jobs: &'a [J], value: impl Fn(&'a J) -> T) -> Vec<T> {
     jobs.iter().map(value).collect()
 }
@@ -237,7 +237,7 @@ mod tests {
 
     use super::*;
 
-    /// Doubles each number after a while, and tells how many there were.
+    /// Doubles each number after a pause, and counts the batches.
     async fn doubled(jobs: Vec<u32>) -> Vec<(u32, usize)> {
         tokio::time::sleep(Duration::from_millis(50)).await;
         jobs.iter().map(|job| (job * 2, jobs.len())).collect()
@@ -276,7 +276,7 @@ mod tests {
                 doubled(jobs).await
             }
         };
-        // Asked once each, so that they queue up and go no further.
+        // Polled once each: they are queued, and wait.
         let mut first = Box::pin(batches.join(0, work.clone()));
         assert!((&mut first).now_or_never().is_none());
         while batches.waiting() > 0 {
