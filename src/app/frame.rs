@@ -14,11 +14,11 @@ use super::observe::Refused;
 use crate::api::v2008::represent::{self, TREE};
 use crate::db::LONGEST_REQUEST;
 use crate::error::{Code, Error, Refusal, Result};
+use crate::web::answer_memory::Reservation;
 use crate::web::asked::{Asked, Representation};
 use crate::web::connections;
 use crate::web::deadline::Deadline;
 use crate::web::params::{METHOD, Params};
-use crate::web::room::Room;
 use crate::web::site::Site;
 
 /// Around every request: makes its path and method plain, and whatever goes wrong a RestException
@@ -48,7 +48,7 @@ pub async fn frame(
     match deadline.bound(AssertUnwindSafe(next.call(request)).catch_unwind()).await {
         Some(Ok(Ok(response))) => Ok(match response.response().error() {
             None => {
-                let room = response.request().extensions_mut().remove::<Room>();
+                let room = response.request().extensions_mut().remove::<Reservation>();
                 let going_out = |_: &mut _, body: BoxBody| {
                     let size = body.size();
                     connections::going_out(Some(body).filter(|_| !is_head), size, under_way.as_ref(), room)

@@ -26,12 +26,12 @@ use crate::platform::tls::Certificate;
 use crate::purchases::Counter;
 use crate::releases::Releases;
 use crate::values::clock::Clock;
+use crate::web::answer_memory::AnswerMemory;
 use crate::web::bodies;
 use crate::web::caller::Clients;
-use crate::web::connections::{self, Most};
-use crate::web::listen::{Ways, listen};
+use crate::web::connections::{self, MaxConnections};
+use crate::web::listen::{ListenOptions, listen};
 use crate::web::pages::{self, ERROR_PAGE};
-use crate::web::room::Rooms;
 
 /// How the server runs.
 #[derive(Clone)]
@@ -61,7 +61,7 @@ pub struct Settings {
 pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
     let (limits, certificate) = (settings.limits.clone(), settings.certificate.clone());
     let gate = Arc::new(gate(&settings));
-    let rooms = Rooms::new(limits.answer_memory);
+    let rooms = AnswerMemory::new(limits.answer_memory);
     let clients = Clients { body_timeout: seconds(limits.body_timeout), trust_proxy: limits.trust_proxy };
     let watch = settings.replica.as_ref().map(|replica| Arc::new(Watch::start(&settings.database, replica)));
     settings.instance.starts(observe::names(), Arc::clone(&gate), Arc::clone(&rooms), watch.clone());
@@ -71,13 +71,13 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
     let (connections, waiting) = (share(settings.connections).max(1), share(limits.max_waiting));
     let counter = Counter::new(workers / 2, limits.max_waiting as usize);
     settings.instance.queue("purchase", &counter, Counter::waiting);
-    let ways = Ways {
+    let ways = ListenOptions {
         workers,
-        most: Most::of_each(limits.max_connections, workers, limits.trust_proxy),
+        max: MaxConnections::per_thread(limits.max_connections, workers, limits.trust_proxy),
         header_timeout: seconds(limits.header_timeout),
         keep_alive: seconds(limits.keep_alive),
     };
-    connections::make_room(ways.most.at_times() * workers, settings.connections);
+    connections::raise_file_limit(ways.max.with_extra() * workers, settings.connections);
     let app = move || {
         // A pool for each worker: a connection stays on the thread that serves with it.
         let database = db::serving(&settings.database, connections, waiting);

@@ -20,10 +20,10 @@ use crate::db::replica::Replica;
 use crate::error::{Code, Error, Result, not_found};
 use crate::values::clock::Clock;
 use crate::values::sid::{AccountSid, NumberSid};
+use crate::web::answer_memory::{AnswerMemory, Reservation};
 use crate::web::asked::Asked;
 use crate::web::deadline::Deadline;
 use crate::web::params::{Heeded, Params};
-use crate::web::room::{Room, Rooms};
 
 /// The largest body that is read: 16 KiB.
 const LARGEST_BODY: usize = 16 * 1024;
@@ -95,12 +95,12 @@ impl Call {
         }
     }
 
-    /// Reserves memory for an answer that is a page of `rows` rows, until the client has taken it: see [`Rooms`].
+    /// Reserves memory for an answer that is a page of `rows` rows, until the client has taken it: see [`AnswerMemory`].
     ///
     /// # Errors
     /// 429 where the account's share of the memory is taken, 503 where all of it is.
     pub async fn makes_room(&self, rows: u32) -> Result<()> {
-        let room = self.shared::<Arc<Rooms>>()?.for_page(self.account, rows).await?;
+        let room = self.shared::<Arc<AnswerMemory>>()?.for_page(self.account, rows).await?;
         self.request.extensions_mut().insert(room);
         Ok(())
     }
@@ -110,7 +110,7 @@ impl Call {
     /// # Errors
     /// 429 and 503 where they are more than there was made room for, and there is no more.
     pub fn holds(&self, bytes: usize) -> Result<()> {
-        self.request.extensions_mut().get_mut::<Room>().map_or(Ok(()), |room| room.grow(bytes))
+        self.request.extensions_mut().get_mut::<Reservation>().map_or(Ok(()), |room| room.grow(bytes))
     }
 
     /// All values of a header.

@@ -1,6 +1,7 @@
 //! What every API version needs and none of them owns: who asks, what is asked, how long it may take, what an answer
 //! may cost, and the connections of clients.
 
+pub mod answer_memory;
 pub mod asked;
 pub mod bodies;
 pub mod caller;
@@ -10,7 +11,6 @@ mod errors;
 pub mod listen;
 pub mod pages;
 pub mod params;
-pub mod room;
 pub mod site;
 
 pub use errors::status;
