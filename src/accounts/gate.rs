@@ -1,15 +1,16 @@
-//! The gate: lets in who knows the token of an account, and remembers whom it let in and whom it refused.
+//! The gate: authenticates requests, and caches which tokens were right and which were wrong.
 //!
-//! - What is remembered is a keyed digest of the token and the credential it proved, never the token.
-//! - Every [`CONFIRM_AFTER`] the credential is compared with the account's: a replaced token or a
-//!   closed account stops working everywhere within that time, with nothing to listen to or to miss.
-//! - Tokens that were made here are verified at once. Only where argon2 has to tell, a request waits for the
-//!   [`Verifiers`]. Requests with the same token share one verification.
-//! - After too many wrong tokens from one address, every further wrong token from there is answered with 429. So is a
-//!   right one that a person chose, unless it is remembered: it could be a lucky guess. A right token that numberbank
-//!   made is let in from any address (see [`Task::chosen`]).
-//! - A wrong token is answered after the same time whether its account exists or not, and however the account's token
-//!   is stored: see [`PACE`].
+//! - The cache holds a keyed digest of the token and the account's credential (an id that changes with its token).
+//!   It never holds the token.
+//! - Every [`CONFIRM_AFTER`] the cached credential is compared with the database. So a replaced token or a closed
+//!   account stops working on every instance within that time, and no notification can be lost.
+//! - Tokens that numberbank made are verified by a fast hash. Only those that need argon2 wait for the [`Verifiers`].
+//!   Requests with the same token share one verification.
+//! - After too many wrong tokens from one address, each further wrong one from there gets 429. So does a right token
+//!   that a person chose, unless it is cached: it could be a lucky guess. A right token that numberbank made is let in
+//!   from any address (see [`Task::chosen`]).
+//! - The time of an answer to a wrong token does not tell whether the account exists or how its token is stored: see
+//!   [`PACE`].
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -23,11 +24,11 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::flights::{Digest, Flight, Flights};
-use super::refusals::Refusals;
-use super::throttle::{Failures, Rate, Turns};
+use super::rate_limit::{FailureLimiter, Gcra, Rate};
+use super::single_flight::{Digest, Role, SingleFlight};
 use super::token::{self, Stored, Verdict};
 use super::verifiers::{Load, Task, Verifiers};
+use super::wrong_tokens::WrongTokens;
 use super::{Refused, store};
 use crate::db::Db;
 use crate::db::per_account::PerAccount;
@@ -35,46 +36,44 @@ use crate::error::{Denied, Error, Limit, Result};
 use crate::values::network::network;
 use crate::values::sid::{AccountSid, random_bits};
 
-/// How long a remembered verification is believed without a look at the account.
+/// How long the cache is believed without a look at the database.
 const CONFIRM_AFTER: Duration = Duration::from_millis(500);
 
-/// How many accounts are remembered; the least recently seen is forgotten first. About 12 MB.
-const MOST_REMEMBERED: NonZeroUsize = NonZeroUsize::new(100_000).expect("more than none");
+/// The size of the LRU cache of verified accounts: about 12 MB.
+const MAX_REMEMBERED: NonZeroUsize = NonZeroUsize::new(100_000).expect("more than none");
 
-/// What is refused for the first time is answered after a multiple of this time: longer than argon2 takes, so that the
-/// time does not tell whether there is such an account and how its token is stored.
+/// The first refusal of a token is delayed to a multiple of this time, which is longer than argon2 takes.
 const PACE: Duration = Duration::from_millis(100);
 
-/// How many accounts of clients that are not known yet are looked up at once: no crowd of them takes the connections
-/// of those that are.
-const LOOKUPS_AT_ONCE: usize = 4;
+/// Concurrent look-ups of tokens that are not cached: a flood of them cannot take all connections.
+const MAX_LOOKUPS: usize = 4;
 
-/// What the gate takes on.
+/// How much work the gate takes on.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Verifications by argon2 at once, each with 19 MiB of memory.
+    /// Concurrent verifications by argon2, each with 19 MiB of memory.
     pub verifications: usize,
-    /// How many may wait for one that runs, at tens of milliseconds and half a KB each.
+    /// Requests that may wait for one of these, at half a KB each.
     pub waiting: usize,
-    /// The requests of one account.
+    /// Requests of one account.
     pub account_rate: Option<Rate>,
-    /// The wrong tokens of one address.
+    /// Wrong tokens from one address.
     pub failures: Option<Rate>,
 }
 
-/// Lets in who knows the token of an account. One for the whole process.
+/// Authenticates requests. There is one for the whole process.
 pub struct Gate {
     key: [u8; 32],
-    flights: Flights,
+    verifying: SingleFlight,
     account_rate: Option<Rate>,
-    failures: Arc<Failures<IpAddr>>,
+    failures: Arc<FailureLimiter<IpAddr>>,
     known: Mutex<LruCache<AccountSid, Known>>,
-    refusals: Refusals,
+    wrong: WrongTokens,
     verifiers: Verifiers,
-    /// Of each account one request at a time asks whether its credential stands.
+    /// Held by the one request of an account that reads its credential again.
     confirming: PerAccount<AsyncMutex<()>>,
     lookups: Semaphore,
-    /// One digest is written at a time.
+    /// One permit: one fast hash is written at a time.
     writing: Arc<Semaphore>,
 }
 
@@ -83,7 +82,7 @@ struct Known {
     digest: Digest,
     credential: Uuid,
     confirmed: Instant,
-    turns: Turns,
+    limiter: Gcra,
 }
 
 impl Gate {
@@ -91,27 +90,27 @@ impl Gate {
         let mut key = [0; 32];
         key[..16].copy_from_slice(&random_bits().to_ne_bytes());
         key[16..].copy_from_slice(&random_bits().to_ne_bytes());
-        let failures = Arc::new(Failures::new(limits.failures));
+        let failures = Arc::new(FailureLimiter::new(limits.failures));
         Self {
             key,
-            flights: Flights::default(),
+            verifying: SingleFlight::default(),
             account_rate: limits.account_rate,
-            known: Mutex::new(LruCache::new(MOST_REMEMBERED)),
-            refusals: Refusals::default(),
+            known: Mutex::new(LruCache::new(MAX_REMEMBERED)),
+            wrong: WrongTokens::default(),
             verifiers: Verifiers::start(&limits, &failures),
             failures,
             confirming: PerAccount::default(),
-            lookups: Semaphore::new(LOOKUPS_AT_ONCE),
+            lookups: Semaphore::new(MAX_LOOKUPS),
             writing: Arc::new(Semaphore::new(1)),
         }
     }
 
-    /// How busy it is at this moment.
+    /// How busy the verifiers are.
     pub fn load(&self) -> Load {
         self.verifiers.load()
     }
 
-    /// Lets the caller in or not.
+    /// Lets a request in if the token is the account's.
     ///
     /// # Errors
     /// [`Refused::NotAuthenticated`] for an unknown or closed account and for a wrong token alike. [`Error::TooMany`]
@@ -129,9 +128,9 @@ impl Gate {
                 self.failures.check(&address)?;
                 return Err(Refused::NotAuthenticated.into());
             }
-            let right = match self.flights.board(sid, digest) {
-                Flight::Pilot(pilot) => Some(pilot.tell(self.verify(db, sid, token, digest, address).await?)),
-                Flight::Passenger(outcome) => outcome.await,
+            let right = match self.verifying.join(sid, digest) {
+                Role::Leader(leader) => Some(leader.finish(self.verify(db, sid, token, digest, address).await?)),
+                Role::Follower(outcome) => outcome.await,
             };
             match right {
                 Some(true) => return Ok(()),
@@ -142,23 +141,23 @@ impl Gate {
         }
     }
 
-    /// The remembered credential that this token proved, and whether it needs no look at the account.
+    /// The cached credential of this token, and whether it is fresh.
     fn recall(&self, sid: AccountSid, digest: Digest) -> Result<Option<(Uuid, bool)>> {
         let mut memory = self.memory();
         let Some(known) = memory.get_mut(&sid).filter(|known| known.digest == digest) else { return Ok(None) };
         let now = Instant::now();
         if let Some(rate) = self.account_rate {
-            let taken = known.turns.take(rate, now);
+            let taken = known.limiter.take(rate, now);
             taken.map_err(|wait| Error::TooMany { of: Limit::Rate, wait })?;
         }
         Ok(Some((known.credential, now - known.confirmed < CONFIRM_AFTER)))
     }
 
-    /// Confirms what is remembered, for one request of the account at a time: the others of a crowd find it confirmed. So
-    /// it may go by the connections that are kept for what every request needs, and waits for no other account.
+    /// Confirms the cached credential, one request of an account at a time: those that waited find it confirmed. So one
+    /// account cannot use up the connections that all share.
     async fn confirm_once(&self, db: &Db, sid: AccountSid, digest: Digest) -> Result<bool> {
         let confirming = self.confirming.hold(sid, AsyncMutex::default);
-        let _alone = confirming.lock().await;
+        let _lock = confirming.lock().await;
         let known = self
             .memory()
             .get(&sid)
@@ -183,19 +182,19 @@ impl Gate {
         Ok(stands)
     }
 
-    /// Whether this token is remembered as wrong.
+    /// Whether this token is known to be wrong.
     async fn is_refused(&self, db: &Db, sid: AccountSid, digest: &Digest) -> Result<bool> {
-        match self.refusals.recall(sid, digest) {
+        match self.wrong.recall(sid, digest) {
             Some(confirmed) if confirmed.elapsed() >= CONFIRM_AFTER => {
-                let (_turn, asked) = (self.lookups.acquire().await, Instant::now());
+                let (_permit, asked) = (self.lookups.acquire().await, Instant::now());
                 let credential = store::credential(db, sid).await?;
-                Ok(self.refusals.confirm(sid, digest, credential, asked))
+                Ok(self.wrong.confirm(sid, digest, credential, asked))
             }
             recalled => Ok(recalled.is_some()),
         }
     }
 
-    /// Verifies a token, and remembers it.
+    /// Verifies a token, and caches the outcome.
     async fn verify(&self, db: &Db, sid: AccountSid, token: &str, digest: Digest, address: IpAddr) -> Result<bool> {
         let begun = Instant::now();
         let (stored, asked) = self.look_up(db, sid).await?;
@@ -213,31 +212,31 @@ impl Gate {
         }
         let credential = stored.as_ref().map(|stored| stored.credential);
         if matches!((&verdict, &outcome), (Verdict::Wrong, _) | (_, Ok(false))) {
-            // Also where it is one wrong token too many: those who bring the same one are not looked up again.
-            self.refusals.put(sid, digest, credential, asked);
+            // Also if the outcome is 429: the same wrong token shall not be looked up again.
+            self.wrong.put(sid, digest, credential, asked);
         }
         let Some(credential) = credential.filter(|_| matches!(outcome, Ok(true))) else { return outcome };
         if matches!(verdict, Verdict::Ask { chosen: false, .. }) {
             self.keep_digest(db, sid, credential, token::digest(sid, token));
         }
-        self.memory().put(sid, Known { digest, credential, confirmed: asked, turns: Turns::none(asked) });
-        // The line may have been long: what was so when it began must still be so.
+        self.memory().put(sid, Known { digest, credential, confirmed: asked, limiter: Gcra::new(asked) });
+        // The wait may have been long, so what was read before it is read again.
         Ok(asked.elapsed() < CONFIRM_AFTER || self.confirm(db, sid, credential).await?)
     }
 
-    /// What is stored of an account's token, and since when that is known.
+    /// What is stored of an account's token, and when it was read.
     async fn look_up(&self, db: &Db, sid: AccountSid) -> Result<(Option<Stored>, Instant)> {
-        let (_turn, asked) = (self.lookups.acquire().await, Instant::now());
+        let (_permit, asked) = (self.lookups.acquire().await, Instant::now());
         Ok((store::stored_token(db, sid).await?, asked))
     }
 
-    /// Writes the fast hash of a token beside its argon2 hash, which has just told that it is right. The request does
-    /// not wait for it; where it fails, the next verification tries again.
+    /// Stores the fast hash of a token that argon2 has just verified. The request does not wait for that. If it fails,
+    /// the next verification tries again.
     fn keep_digest(&self, db: &Db, sid: AccountSid, credential: Uuid, digest: [u8; 32]) {
-        // It may wait for the account's row: on the account's share of the connections.
+        // It may wait for the lock of the account's row, so it uses the account's own share of the connections.
         let (Ok(db), writing) = (db.of(sid, true), Arc::clone(&self.writing)) else { return };
         tokio::spawn(async move {
-            let _alone = writing.acquire().await;
+            let _lock = writing.acquire().await;
             if let Err(error) = store::keep_digest(&db, sid, credential, &digest).await {
                 tracing::debug!("the fast hash of a token could not be written: {error}");
             }
@@ -254,9 +253,9 @@ impl Gate {
     }
 }
 
-/// How long it is until a multiple of `pace` has gone by.
-fn until_next(pace: Duration, gone: Duration) -> Duration {
-    let over = gone.as_nanos() % pace.as_nanos();
+/// The time from `elapsed` to the next multiple of `pace`.
+fn until_next(pace: Duration, elapsed: Duration) -> Duration {
+    let over = elapsed.as_nanos() % pace.as_nanos();
     pace - Duration::from_nanos(u64::try_from(over).unwrap_or_default())
 }
 
@@ -266,9 +265,9 @@ mod tests {
 
     #[test]
     fn refusals_come_at_the_next_full_pace() {
-        let after = |gone| gone + until_next(PACE, gone);
-        for (gone, answered) in [(0, 100), (1, 100), (99, 100), (100, 200), (101, 200), (3950, 4000)] {
-            assert_eq!(after(Duration::from_millis(gone)), Duration::from_millis(answered), "{gone}");
+        let after = |elapsed| elapsed + until_next(PACE, elapsed);
+        for (elapsed, answered) in [(0, 100), (1, 100), (99, 100), (100, 200), (101, 200), (3950, 4000)] {
+            assert_eq!(after(Duration::from_millis(elapsed)), Duration::from_millis(answered), "{elapsed}");
         }
     }
 }

@@ -10,14 +10,14 @@ use crate::values::money::Money;
 use crate::values::sid::AccountSid;
 use crate::values::text::FriendlyName;
 
-mod flights;
+mod fair_queue;
 pub mod gate;
-mod line;
-mod refusals;
+pub mod rate_limit;
+mod single_flight;
 mod store;
-pub mod throttle;
 mod token;
 mod verifiers;
+mod wrong_tokens;
 
 pub use token::AuthToken;
 use token::Verdict;

@@ -1,4 +1,4 @@
-//! AuthTokens: who makes them, and what is kept of them. SECURITY.md says why.
+//! AuthTokens: how they are made, stored and compared. SECURITY.md says why.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,10 +13,10 @@ use uuid::Uuid;
 
 use crate::values::sid::{AccountSid, random_bits};
 
-/// How long a chosen token may be. Fewer characters are guessed too easily.
+/// The length of a chosen token, in bytes. A shorter one is guessed too easily.
 const CHOSEN_LENGTH: std::ops::RangeInclusive<usize> = 8..=64;
 
-/// Tells these digests from all others that BLAKE2 is used for.
+/// BLAKE2's personalization: keeps these digests apart from all others.
 const PURPOSE: &[u8; 16] = b"numberbank token";
 
 /// An AuthToken in clear.
@@ -27,13 +27,13 @@ pub struct AuthToken {
 
 /// What is stored of a token.
 pub enum Kept {
-    /// Of one that was made here.
+    /// The fast hash of a token that numberbank made.
     Digest([u8; 32]),
-    /// Of one that somebody chose: argon2id, as a PHC string.
+    /// The argon2id hash, as a PHC string, of a token that a person chose.
     Hash(String),
 }
 
-/// What the database knows of an account's token.
+/// What the database holds of an account's token.
 pub struct Stored {
     pub credential: Uuid,
     pub chosen: bool,
@@ -46,7 +46,7 @@ pub struct Stored {
 pub enum Verdict<'a> {
     Right,
     Wrong,
-    /// This argon2 hash tells; it takes tens of milliseconds.
+    /// Only a comparison with this argon2 hash can say; it takes tens of milliseconds.
     Ask {
         hash: &'a str,
         chosen: bool,
@@ -63,10 +63,10 @@ impl AuthToken {
         self.chosen
     }
 
-    /// What to store. For a chosen token it takes tens of milliseconds by design (argon2id: 19 MiB, two passes).
+    /// What to store. For a chosen token this takes tens of milliseconds by design (argon2id: 19 MiB, two passes).
     ///
     /// # Panics
-    /// When the operating system has no randomness to give for the salt.
+    /// If the operating system has no randomness for the salt.
     pub fn kept(&self, sid: AccountSid) -> Kept {
         if self.chosen {
             Kept::Hash(
@@ -82,7 +82,7 @@ impl AuthToken {
     }
 }
 
-/// A token that somebody chose. The error does not repeat it.
+/// Reads a token that a person chose. The error does not repeat it.
 impl FromStr for AuthToken {
     type Err = &'static str;
 
@@ -103,7 +103,7 @@ impl Kept {
 }
 
 impl Stored {
-    /// Judges a token as far as that costs nothing. What cannot be a token of its kind is wrong without argon2.
+    /// Compares a token with what is stored, without argon2. A token of the wrong form needs no argon2.
     pub fn judge(&self, sid: AccountSid, token: &str) -> Verdict<'_> {
         let possible = if self.chosen { may_be_chosen(token) } else { may_be_made(token) };
         match (&self.digest, &self.hash) {
@@ -123,32 +123,31 @@ fn may_be_chosen(token: &str) -> bool {
     CHOSEN_LENGTH.contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// The fast hash of a token that was made here.
+/// The fast hash of a token that numberbank made.
 ///
 /// # Panics
-/// When the token is longer than 64 bytes, which none is that was made here.
+/// If the token is longer than 64 bytes.
 pub fn digest(sid: AccountSid, token: &str) -> [u8; 32] {
     mac(sid, token).finalize().into_bytes().into()
 }
 
-/// Compares in constant time.
+/// Its `verify_slice` compares in constant time.
 fn mac(sid: AccountSid, token: &str) -> Blake2bMac<U32> {
     let mac = Blake2bMac::new_with_salt_and_personal(Some(token.as_bytes()), &[], PURPOSE);
     mac.expect("the token is 1 to 64 bytes").chain_update(sid.to_string())
 }
 
-/// What tokens are verified in. Who verifies many keeps it: to get so much memory from the system, page by page, takes
-/// half as long as to verify.
+/// argon2's 19 MiB. A thread keeps them: to get them from the system anew takes half as long as a verification.
 #[derive(Default)]
 pub struct Memory(Vec<Block>);
 
-/// Whether `token` is the one that this argon2 hash was made of.
+/// Whether `token` is the one that was hashed.
 pub fn verify(token: &str, hash: &str, memory: &mut Memory) -> bool {
     let known = PasswordHash::new(hash).ok();
     known.is_some_and(|known| known.hash.is_some() && output(token, &known, memory) == known.hash)
 }
 
-/// What hashing a token as this hash was made gives. Outputs are compared in constant time.
+/// Hashes a token with the salt and the parameters of `hash`. `Output`s are compared in constant time.
 fn output(token: &str, hash: &PasswordHash, memory: &mut Memory) -> Option<Output> {
     let (salt, length) = (hash.salt.as_ref()?, hash.hash.as_ref()?.len());
     let params = Params::try_from(hash).ok()?;
@@ -168,7 +167,7 @@ impl fmt::Debug for AuthToken {
     }
 }
 
-/// A token is written out in the answer to the one who created it, and nowhere else.
+/// A token is written out once: in the answer to the command that created it.
 impl serde::Serialize for AuthToken {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&self.text)

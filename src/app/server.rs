@@ -15,7 +15,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::front::front;
 use crate::accounts::gate::{self, Gate};
-use crate::accounts::throttle::Rate;
+use crate::accounts::rate_limit::Rate;
 use crate::api::v2008;
 use crate::config::Limits;
 use crate::db;
@@ -28,15 +28,15 @@ use crate::platform::tls::Certificate;
 use crate::purchases::Counter;
 use crate::releases::Releases;
 use crate::values::clock::Clock;
+use crate::web::answer_memory::AnswerMemory;
 use crate::web::bodies;
 use crate::web::caller::Clients;
-use crate::web::connections::{self, Most};
+use crate::web::connections::{self, MaxConnections};
 use crate::web::frame::{Face, frame};
-use crate::web::listen::{Ways, listen};
+use crate::web::listen::{ListenOptions, listen};
 use crate::web::observe::observe;
 use crate::web::pages::{self, ERROR_PAGE};
 use crate::web::refused::Refused;
-use crate::web::room::Rooms;
 use crate::web::routes::resource;
 use crate::web::state::State;
 
@@ -77,22 +77,22 @@ fn routes() -> Arc<[String]> {
 pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
     let (limits, certificate) = (settings.limits.clone(), settings.certificate.clone());
     let gate = Arc::new(gate(&settings));
-    let rooms = Rooms::new(limits.answer_memory);
+    let memory = AnswerMemory::new(limits.answer_memory);
     let clients = Clients { body_timeout: limits.body_timeout, trust_proxy: limits.trust_proxy };
     let watch = settings.replica.as_ref().map(|replica| Arc::new(Watch::start(&settings.database, replica)));
-    settings.instance.starts(routes(), Arc::clone(&gate), Arc::clone(&rooms), watch.clone());
+    settings.instance.starts(routes(), Arc::clone(&gate), Arc::clone(&memory), watch.clone());
     let workers = settings.workers.max(1);
     let share = |all: u32| all / u32::try_from(workers).unwrap_or(u32::MAX);
     let (connections, waiting) = (share(settings.connections).max(1), share(limits.max_waiting));
     let counter = Counter::new(workers / 2, limits.max_waiting as usize);
     settings.instance.queue("purchase", &counter, Counter::waiting);
-    let ways = Ways {
+    let ways = ListenOptions {
         workers,
-        most: Most::of_each(limits.max_connections, workers, limits.trust_proxy),
+        max: MaxConnections::per_thread(limits.max_connections, workers, limits.trust_proxy),
         header_timeout: limits.header_timeout,
         keep_alive: limits.keep_alive,
     };
-    connections::make_room(ways.most.at_times() * workers, settings.connections);
+    connections::raise_file_limit(ways.max.with_extra() * workers, settings.connections);
     let app = move || {
         // A pool for each worker: a connection stays on the thread that serves with it.
         let database = db::serving(&settings.database, connections, waiting);
@@ -110,7 +110,7 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
             db: database,
             clock: settings.clock.clone(),
             gate: Arc::clone(&gate),
-            rooms: Arc::clone(&rooms),
+            memory: Arc::clone(&memory),
             clients,
         };
         settings.instance.queue("lookup", &state.lookups, Lookups::waiting);

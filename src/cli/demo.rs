@@ -14,7 +14,7 @@ use super::show::show;
 use super::{Context, Database, Done, Failure, write_out};
 use crate::api::v2008::TREE;
 use crate::db::replica::Source;
-use crate::db::{self, Turn};
+use crate::db::{self, ProcessLock};
 use crate::numbers::Settings;
 use crate::numbers::lists::{Filter, Lists};
 use crate::purchases::{self, Counter, Order, Purchase};
@@ -69,7 +69,7 @@ pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Do
 /// The demo's account and stock, where the database is empty; else the credentials that an earlier
 /// demo has noted, if they are still good.
 async fn prepare(database: &Database, context: &Context) -> Result<Option<Credentials>, Failure> {
-    let _alone = db::alone(&database.options, Turn::SCHEMA, db::LONGEST_WAIT).await?;
+    let _alone = db::lock(&database.options, ProcessLock::SCHEMA, db::MAX_WAIT).await?;
     let Context { db, clock, .. } = context;
     let is_bare = inventory::list(db, inventory::Filter::default(), None, 1).await?.is_empty();
     let note = database.private.as_ref().map(|cluster| cluster.data_dir().join("demo-credentials.json"));

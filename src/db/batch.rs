@@ -1,6 +1,5 @@
-//! Work that is done together. A job that comes while nothing is under way goes at once; those that come
-//! meanwhile wait, and then go as one batch. So a busy server does in one round trip what many requests
-//! want, and an idle one keeps nobody waiting.
+//! Batching. A job that comes while no batch is under way starts at once. Jobs that come meanwhile wait, and become the
+//! next batch. So a busy server does many requests in one round trip, and an idle one delays none.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -67,7 +66,7 @@ impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
         outcome.await.map_err(|_| late())?
     }
 
-    /// Queues up. Whoever finds nothing under way takes the turn.
+    /// Queues a job. If no batch is under way, the caller is to run the queue.
     fn enter(&self, job: J, teller: Teller<O>) -> Result<Option<Turn<J, O>>> {
         let mut queue = self.queue();
         if queue.waiting.len() >= queue.most_waiting + LARGEST {
@@ -78,11 +77,11 @@ impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
         Ok((!is_under_way).then(|| Turn { batches: self.clone(), is_over: false }))
     }
 
-    /// Those who go next; where nobody waits any more, the turn ends.
+    /// The next batch. If the queue is empty, the run ends.
     fn next(&self) -> Option<(Vec<J>, Vec<Teller<O>>)> {
         let mut queue = self.queue();
         let many = queue.waiting.len().min(LARGEST);
-        // Nobody waits any more for what a client that hung up has asked.
+        // Jobs whose client has hung up are dropped.
         let batch: (Vec<J>, Vec<_>) = queue.waiting.drain(..many).filter(|(_, teller)| !teller.is_closed()).unzip();
         queue.is_under_way = many > 0;
         (many > 0).then_some(batch)
@@ -90,7 +89,7 @@ impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
 }
 
 impl<J, O> Batches<J, O> {
-    /// How many jobs wait for the batch under way.
+    /// The number of jobs that wait for the batch under way.
     pub fn waiting(&self) -> usize {
         self.queue().waiting.len()
     }
@@ -100,7 +99,7 @@ impl<J, O> Batches<J, O> {
     }
 }
 
-/// The turn to do what waits, until nothing does.
+/// The task that runs batches until the queue is empty.
 struct Turn<J, O> {
     batches: Batches<J, O>,
     is_over: bool,
@@ -118,11 +117,11 @@ impl<J: Send + 'static, O: Send + 'static> Turn<J, O> {
                 Err(_) => tellers.iter().map(|_| Err(late())).collect(),
             };
             for (teller, outcome) in tellers.into_iter().zip(outcomes) {
-                // Who has hung up meanwhile does not hear of it.
+                // Fails only if the client has hung up.
                 let _ = teller.send(outcome);
             }
         }
-        // Another turn may have begun by now.
+        // By now, another task may run the queue.
         self.is_over = true;
     }
 }
@@ -131,7 +130,7 @@ fn late() -> Error {
     Error::Unavailable(Unavailable::Batch(LONGEST_REQUEST))
 }
 
-/// A turn that breaks off, in a panic or with its thread, leaves nobody waiting.
+/// If the task panics, or its thread ends, the waiting jobs get an error.
 impl<J, O> Drop for Turn<J, O> {
     fn drop(&mut self) {
         if !self.is_over {
@@ -176,7 +175,7 @@ impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
         Self { of_primary: batches(primary), of_replica: batches(replica.unwrap_or(primary)) }
     }
 
-    /// How many wait for the batches under way.
+    /// The number of jobs that wait for the batches under way.
     pub fn waiting(&self) -> usize {
         self.of_primary.waiting() + self.of_replica.waiting()
     }
@@ -193,7 +192,7 @@ impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
     }
 }
 
-/// Changes of one kind that go together, past the rows that others hold: so none of them can be slow by itself.
+/// Writes of one kind. A batch skips rows that others have locked, so that no job is slow.
 pub struct Writes<J, O>(Batches<J, Result<Option<O>>>);
 
 impl<J: Send + 'static, O: Send + 'static> Writes<J, O> {
@@ -230,7 +229,8 @@ impl<J: Send + 'static, O: Send + 'static> Writes<J, O> {
     }
 }
 
-/// The outcomes of a batch that PostgreSQL took back: nothing where one job may be to blame for what became of the others.
+/// The outcomes of a batch that PostgreSQL rolled back. `None` for all, if one job may have failed the others: each is
+/// then done alone.
 pub fn failed<O>(error: sqlx::Error, jobs: usize) -> Vec<Result<Option<O>>> {
     let error = match Error::from(error) {
         Error::Overtaken(_) => None,
@@ -240,7 +240,7 @@ pub fn failed<O>(error: sqlx::Error, jobs: usize) -> Vec<Result<Option<O>>> {
     (0..jobs).map(|_| error.clone().map_or(Ok(None), Err)).collect()
 }
 
-/// A value of each job, for a statement that takes those of all jobs as an array.
+/// One value of each job: an array for a statement.
 pub fn each<'a, J, T>(jobs: &'a [J], value: impl Fn(&'a J) -> T) -> Vec<T> {
     jobs.iter().map(value).collect()
 }
@@ -254,7 +254,7 @@ mod tests {
 
     use super::*;
 
-    /// Doubles each number after a while, and tells how many there were.
+    /// Doubles each number after a pause, and counts the batches.
     async fn doubled(jobs: Vec<u32>) -> Vec<(u32, usize)> {
         tokio::time::sleep(Duration::from_millis(50)).await;
         jobs.iter().map(|job| (job * 2, jobs.len())).collect()

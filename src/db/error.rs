@@ -1,15 +1,15 @@
-//! Why a database cannot be used, in words for the operator.
+//! Why a database cannot be used: texts for the operator.
 
 use rustls::{CertificateError, Error as TlsError};
 
-use super::LONG_PATIENCE;
+use super::LONG_ACQUIRE_TIMEOUT;
 
 /// What can go wrong before a database can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    #[error("cannot connect to the database: {}", words(.0))]
+    #[error("cannot connect to the database: {}", connect_message(.0))]
     Connect(#[source] sqlx::Error),
-    #[error("the database did not answer within {} s; a pooler before it may have no connection left", LONG_PATIENCE.as_secs())]
+    #[error("the database did not answer within {} s; a pooler before it may have no connection left", LONG_ACQUIRE_TIMEOUT.as_secs())]
     Silent,
     #[error(
         "the database URL leads to a pooler that lends a connection for a transaction at a time, or hands it on \
@@ -33,35 +33,35 @@ pub enum MigrateError {
     Lock(#[source] sqlx::Error),
     #[error("{0}{1}: gave up waiting")]
     Busy(&'static str, String),
-    #[error("migration failed: {}", reason(.0))]
+    #[error("migration failed: {}", migrate_message(.0))]
     Migrate(#[source] Box<refinery_core::Error>),
 }
 
-/// What PostgreSQL says where it refuses a migration, without refinery's words around it.
-fn reason(error: &refinery_core::Error) -> String {
+/// PostgreSQL's own message on a failed migration, without what refinery adds.
+fn migrate_message(error: &refinery_core::Error) -> String {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<sqlx::Error>());
     let said = source.and_then(sqlx::Error::as_database_error).map(|said| said.message().to_owned());
     said.unwrap_or_else(|| error.to_string())
 }
 
-/// What is wrong with a connection, and with a certificate what would be right.
-fn words(error: &sqlx::Error) -> String {
+/// What is wrong with a connection. For a certificate, also what to do.
+fn connect_message(error: &sqlx::Error) -> String {
     let sqlx::Error::Io(cause) = error else { return error.to_string() };
     match cause.get_ref().and_then(|cause| cause.downcast_ref()) {
-        Some(TlsError::InvalidCertificate(wrong)) => certificate(wrong),
+        Some(TlsError::InvalidCertificate(wrong)) => certificate_message(wrong),
         _ => error.to_string(),
     }
 }
 
-fn certificate(wrong: &CertificateError) -> String {
+fn certificate_message(wrong: &CertificateError) -> String {
     match wrong {
-        // A bad signature is that of another authority with the same name.
+        // A bad signature comes from another authority with the same name.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "the server's certificate is signed by nobody who is trusted here: name the file of its authority's \
              certificate, or of a self-signed one, as sslrootcert in the database URL"
                 .to_owned()
         }
-        // A self-signed certificate as openssl makes them, unless told otherwise.
+        // What openssl makes by default.
         CertificateError::Other(cause) if cause.to_string().contains("CaUsedAsEndEntity") => {
             "the server's certificate is that of an authority (CA:TRUE), which a server cannot show for itself: make \
              one with openssl req -x509 … -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:…"

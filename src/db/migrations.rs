@@ -1,4 +1,4 @@
-//! The migrations: one process at a time applies them, beside readers that nobody ends.
+//! Migrations: one process at a time applies them. Readers go on meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -10,65 +10,66 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::time::sleep;
 
+use super::process_lock::{LOG_EVERY, MAX_WAIT, ProcessLock, held_by, is_locked, lock};
 use super::session::{self, Purpose};
-use super::turn::{LONGEST_WAIT, TELL_EVERY, Turn, alone, held_by, is_locked};
 use super::{Db, MigrateError, connect, in_time, store};
 
 mod embedded {
     refinery::embed_migrations!("migrations");
 }
 
-/// refinery's own name for it.
+/// The name that refinery gives its table of applied migrations.
 pub const HISTORY: &str = "refinery_schema_history";
 
-/// Between two tries of a migration that found a table locked: all who came meanwhile get on.
-const PAUSE: Duration = Duration::from_secs(2);
+/// The pause before a migration that found a table locked is tried again. Statements that queued behind it run
+/// meanwhile.
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
-/// Brings the schema up to date and returns the names of the migrations that it applied.
-/// Safe when several processes start at once: refinery takes no lock of its own, so one is taken here.
+/// Brings the schema up to date, and returns the names of the migrations that it applied. refinery takes no lock, so
+/// this takes one: several processes may start at once.
 ///
 /// # Errors
-/// When the database cannot be used, or holds migrations that this program does not know.
+/// If the database cannot be used, or holds migrations that this program does not know.
 pub async fn migrate(options: &PgConnectOptions) -> Result<Vec<String>, MigrateError> {
     apply(options, &embedded::migrations::runner()).await
 }
 
-/// Applies these migrations; tests have others.
+/// Applies these migrations. [`migrate`] has the program's, tests have others.
 ///
 /// # Errors
 /// As [`migrate`].
 pub async fn apply(options: &PgConnectOptions, runner: &Runner) -> Result<Vec<String>, MigrateError> {
-    let mut connection = own(options, Purpose::Migration).await?;
+    let mut connection = dedicated(options, Purpose::Migration).await?;
     prepare(&mut connection).await?;
-    let alone = alone(options, Turn::SCHEMA, LONGEST_WAIT).await?;
+    let guard = lock(options, ProcessLock::SCHEMA, MAX_WAIT).await?;
     let report = runner.run_async(&mut Migrating(&mut connection)).await;
     let report = report.map_err(|error| MigrateError::Migrate(Box::new(error)))?;
     store::keep_temporary_tables(&mut connection).await.map_err(MigrateError::Make)?;
-    alone.end().await;
+    guard.release().await;
     connection.close().await.map_err(MigrateError::Connect)?;
     Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
 }
 
-/// Makes sure that no pooler takes a connection away between two transactions.
+/// Refuses a pooler in transaction mode.
 ///
 /// # Errors
-/// When one does, or the database cannot be reached.
+/// If there is one, or the database cannot be reached.
 pub async fn refuse_shared(options: &PgConnectOptions) -> Result<(), MigrateError> {
-    let _ = own(options, Purpose::Command).await?.close().await;
+    let _ = dedicated(options, Purpose::Command).await?.close().await;
     Ok(())
 }
 
-/// A connection of which is certain that it stays ours.
-async fn own(options: &PgConnectOptions, purpose: Purpose) -> Result<PgConnection, MigrateError> {
+/// A connection that no pooler hands to others between two transactions.
+async fn dedicated(options: &PgConnectOptions, purpose: Purpose) -> Result<PgConnection, MigrateError> {
     let (mut first, mut second) = (connect(options, purpose).await?, connect(options, purpose).await?);
-    session::are_own(&mut first, &mut second).await?;
+    session::ensure_dedicated(&mut first, &mut second).await?;
     let _ = second.close().await;
     Ok(first)
 }
 
-/// What must be true before the first table is made; then makes refinery's, whose lock keeps migrations apart.
+/// Checks the database before the first migration, and makes refinery's table, which serves as the lock.
 async fn prepare(connection: &mut PgConnection) -> Result<(), MigrateError> {
-    let found = in_time(store::look(&mut *connection)).await?;
+    let found = in_time(store::inspect(&mut *connection)).await?;
     if found.is_made {
         return Ok(());
     }
@@ -79,7 +80,7 @@ async fn prepare(connection: &mut PgConnection) -> Result<(), MigrateError> {
         return Err(MigrateError::NotUtf8(found.encoding));
     }
     let create = Migrating::assert_migrations_table_query(HISTORY);
-    // Of two that make it at the same moment one may fail, for all the "if not exists"; then it is there.
+    // Of two processes that make it at once, one may fail in spite of "if not exists". Then the table is there.
     if raw_sql(AssertSqlSafe(create.clone())).execute(&mut *connection).await.is_err() {
         raw_sql(AssertSqlSafe(create)).execute(connection).await.map_err(MigrateError::Make)?;
     }
@@ -89,16 +90,16 @@ async fn prepare(connection: &mut PgConnection) -> Result<(), MigrateError> {
 /// Whether every migration that this program knows has been applied.
 ///
 /// # Errors
-/// When the database cannot be used.
+/// If the database cannot be used.
 pub async fn is_current(options: &PgConnectOptions) -> Result<bool, MigrateError> {
-    let mut connection = own(options, Purpose::Command).await?;
+    let mut connection = dedicated(options, Purpose::Command).await?;
     Ok(has_newest(&mut connection).await)
 }
 
-/// The same, on a connection that may be at hand.
+/// As [`is_current`], on a pooled connection.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub async fn is_current_on(db: &Db) -> sqlx::Result<bool> {
     db.lend(async |connection| {
         connection.ping().await?;
@@ -110,16 +111,16 @@ pub async fn is_current_on(db: &Db) -> sqlx::Result<bool> {
 async fn has_newest(connection: &mut PgConnection) -> bool {
     let runner: Runner = embedded::migrations::runner();
     let newest = runner.get_migrations().iter().map(Migration::version).max();
-    // A database that was never migrated has no history to read: that is an answer too.
+    // A database that was never migrated has no such table: not current either.
     let last = runner.get_last_applied_migration_async(&mut Migrating(connection)).await;
     last.is_ok_and(|last| last.map(|migration| migration.version()) >= newest)
 }
 
-/// Lets refinery speak through sqlx: one driver, one way to read a database URL.
+/// Runs refinery through sqlx: one driver, and one way to read a database URL.
 struct Migrating<'a>(&'a mut PgConnection);
 
 impl Migrating<'_> {
-    /// All of it, or nothing.
+    /// Runs the statements in one transaction.
     async fn attempt(&mut self, queries: &[&str]) -> sqlx::Result<()> {
         let mut transaction = self.0.begin().await?;
         for query in queries {
@@ -132,20 +133,20 @@ impl Migrating<'_> {
 impl AsyncTransaction for Migrating<'_> {
     type Error = sqlx::Error;
 
-    /// A table that somebody reads cannot be changed: the migration is taken back and tried again, so that those who
-    /// queue behind it get on in between.
+    /// A table in use cannot be changed. The migration is rolled back and tried again, so that statements that queued
+    /// behind it run in between.
     async fn execute<'a, T: Iterator<Item = &'a str> + Send + 'a>(&'a mut self, queries: T) -> sqlx::Result<usize> {
         let (queries, begun): (Vec<_>, _) = (queries.collect(), Instant::now());
-        let mut tell_at = Duration::ZERO;
+        let mut log_at = Duration::ZERO;
         loop {
             match self.attempt(&queries).await {
-                Err(error) if is_locked(&error) && begun.elapsed() < LONGEST_WAIT => {
-                    if begun.elapsed() >= tell_at {
-                        tell_at = begun.elapsed() + TELL_EVERY;
+                Err(error) if is_locked(&error) && begun.elapsed() < MAX_WAIT => {
+                    if begun.elapsed() >= log_at {
+                        log_at = begun.elapsed() + LOG_EVERY;
                         let held_by = held_by(self.0, None).await;
                         tracing::warn!("waiting: somebody uses a table that a migration is to change{held_by}");
                     }
-                    sleep(PAUSE).await;
+                    sleep(RETRY_PAUSE).await;
                 }
                 done => return done.map(|()| queries.len()),
             }

@@ -1,5 +1,4 @@
-//! The way to PostgreSQL: connections at hand for each thread that serves, the settings that every connection
-//! has, what one process at a time does, and the migrations.
+//! Access to PostgreSQL: a pool for each thread, the settings of every connection, locks between processes, migrations.
 
 use std::time::Duration;
 
@@ -12,81 +11,80 @@ mod error;
 mod migrations;
 pub mod per_account;
 mod pool;
+mod process_lock;
 pub mod replica;
 mod session;
 mod states;
 mod store;
 pub mod transact;
-mod turn;
 mod url;
 
 pub use error::MigrateError;
 pub use migrations::{apply, is_current, is_current_on, migrate, refuse_shared};
+pub use process_lock::{LockGuard, MAX_WAIT, ProcessLock, begin_locked, lock};
 use session::Purpose;
 pub use states::{ends_connection, is_full, is_read_only, violated};
-pub use turn::{Alone, LONGEST_WAIT, Turn, alone, begin_alone};
 pub use url::options;
 
 pub use pool::{Db, Terms, Transaction, Usage};
 
-/// How long the work on a request may take. No batch and no queue that it waits in may take longer.
+/// The deadline of a request. No batch and no wait may take longer.
 pub const LONGEST_REQUEST: Duration = Duration::from_millis(4500);
 
-/// How long a request may wait for a connection. The wire promises a 503 within five seconds.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a request may wait for a connection. The API promises a 503 within five seconds.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long anybody else may.
-const LONG_PATIENCE: Duration = Duration::from_secs(10);
+/// How long commands and jobs may wait for one.
+const LONG_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// For how long a connection is used: a few minutes after a failover that no error tells of, none leads to the
-/// old server any more.
+/// The longest use of a connection. After a failover that no error reports, none leads to the old server for longer.
 const LIFETIME: Duration = Duration::from_mins(5);
 
-/// Connections to a primary for the thread that calls this, and how many may wait for one; they are made when
-/// they are first used.
+/// A pool for the thread that calls this, of connections to a primary. `waiting` statements may wait for one. Connects
+/// on first use.
 pub fn serving(options: &PgConnectOptions, connections: u32, waiting: u32) -> Db {
     let terms = Terms { connections, waiting, must_write: true, lifetime: LIFETIME };
-    Db::new(pool(Purpose::Serving, PATIENCE), options.clone(), terms)
+    Db::new(pool(Purpose::Serving, ACQUIRE_TIMEOUT), options.clone(), terms)
 }
 
-/// The same to a server that may be a standby.
+/// As [`serving`], to a server that may be a standby.
 pub fn reading(options: &PgConnectOptions, connections: u32, waiting: u32) -> Db {
     let terms = Terms { connections, waiting, must_write: false, lifetime: LIFETIME };
-    Db::new(pool(Purpose::Serving, PATIENCE), options.clone(), terms)
+    Db::new(pool(Purpose::Serving, ACQUIRE_TIMEOUT), options.clone(), terms)
 }
 
-/// For those whom nobody waits for: few connections, and as many as like may wait for one.
-const AT_LEISURE: Terms = Terms { connections: 4, waiting: u32::MAX, must_write: false, lifetime: LIFETIME };
+/// For commands and jobs: few connections, and no limit on how many wait.
+const IN_BACKGROUND: Terms = Terms { connections: 4, waiting: u32::MAX, must_write: false, lifetime: LIFETIME };
 
-/// Connections for a command: few, with no limit on how long a statement takes.
+/// A pool for a command: few connections, no statement timeout.
 pub fn for_command(options: &PgConnectOptions) -> Db {
-    // Also of a standby, which has the same reports.
-    Db::new(pool(Purpose::Command, LONG_PATIENCE), options.clone(), AT_LEISURE)
+    // To a standby too, as it has the same reports.
+    Db::new(pool(Purpose::Command, LONG_ACQUIRE_TIMEOUT), options.clone(), IN_BACKGROUND)
 }
 
-/// Connections for what `serve` does by itself: fees may take longer than a request, and keep nobody waiting.
+/// A pool for jobs: fees may take longer than a request.
 pub fn for_jobs(options: &PgConnectOptions) -> Db {
-    Db::new(pool(Purpose::Job, LONG_PATIENCE), options.clone(), AT_LEISURE)
+    Db::new(pool(Purpose::Job, LONG_ACQUIRE_TIMEOUT), options.clone(), IN_BACKGROUND)
 }
 
-/// A pool that gives its connections the settings of their purpose.
-fn pool(purpose: Purpose, patience: Duration) -> PgPoolOptions {
-    let pool = PgPoolOptions::new().acquire_timeout(patience);
-    pool.after_connect(move |connection, _| Box::pin(session::pin(connection, purpose)))
+/// sqlx's pool, whose new connections get the settings of this purpose.
+fn pool(purpose: Purpose, timeout: Duration) -> PgPoolOptions {
+    let pool = PgPoolOptions::new().acquire_timeout(timeout);
+    pool.after_connect(move |connection, _| Box::pin(session::configure(connection, purpose)))
 }
 
-/// One connection, with the settings of its purpose.
+/// One connection, with the settings of this purpose.
 async fn connect(options: &PgConnectOptions, purpose: Purpose) -> Result<PgConnection, MigrateError> {
     let connecting = async {
         let mut connection = options.connect().await?;
-        session::pin(&mut connection, purpose).await?;
+        session::configure(&mut connection, purpose).await?;
         Ok(connection)
     };
     in_time(connecting).await
 }
 
-/// The outcome of a short exchange, if it comes in time.
+/// Limits a short exchange to [`LONG_ACQUIRE_TIMEOUT`].
 async fn in_time<T>(exchange: impl Future<Output = sqlx::Result<T>>) -> Result<T, MigrateError> {
-    let outcome = tokio::time::timeout(LONG_PATIENCE, exchange).await;
+    let outcome = tokio::time::timeout(LONG_ACQUIRE_TIMEOUT, exchange).await;
     outcome.map_err(|_| MigrateError::Silent)?.map_err(MigrateError::Connect)
 }

@@ -1,5 +1,4 @@
-//! What is kept of each account while one of its requests is under way, and not longer: an account
-//! that asks for nothing takes no memory.
+//! State of an account that exists only while one of its requests is under way. An idle account takes no memory.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::values::sid::AccountSid;
 
-/// A value for each account that somebody holds the value of. Cheap to clone.
+/// A map from accounts to values that are in use. Cheap to clone.
 pub struct PerAccount<T>(Arc<Mutex<HashMap<AccountSid, Arc<T>>>>);
 
-/// An account's value. It is forgotten with the last of these.
+/// An account's value. It is removed from the map with the last of these.
 pub struct Held<T> {
     all: PerAccount<T>,
     account: AccountSid,
@@ -20,13 +19,13 @@ pub struct Held<T> {
 }
 
 impl<T> PerAccount<T> {
-    /// The account's value, made anew where nobody holds it.
+    /// The account's value; a new one if none is in use.
     pub fn hold(&self, account: AccountSid, make: impl FnOnce() -> T) -> Held<T> {
         let value = Arc::clone(self.values().entry(account).or_insert_with(|| Arc::new(make())));
         Held { all: self.clone(), account, value: Some(value) }
     }
 
-    /// The sum over all values that are held.
+    /// The sum over all values in use.
     pub fn sum(&self, of: impl Fn(&T) -> usize) -> usize {
         self.values().values().map(|value| of(value)).sum()
     }
@@ -59,7 +58,7 @@ impl<T> Deref for Held<T> {
 impl<T> Drop for Held<T> {
     fn drop(&mut self) {
         let mut values = self.all.values();
-        // Within the lock, so that of two that go at once the second sees that it is the last.
+        // Under the lock, so that of two dropped at once the second one removes the value.
         drop(self.value.take());
         if values.get(&self.account).is_some_and(|value| Arc::strong_count(value) == 1) {
             values.remove(&self.account);
@@ -86,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_the_same_for_all_who_hold_it_and_gone_with_the_last() {
+    fn a_value_is_shared_and_removed_with_its_last_holder() {
         let (all, one, other) = (PerAccount::<usize>::default(), AccountSid::random(), AccountSid::random());
         let first = all.hold(one, || 1);
         let second = all.hold(one, || 2);
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_stays_where_many_threads_come_and_go() {
+    fn nothing_stays_after_many_threads() {
         let (all, account) = (PerAccount::<usize>::default(), AccountSid::random());
         thread::scope(|scope| {
             for _ in 0..4 {

@@ -1,7 +1,7 @@
-//! What statements rely on, said by every connection itself: a role's, a database's and a server's own settings are
-//! for others, and differ. It is said after connecting, for poolers refuse most of it in the first message.
+//! The settings of a connection. Each connection sets all that our statements rely on, because a role, a database or a
+//! server may have other defaults. They are set after connecting, for poolers refuse most of them in the first message.
 //!
-//! Not said is `default_transaction_read_only`: who made a database read-only wants it so.
+//! `default_transaction_read_only` is not set: if an operator made a database read-only, it stays so.
 
 use std::fmt::Write;
 
@@ -12,27 +12,26 @@ use super::MigrateError;
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Requests. PostgreSQL gives up a statement that takes too long, and a wait for rows that others hold, so that one
-    /// account's crowd does not keep every connection. It keeps the plan of a statement, for all of them are made
-    /// to do with one: to plan them anew each time takes longer than to do them. A statement has one processor at most.
+    /// Requests. Timeouts for statements and for row locks keep one account from blocking every connection. Plans are
+    /// generic and kept: to plan each time takes longer than to run. No parallel workers.
     Serving,
-    /// Commands: an import takes as long as it takes, and may wait for its file.
+    /// Commands: no statement timeout, as an import takes as long as its file.
     Command,
-    /// What `serve` does by itself.
+    /// Jobs of `serve`.
     Job,
-    /// Changes of the schema. Who waits for a table that somebody reads makes all others wait behind: for less time than
-    /// a request has.
+    /// Migrations. While one waits for a table lock, all later statements on that table wait behind it. So it gives up
+    /// before a request does.
     Migration,
-    /// Holds a lock and does nothing.
-    Turn,
+    /// Holds a process lock, and does nothing else.
+    Lock,
 }
 
-/// Settings and their values as SQL writes them.
+/// Names and values, as SQL writes them.
 type Settings = &'static [(&'static str, &'static str)];
 
-/// The same for all. Schemas of others are never looked into, and temporary tables last. A client that died is found
-/// out within two minutes, or it would hold its locks for hours.
-const ALWAYS: Settings = &[
+/// For every purpose. Other schemas are never searched, and temporary tables last. A dead client is noticed within two
+/// minutes; else it would hold its locks for hours.
+const COMMON: Settings = &[
     ("search_path", "public, pg_temp"),
     ("default_transaction_isolation", "'read committed'"),
     ("client_encoding", "'UTF8'"),
@@ -46,7 +45,7 @@ const ALWAYS: Settings = &[
     ("tcp_keepalives_count", "6"),
 ];
 
-/// Limits that came with a version of PostgreSQL; those above do instead.
+/// Newer limits, by the version of PostgreSQL that brought them. Set to none: those above do their work.
 const SINCE: [(u32, &str, &str); 2] = [(140_000, "idle_session_timeout", "0"), (170_000, "transaction_timeout", "0")];
 
 impl Purpose {
@@ -76,10 +75,10 @@ impl Purpose {
                 ("lock_timeout", "'1s'"),
                 ("idle_in_transaction_session_timeout", "0"),
                 ("plan_cache_mode", "auto"),
-                // Without this, every start tells that refinery's own table exists already.
+                // Else every start would log that refinery's table exists already.
                 ("client_min_messages", "warning"),
             ],
-            Self::Turn => &[
+            Self::Lock => &[
                 ("statement_timeout", "'10s'"),
                 ("lock_timeout", "'10s'"),
                 ("idle_in_transaction_session_timeout", "'1h'"),
@@ -88,27 +87,27 @@ impl Purpose {
         }
     }
 
-    /// All that is said, in one message. `set` looks no function up, which somebody could have put in the way.
+    /// All settings in one message. `set` calls no function, which another role could have replaced.
     fn statements(self, version: u32) -> String {
         let mut text = String::new();
         let since = SINCE.iter().filter(|(first, ..)| version >= *first).map(|(_, name, value)| (*name, *value));
-        for (name, value) in self.settings().iter().chain(ALWAYS).copied().chain(since) {
+        for (name, value) in self.settings().iter().chain(COMMON).copied().chain(since) {
             let _ = write!(text, "set {name} = {value};");
         }
         text
     }
 }
 
-/// How often the settings are tried where a timeout of others ends even that.
-const TRIES: usize = 20;
+/// Tries, in case a timeout set by others ends even this statement.
+const MAX_TRIES: usize = 20;
 
-/// Gives a new connection the settings of its purpose.
-pub async fn pin(connection: &mut PgConnection, purpose: Purpose) -> sqlx::Result<()> {
+/// Applies the settings of its purpose to a new connection.
+pub async fn configure(connection: &mut PgConnection, purpose: Purpose) -> sqlx::Result<()> {
     let statements = purpose.statements(connection.server_version_num().unwrap_or_default());
     let mut tries = 1;
     loop {
         match raw_sql(AssertSqlSafe(statements.clone())).execute(&mut *connection).await {
-            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("57014") && tries < TRIES => {
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("57014") && tries < MAX_TRIES => {
                 tries += 1;
             }
             done => return done.map(drop),
@@ -116,10 +115,10 @@ pub async fn pin(connection: &mut PgConnection, purpose: Purpose) -> sqlx::Resul
     }
 }
 
-/// Makes sure that a second session is really another one, and each stays the same from statement to statement: behind
-/// a pooler that lends them by the transaction, settings and prepared statements are anybody's.
-pub async fn are_own(first: &mut PgConnection, second: &mut PgConnection) -> Result<(), MigrateError> {
-    // Whether a pooler lends the server that came back last or the one that has rested longest: one of these differs.
+/// Refuses a pooler in transaction mode, where settings and prepared statements get mixed up: two connections must be
+/// two sessions, and each must stay the same from statement to statement.
+pub async fn ensure_dedicated(first: &mut PgConnection, second: &mut PgConnection) -> Result<(), MigrateError> {
+    // Poolers lend the server used last, or the one idle longest: either way one of these pairs differs.
     for _ in 0..3 {
         let (before, other) = (server(first).await?, server(second).await?);
         let (again, after) = (server(second).await?, server(first).await?);
@@ -130,11 +129,11 @@ pub async fn are_own(first: &mut PgConnection, second: &mut PgConnection) -> Res
     Ok(())
 }
 
-/// The process of the server that answers a statement.
+/// The server process that answers.
 async fn server(connection: &mut PgConnection) -> Result<i32, MigrateError> {
     const STATEMENT: &str = "select pg_catalog.pg_backend_pid(), count(*) from pg_catalog.pg_prepared_statements";
     let row = super::in_time(raw_sql(STATEMENT).fetch_one(&mut *connection)).await?;
-    // We have prepared none yet: these are of somebody who had the session before.
+    // We have prepared none yet, so these are left from another client of this session.
     match row.try_get(1).map_err(MigrateError::Connect)? {
         0_i64 => row.try_get(0).map_err(MigrateError::Connect),
         _ => Err(MigrateError::Shared),

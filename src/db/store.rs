@@ -1,20 +1,20 @@
-//! The questions what a database is like, and who is in the way.
+//! Statements about the database itself: its state, and who holds locks.
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Result, query, query_as};
 
-/// What a database is like before the first migration.
+/// The state of a database before the first migration.
 #[derive(Debug)]
-pub struct Look {
+pub struct State {
     pub encoding: String,
     pub is_made: bool,
-    /// The schema where the role's tables are, if not in `public`.
+    /// The schema of our tables, if not `public`.
     pub elsewhere: Option<String>,
 }
 
-pub async fn look(connection: &mut PgConnection) -> Result<Look> {
+pub async fn inspect(connection: &mut PgConnection) -> Result<State> {
     query_as!(
-        Look,
+        State,
         r#"select current_setting('server_encoding') as "encoding!",
             to_regclass('public.refinery_schema_history') is not null as "is_made!",
             (select nspname::text
@@ -29,9 +29,8 @@ pub async fn look(connection: &mut PgConnection) -> Result<Look> {
     .await
 }
 
-/// Everybody may make temporary tables unless told otherwise, and fill the disk with them. We need none, and who does
-/// can be granted it. Where the database is another role's, that is its affair. This is no migration, for neither a dump
-/// nor a copy of a database holds it.
+/// By default every role may make temporary tables, and fill the disk with them. We need none, so this revokes the
+/// right, unless another role owns the database. Not a migration, because a dump does not hold this right.
 pub async fn keep_temporary_tables(connection: &mut PgConnection) -> Result<()> {
     query!(
         "do $$ begin
@@ -53,11 +52,12 @@ pub struct Holder {
     pub pid: i32,
     pub role: Option<String>,
     pub application: Option<String>,
-    /// When its transaction began; what others do, PostgreSQL tells their own role and superusers only.
+    /// When its transaction began. PostgreSQL shows that of other roles to superusers only.
     pub since: Option<DateTime<Utc>>,
 }
 
-/// Some of those who hold a lock on this table that a turn waits for; without one, any lock on any table of ours.
+/// Up to three sessions that hold a lock on this table that a process lock waits for; without a table, any lock on any
+/// table of ours.
 pub async fn holders(connection: &mut PgConnection, table: Option<&str>) -> Result<Vec<Holder>> {
     query_as!(
         Holder,

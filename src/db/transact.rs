@@ -1,5 +1,5 @@
-//! What is done together or not at all, is done again where others came in between, and is told truly where
-//! PostgreSQL's answer to its commit was lost.
+//! Transactions: retried if others changed the same rows meanwhile, and with an error of its own if the answer to the
+//! commit was lost.
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use tokio::sync::watch;
@@ -7,10 +7,10 @@ use tokio::sync::watch;
 use super::{Db, Transaction};
 use crate::error::{Error, Result, Retried};
 
-/// How often something is tried that others come in between of.
+/// Tries of a transaction.
 const MOST_TRIES: usize = 5;
 
-/// Does something again, a few times, where PostgreSQL took it back whole because others were at the same rows.
+/// Retries work that PostgreSQL rolled back because others changed the same rows.
 ///
 /// # Errors
 /// Those of the work; [`Error::Overtaken`] where others came in between each time.
@@ -24,8 +24,8 @@ pub async fn again<T, E: Retried, W: Future<Output = Result<T, E>>>(work: impl F
     work().await
 }
 
-/// Does something within a transaction of its own, [`again`] where others came in between. What it returns was read
-/// before the commit: nothing is left to fail once it is done.
+/// Does work in a transaction, and retries it with [`again`]. What it returns was read before the commit, so nothing
+/// can fail after it.
 ///
 /// # Errors
 /// Those of the work, and of [`commit`]; but for [`Error::Unknown`], nothing was changed.
@@ -40,15 +40,15 @@ async fn once<T, E: Retried>(db: &Db, work: &impl AsyncFn(&mut Transaction) -> R
     Ok(done)
 }
 
-/// How far a piece of work has come with its commits.
+/// The state of a task's commits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Commits {
-    /// Nothing has been changed.
+    /// Nothing was committed.
     #[default]
     None,
-    /// PostgreSQL was asked to commit, and has not answered.
+    /// A commit was sent, and not answered yet.
     Asked,
-    /// It has answered all that it was asked.
+    /// Every commit that was sent was answered.
     Answered,
 }
 
@@ -56,22 +56,21 @@ tokio::task_local! {
     static COMMITS: watch::Sender<Commits>;
 }
 
-/// Does a piece of work, and tells how far it has come: to cut it off while PostgreSQL commits would leave unknown what
-/// became of it.
+/// Runs work, and tells the state of its commits: cut off during one, its outcome would be unknown.
 pub fn telling<W: Future>(work: W) -> (impl Future<Output = W::Output>, watch::Receiver<Commits>) {
     let (teller, told) = watch::channel(Commits::None);
     (COMMITS.scope(teller, work), told)
 }
 
 fn tell(commits: Commits) {
-    // Nobody asks of most work.
+    // Fails outside of [`telling`], where nobody asks.
     let _ = COMMITS.try_with(|teller| teller.send_replace(commits));
 }
 
 /// Commits.
 ///
 /// # Errors
-/// [`Error::Unknown`] where the answer was lost; any other says that nothing was changed.
+/// [`Error::Unknown`] if the answer was lost; after any other error, nothing was changed.
 pub async fn commit(transaction: Transaction) -> Result<()> {
     tell(Commits::Asked);
     let done = transaction.commit().await;
@@ -82,7 +81,7 @@ pub async fn commit(transaction: Transaction) -> Result<()> {
     })
 }
 
-/// Whether PostgreSQL says that it has not committed. It ends a connection (FATAL, PANIC) after a commit as well.
+/// Whether PostgreSQL refused the commit. FATAL and PANIC end a connection, maybe after the commit.
 fn is_refusal(error: &sqlx::Error) -> bool {
     let said = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
     said.is_some_and(|error| error.severity() == PgSeverity::Error)

@@ -1,4 +1,4 @@
-//! Reads PostgreSQL's URLs: as libpq does where sqlx does not.
+//! Reads database URLs. Where sqlx and libpq differ, libpq's way is taken.
 
 use std::borrow::Cow;
 use std::env;
@@ -10,7 +10,7 @@ use url::{Host, Url};
 
 const EXPECTED: &str = "postgres://user:password@host:5432/database is expected";
 
-/// The parameters that sqlx understands; it would log the values of others, were it a password misspelt.
+/// The parameters that sqlx knows. It logs the value of any other: a password, if its name is misspelt.
 const KNOWN: [&str; 17] = [
     "sslmode",
     "ssl-mode",
@@ -31,14 +31,14 @@ const KNOWN: [&str; 17] = [
     "options",
 ];
 
-/// Files of certificates to trust, and the word for those that the system trusts.
+/// The parameters that name a file of trusted certificates, and the value that means those of the system.
 const ROOTS: [&str; 3] = ["sslrootcert", "ssl-root-cert", "ssl-ca"];
 const SYSTEM: &str = "system";
 
-/// Reads a PostgreSQL URL.
+/// Reads a database URL.
 ///
 /// # Errors
-/// When it is none; the message does not repeat it, for it may hold a password.
+/// If it is not one. The message does not repeat it, for it may hold a password.
 pub fn options(text: &str) -> Result<PgConnectOptions, String> {
     if text.trim().is_empty() {
         return Err(format!("the database URL is set but empty: {EXPECTED}, or none at all"));
@@ -49,17 +49,17 @@ pub fn options(text: &str) -> Result<PgConnectOptions, String> {
         return Err(unreadable());
     }
     let roots = roots(&url);
-    let options = PgConnectOptions::from_url(&plain(&url)).map_err(|_| unreadable())?;
+    let options = PgConnectOptions::from_url(&for_sqlx(&url)).map_err(|_| unreadable())?;
     let options = trusting(options, roots.as_deref(), is_mode_said(&url))?;
-    // Poolers refuse what is not about the connection itself; and no float is read.
+    // Poolers refuse such settings in the first message; no float is ever read.
     let options = options.application_name("numberbank").extra_float_digits(None::<i8>);
     Ok(options.disable_statement_logging())
 }
 
-/// The same URL in words that sqlx understands.
-fn plain(url: &Url) -> Url {
+/// The same URL with only what sqlx understands.
+fn for_sqlx(url: &Url) -> Url {
     let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
-    // It would take the brackets for a part of the address. What the query says of the host comes after and wins.
+    // sqlx takes the brackets for a part of the address. A host in the query comes later, and wins.
     if let Some(Host::Ipv6(address)) = url.host() {
         pairs.push(("host".into(), address.to_string().into()));
     }
@@ -71,15 +71,15 @@ fn plain(url: &Url) -> Url {
             pairs.push((name, value));
         }
     }
-    let mut plain = url.clone();
-    plain.set_query(None);
+    let mut reduced = url.clone();
+    reduced.set_query(None);
     if !pairs.is_empty() {
-        plain.query_pairs_mut().extend_pairs(pairs);
+        reduced.query_pairs_mut().extend_pairs(pairs);
     }
-    plain
+    reduced
 }
 
-/// The certificates to trust, as the URL or else the environment says.
+/// The trusted certificates, from the URL or else from the environment.
 fn roots(url: &Url) -> Option<String> {
     let said = url.query_pairs().filter(|(name, _)| ROOTS.contains(&&**name)).last();
     said.map(|(_, value)| value.into_owned()).or_else(|| env::var("PGSSLROOTCERT").ok())
@@ -89,7 +89,7 @@ fn is_mode_said(url: &Url) -> bool {
     url.query_pairs().any(|(name, _)| ["sslmode", "ssl-mode"].contains(&&*name)) || env::var_os("PGSSLMODE").is_some()
 }
 
-/// As libpq has it: certificates of the system want the full check, and who names a file wants some.
+/// As in libpq: `system` demands `verify-full`; a file demands a check of the certificate at least.
 fn trusting(options: PgConnectOptions, roots: Option<&str>, is_mode_said: bool) -> Result<PgConnectOptions, String> {
     let mode = options.get_ssl_mode();
     let is_checked = matches!(mode, PgSslMode::VerifyCa | PgSslMode::VerifyFull);
@@ -97,7 +97,7 @@ fn trusting(options: PgConnectOptions, roots: Option<&str>, is_mode_said: bool) 
         Some(SYSTEM) if is_mode_said && !matches!(mode, PgSslMode::VerifyFull) => {
             Err("sslrootcert=system in the database URL wants sslmode=verify-full, or none".to_owned())
         }
-        // None beside those of the system, also where the environment names some.
+        // An empty list, so that a file named in the environment is not trusted too.
         Some(SYSTEM) => Ok(options.ssl_mode(PgSslMode::VerifyFull).ssl_root_cert_from_pem(Vec::new())),
         Some(file) if is_checked || matches!(mode, PgSslMode::Require) => {
             if !file.trim_start().starts_with("-----BEGIN") {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_system_s_certificates_want_the_full_check() {
+    fn the_system_s_certificates_demand_the_full_check() {
         for url in ["postgres://db/x?sslrootcert=system", "postgres://db/x?sslmode=verify-full&sslrootcert=system"] {
             let options = read(url);
             assert!(matches!(options.get_ssl_mode(), PgSslMode::VerifyFull), "{url}");
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn who_names_a_certificate_wants_it_checked() {
+    fn a_named_certificate_is_checked() {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         let options = read(&format!("postgres://db/x?sslmode=require&sslrootcert={file}"));
         assert!(matches!(options.get_ssl_mode(), PgSslMode::VerifyCa));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_of_postgresql_is_told_and_not_repeated() {
+    fn a_text_that_is_no_url_is_refused_and_not_repeated() {
         for url in [
             "",
             " ",
@@ -171,10 +171,10 @@ mod tests {
     }
 
     #[test]
-    fn what_sqlx_does_not_know_it_is_not_told() {
+    fn parameters_that_sqlx_does_not_know_are_left_out() {
         let url = "postgres://db/x?connect_timeout=5&passwrod=hidden&user=anna&options=-c%20work_mem%3D8MB";
-        let plain = plain(&url.parse().expect("a URL"));
-        assert_eq!(plain.query(), Some("user=anna&options=-c+work_mem%3D8MB"));
+        let reduced = for_sqlx(&url.parse().expect("a URL"));
+        assert_eq!(reduced.query(), Some("user=anna&options=-c+work_mem%3D8MB"));
         assert_eq!(read(url).get_username(), "anna");
     }
 }

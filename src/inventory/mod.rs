@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::db::transact::{again, commit, transact};
-use crate::db::{Db, Transaction, Turn, begin_alone};
+use crate::db::{Db, ProcessLock, Transaction, begin_locked};
 use crate::error::{Denied, Refuses, Result};
 use crate::values::clock::Clock;
 use crate::values::money::{Cost, Money};
@@ -298,14 +298,15 @@ pub async fn set_price(db: &Db, kind: Kind, account: Option<AccountSid>, price: 
 
 /// What one transaction at a time does, so that two never wait for each other's rows. `stock` itself is not locked, for
 /// PostgreSQL is long at its upkeep.
-const ADDITIONS: Turn = Turn { table: "stock_thresholds", taken: "another process adds numbers to the stock" };
+const ADDITIONS: ProcessLock =
+    ProcessLock { table: "stock_thresholds", taken: "another process adds numbers to the stock" };
 
 /// A transaction that adds to the stock.
 ///
 /// # Errors
 /// When the database is out of reach.
 async fn begin_additions(db: &Db) -> Result<Transaction> {
-    begin_alone(db, ADDITIONS).await
+    begin_locked(db, ADDITIONS).await
 }
 
 /// Tells the planner of the stock, where much came to it. Not within the transaction that brought it: who tends the table

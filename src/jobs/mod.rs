@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::billing::{self, Billed};
-use crate::db::{self, Db, MigrateError, Turn};
+use crate::db::{self, Db, MigrateError, ProcessLock};
 use crate::error::Error;
 use crate::inventory::{self, Quarantine};
 use crate::purchases;
@@ -38,7 +38,7 @@ const TRY_AGAIN: Duration = Duration::from_mins(1);
 const LONGEST_RUN: Duration = Duration::from_mins(30);
 
 /// What one instance at a time does.
-pub const TURN: Turn = Turn { table: "job_runs", taken: "another instance runs the jobs" };
+pub const LOCK: ProcessLock = ProcessLock { table: "job_runs", taken: "another instance runs the jobs" };
 
 /// How long another instance may need to end its run.
 const BRIEFLY: Duration = Duration::from_secs(1);
@@ -96,14 +96,14 @@ fn tell(done: Option<Done>) {
 /// # Errors
 /// When the database is out of reach.
 pub async fn run(settings: &Settings) -> Result<Option<Done>, Failure> {
-    let alone = match db::alone(&settings.database, TURN, BRIEFLY).await {
+    let guard = match db::lock(&settings.database, LOCK, BRIEFLY).await {
         Err(MigrateError::Busy(..)) => return Ok(None),
-        alone => alone?,
+        guard => guard?,
     };
     let db = db::for_jobs(&settings.database);
     let done = work(&db, settings).await;
     db.close().await;
-    alone.end().await;
+    guard.release().await;
     Ok(Some(done?))
 }
 

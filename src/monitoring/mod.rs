@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::accounts::gate::Gate;
 use crate::db::Db;
 use crate::db::replica::Watch;
-use crate::web::room::Rooms;
+use crate::web::answer_memory::AnswerMemory;
 use crate::web::traffic::Traffic;
 
 mod exposition;
@@ -40,7 +40,7 @@ struct Parts {
     /// The names of the routes, in the order of their indices.
     routes: Arc<[String]>,
     gate: Arc<Gate>,
-    rooms: Arc<Rooms>,
+    rooms: Arc<AnswerMemory>,
     /// Where there is a replica.
     watch: Option<Arc<Watch>>,
 }
@@ -60,7 +60,7 @@ struct Queue {
 
 impl Instance {
     /// Tells what the threads share, before there are any.
-    pub fn starts(&self, routes: Arc<[String]>, gate: Arc<Gate>, rooms: Arc<Rooms>, watch: Option<Arc<Watch>>) {
+    pub fn starts(&self, routes: Arc<[String]>, gate: Arc<Gate>, rooms: Arc<AnswerMemory>, watch: Option<Arc<Watch>>) {
         // An instance starts once.
         let _ = self.parts.set(Parts { routes, gate, rooms, watch });
     }

@@ -1,8 +1,8 @@
-//! Whom an address stands for.
+//! The network of a client, which limits count by.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// An IPv4 address, or a network of IPv6: one client has a whole /64 of them.
+/// An IPv4 address as it is; of an IPv6 address its /64, for one client has all of it.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),

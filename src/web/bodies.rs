@@ -1,6 +1,6 @@
-//! Bodies of requests. actix-web closes a connection on which a body was not read to its end, as by an answer of 401
-//! to a client that sends credentials only when they are asked for. Here what an answer leaves of a body is read and
-//! thrown away before the answer goes out, so that the next request finds the connection open.
+//! Bodies of requests. actix-web closes a connection if a body was not read to its end: after a 401, say, to a client
+//! that sends credentials only when asked for them. Here the rest of a body is read and discarded before the answer
+//! goes out, so that the connection stays open.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -18,19 +18,19 @@ use actix_web::{Error, HttpMessage};
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
-use super::connections::{self, BodyComes};
+use super::connections::{self, IncomingBody};
 use crate::web::deadline::PROMISED;
 
-/// The most that is thrown away of a body: 1 MiB. Beyond it the connection ends.
-const LARGEST_DISCARDED: u64 = 1024 * 1024;
+/// The most bytes that are discarded: 1 MiB. A longer body ends the connection.
+const MAX_DISCARDED: u64 = 1024 * 1024;
 
-/// How long the rest of a body is waited for, where the answer is not due before. Most clients have sent all of it by then.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long to wait for the rest of a body. Most clients have sent all of it by then.
+const MAX_WAIT: Duration = Duration::from_secs(1);
 
-/// Around a request: reads what its answer leaves of the body, as far as that may go.
+/// Middleware that discards the rest of a body.
 ///
 /// # Errors
-/// Those of what it lies around.
+/// Those of `next`.
 pub async fn finish(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -39,25 +39,25 @@ pub async fn finish(
     let _under_way = connections::under_way(request.request());
     let due = Instant::now() + PROMISED;
     let answer = next.call(request).await;
-    // Where the rest does not come in time, actix-web ends the connection after the answer.
-    let _ = timeout_at(due.min(Instant::now() + PATIENCE), body.discard()).await;
+    // If the rest does not come in time, actix-web closes the connection after the answer.
+    let _ = timeout_at(due.min(Instant::now() + MAX_WAIT), body.discard()).await;
     answer
 }
 
-/// The body of a request, which its handler and [`finish`] both read from.
+/// The body of a request. Its handler and [`finish`] both read it.
 #[derive(Clone)]
-struct Body(Rc<RefCell<Reading>>);
+struct Body(Rc<RefCell<BodyState>>);
 
-struct Reading {
+struct BodyState {
     payload: Payload,
-    /// What is still to come, where the request says so.
+    /// The bytes still to come, if the request says how many.
     left: Option<u64>,
     ended: bool,
-    comes: Option<BodyComes>,
+    incoming: Option<IncomingBody>,
 }
 
 impl Body {
-    /// Stands in for the body of a request, if it has one.
+    /// Takes the place of a request's body, if it has one.
     fn of(request: &mut ServiceRequest) -> Option<Self> {
         let payload = match request.take_payload() {
             Payload::None => return None,
@@ -66,11 +66,11 @@ impl Body {
         let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
         let chunked = request.chunked().unwrap_or(false);
         let left = if chunked { None } else { Some(length.unwrap_or(0)) };
-        let body = Self(Rc::new(RefCell::new(Reading {
+        let body = Self(Rc::new(RefCell::new(BodyState {
             payload,
             left,
             ended: false,
-            comes: connections::body_comes(request.request()),
+            incoming: connections::incoming_body(request.request()),
         })));
         request.set_payload(Payload::Stream { payload: Box::pin(body.clone()) });
         Some(body)
@@ -79,7 +79,7 @@ impl Body {
     async fn discard(mut self) {
         let announced = self.0.borrow().left.unwrap_or(0);
         let mut discarded = 0;
-        while announced.max(discarded) <= LARGEST_DISCARDED
+        while announced.max(discarded) <= MAX_DISCARDED
             && let Some(Ok(chunk)) = self.next().await
         {
             discarded += chunk.len() as u64;
@@ -95,11 +95,11 @@ impl Stream for Body {
     }
 }
 
-impl Reading {
+impl BodyState {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
-        // With `Upgrade: websocket` actix-web takes all that ever comes for the body.
+        // With `Upgrade: websocket`, actix-web takes all that ever comes for the body.
         if self.ended || self.left == Some(0) {
-            self.comes = None;
+            self.incoming = None;
             return Poll::Ready(None);
         }
         let mut polled = Pin::new(&mut self.payload).poll_next(context);
@@ -114,7 +114,7 @@ impl Reading {
             Poll::Pending => {}
         }
         if self.ended || self.left == Some(0) {
-            self.comes = None;
+            self.incoming = None;
         }
         polled
     }
@@ -133,24 +133,24 @@ mod tests {
     use crate::db::LONGEST_REQUEST;
 
     #[tokio::test]
-    async fn a_body_that_does_not_come_keeps_no_answer_beyond_its_time() {
+    async fn a_body_that_does_not_arrive_delays_no_answer_beyond_its_time() {
         let slow = async || {
             sleep(LONGEST_REQUEST).await;
             HttpResponse::ServiceUnavailable().finish()
         };
         let app = init_service(App::new().wrap(from_fn(finish)).default_service(web::to(slow))).await;
         let mut least = Duration::MAX;
-        // The least of several tries, for a machine that is slow now and then.
+        // The least of several tries, because a machine may be slow now and then.
         for _ in 0..3 {
             let payload = Payload::from(Box::pin(pending()) as BoxedPayloadStream);
             let request = TestRequest::post().insert_header((CONTENT_LENGTH, "9")).to_request();
             let begun = Instant::now();
             call_service(&app, request.replace_payload(payload).0).await;
             least = least.min(begun.elapsed());
-            if least < PROMISED + PATIENCE / 4 {
+            if least < PROMISED + MAX_WAIT / 4 {
                 break;
             }
         }
-        assert!(least < PROMISED + PATIENCE / 4, "{least:?}");
+        assert!(least < PROMISED + MAX_WAIT / 4, "{least:?}");
     }
 }

@@ -17,12 +17,12 @@ use crate::db::Db;
 use crate::db::replica::{Replica, Source};
 use crate::error::{Denied, Error};
 use crate::values::sid::{AccountSid, NumberSid};
+use crate::web::answer_memory::Reservation;
 use crate::web::asked::Asked;
 use crate::web::deadline::Deadline;
 use crate::web::frame::Framed;
 use crate::web::params::{Heeded, Params};
 use crate::web::refused::{Fault, Refused};
-use crate::web::room::Room;
 use crate::web::state::{State, incomplete};
 
 type Result<T, E = Denied<Refused>> = std::result::Result<T, E>;
@@ -89,12 +89,12 @@ impl Call {
         }
     }
 
-    /// Reserves memory for an answer that is a page of `rows` rows, until the client has taken it: see [`State::rooms`].
+    /// Reserves memory for an answer that is a page of `rows` rows, until the client has taken it: see [`State::memory`].
     ///
     /// # Errors
     /// [`Error::TooMany`] where the account's share of the memory is taken, [`Error::Unavailable`] where all of it is.
     pub async fn makes_room(&self, rows: u32) -> Result<(), Error> {
-        let room = self.state.rooms.for_page(self.account, rows).await?;
+        let room = self.state.memory.for_page(self.account, rows).await?;
         self.request.extensions_mut().insert(room);
         Ok(())
     }
@@ -104,7 +104,7 @@ impl Call {
     /// # Errors
     /// As [`Call::makes_room`], where they are more than there was made room for.
     pub fn holds(&self, bytes: usize) -> Result<(), Error> {
-        self.request.extensions_mut().get_mut::<Room>().map_or(Ok(()), |room| room.grow(bytes))
+        self.request.extensions_mut().get_mut::<Reservation>().map_or(Ok(()), |room| room.grow(bytes))
     }
 
     /// All values of a header.

@@ -1,4 +1,4 @@
-//! How long a request may take: a time by which it must be done, which waits while the client sends.
+//! A request's deadline. The clock stops while its body arrives.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// The wire promises an answer within this time when the database does not answer. The time that the body of a request
-/// takes to arrive comes on top.
+/// The API promises an answer within this time if the database does not answer. The time in which the request's body
+/// arrives is not counted.
 pub const PROMISED: Duration = Duration::from_secs(5);
 
-/// The end of a request's time. Its clones are the same deadline.
+/// A request's deadline. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Deadline(Rc<Cell<Instant>>);
 
@@ -22,14 +22,14 @@ impl Deadline {
         Self(Rc::new(Cell::new(Instant::now() + time)))
     }
 
-    /// Works until the deadline; there is no outcome where that comes first.
+    /// Runs the work until the deadline; `None` if that comes first.
     pub async fn bound<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let (mut work, mut end) = (pin!(work), pin!(sleep_until(self.0.get())));
         poll_fn(|context| {
             if let Poll::Ready(outcome) = work.as_mut().poll(context) {
                 return Poll::Ready(Some(outcome));
             }
-            // The work itself may just have moved it.
+            // The work may just have moved the deadline.
             if end.deadline() != self.0.get() {
                 end.as_mut().reset(self.0.get());
             }
@@ -38,10 +38,10 @@ impl Deadline {
         .await
     }
 
-    /// Waits for the client, for so long at the most, without using up the time for the work.
+    /// Waits for the client, for `longest` at most. The deadline moves on by the time of the wait.
     ///
     /// # Errors
-    /// When the client took longer.
+    /// `longest`, if the client took longer.
     pub async fn wait<T>(&self, longest: Duration, client: impl Future<Output = T>) -> Result<T, Duration> {
         let begun = Instant::now();
         let left = self.0.get() - begun;
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_is_waited_for_beside_the_work_and_not_for_ever() {
+    async fn the_wait_for_a_client_is_not_counted_and_has_a_limit() {
         let deadline = Deadline::after(MOMENT);
         let slow = deadline.bound(async { deadline.wait(LONG, sleep(MOMENT * 4)).await });
         assert_eq!(slow.await, Some(Ok(())));
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_quick_client_leaves_of_its_time_is_not_for_the_work() {
+    async fn time_that_a_client_does_not_need_is_not_added() {
         let deadline = Deadline::after(MOMENT);
         let work = async {
             deadline.wait(LONG, async {}).await.expect("a quick client");

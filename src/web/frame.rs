@@ -10,12 +10,12 @@ use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::FutureExt;
 
+use super::answer_memory::Reservation;
 use super::asked::{Asked, Representation};
 use super::connections;
 use super::deadline::Deadline;
 use super::params::{METHOD, Params};
 use super::refused::{Fault, Refused};
-use super::room::Room;
 use super::site::Site;
 use super::state::{State, incomplete};
 use crate::db::LONGEST_REQUEST;
@@ -71,7 +71,7 @@ pub async fn frame(
     match deadline.bound(AssertUnwindSafe(next.call(request)).catch_unwind()).await {
         Some(Ok(Ok(response))) => Ok(match response.response().error() {
             None => {
-                let room = response.request().extensions_mut().remove::<Room>();
+                let room = response.request().extensions_mut().remove::<Reservation>();
                 let going_out = |_: &mut _, body: BoxBody| {
                     let size = body.size();
                     connections::going_out(Some(body).filter(|_| !is_head), size, under_way.as_ref(), room)

@@ -1,5 +1,5 @@
-//! How a listener is served. actix-web's own server tells of a connection only after its TLS handshake, so that half of
-//! a handshake would take a place that nobody counts: here the same parts are put together by hand.
+//! Serves a listener. actix-web's own server reports a connection only after its TLS handshake, so unfinished
+//! handshakes would not count against the limits. So the same parts are put together here.
 
 use std::future::ready;
 use std::io;
@@ -17,37 +17,42 @@ use actix_web::dev::{AppConfig, Response, Server};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::connections::{Most, Paced, Places, Stream};
+use super::connections::{MaxConnections, Paced, Slots, Stream};
 
-/// How much of an answer is written at a time.
-const WRITTEN_AT_A_TIME: usize = 64 * 1024;
+/// The most of an answer that is written at a time, in bytes.
+const WRITE_BUFFER: usize = 64 * 1024;
 
-/// How long a connection has to end in order.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long a connection may take to close in order.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is in flight at a stop has this many seconds to finish.
+/// The seconds that requests under way have at a stop.
 const SHUTDOWN_SECONDS: u64 = 30;
 
-/// How connections are dealt with.
+/// Threads, limits and timeouts of a listener.
 #[derive(Clone, Copy, Debug)]
-pub struct Ways {
+pub struct ListenOptions {
     pub workers: usize,
-    pub most: Most,
+    pub max: MaxConnections,
     pub header_timeout: Duration,
     pub keep_alive: Duration,
 }
 
-impl Ways {
-    fn places(self) -> Rc<Places> {
-        Rc::new(Places::new(self.most, self.keep_alive + self.header_timeout))
+impl ListenOptions {
+    fn slots(self) -> Rc<Slots> {
+        Rc::new(Slots::new(self.max, self.keep_alive + self.header_timeout))
     }
 }
 
-/// Serves on a listener; `app` is called once for each thread.
+/// Serves on a listener. `app` is called once for each thread.
 ///
 /// # Errors
-/// When the listener cannot be used.
-pub fn listen<F, I, S, B>(listener: TcpListener, tls: Option<ServerConfig>, ways: Ways, app: F) -> io::Result<Server>
+/// If the listener cannot be used.
+pub fn listen<F, I, S, B>(
+    listener: TcpListener,
+    tls: Option<ServerConfig>,
+    options: ListenOptions,
+    app: F,
+) -> io::Result<Server>
 where
     F: Fn() -> I + Clone + Send + 'static,
     I: IntoServiceFactory<S, Request>,
@@ -59,34 +64,34 @@ where
 {
     let local = listener.local_addr()?;
     let builder = Server::build()
-        .workers(ways.workers)
-        .max_concurrent_connections(ways.most.at_times())
+        .workers(options.workers)
+        .max_concurrent_connections(options.max.with_extra())
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals();
-    let stops = builder.graceful_shutdown_signal();
-    let stops = move || {
-        let stops = stops.clone();
-        async move { stops.notified().await }
+    let stop = builder.graceful_shutdown_signal();
+    let stop = move || {
+        let stop = stop.clone();
+        async move { stop.notified().await }
     };
     let builder =
         match tls {
             None => builder.listen("http", listener, move || {
-                let places = ways.places();
-                fn_service(move |tcp| ready(places.enter(tcp).map_err(DispatchError::Io)))
+                let slots = options.slots();
+                fn_service(move |tcp| ready(slots.accept(tcp).map_err(DispatchError::Io)))
                     .map(with_peer)
-                    .and_then(http(ways, (local, false), stops.clone(), app()))
+                    .and_then(http(options, (local, false), stop.clone(), app()))
             })?,
             Some(mut tls) => {
                 tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-                // Handshakes have their bound in the places.
+                // The slots limit handshakes too.
                 max_concurrent_tls_connect(usize::MAX);
                 builder.listen("https", listener, move || {
-                    let places = ways.places();
+                    let slots = options.slots();
                     let accept = Acceptor::new(tls.clone()).map_init_err(|()| ()).map_err(TlsError::into_service_error);
-                    fn_service(move |tcp| ready(places.enter(tcp).map_err(|error| TlsError::Service(error.into()))))
+                    fn_service(move |tcp| ready(slots.accept(tcp).map_err(|error| TlsError::Service(error.into()))))
                         .and_then(accept)
                         .map(with_peer)
-                        .and_then(http(ways, (local, true), stops.clone(), app()).map_err(TlsError::Service))
+                        .and_then(http(options, (local, true), stop.clone(), app()).map_err(TlsError::Service))
                 })?
             }
         };
@@ -98,11 +103,11 @@ fn with_peer<T: Stream>(stream: T) -> (Paced<T>, Protocol, Option<SocketAddr>) {
     (Paced::new(stream), Protocol::Http1, peer)
 }
 
-/// What becomes of a stream: requests and their answers.
+/// Turns a stream into requests and their answers.
 fn http<T, F, I, S, B>(
-    ways: Ways,
+    options: ListenOptions,
     (local, secure): (SocketAddr, bool),
-    stops: impl Fn() -> F + 'static,
+    stop: impl Fn() -> F + 'static,
     app: I,
 ) -> impl ServiceFactory<
     (Paced<T>, Protocol, Option<SocketAddr>),
@@ -122,18 +127,17 @@ where
     B: MessageBody + 'static,
 {
     let app = app.into_factory().map_err(|error| error.error_response());
-    // The constructor is for whoever puts a server together, as actix-test does, and promised to nobody: the lock file
-    // holds the version.
+    // This constructor is meant for test servers, and not stable: Cargo.lock holds the version.
     let config = move |()| AppConfig::__priv_test_new(secure, local.to_string(), local);
     HttpService::build()
-        .graceful_shutdown_signal(stops)
-        .keep_alive(ways.keep_alive)
-        .client_request_timeout(ways.header_timeout)
-        .client_disconnect_timeout(LAST_WORDS)
-        .h1_write_buffer_size(WRITTEN_AT_A_TIME)
+        .graceful_shutdown_signal(stop)
+        .keep_alive(options.keep_alive)
+        .client_request_timeout(options.header_timeout)
+        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+        .h1_write_buffer_size(WRITE_BUFFER)
         .local_addr(local)
         .on_connect_ext(|stream: &Paced<T>, data| {
-            data.insert(stream.connected());
+            data.insert(stream.slot());
         })
         .finish(map_config(app, config))
 }

@@ -1,4 +1,4 @@
-//! Where a client reached this server, for links that lead back to it.
+//! The server's address as the client named it, for links back to it.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -9,9 +9,9 @@ use actix_web::http::header::{HOST, HeaderValue};
 /// The longest name that a host may have.
 const LONGEST_NAME: usize = 253;
 
-/// What a request says of where it was sent to. Only a refusal puts it into words.
+/// The parts of a request that name the server. They are read only when a refusal needs a link.
 pub struct Site {
-    /// `X-Forwarded-Proto` and `X-Forwarded-Host`, where a proxy is trusted.
+    /// `X-Forwarded-Proto` and `X-Forwarded-Host`, if a proxy is trusted.
     proto: Option<HeaderValue>,
     forwarded: Option<HeaderValue>,
     host: Option<HeaderValue>,
@@ -27,8 +27,8 @@ impl Site {
     }
 }
 
-/// `http://host:port` as the client named it; empty where it named no host, so that links are paths. What a proxy says
-/// counts only where it is trusted, and only the last of it.
+/// `http://host:port` as the client named it. Empty if it named no host: then links are paths. A header of a proxy
+/// counts only if it is trusted, and only the last value.
 impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = match last(self.proto.as_ref()) {
@@ -50,7 +50,7 @@ fn last(value: Option<&HeaderValue>) -> Option<&str> {
     value?.to_str().ok()?.rsplit(',').next().map(str::trim)
 }
 
-/// Whether this is a name or an address, with or without a port.
+/// Whether this is a host name or an address, with or without a port.
 fn is_host(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_is_believed_where_it_is_trusted() {
+    fn a_proxy_is_believed_only_if_it_is_trusted() {
         let (host, proto) = (("Host", "a.example:8008"), "X-Forwarded-Proto");
         let proxied = [host, (proto, "https"), ("X-Forwarded-Host", "b.example")];
         assert_eq!(reached(true, &proxied), "https://b.example");
@@ -126,7 +126,7 @@ mod tests {
             assert_eq!(reached(true, &[host, (proto, value)]), site, "{value}");
         }
         assert_eq!(reached(true, &[host, ("X-Forwarded-Host", "\"<b>")]), "http://a.example:8008");
-        // RFC 7239's header passes through proxies that do not know it.
+        // A proxy that does not know RFC 7239's header passes it on.
         assert_eq!(reached(true, &[host, ("Forwarded", "proto=https;host=b.example")]), "http://a.example:8008");
     }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 
+use super::answer_memory::AnswerMemory;
 use super::caller::Clients;
 use super::frame::Face;
-use super::room::Rooms;
 use super::traffic::Traffic;
 use crate::accounts::gate::Gate;
 use crate::db::Db;
@@ -30,7 +30,7 @@ pub struct State {
     /// Shared by all threads.
     pub gate: Arc<Gate>,
     /// Shared by all threads.
-    pub rooms: Arc<Rooms>,
+    pub memory: Arc<AnswerMemory>,
     pub clients: Clients,
     pub traffic: Arc<Traffic>,
     pub lookups: Lookups,

@@ -435,9 +435,9 @@ fn the_jobs_do_all_that_is_due_one_instance_at_a_time() {
         world.server.release(&account, &local).await.assert_status(204);
         world.server.release(&account, &tollfree).await.assert_status(204);
         world.clock.advance(TimeDelta::days(31));
-        let alone = db::alone(&world.options, jobs::TURN, Duration::ZERO).await.expect("a lock");
+        let lock = db::lock(&world.options, jobs::LOCK, Duration::ZERO).await.expect("a lock");
         assert!(jobs::run(&settings(world)).await.expect("a run").is_none());
-        drop(alone);
+        drop(lock);
         let mut done = None;
         eventually("the lock is free", async || {
             done = jobs::run(&settings(world)).await.expect("a run");

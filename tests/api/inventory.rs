@@ -2,7 +2,7 @@
 
 use numberbank::db::violated;
 use numberbank::error::Denied;
-use numberbank::inventory::{self, Filter, State};
+use numberbank::inventory::{self, Filter, Refused, State};
 use numberbank::values::phone::PhoneNumber;
 use sqlx::{AssertSqlSafe, Executor};
 

@@ -11,20 +11,20 @@ use crate::values::clock::{Clock, Comparison};
 
 mod store;
 
-/// Between two comparisons: at most, and at least where refusals ask for one.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause between two comparisons, and the shortest, for when refusals ask for one.
+const MAX_PAUSE: Duration = Duration::from_mins(1);
+const MIN_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long the database may take for one question.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the database may take for one answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often the database is asked for its time. The quickest answer is the most exact one, and counts.
-const QUESTIONS: usize = 3;
+/// Samples of one comparison. The one with the shortest round trip counts.
+const SAMPLES: usize = 3;
 
-/// Compares a watched clock with the database's, and says so where they differ; any other is taken as it is.
+/// Compares a watched clock with the database's, and logs a difference. Any other clock is left as it is.
 ///
 /// # Errors
-/// When the database is out of reach: what was known stays.
+/// If the database is out of reach. The last comparison stays.
 pub async fn compare(clock: &Clock, db: &Db) -> Result<()> {
     let Clock::Watched(watch) = clock else { return Ok(()) };
     watch.found(comparison(db).await?);
@@ -32,13 +32,13 @@ pub async fn compare(clock: &Clock, db: &Db) -> Result<()> {
     Ok(())
 }
 
-/// Compares again and again, until it is dropped.
+/// Compares again and again, until dropped.
 pub async fn keep_comparing(clock: Clock, db: Db) {
     let Clock::Watched(watch) = &clock else { return };
     loop {
-        sleep(SHORTEST_PAUSE).await;
+        sleep(MIN_PAUSE).await;
         if clock.offset().is_some() {
-            let _ = timeout(LONGEST_PAUSE - SHORTEST_PAUSE, watch.wanted()).await;
+            let _ = timeout(MAX_PAUSE - MIN_PAUSE, watch.wanted()).await;
         }
         if let Err(error) = compare(&clock, &db).await {
             tracing::debug!("this machine's clock could not be compared with the database's: {error}");
@@ -48,11 +48,11 @@ pub async fn keep_comparing(clock: Clock, db: Db) {
 
 async fn comparison(db: &Db) -> Result<Option<Comparison>> {
     let mut best: Option<Comparison> = None;
-    for _ in 0..QUESTIONS {
+    for _ in 0..SAMPLES {
         let asked = Instant::now();
         let late =
-            |_| Error::Unavailable(Unavailable::Database(format!("it did not tell its time within {PATIENCE:?}")));
-        let told = timeout(PATIENCE, store::time(db)).await.map_err(late);
+            |_| Error::Unavailable(Unavailable::Database(format!("it did not tell its time within {TIMEOUT:?}")));
+        let told = timeout(TIMEOUT, store::time(db)).await.map_err(late);
         let database = match told.and_then(|told| Ok(told?)) {
             Ok(database) => database,
             Err(_) if best.is_some() => break,

@@ -1,4 +1,4 @@
-//! Statements run on `&Db`, as on a connection.
+//! Runs statements on `&Db` as on a connection.
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};

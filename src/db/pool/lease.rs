@@ -1,4 +1,4 @@
-//! Connections in use.
+//! Connections while they are in use.
 
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
@@ -11,25 +11,25 @@ use super::{Db, PoolConnection};
 use crate::db::ends_connection;
 use crate::values::sid::random_bits;
 
-/// What is left of a statement that nobody waits for any more may take so long: longer than PostgreSQL
-/// lets a request's statement go on.
-const LONGEST_REST: Duration = Duration::from_secs(5);
+/// The longest wait for a statement that was abandoned to end: longer than PostgreSQL's own limit on a request's
+/// statement.
+const MAX_DRAIN: Duration = Duration::from_secs(5);
 
-/// A connection and its age.
+/// A pooled connection and its age.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) inner: PoolConnection,
-    /// It is not used any more from then on.
+    /// It is not used after this moment.
     pub(super) ends: Instant,
     pub(super) idle_since: Instant,
 }
 
 impl Connection {
-    /// One that may be used for this long, give or take a quarter: they were made at once and do not end at once.
+    /// The lifetime varies by a quarter, so that connections made at once do not end at once.
     pub(super) fn new(inner: PoolConnection, lifetime: Duration) -> Self {
-        let part = 0.75 + f64::from(random_bits() as u16) / f64::from(u16::MAX) / 2.0;
+        let factor = 0.75 + f64::from(random_bits() as u16) / f64::from(u16::MAX) / 2.0;
         let now = Instant::now();
-        Self { inner, ends: now + lifetime.mul_f64(part), idle_since: now }
+        Self { inner, ends: now + lifetime.mul_f64(factor), idle_since: now }
     }
 
     pub(super) fn close(mut self) {
@@ -37,11 +37,11 @@ impl Connection {
     }
 }
 
-/// A connection in use. Dropped before its statement was answered, as when a client hangs up, it stays in use
-/// until that has ended: else an account could have more statements under way than it may, by hanging up.
+/// A connection in use. If it is dropped before its statement was answered, as when a client hangs up, it stays in use
+/// until the statement has ended. Else an account could exceed its share by hanging up.
 pub(super) struct Lease {
     db: Db,
-    /// `None` from when it was given back.
+    /// `None` once it was given back.
     held: Option<(Connection, Permit)>,
 }
 
@@ -54,8 +54,8 @@ impl Lease {
         &mut self.held.as_mut().expect("it is not given back yet").0.inner
     }
 
-    /// Keeps the connection at hand if its statement was answered, were it with a refusal.
-    /// Where one breaks, or its server is not the primary any more, it is closed, and so are those at hand.
+    /// Gives the connection back. It is kept if PostgreSQL answered, even with an error. If it broke, or its server is
+    /// not the primary any more, it is closed, and all idle ones with it.
     pub(super) fn done<T>(mut self, outcome: sqlx::Result<T>) -> sqlx::Result<T> {
         let is_of_use = match &outcome {
             Ok(_) | Err(Error::RowNotFound) => true,
@@ -75,7 +75,7 @@ impl Drop for Lease {
         let db = self.db.clone();
         if Handle::try_current().is_ok() {
             tokio::spawn(async move {
-                let is_of_use = db.shared.test(&mut connection.inner, LONGEST_REST).await.is_ok();
+                let is_of_use = db.shared.test(&mut connection.inner, MAX_DRAIN).await.is_ok();
                 db.shared.give_back(connection, is_of_use);
                 drop(permit);
             });
@@ -83,7 +83,7 @@ impl Drop for Lease {
     }
 }
 
-/// A transaction that rolls back unless it is committed, on a connection that was waited for like any other.
+/// A transaction, on a connection that was admitted like any other. It rolls back unless it is committed.
 pub struct Transaction {
     inner: sqlx::Transaction<'static, Postgres>,
     _permit: Permit,
@@ -95,13 +95,13 @@ impl Transaction {
     }
 
     /// # Errors
-    /// When it is not known to be committed.
+    /// If it is not known whether it was committed.
     pub async fn commit(self) -> sqlx::Result<()> {
         self.inner.commit().await
     }
 
     /// # Errors
-    /// When the database is out of reach, which rolls it back too.
+    /// If the database is out of reach; that rolls it back too.
     pub async fn rollback(self) -> sqlx::Result<()> {
         self.inner.rollback().await
     }

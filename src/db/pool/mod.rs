@@ -1,6 +1,6 @@
-//! Connections at hand. sqlx's pool makes them and counts them, but it tests them with a round trip
-//! whenever one comes back, which doubles what a small read costs. So connections that worked are kept
-//! out of it, and tested only after a rest.
+//! A connection pool. sqlx's pool makes and counts the connections, but tests one with a round trip whenever it comes
+//! back, which doubles the cost of a small read. So idle connections are kept here, and tested only after
+//! [`TRUSTED_IDLE`].
 
 use std::io;
 use std::ops::Add;
@@ -25,32 +25,32 @@ pub use lease::Transaction;
 use lease::{Connection, Lease};
 use share::{Permit, Share, Shares};
 
-/// A connection that was idle for longer than this is tried before it is used.
+/// A connection that was idle for longer is tested before use.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 type PoolConnection = sqlx::pool::PoolConnection<Postgres>;
 
-/// A database. Cheap to clone; statements run on `&Db`.
+/// A pool. Cheap to clone; statements run on `&Db`.
 #[derive(Clone, Debug)]
 pub struct Db {
     shared: Arc<Shared>,
-    /// The account that statements are for; `None` for work that is done for many accounts.
+    /// The account whose share the statements use; `None` for statements that serve many accounts.
     share: Option<Arc<Share>>,
-    /// One of that account's connections, where it was waited for ahead.
+    /// The account's permit, if it was acquired ahead.
     admitted: Option<Arc<OwnedSemaphorePermit>>,
 }
 
-/// What a pool is like.
+/// The limits of a pool.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// At most so many connections.
+    /// The most connections.
     pub connections: u32,
-    /// So many statements may wait for one.
+    /// The most statements that may wait for one.
     pub waiting: u32,
-    /// Whether a server that takes no writes is of no use: a standby, say.
+    /// Whether the server must take writes: not a standby, say.
     pub must_write: bool,
-    /// For how long a connection is used, give or take a quarter. A name may lead to another server by then,
-    /// which no error tells.
+    /// The longest use of a connection, give or take a quarter. Its host name may lead to another server by then, and
+    /// no error reports that.
     pub lifetime: Duration,
 }
 
@@ -63,7 +63,7 @@ struct Shared {
     at_hand: Mutex<Vec<Connection>>,
 }
 
-/// What the connections are doing.
+/// The state of a pool's connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     pub in_use: usize,
@@ -85,10 +85,10 @@ impl Add for Usage {
 }
 
 impl Db {
-    /// Connections made by a pool with these options.
+    /// A pool of connections with these options.
     pub fn new(pool: PgPoolOptions, options: PgConnectOptions, terms: Terms) -> Self {
         let patience = pool.get_acquire_timeout();
-        // Tests are done here, for the pool would wait without end where a silent network has swallowed a connection.
+        // Tested here, because sqlx's own test has no timeout: on a silent network it would never end.
         let pool = pool.max_connections(terms.connections).idle_timeout(None).test_before_acquire(false);
         let pool = pool.max_lifetime(terms.lifetime);
         let pool = pool.after_release(move |connection, _| {
@@ -104,21 +104,21 @@ impl Db {
         Self { shared: Arc::new(shared), share: None, admitted: None }
     }
 
-    /// The same connections for one request of an account, which has at most its share of them in use. One that writes may
-    /// wait for rows that somebody holds.
+    /// The same pool for one request of an account, limited to the account's share. One that writes may wait for row
+    /// locks.
     ///
     /// # Errors
-    /// 20429 when the account has too many requests under way.
+    /// 20429 if the account has too many requests under way.
     pub fn of(&self, account: AccountSid, writes: bool) -> error::Result<Self> {
         let share = self.shared.shares.of(account, writes)?;
         Ok(Self { share: Some(Arc::new(share)), ..self.of_all() })
     }
 
-    /// The same for several statements, one after another, that are of use only together. Where an account's requests
-    /// queue, each waits once: if each statement did, all would have begun when time is up, and none would have ended.
+    /// As [`Db::of`], with the account's permit acquired once for several statements. If each of them waited, a queue
+    /// of an account's requests would be slow with all, and finish none in time.
     ///
     /// # Errors
-    /// When the account's requests wait for too long.
+    /// If the wait takes too long.
     pub async fn admitted(&self) -> sqlx::Result<Self> {
         let admitted = self.admit(Instant::now() + LONGEST_REQUEST).await?;
         Ok(Self { admitted, ..self.clone() })
@@ -131,18 +131,18 @@ impl Db {
         })
     }
 
-    /// The same connections for work that is done for many accounts at once. None of it may be slow by itself.
+    /// The same pool for statements that serve many accounts. None of them may be slow.
     pub fn of_all(&self) -> Self {
         Self { shared: Arc::clone(&self.shared), share: None, admitted: None }
     }
 
-    /// Whether both are the same connections.
+    /// Whether both are the same pool.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// # Errors
-    /// When the database is out of reach.
+    /// If the database is out of reach.
     pub async fn begin(&self) -> sqlx::Result<Transaction> {
         let permit = self.permit().await?;
         let connection = self.shared.connection().await?;
@@ -155,18 +155,17 @@ impl Db {
         self.shared.pool.close().await;
     }
 
-    /// What the connections are doing at this moment.
+    /// The state of the connections at this moment.
     pub fn usage(&self) -> Usage {
         let at_hand = self.shared.at_hand().len() + self.shared.pool.num_idle();
         let in_use = usize::try_from(self.shared.pool.size()).unwrap_or(usize::MAX).saturating_sub(at_hand);
         Usage { in_use, at_hand, waiting: self.shared.shares.waiting() }
     }
 
-    /// Lends a connection to what reads many rows: they come straight from it, where the ways that sqlx
-    /// prescribes would collect them first.
+    /// Lends a connection, for a read of many rows: `&Db` as an executor would collect all rows first.
     ///
     /// # Errors
-    /// When the database is out of reach, and those of the work.
+    /// If the database is out of reach, and those of the work.
     pub async fn lend<T>(&self, work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>) -> sqlx::Result<T> {
         let mut lease = self.acquire().await?;
         let outcome = work(lease.connection()).await;
@@ -178,7 +177,7 @@ impl Db {
         Ok(Lease::new(self, self.shared.connection().await?, permit))
     }
 
-    /// One patience for all that is waited for: a statement that begins late would end when nobody waits for it any more.
+    /// One timeout for all the waits together: a statement that begins late ends when nobody waits for it any more.
     async fn permit(&self) -> sqlx::Result<Permit> {
         let until = Instant::now() + self.shared.patience;
         let admitted = self.admit(until).await?;
@@ -188,7 +187,7 @@ impl Db {
 }
 
 impl Shared {
-    /// A connection that works, for those who have a permit.
+    /// A working connection. The caller holds a permit.
     async fn connection(&self) -> sqlx::Result<Connection> {
         while let Some(mut connection) = self.take() {
             if connection.ends <= Instant::now() {
@@ -200,7 +199,7 @@ impl Shared {
             {
                 return Ok(connection);
             }
-            // The others have most likely died with it; to try one after the other takes too long.
+            // The other idle ones have most likely died with it; to test each would take too long.
             self.give_back(connection, false);
         }
         let mut connection = Connection::new(self.pool.acquire().await?, self.terms.lifetime);
@@ -213,7 +212,7 @@ impl Shared {
         }
     }
 
-    /// Takes a connection back: at hand where it is of use, else it is closed, and all at hand with it.
+    /// Takes a connection back. If it is not usable, all idle ones are closed with it.
     fn give_back(&self, mut connection: Connection, is_of_use: bool) {
         if !is_of_use {
             self.close_at_hand();
@@ -226,7 +225,7 @@ impl Shared {
         }
     }
 
-    /// Whether a connection answers in time, and its server is one that this pool is for.
+    /// Whether a connection answers in time, and its server may be used.
     async fn test(&self, connection: &mut PgConnection, patience: Duration) -> sqlx::Result<()> {
         tested(connection, self.terms.must_write, patience).await
     }

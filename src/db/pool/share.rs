@@ -1,14 +1,12 @@
-//! How the connections of a pool are shared out among accounts, so that none of them, whatever it does,
-//! keeps the others from theirs.
+//! How a pool's connections are shared among accounts, so that no account can use them all.
 //!
-//! - One account has at most a quarter of the connections in use; the rest of its statements queue behind
-//!   its own, in their order, and take no place in the queue of others.
-//! - All accounts' own statements together leave a quarter of the connections to work that is done for many
-//!   accounts at once: it waits for no row, and every request needs some of it, its token's check at least. (It does wait
-//!   where the operator locks a whole table against writing, as by `create index`: two seconds, like everybody.)
-//! - Statements that write may wait for rows which somebody holds: together they leave half of the accounts' connections
-//!   to those that read.
-//! - An account has a limited number of requests under way, so that it fills no queue of anything.
+//! - One account uses at most a quarter of the connections. Its further statements wait in the account's own queue.
+//! - The statements of single accounts together leave a quarter of the connections to statements that serve many
+//!   accounts. Those wait for no row lock, and every request needs one, to check its token at least. (They do wait if
+//!   an operator locks a whole table, as `create index` does: two seconds, like all others.)
+//! - Statements that write may wait for row locks. Together they use at most half of the accounts' connections; the
+//!   rest is for reads.
+//! - An account has a limited number of requests under way, so that it cannot fill any queue.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,23 +22,23 @@ use crate::db::per_account::{Held, PerAccount};
 use crate::error::{self, Limit};
 use crate::values::sid::AccountSid;
 
-/// Who may have a connection, and who waits for one.
+/// The semaphores of a pool.
 #[derive(Debug)]
 pub(super) struct Shares {
-    /// As many as the pool makes: who has one finds a connection at hand, or has one made.
+    /// One permit for each connection of the pool.
     all: Arc<Semaphore>,
-    /// As many as accounts have together for statements of their own.
+    /// One for each connection that statements of single accounts may use.
     of_accounts: Arc<Semaphore>,
-    /// As many of these as there are for writing.
+    /// One for each of these that may write.
     of_writers: Arc<Semaphore>,
-    /// For those who wait for one of the three above.
+    /// Limits how many statements wait for the three above.
     places: Semaphore,
     accounts: PerAccount<Allowance>,
     each: Limits,
     waiting: AtomicUsize,
 }
 
-/// How much an account may have.
+/// The limits of one account.
 #[derive(Debug)]
 struct Limits {
     connections: usize,
@@ -48,24 +46,24 @@ struct Limits {
     requests: usize,
 }
 
-/// What an account has of that.
+/// What one account uses.
 #[derive(Debug, Default)]
 struct Allowance {
-    /// Its requests under way.
+    /// Requests under way.
     requests: AtomicUsize,
-    /// Made for the first statement of its own: most requests go in batches and have none.
+    /// Made for its first own statement: most requests only join batches, and have none.
     connections: OnceLock<Connections>,
 }
 
-/// What is left to an account of its connections.
+/// The account's permits.
 #[derive(Debug)]
 struct Connections {
     free: Arc<Semaphore>,
-    /// For its statements that wait for one of these.
+    /// Limits how many of its statements wait for `free`.
     places: Semaphore,
 }
 
-/// An account's part of the connections, held by one of its requests.
+/// An account's share, held by one of its requests.
 #[derive(Debug)]
 pub(super) struct Share {
     allowance: Held<Allowance>,
@@ -78,7 +76,7 @@ impl Drop for Share {
     }
 }
 
-/// The right to one connection, given back when it is dropped.
+/// The right to one connection, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Permit {
     _of_account: Option<Arc<OwnedSemaphorePermit>>,
@@ -97,7 +95,7 @@ impl Share {
 impl Shares {
     pub(super) fn new(connections: usize, most_waiting: usize) -> Self {
         let (most_waiting, quarter) = (most_waiting.min(Semaphore::MAX_PERMITS / 2), (connections / 4).max(1));
-        // With one connection there is nothing to leave.
+        // With one connection, none is left for others.
         let for_all = quarter.min(connections.saturating_sub(1));
         Self {
             all: Arc::new(Semaphore::new(connections)),
@@ -110,15 +108,15 @@ impl Shares {
         }
     }
 
-    /// How many statements wait.
+    /// The number of statements that wait.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// An account's share, for one more of its requests.
+    /// The account's share for one more request.
     ///
     /// # Errors
-    /// 20429 when it has too many under way.
+    /// 20429 if it has too many under way.
     pub(super) fn of(&self, account: AccountSid, writes: bool) -> error::Result<Share> {
         let share = Share { allowance: self.accounts.hold(account, Allowance::default), writes };
         match share.allowance.requests.fetch_add(1, Ordering::Relaxed) {
@@ -127,10 +125,10 @@ impl Shares {
         }
     }
 
-    /// Waits until the account has a connection less than it may have in use.
+    /// Waits for one of the account's own permits.
     ///
     /// # Errors
-    /// When too many of its statements wait already, or it takes too long.
+    /// If too many of its statements wait, or the wait takes too long.
     pub(super) async fn admit(&self, share: &Share, until: Instant) -> sqlx::Result<OwnedSemaphorePermit> {
         let own = share.allowance.connections.get_or_init(|| Connections {
             free: Arc::new(Semaphore::new(self.each.connections)),
@@ -139,10 +137,11 @@ impl Shares {
         self.wait(&own.free, &own.places, until).await
     }
 
-    /// Waits for the right to a connection, for many accounts or for the one that was admitted.
+    /// Waits for the right to a connection: for a statement that serves many accounts, or for an account that was
+    /// admitted.
     ///
     /// # Errors
-    /// When too many wait already, or it takes too long.
+    /// If too many statements wait, or the wait takes too long.
     pub(super) async fn permit(
         &self,
         admitted: Option<Arc<OwnedSemaphorePermit>>,
@@ -173,7 +172,7 @@ impl Shares {
     }
 }
 
-/// Counts one that waits.
+/// Counts a waiting statement.
 struct Waits<'a>(&'a AtomicUsize);
 
 impl<'a> Waits<'a> {

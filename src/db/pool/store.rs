@@ -1,8 +1,8 @@
-//! The question whether a connection is of use.
+//! The statement that tests a connection.
 
 use sqlx::{PgConnection, Result, query_scalar};
 
-/// Whether the server takes writes: a standby does not, nor a primary that was made read-only.
+/// Whether the server takes writes. A standby does not, nor does a primary that was made read-only.
 pub async fn takes_writes(connection: &mut PgConnection) -> Result<bool> {
     query_scalar!(r#"select not current_setting('transaction_read_only')::boolean as "it!""#)
         .fetch_one(connection)

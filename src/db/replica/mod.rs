@@ -1,14 +1,13 @@
-//! A streaming replica that may be read where nobody can miss there what they have just written, through
-//! whichever instance they did.
+//! Reads from a streaming replica, without missing what the client has just written through any instance.
 //!
-//! - A watch samples how far the primary's log reaches, and waits until the replica has replayed that much.
-//!   It then knows that the replica holds whatever was written before it took the sample.
-//! - A read goes to the replica only while that moment is less than [`WINDOW`] ago, else to the primary.
-//! - The answer to a write is held back until the replica is known to hold it or, where it does not come to that,
-//!   for [`WINDOW`]: from then on no instance takes a replica that lacks it for fresh.
+//! - A watch samples the end of the primary's log, and waits until the replica has replayed that much. Then the replica
+//!   holds all that was written before the sample.
+//! - A read goes to the replica only if that sample is less than [`WINDOW`] old, else to the primary.
+//! - The answer to a write is held back until the replica is known to hold the write, or for [`WINDOW`]. After that, no
+//!   instance reads from a replica that lacks the write.
 //!
-//! So instances need not know of one another, and compare lengths of time only, never the clocks of two machines.
-//! All of them must read from the same replica: what one has seen replayed there, the others find there.
+//! So instances need not know of one another, and only lengths of time are compared, never two machines' clocks. All
+//! instances must read from the same replica.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,59 +24,58 @@ use crate::values::sid::AccountSid;
 
 mod store;
 
-/// How long the answer to a write is held back at most.
+/// The longest delay of an answer to a write.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// How far behind a replica may be that is read: a little less, for no two machines' clocks go equally fast.
-const FRESH: Duration = Duration::from_millis(900);
+/// The greatest age of the sample. A little less than [`WINDOW`], because clocks do not run equally fast.
+const MAX_AGE: Duration = Duration::from_millis(900);
 
-/// How often the replica is looked at while nobody writes, and after a look that failed.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-const TRY_AGAIN: Duration = Duration::from_millis(500);
+/// How often the replica is looked at while nothing is written, and after an error.
+const POLL_EVERY: Duration = Duration::from_millis(100);
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// Between two questions whether the replica has come as far as it should: the second is asked soon, the
-/// hundredth need not be.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+/// The first and the longest pause while the replica has not yet replayed enough.
+const MIN_PAUSE: Duration = Duration::from_millis(1);
+const MAX_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long the replica may take for a read, after which the primary still has time for it, and either of
-/// them for a question of the watch.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the replica may take for a read: the primary still has time for it then. And either server for one of the
+/// watch's own statements.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Looks after a replica for as long as it is kept. One for the whole process.
+/// Watches a replica until it is dropped. One for the whole process.
 pub struct Watch {
-    known: Arc<Known>,
+    state: Arc<State>,
     _task: JoinSet<()>,
 }
 
-/// What the watch knows, and who wants to know more.
+/// What the watch knows, and how it is woken.
 #[derive(Default)]
-struct Known {
-    /// The replica holds all that was written before; `None` while it is of no use.
+struct State {
+    /// The replica holds all that was written before this moment; `None` while it cannot be used.
     fresh_as_of: watch::Sender<Option<Instant>>,
     wanted: Notify,
 }
 
 impl Watch {
-    /// Begins to watch, within the runtime that calls this. The replica need not be there yet.
+    /// Starts the watch on the current runtime. The replica need not be there yet.
     pub fn start(primary: &PgConnectOptions, replica: &PgConnectOptions) -> Self {
-        let known = Arc::<Known>::default();
+        let state = Arc::<State>::default();
         let mut task = JoinSet::new();
-        task.spawn(keep_watching(Arc::clone(&known), primary.clone(), replica.clone()));
-        Self { known, _task: task }
+        task.spawn(watch_forever(Arc::clone(&state), primary.clone(), replica.clone()));
+        Self { state, _task: task }
     }
 
-    /// Returns when whoever asks any instance finds what was written before, or finds it in the primary.
+    /// Returns when all instances see what was written before this call, in the replica or in the primary.
     pub async fn settled(&self) {
         let written = Instant::now();
-        let mut fresh_as_of = self.known.fresh_as_of.subscribe();
-        self.known.wanted.notify_one();
+        let mut fresh_as_of = self.state.fresh_as_of.subscribe();
+        self.state.wanted.notify_one();
         let _ = timeout(WINDOW, fresh_as_of.wait_for(|moment| *moment >= Some(written))).await;
     }
 
-    /// Whether the replica is read.
+    /// Whether reads go to the replica.
     pub fn is_fresh(&self) -> bool {
-        self.known.fresh_as_of.borrow().is_some_and(|moment| moment.elapsed() < FRESH)
+        self.state.fresh_as_of.borrow().is_some_and(|moment| moment.elapsed() < MAX_AGE)
     }
 }
 
@@ -108,7 +106,7 @@ impl Replica {
         Self { db, watch }
     }
 
-    /// The same for one request of an account: see [`Db::of`].
+    /// For one request of an account: see [`Db::of`].
     ///
     /// # Errors
     /// When the account has too many requests under way.
@@ -116,15 +114,15 @@ impl Replica {
         Ok(Self { db: self.db.of(account, false)?, watch: Arc::clone(&self.watch) })
     }
 
-    /// Reads from the replica, where it is fresh and answers soon, or else from the primary. A read that failed or
-    /// took long says nothing of the replica: an account may have asked for too much. The watch finds out by itself.
+    /// Reads from the replica if it is fresh and answers in time, else from the primary. A failed or slow read does not
+    /// mark the replica as unusable: one heavy request may be the cause. The watch notices a broken replica itself.
     ///
     /// # Errors
     /// Those of the primary.
     pub async fn read<T, E>(&self, primary: &Db, read: impl AsyncFn(Source<'_>) -> Result<T, E>) -> Result<T, E> {
         if self.watch.is_fresh() {
             // Also where it refuses: what others have just written, the primary alone may know.
-            if let Ok(Ok(found)) = timeout(PATIENCE, read(Source::Replica(&self.db))).await {
+            if let Ok(Ok(found)) = timeout(TIMEOUT, read(Source::Replica(&self.db))).await {
                 return Ok(found);
             }
         }
@@ -137,12 +135,12 @@ impl Replica {
     }
 }
 
-/// Why a replica is of no use.
+/// Why a replica cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum Unfit {
     #[error("{0} refused to answer: {1}")]
     Refused(Side, sqlx::Error),
-    #[error("{0} did not answer within {PATIENCE:?}")]
+    #[error("{0} did not answer within {TIMEOUT:?}")]
     Silent(Side),
     #[error("it is not a standby")]
     NotStandby,
@@ -154,24 +152,24 @@ enum Unfit {
     Behind,
 }
 
-/// Who was asked.
+/// The server that was asked.
 type Side = &'static str;
 const PRIMARY: Side = "the primary";
 const REPLICA: Side = "the replica";
 
-async fn keep_watching(known: Arc<Known>, primary: PgConnectOptions, replica: PgConnectOptions) {
+async fn watch_forever(state: Arc<State>, primary: PgConnectOptions, replica: PgConnectOptions) {
     let (from, to) = (db::serving(&primary, 1, 1), db::reading(&replica, 1, 1));
-    let mut told = None;
+    let mut logged = None;
     loop {
         let asking = async {
             is_replica(&from, &to).await?;
             db::refuse_shared(&replica).await.map_err(Unfit::Unusable)?;
-            keep_asking(&known, &from, &to, &mut told).await
+            follow(&state, &from, &to, &mut logged).await
         };
         let Err(unfit) = asking.await;
-        known.fresh_as_of.send_replace(None);
-        tell(&mut told, Err(unfit));
-        sleep(TRY_AGAIN).await;
+        state.fresh_as_of.send_replace(None);
+        log_change(&mut logged, Err(unfit));
+        sleep(RETRY_AFTER).await;
     }
 }
 
@@ -183,44 +181,44 @@ async fn is_replica(primary: &Db, replica: &Db) -> Result<(), Unfit> {
     }
 }
 
-async fn keep_asking(
-    known: &Known,
+async fn follow(
+    state: &State,
     primary: &Db,
     replica: &Db,
-    told: &mut Option<Result<(), String>>,
+    logged: &mut Option<Result<(), String>>,
 ) -> Result<Infallible, Unfit> {
     loop {
         let asked = Instant::now();
         let position = answer(PRIMARY, store::position(primary)).await?;
-        let mut pause = SHORTEST_PAUSE;
+        let mut pause = MIN_PAUSE;
         while !answer(REPLICA, store::has_replayed(replica, &position)).await?.ok_or(Unfit::NotStandby)? {
             if asked.elapsed() > WINDOW {
-                tell(told, Err(Unfit::Behind));
+                log_change(logged, Err(Unfit::Behind));
             }
             sleep(pause).await;
-            pause = LONGEST_PAUSE.min(pause * 2);
+            pause = MAX_PAUSE.min(pause * 2);
         }
-        known.fresh_as_of.send_replace(Some(asked));
-        if asked.elapsed() < FRESH {
-            tell(told, Ok(()));
+        state.fresh_as_of.send_replace(Some(asked));
+        if asked.elapsed() < MAX_AGE {
+            log_change(logged, Ok(()));
         }
-        let _ = timeout(LOOK_EVERY, known.wanted.notified()).await;
+        let _ = timeout(POLL_EVERY, state.wanted.notified()).await;
     }
 }
 
 async fn answer<T>(side: Side, question: impl Future<Output = sqlx::Result<T>>) -> Result<T, Unfit> {
-    let answered = timeout(PATIENCE, question).await.map_err(|_| Unfit::Silent(side))?;
+    let answered = timeout(TIMEOUT, question).await.map_err(|_| Unfit::Silent(side))?;
     answered.map_err(|error| Unfit::Refused(side, error))
 }
 
-/// Logs how the replica is, if that is news.
-fn tell(told: &mut Option<Result<(), String>>, news: Result<(), Unfit>) {
+/// Logs the state of the replica when it changes.
+fn log_change(logged: &mut Option<Result<(), String>>, news: Result<(), Unfit>) {
     let news = news.map_err(|unfit| unfit.to_string());
-    if told.as_ref() != Some(&news) {
+    if logged.as_ref() != Some(&news) {
         match &news {
             Ok(()) => tracing::info!("lists and single numbers are read from the replica"),
             Err(why) => tracing::warn!(%why, "the replica is of no use; the primary is read, and writes take longer"),
         }
-        *told = Some(news);
+        *logged = Some(news);
     }
 }

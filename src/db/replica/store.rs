@@ -1,10 +1,10 @@
-//! The questions that tell how far a replica is.
+//! Statements that tell how far a replica is.
 
 use sqlx::{Result, query_scalar};
 
 use crate::db::Db;
 
-/// What a database shares with its streaming replicas and with nothing else.
+/// Equal for a database and its streaming replicas, and for no others.
 pub async fn identity(db: &Db) -> Result<String> {
     query_scalar!(
         r#"select system_identifier || '/' || oid as "identity!" from pg_control_system(), pg_database
@@ -14,8 +14,8 @@ pub async fn identity(db: &Db) -> Result<String> {
     .await
 }
 
-/// How far the primary's log reaches, with all that was answered by now. That is on disk already, unless
-/// PostgreSQL was told not to wait for the disk.
+/// The end of the primary's log: all commits that were answered by now lie before it. With `synchronous_commit = off`
+/// the end in memory, else that on disk.
 pub async fn position(primary: &Db) -> Result<String> {
     query_scalar!(
         r#"select (case current_setting('synchronous_commit') when 'off' then pg_current_wal_insert_lsn()
@@ -25,7 +25,7 @@ pub async fn position(primary: &Db) -> Result<String> {
     .await
 }
 
-/// Whether a replica has replayed the log up to here; `None` where it is none.
+/// Whether a replica has replayed the log up to `position`; `None` if it is not a replica.
 pub async fn has_replayed(replica: &Db, position: &str) -> Result<Option<bool>> {
     query_scalar!(
         "select case when pg_is_in_recovery()

@@ -1,4 +1,4 @@
-//! The body of an answer that goes out.
+//! The body of an answer on its way to the client.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -7,34 +7,35 @@ use std::task::{Context, Poll};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::web::Bytes;
 
-use super::{Connected, UnderWay};
-use crate::web::room::Room;
+use super::{RequestGuard, Slot};
+use crate::web::answer_memory::Reservation;
 
-/// A body that keeps its room in memory, and its connection from making way for others, until the client has taken it.
-pub struct GoingOut {
+/// A body that holds its memory, and protects its connection from being closed for a new one, until the client has
+/// taken it.
+pub struct AnswerBody {
     size: BodySize,
-    /// None in the answer to HEAD: actix would have all of it written, to throw it away.
+    /// `None` in the answer to HEAD: actix-web would write all of it and throw it away.
     body: Option<BoxBody>,
-    connected: Option<Connected>,
-    _room: Option<Room>,
+    slot: Option<Slot>,
+    _memory: Option<Reservation>,
 }
 
-/// A body on its way to the client. Its room becomes as large as it is.
+/// Wraps the body of an answer, and shrinks the reservation to its size.
 pub fn going_out(
     body: Option<BoxBody>,
     size: BodySize,
-    under_way: Option<&UnderWay>,
-    mut room: Option<Room>,
-) -> GoingOut {
-    if let (Some(room), BodySize::Sized(length)) = (&mut room, size) {
-        room.shrink(usize::try_from(length).unwrap_or(usize::MAX));
+    under_way: Option<&RequestGuard>,
+    mut memory: Option<Reservation>,
+) -> AnswerBody {
+    if let (Some(memory), BodySize::Sized(length)) = (&mut memory, size) {
+        memory.shrink(usize::try_from(length).unwrap_or(usize::MAX));
     }
-    let connected = under_way.map(|under_way| under_way.0.clone());
-    connected.iter().for_each(|connected| connected.connection.answers.update(|answers| answers + 1));
-    GoingOut { size, body, connected, _room: room }
+    let slot = under_way.map(|under_way| under_way.0.clone());
+    slot.iter().for_each(|slot| slot.connection.answers.update(|answers| answers + 1));
+    AnswerBody { size, body, slot, _memory: memory }
 }
 
-impl MessageBody for GoingOut {
+impl MessageBody for AnswerBody {
     type Error = Box<dyn Error>;
 
     fn size(&self) -> BodySize {
@@ -46,11 +47,11 @@ impl MessageBody for GoingOut {
     }
 }
 
-impl Drop for GoingOut {
+impl Drop for AnswerBody {
     fn drop(&mut self) {
-        if let Some(connected) = &self.connected {
-            connected.connection.answers.update(|answers| answers - 1);
-            connected.rests();
+        if let Some(slot) = &self.slot {
+            slot.connection.answers.update(|answers| answers - 1);
+            slot.request_ended();
         }
     }
 }

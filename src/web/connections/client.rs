@@ -1,4 +1,4 @@
-//! The stream of a connection, which tells what its client sends and takes.
+//! The stream of a connection: notes what its client sends and takes.
 
 use std::io::{self, IoSlice};
 use std::net;
@@ -12,72 +12,72 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::{Connection, Places};
+use super::{Connection, Slots};
 
-/// So many bytes the system takes beside what is on its way to the client: so that more is taken only where the client
-/// has acknowledged some of it, however large the system's own buffers grow. What is on its way has no bound but that
-/// of the network, so a far and fast client is not slowed down.
+/// How many bytes the system takes beyond those on their way to the client. It takes more only when the client
+/// acknowledges some, however large the system's buffers grow. What is on its way is limited by the network only, so a
+/// fast and far client is not slowed down.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const MOST_UNSENT: u32 = 16 * 1024;
+const MAX_UNSENT: u32 = 16 * 1024;
 
-/// A connection and its place.
+/// A connection, and the thread's limits that it counts against.
 #[derive(Clone)]
-pub struct Connected {
+pub struct Slot {
     pub(super) connection: Rc<Connection>,
-    pub(super) places: Rc<Places>,
+    pub(super) slots: Rc<Slots>,
 }
 
-impl Connected {
-    pub(super) fn begins_request(&self) {
+impl Slot {
+    pub(super) fn request_started(&self) {
         self.connection.requests.update(|requests| requests + 1);
-        self.connection.rests_since.set(Instant::now());
-        self.places.was_read(&self.connection);
+        self.connection.active_at.set(Instant::now());
+        self.slots.consumed(&self.connection);
     }
 
     /// A request has ended, or the client has taken an answer.
-    pub(super) fn rests(&self) {
-        self.connection.rests_from_now_on();
-        self.places.is_free_again(&self.connection);
-        self.connection.next_reader.take().inspect(Waker::wake_by_ref);
+    pub(super) fn request_ended(&self) {
+        self.connection.touch();
+        self.slots.close_extra(&self.connection);
+        self.connection.waiting_reader.take().inspect(Waker::wake_by_ref);
     }
 }
 
-/// The stream of a connection, below TLS where there is any.
+/// The stream of a connection, below TLS if there is any.
 pub struct Client {
     tcp: TcpStream,
-    connected: Connected,
-    /// Of the task that wanted to read while the client took nothing.
+    slot: Slot,
+    /// The task that wanted to read while the client took nothing.
     reader: Option<Waker>,
 }
 
 impl Client {
-    pub(super) fn new(tcp: TcpStream, connected: Connected) -> Self {
-        Self { tcp, connected, reader: None }
+    pub(super) fn new(tcp: TcpStream, slot: Slot) -> Self {
+        Self { tcp, slot, reader: None }
     }
 
-    /// A second handle of a new socket, made ready to serve a client with.
+    /// A second handle of a new socket, whose buffer is limited.
     pub(super) fn second_handle(tcp: &TcpStream) -> io::Result<net::TcpStream> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        SockRef::from(tcp).set_tcp_notsent_lowat(MOST_UNSENT)?;
-        // Elsewhere the whole buffer has a bound.
+        SockRef::from(tcp).set_tcp_notsent_lowat(MAX_UNSENT)?;
+        // Other systems can only limit the whole buffer.
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         SockRef::from(tcp).set_send_buffer_size(64 * 1024)?;
         Ok(tcp.as_fd().try_clone_to_owned()?.into())
     }
 
-    pub fn connected(&self) -> Connected {
-        self.connected.clone()
+    pub fn slot(&self) -> Slot {
+        self.slot.clone()
     }
 
-    /// Whether nothing is to be read: a request is under way that has all of its body, or its answer goes out.
+    /// Whether not to read: a request with its whole body is under way, or its answer goes out.
     pub(super) fn is_busy(&self) -> bool {
-        let connection = &self.connected.connection;
+        let connection = &self.slot.connection;
         (connection.requests.get() > 0 || connection.answers.get() > 0) && connection.bodies.get() == 0
     }
 
-    /// Becomes ready where the client has hung up. Else the task is woken when there is something to read again.
+    /// Ready once the client has hung up. Else the task is woken when there is something to read.
     pub(super) fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.connected.connection.next_reader.set(Some(context.waker().clone()));
+        self.slot.connection.waiting_reader.set(Some(context.waker().clone()));
         match ready!(self.tcp.poll_peek(context, &mut ReadBuf::new(&mut [0]))) {
             Ok(0) | Err(_) => Poll::Ready(()),
             Ok(_) => Poll::Pending,
@@ -90,18 +90,18 @@ impl Client {
 
     /// Notes whether the client takes what is written.
     fn wrote(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let Connected { connection, places } = &self.connected;
+        let Slot { connection, slots } = &self.slot;
         connection.is_blocked.set(written.is_pending());
         if written.is_ready() {
-            // actix reads first and writes then: it has passed over the request that came meanwhile.
+            // actix-web reads before it writes, so it has passed over a request that came meanwhile.
             self.reader.take().inspect(Waker::wake_by_ref);
         }
         if let Poll::Ready(Ok(bytes)) = written
             && connection.answers.get() > 0
         {
-            connection.took(bytes, places.longest_rest());
+            connection.credit(bytes, slots.idle_timeout());
         } else if written.is_ready() {
-            connection.rests_from_now_on();
+            connection.touch();
         }
         written
     }
@@ -109,23 +109,23 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.connected.places.leave(&self.connected.connection);
+        self.slot.slots.release(&self.slot.connection);
     }
 }
 
 impl AsyncRead for Client {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // Who does not take answers is not asked for more requests.
-        if self.connected.connection.is_blocked.get() {
+        // A client that takes no answers is not read from.
+        if self.slot.connection.is_blocked.get() {
             self.reader = Some(context.waker().clone());
             return Poll::Pending;
         }
         let before = to.filled().len();
         let outcome = Pin::new(&mut self.tcp).poll_read(context, to);
-        let (came, Connected { connection, places }) = (to.filled().len() - before, &self.connected);
-        if came > 0 && connection.requests.get() == 0 {
-            connection.head_comes();
-            places.came(connection, came);
+        let (count, Slot { connection, slots }) = (to.filled().len() - before, &self.slot);
+        if count > 0 && connection.requests.get() == 0 {
+            connection.head_started();
+            slots.received(connection, count);
         }
         outcome
     }
@@ -159,7 +159,7 @@ impl AsyncWrite for Client {
     }
 }
 
-/// What the acceptor of TLS wants of a stream.
+/// The TLS acceptor needs this.
 impl ActixStream for Client {
     fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         ActixStream::poll_read_ready(&self.tcp, context)

@@ -1,7 +1,6 @@
-//! Connections of clients. actix-web gives only the first head of a connection a time to arrive in:
-//! once something of a later one has come it waits for the rest for ever, and so it does for a
-//! client that reads nothing of its answer. Here every connection has a time to take more of
-//! its answer or to get on to its next request, and is cut off after it.
+//! Connections of clients. actix-web limits only the time of the first head of a connection. It waits for ever for the
+//! rest of a later head, and for a client that reads nothing. Here each connection has an idle timeout: it is closed if
+//! it neither takes more of its answer nor gets on to its next request.
 
 use std::cell::{Cell, OnceCell};
 use std::net::{self, IpAddr, Shutdown};
@@ -18,43 +17,45 @@ use tokio::time::{Instant, sleep_until};
 mod body;
 mod client;
 mod paced;
-mod places;
+mod slots;
 
 pub use body::going_out;
-pub use client::{Client, Connected};
+pub use client::{Client, Slot};
 pub use paced::{Paced, Stream};
-pub use places::{Most, Places};
+pub use slots::{MaxConnections, Slots};
 
-/// Who takes so many bytes of an answer in the longest rest is not cut off.
-const PROMISED: usize = 64 * 1024;
+/// A client that takes this many bytes of an answer within the idle timeout is not cut off.
+const MIN_PROGRESS: usize = 64 * 1024;
 
-/// How long the head of a request may take before its connection is the first to make way for a new one.
-const QUICK_HEAD: Duration = Duration::from_secs(1);
+/// How long the head of a request may take before its connection is the first to be closed for a new one.
+const HEAD_GRACE: Duration = Duration::from_secs(1);
 
-/// How many times the longest rest one can have beside it by what one took.
-const MOST_BOUGHT: u32 = 3;
+/// The most credit, in idle timeouts: see [`Connection::credit`].
+const MAX_CREDIT: u32 = 3;
 
-/// A connection, kept by the server for as long as it is open.
+/// A connection, while it is open.
 pub struct Connection {
-    /// A second handle of its socket, to cut it off by.
+    /// A second handle of its socket, to close it by.
     socket: net::TcpStream,
-    /// The network it comes from.
+    /// The client's network.
     address: IpAddr,
     requests: Cell<u32>,
     answers: Cell<u32>,
-    /// Requests whose body is still to come.
+    /// Requests whose body has not arrived yet.
     bodies: Cell<u32>,
-    /// Of the task that is to read the next request when this one is done.
-    next_reader: Cell<Option<Waker>>,
-    /// Whether the client has not taken what was written last.
+    /// The task that will read the next request after this one.
+    waiting_reader: Cell<Option<Waker>>,
+    /// Whether the last write is still waiting for the client.
     is_blocked: Cell<bool>,
-    /// Since when a head is awaited: the connection was opened, or something of the head came. None between two requests.
+    /// When the wait for a head began: when the connection was opened, or the head's first bytes came. `None` between
+    /// two requests.
     head_since: Cell<Option<Instant>>,
-    /// How many bytes have come that belong to no request yet.
+    /// Bytes received that belong to no request yet.
     unread: Cell<usize>,
-    /// When it was opened, a request ended, or the client last took something of an answer; later where it took much.
-    rests_since: Cell<Instant>,
-    watch: OnceCell<JoinHandle<()>>,
+    /// The last activity: it was opened, a request ended, or the client took some of an answer. In the future if it
+    /// took much.
+    active_at: Cell<Instant>,
+    idle_timer: OnceCell<JoinHandle<()>>,
 }
 
 impl Connection {
@@ -65,109 +66,107 @@ impl Connection {
             requests: Cell::new(0),
             answers: Cell::new(0),
             bodies: Cell::new(0),
-            next_reader: Cell::default(),
+            waiting_reader: Cell::default(),
             is_blocked: Cell::new(false),
             head_since: Cell::new(Some(Instant::now())),
             unread: Cell::new(0),
-            rests_since: Cell::new(Instant::now()),
-            watch: OnceCell::new(),
+            active_at: Cell::new(Instant::now()),
+            idle_timer: OnceCell::new(),
         }
     }
 
-    /// Whether it waits for the client to begin, or to end the head of, a request.
+    /// Whether it waits for the start or the end of a request's head.
     fn is_idle(&self) -> bool {
         self.requests.get() == 0 && self.answers.get() == 0 && !self.is_blocked.get()
     }
 
-    /// Whether the head of a request takes longer to come than it needs to.
+    /// Whether the head of a request takes longer than [`HEAD_GRACE`].
     fn is_overdue(&self, now: Instant) -> bool {
-        self.head_since.get().is_some_and(|since| now.duration_since(since) > QUICK_HEAD)
+        self.head_since.get().is_some_and(|since| now.duration_since(since) > HEAD_GRACE)
     }
 
-    fn head_comes(&self) {
+    fn head_started(&self) {
         self.head_since.update(|since| since.or_else(|| Some(Instant::now())));
     }
 
-    fn rests_from_now_on(&self) {
-        self.rests_since.update(|since| since.max(Instant::now()));
+    fn touch(&self) {
+        self.active_at.update(|at| at.max(Instant::now()));
     }
 
-    /// The client's system has taken so many bytes of an answer. Where it takes much at once, and then nothing until
-    /// the client has read half of that, what it took counts for so much longer; not for ever, for perhaps nobody reads.
-    fn took(&self, bytes: usize, longest: Duration) {
+    /// The client's system took some bytes of an answer. A system may take much at once, and then nothing until the
+    /// client has read half of it. So each byte counts as time ahead, up to [`MAX_CREDIT`], as perhaps nobody reads.
+    fn credit(&self, bytes: usize, timeout: Duration) {
         let now = Instant::now();
-        let bought = longest.mul_f64(bytes as f64 / PROMISED as f64);
-        self.rests_since.update(|since| (since + bought).clamp(now, now + longest * MOST_BOUGHT));
+        let credit = timeout.mul_f64(bytes as f64 / MIN_PROGRESS as f64);
+        self.active_at.update(|at| (at + credit).clamp(now, now + timeout * MAX_CREDIT));
     }
 
-    fn cut_off(&self) {
-        // Where the client has hung up there is nothing left to do.
+    fn close(&self) {
+        // Fails if the client has hung up already.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 
-    /// Cuts it off when for longer than this no request has been under way on it, and the client has
-    /// taken nothing of an answer.
-    fn watch(self: &Rc<Self>, longest: Duration) {
-        self.watch.get_or_init(|| rt::spawn(cut_off_at_rest(Rc::downgrade(self), longest)));
+    /// Closes the connection once it was idle for `timeout`: no request under way, and nothing taken of an answer.
+    fn start_idle_timer(self: &Rc<Self>, timeout: Duration) {
+        self.idle_timer.get_or_init(|| rt::spawn(close_when_idle(Rc::downgrade(self), timeout)));
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.watch.get().inspect(|watch| watch.abort());
+        self.idle_timer.get().inspect(|timer| timer.abort());
     }
 }
 
-async fn cut_off_at_rest(connection: Weak<Connection>, longest: Duration) {
-    let mut look = Instant::now() + longest;
+async fn close_when_idle(connection: Weak<Connection>, timeout: Duration) {
+    let mut wake_at = Instant::now() + timeout;
     loop {
-        sleep_until(look).await;
+        sleep_until(wake_at).await;
         let (Some(connection), now) = (connection.upgrade(), Instant::now()) else { return };
-        let end = connection.rests_since.get() + longest;
+        let end = connection.active_at.get() + timeout;
         if connection.requests.get() == 0 && end <= now {
-            return connection.cut_off();
+            return connection.close();
         }
-        look = if end > now { end } else { now + longest };
+        wake_at = if end > now { end } else { now + timeout };
     }
 }
 
 /// A request under way.
-pub struct UnderWay(Connected);
+pub struct RequestGuard(Slot);
 
-/// Keeps the connection of a request from being cut off while it is under way.
-pub fn under_way(request: &HttpRequest) -> Option<UnderWay> {
-    let connected = request.conn_data::<Connected>()?;
-    connected.begins_request();
-    Some(UnderWay(connected.clone()))
+/// Marks the connection as busy until the result is dropped.
+pub fn under_way(request: &HttpRequest) -> Option<RequestGuard> {
+    let slot = request.conn_data::<Slot>()?;
+    slot.request_started();
+    Some(RequestGuard(slot.clone()))
 }
 
-impl Drop for UnderWay {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.0.connection.requests.update(|requests| requests - 1);
         self.0.connection.head_since.set(None);
-        self.0.rests();
+        self.0.request_ended();
     }
 }
 
-/// A request whose body is still to come.
-pub struct BodyComes(Connected);
+/// A request whose body has not arrived yet.
+pub struct IncomingBody(Slot);
 
-/// Has more read of a connection, until this is dropped: the body of a request.
-pub fn body_comes(request: &HttpRequest) -> Option<BodyComes> {
-    let connected = request.conn_data::<Connected>()?;
-    connected.connection.bodies.update(|bodies| bodies + 1);
-    Some(BodyComes(connected.clone()))
+/// Lets the connection be read from until this is dropped: the request's body.
+pub fn incoming_body(request: &HttpRequest) -> Option<IncomingBody> {
+    let slot = request.conn_data::<Slot>()?;
+    slot.connection.bodies.update(|bodies| bodies + 1);
+    Some(IncomingBody(slot.clone()))
 }
 
-impl Drop for BodyComes {
+impl Drop for IncomingBody {
     fn drop(&mut self) {
         self.0.connection.bodies.update(|bodies| bodies - 1);
     }
 }
 
-/// Lets the process open the files that so many clients and connections to the database need, if
-/// it may: two for each client, and some for everything else.
-pub fn make_room(clients: usize, database: u32) {
+/// Raises the limit on open files for this many clients and database connections: two files for each client.
+pub fn raise_file_limit(clients: usize, database: u32) {
     let needed = 2 * clients as u64 + u64::from(database) + 128;
     let Ok((now, most)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
     let raised = now >= needed || setrlimit(Resource::RLIMIT_NOFILE, needed.min(most), most).is_ok();

@@ -1,8 +1,8 @@
-//! A stream of requests, handed on a little at a time.
+//! Limits how much of a connection is read ahead.
 //!
-//! actix-http makes a request of every head that it has read, however many there are and whether the client takes
-//! their answers or not: of 128 KiB of small heads 4,700 requests, which take 26 MB. So nothing of the next request is
-//! read while one is under way or its answer goes out, and only so much at once that few heads fit in.
+//! actix-http makes a request of every head that it has read, even if the client takes no answers: of 128 KiB of small
+//! heads, 4,700 requests, which take 26 MB. So nothing is read while a request is under way or its answer goes out, and
+//! one read is too small for many heads.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,12 +11,12 @@ use std::task::{Context, Poll, ready};
 use actix_tls::accept::rustls_0_23::TlsStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Client, Connected};
+use super::{Client, Slot};
 
-/// The most that is read at once: up to 18 heads. An ordinary head is smaller, and takes one read.
-const AT_ONCE: usize = 512;
+/// The size of a read, in bytes: up to 18 heads. An ordinary head fits in one.
+const MAX_READ: usize = 512;
 
-/// A stream that leads to a client.
+/// A stream, with or without TLS, and its client.
 pub trait Stream {
     fn client(&self) -> &Client;
 }
@@ -35,7 +35,7 @@ impl Stream for TlsStream<Client> {
 
 pub struct Paced<T> {
     stream: T,
-    /// Whether what was read last is to be looked at before more is read.
+    /// Whether actix-http is to look at the last read before the next one.
     pauses: bool,
 }
 
@@ -44,23 +44,23 @@ impl<T: Stream> Paced<T> {
         Self { stream, pauses: false }
     }
 
-    pub fn connected(&self) -> Connected {
-        self.stream.client().connected()
+    pub fn slot(&self) -> Slot {
+        self.stream.client().slot()
     }
 }
 
 impl<T: Stream + AsyncRead + Unpin> AsyncRead for Paced<T> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.stream.client().is_busy() {
-            // Only that the client has hung up is told at once.
+            // The only thing to notice now is that the client has hung up.
             ready!(self.stream.client().poll_end(context));
         }
         if std::mem::take(&mut self.pauses) {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let mut bytes = [0; AT_ONCE];
-        let mut some = ReadBuf::new(&mut bytes[..AT_ONCE.min(to.remaining())]);
+        let mut bytes = [0; MAX_READ];
+        let mut some = ReadBuf::new(&mut bytes[..MAX_READ.min(to.remaining())]);
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut some))?;
         self.pauses = some.remaining() == 0;
         to.put_slice(some.filled());
