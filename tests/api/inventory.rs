@@ -1,6 +1,5 @@
 //! The stock behind the wire, as the operator moves it.
 
-use numberbank::db::violated;
 use numberbank::error::Denied;
 use numberbank::inventory::{self, Filter, Refused, State};
 use numberbank::values::phone::PhoneNumber;
@@ -68,37 +67,6 @@ fn the_planner_knows_of_many_numbers_that_were_added() {
 /// A statement that the database must carry out.
 async fn run(world: &World, statement: &'static str) {
     world.db.execute(statement).await.expect(statement);
-}
-
-#[test]
-fn the_database_itself_takes_no_service_number_and_no_impossible_import() {
-    test(async |world| {
-        world.stock(FIRST, 1).await;
-        let import = |counts: &str| {
-            format!(
-                "insert into imports (id, at, file, operator, added, already_known, changed,
-            rejected) values (1, now(), '-', 'Anna', {counts})"
-            )
-        };
-        let service = "insert into stock (phone_number, kind, state_since, added_at)
-            values (4159110000, 'local', now(), now())";
-        for (statement, constraint) in [
-            (service.to_owned(), "stock_no_service_exchange"),
-            ("update stock set provider_cost = -1".to_owned(), "stock_provider_cost_not_negative"),
-            (import("0, 1, 2, 0"), "imports_changed_were_known"),
-            ("insert into import_changes (phone_number) values (1), (1)".to_owned(), "import_changes_pkey"),
-        ] {
-            let refused = world.db.execute(AssertSqlSafe(statement.clone())).await.expect_err(&statement);
-            assert_eq!(violated(&refused), Some(constraint), "{statement}");
-        }
-        world.db.execute(AssertSqlSafe(import("0, 2, 1, 0"))).await.expect("an import");
-        let again = world.db.execute(AssertSqlSafe(import("0, 2, 1, 0"))).await.expect_err("it is there");
-        assert_eq!(violated(&again), Some("imports_pkey"));
-        for statement in ["update imports set file = 'x'", "delete from imports", "truncate imports"] {
-            let refused = world.db.execute(statement).await.expect_err(statement).to_string();
-            assert!(refused.contains("imports is only ever added to"), "{statement}: {refused}");
-        }
-    });
 }
 
 /// Before N11 exchanges were refused, such a number could come into stock, and be sold.

@@ -3,13 +3,11 @@
 use std::collections::HashMap;
 
 use numberbank::billing::Credited;
-use numberbank::db::violated;
 use numberbank::error::Denied;
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
 use numberbank::{accounts, audit, billing, inventory};
 use proptest::prelude::*;
-use sqlx::{AssertSqlSafe, Executor};
 
 use crate::support::{Account, Answer, World, test};
 
@@ -182,63 +180,4 @@ proptest! {
             }
         });
     }
-}
-
-/// Two accounts with a number each, one of them released.
-async fn scene(world: &World) {
-    world.stock(4_158_670_000, 3).await;
-    let (one, two) = (world.account("5.00").await, world.account("5.00").await);
-    let released = world.server.buy(&one, &[]).await.assert_status(201).element("Sid");
-    world.server.buy(&two, &[]).await.assert_status(201);
-    world.server.release(&one, &released).await.assert_status(204);
-}
-
-/// What PostgreSQL itself says to a statement that it refuses: the constraint's name, or its text.
-async fn refusal(world: &World, statement: &str) -> String {
-    let error = world.db.execute(AssertSqlSafe(statement.to_owned())).await.expect_err(statement);
-    violated(&error).map_or_else(|| error.to_string(), str::to_owned)
-}
-
-#[test]
-fn the_database_itself_refuses_what_must_never_be() {
-    test(async |world| {
-        scene(world).await;
-        let copy_of_a_tenancy = "insert into tenancies
-            (sid, account_sid, phone_number, kind, price, started_at, updated_at, due_on)
-            select gen_random_uuid(), account_sid, phone_number, kind, price, started_at, updated_at, due_on
-            from tenancies where ended_at is null";
-        let copy_of_a_charge = "insert into ledger_entries
-            (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
-            select account_sid, at, kind, amount, balance_after, tenancy_sid, month
-            from ledger_entries where month = 0";
-        for (statement, constraint) in [
-            ("update accounts set balance = -1", "accounts_balance_not_negative"),
-            ("update accounts set balance = balance - 401", "accounts_balance_not_negative"),
-            ("update accounts set local_numbers = -1", "accounts_numbers_not_negative"),
-            (copy_of_a_tenancy, "tenancies_one_open_per_number"),
-            (copy_of_a_charge, "ledger_entries_month_charged_once"),
-            ("update stock set state = 'available' where state = 'in_use'", "stock_tenancy_while_in_use"),
-            ("update stock set state = 'in_use' where state = 'available'", "stock_tenancy_while_in_use"),
-            ("delete from stock where state = 'in_use'", "tenancies_phone_number_fkey"),
-        ] {
-            assert_eq!(refusal(world, statement).await, constraint, "{statement}");
-        }
-    });
-}
-
-#[test]
-fn a_ledger_entry_is_never_changed_and_a_tenancy_never_deleted() {
-    test(async |world| {
-        scene(world).await;
-        for (statement, table) in [
-            ("update ledger_entries set note = 'x'", "ledger_entries"),
-            ("delete from ledger_entries", "ledger_entries"),
-            ("truncate ledger_entries", "ledger_entries"),
-            ("delete from tenancies where ended_at is not null", "tenancies"),
-            ("truncate tenancies cascade", "tenancies"),
-        ] {
-            let refusal = refusal(world, statement).await;
-            assert!(refusal.contains(&format!("{table} is only ever added to")), "{statement}: {refusal}");
-        }
-    });
 }

@@ -9,6 +9,7 @@ mod batches;
 mod billing;
 mod clocks;
 mod connections;
+mod constraints;
 mod golden;
 mod guesses;
 mod hostile;

@@ -10,10 +10,9 @@ use futures_util::future::{join, join_all};
 use futures_util::stream::iter;
 use numberbank::accounts::{self, AuthToken};
 use numberbank::app;
-use numberbank::db::violated;
 use sqlx::{AssertSqlSafe, Executor};
 
-use crate::support::{Account, Answer, Server, World, eventually, test};
+use crate::support::{Account, Answer, Server, World, eventually, test, within};
 
 /// An account with a token that somebody chose.
 async fn choosy(world: &World, token: &str) -> Account {
@@ -109,21 +108,6 @@ fn a_token_that_is_made_here_has_a_fast_hash_and_a_chosen_one_argon2() {
 }
 
 #[test]
-fn the_database_refuses_tokens_that_are_stored_otherwise() {
-    test(async |world| {
-        world.account("1.00").await;
-        for (change, constraint) in [
-            ("token_digest = '\\x00'", "accounts_token_digest_length"),
-            ("token_digest = null", "accounts_token_verifiable"),
-            ("token_chosen = true, token_hash = 'x'", "accounts_chosen_token_has_no_digest"),
-        ] {
-            let error = execute(world, &format!("update accounts set {change}")).await.expect_err(change);
-            assert_eq!(violated(&error), Some(constraint));
-        }
-    });
-}
-
-#[test]
 fn an_old_token_gets_its_fast_hash_when_it_is_known_to_be_right() {
     test(async |world| {
         let (account, chosen) = (old(world).await, choosy(world, &guess(1)).await);
@@ -196,13 +180,13 @@ async fn all_come_in(server: &Server, accounts: &[Account]) -> Duration {
 fn two_hundred_clients_come_in_at_once_after_a_restart() {
     test(async |world| {
         let accounts: Vec<_> = iter(0..200).then(|_| world.account("1.00")).collect().await;
-        let mut least = Duration::MAX;
-        for _ in 0..5 {
+        within(Duration::from_secs(2), "all are in", async || {
             let restarted = world.limited_server(&["--failed-logins", "60"]);
-            least = least.min(all_come_in(&restarted, &accounts).await);
+            let took = all_come_in(&restarted, &accounts).await;
             restarted.stop().await;
-        }
-        assert!(least < Duration::from_secs(2), "{least:?}");
+            took
+        })
+        .await;
     });
 }
 

@@ -1,0 +1,237 @@
+--- Each rule of the database, and statements that it alone refuses. `constraints.rs` runs them.
+
+--- Checks
+
+-- accounts_name_length
+update accounts set name = '';
+update accounts set name = repeat('x', 65);
+
+-- accounts_balance_not_negative
+update accounts set balance = balance - 90000;
+
+-- accounts_numbers_not_negative
+update accounts set local_numbers = -1;
+update accounts set tollfree_numbers = -1;
+
+-- accounts_token_digest_length
+update accounts set token_digest = '\x00';
+
+-- accounts_token_verifiable
+update accounts set token_digest = null;
+
+-- accounts_chosen_token_has_no_digest
+update accounts set token_chosen = true, token_hash = 'x';
+
+-- stock_phone_number_ten_digits
+insert into stock (phone_number, kind, state_since, added_at) values (1998670000, 'local', now(), now());
+insert into stock (phone_number, kind, state_since, added_at) values (10002345678, 'local', now(), now());
+insert into stock (phone_number, kind, state_since, added_at) values (4151999999, 'local', now(), now());
+
+-- stock_tenancy_while_in_use
+update stock set tenancy_sid = null where state = 'in_use';
+update stock set tenancy_sid = gen_random_uuid() where state = 'available';
+
+-- stock_quarantine_has_beginning
+update stock set quarantined_at = null where state = 'quarantined';
+update stock set quarantined_at = now() where state = 'available';
+update stock set quarantined_at = now() where state = 'in_use';
+
+-- stock_provider_cost_not_negative
+update stock set provider_cost = -1;
+
+-- stock_thresholds_positive
+update stock_thresholds set threshold = 0;
+
+-- prices_not_negative
+update prices set price = -1;
+
+-- tenancies_price_not_negative
+update tenancies set price = -1;
+
+-- tenancies_ends_after_start
+update tenancies set ended_at = started_at - interval '1 microsecond';
+
+-- tenancies_friendly_name_length
+update tenancies set friendly_name = '';
+update tenancies set friendly_name = repeat('x', 65);
+
+-- tenancies_method_with_url
+update tenancies set url = 'http://a';
+update tenancies set method = 'GET';
+update tenancies set sms_url = 'http://a' where kind = 'local';
+update tenancies set sms_method = 'GET';
+update tenancies set url = 'http://a', method = 'GET', voice_fallback_url = 'http://a';
+update tenancies set voice_fallback_method = 'GET';
+update tenancies set sms_url = 'http://a', sms_method = 'GET', sms_fallback_url = 'http://a'
+    where kind = 'local';
+update tenancies set sms_fallback_method = 'GET';
+
+-- tenancies_voice_fallback_needs_url
+update tenancies set voice_fallback_url = 'http://a', voice_fallback_method = 'GET';
+
+-- tenancies_sms_fallback_needs_sms_url
+update tenancies set sms_fallback_url = 'http://a', sms_fallback_method = 'GET' where kind = 'local';
+
+-- tenancies_no_sms_on_tollfree
+update tenancies set sms_url = 'http://a', sms_method = 'GET' where kind = 'tollfree';
+
+-- ledger_entries_balance_not_negative
+insert into ledger_entries (account_sid, at, kind, amount, balance_after)
+    select sid, now(), 'debit', -1, -1 from accounts;
+
+-- ledger_entries_sign
+insert into ledger_entries (account_sid, at, kind, amount, balance_after)
+    select sid, now(), 'credit', 0, 1 from accounts;
+insert into ledger_entries (account_sid, at, kind, amount, balance_after)
+    select sid, now(), 'credit', -1, 1 from accounts;
+insert into ledger_entries (account_sid, at, kind, amount, balance_after)
+    select sid, now(), 'debit', 1, 1 from accounts;
+insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
+    select account_sid, now(), 'monthly_fee', 1, 1, sid, 1 from tenancies;
+
+-- ledger_entries_charge_names_month
+insert into ledger_entries (account_sid, at, kind, amount, balance_after)
+    select sid, now(), 'purchase', -1, 1 from accounts;
+insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid)
+    select account_sid, now(), 'credit', 1, 1, sid from tenancies;
+insert into ledger_entries (account_sid, at, kind, amount, balance_after, month)
+    select sid, now(), 'monthly_fee', -1, 1, 1 from accounts;
+insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
+    select account_sid, now(), 'debit', -1, 1, sid, 1 from tenancies;
+insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
+    select account_sid, now(), 'purchase', -1, 1, sid, 1 from tenancies;
+
+-- health_one_row
+insert into health (is_one) values (false);
+
+-- imports_changed_were_known
+insert into imports (at, file, operator, added, already_known, changed, rejected)
+    values (now(), '-', 'Anna', 0, 1, 2, 0);
+
+--- What there is once only
+
+-- accounts_pkey
+insert into accounts (sid, name, credential, token_digest, created_at, updated_at)
+    select sid, name, credential, token_digest, created_at, updated_at from accounts;
+
+-- stock_pkey
+insert into stock (phone_number, kind, state_since, added_at)
+    select phone_number, kind, state_since, added_at from stock;
+
+-- stock_thresholds_pkey
+insert into stock_thresholds select * from stock_thresholds;
+
+-- prices_general_key
+insert into prices select * from prices where account_sid is null;
+
+-- prices_account_key
+insert into prices select * from prices where account_sid is not null;
+
+-- tenancies_pkey
+insert into tenancies
+    (sid, account_sid, phone_number, kind, price, started_at, updated_at, due_on, ended_at)
+    select sid, account_sid, phone_number, kind, price, started_at, updated_at, due_on, ended_at
+    from tenancies where ended_at is not null;
+
+-- tenancies_one_open_per_number
+insert into tenancies (sid, account_sid, phone_number, kind, price, started_at, updated_at, due_on)
+    select gen_random_uuid(), account_sid, phone_number, kind, price, started_at, updated_at, due_on
+    from tenancies where ended_at is null;
+update tenancies set phone_number = 4158670000, ended_at = null where kind = 'local';
+
+-- idempotency_keys_pkey
+insert into idempotency_keys select * from idempotency_keys;
+
+-- ledger_entries_pkey
+insert into ledger_entries (account_sid, id, at, kind, amount, balance_after) overriding system value
+    select account_sid, id, at, 'credit', 1, 1 from ledger_entries;
+
+-- ledger_entries_month_charged_once
+insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
+    select account_sid, now(), 'purchase', -1, 1, sid, 0 from tenancies;
+insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
+    select account_sid, now(), 'monthly_fee', -1, 1, sid, 1 from tenancies, generate_series(1, 2);
+
+-- stock_moves_pkey
+insert into stock_moves (phone_number, id, at, from_state, to_state, cause) overriding system value
+    select phone_number, id, at, from_state, to_state, cause from stock_moves;
+
+-- account_events_pkey
+insert into account_events (id, account_sid, at, change, reason) overriding system value
+    select id, account_sid, at, change, reason from account_events;
+
+-- operator_actions_pkey
+insert into operator_actions (id, at, operator, login, action, arguments) overriding system value
+    select id, at, operator, login, action, arguments from operator_actions;
+
+-- operator_outcomes_pkey
+insert into operator_outcomes (action_id, at, outcome) select action_id, at, 'failed' from operator_outcomes;
+
+-- health_pkey
+insert into health default values;
+
+-- imports_pkey
+insert into imports (id, at, file, operator, added, already_known, changed, rejected)
+    select id, at, file, operator, added, already_known, changed, rejected from imports;
+
+-- import_changes_pkey
+insert into import_changes (phone_number) values (4158670000), (4158670000);
+
+--- What must be there for what refers to it
+
+-- prices_account_sid_fkey
+insert into prices values ('local', gen_random_uuid(), 1);
+
+-- tenancies_account_sid_fkey
+update tenancies set account_sid = gen_random_uuid();
+
+-- tenancies_phone_number_fkey
+update tenancies set phone_number = phone_number + 1000;
+delete from stock where state = 'in_use';
+
+-- idempotency_keys_account_sid_fkey
+update idempotency_keys set account_sid = gen_random_uuid();
+
+-- idempotency_keys_tenancy_sid_fkey
+update idempotency_keys set tenancy_sid = gen_random_uuid();
+
+-- ledger_entries_account_sid_fkey
+insert into ledger_entries (account_sid, at, kind, amount, balance_after)
+    values (gen_random_uuid(), now(), 'credit', 1, 1);
+
+-- ledger_entries_tenancy_sid_fkey
+insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
+    select sid, now(), 'monthly_fee', -1, 1, gen_random_uuid(), 1 from accounts;
+
+-- stock_moves_phone_number_fkey
+insert into stock_moves (phone_number, at, from_state, to_state, cause)
+    values (4158671000, now(), 'available', 'withdrawn', 'withdraw');
+
+-- stock_moves_tenancy_sid_fkey
+insert into stock_moves (phone_number, at, from_state, to_state, cause, tenancy_sid)
+    values (4158670000, now(), 'in_use', 'quarantined', 'release', gen_random_uuid());
+
+-- account_events_account_sid_fkey
+insert into account_events (account_sid, at, change, reason)
+    values (gen_random_uuid(), now(), 'suspended', 'operator');
+
+-- operator_outcomes_action_id_fkey
+insert into operator_outcomes (action_id, at, outcome) values (0, now(), 'done');
+
+-- operator_outcomes_account_sid_fkey
+insert into operator_outcomes (action_id, at, outcome, account_sid)
+    select max(id), now(), 'done', gen_random_uuid() from operator_actions;
+
+--- Rules of triggers
+
+-- stock_moves_legal
+update stock set state = 'withdrawn', moved_by = 'recycle' where state = 'available';
+update stock set state = 'in_use', moved_by = 'sale', quarantined_at = null,
+    tenancy_sid = (select sid from tenancies where ended_at is not null) where state = 'quarantined';
+
+-- stock_moves_forward
+update stock set state = 'withdrawn', moved_by = 'withdraw', state_since = state_since - interval '1 microsecond'
+    where state = 'available';
+
+-- stock_no_service_exchange
+insert into stock (phone_number, kind, state_since, added_at) values (4159110000, 'local', now(), now());
