@@ -9,7 +9,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use crate::accounts::{self, Account, Happened, Status};
 use crate::db::Db;
 use crate::db::transact::{again, commit, transact};
-use crate::error::{Denied, Result};
+use crate::error::{Denied, Error, Result};
 use crate::ledger::{self, Direction, Refused};
 use crate::releases;
 use crate::values::clock::Clock;
@@ -36,9 +36,12 @@ pub struct Billed {
 }
 
 impl Billed {
-    fn add(&mut self, charged: i64, amount: Money) {
+    fn add(&mut self, charged: i64, amount: Money) -> Result<()> {
         self.charged += charged;
-        self.amount = Money::from_cents(self.amount.cents() + amount.cents());
+        let sum = self.amount.checked_add(amount);
+        self.amount =
+            sum.ok_or_else(|| Error::Internal("the fees of one run are too much to be summed up".to_owned()))?;
+        Ok(())
     }
 }
 
@@ -63,14 +66,14 @@ pub async fn bill(
     // Where a number has gone, the balance may cover what is left.
     for account in store::solvent(db, as_of.date_naive()).await? {
         if let Some(settled) = again(|| settle(db, clock, account, as_of)).await? {
-            billed.add(settled.charged, settled.amount);
+            billed.add(settled.charged, settled.amount)?;
             billed.activated += 1;
         }
     }
     let mut from = NaiveDate::default();
     while let Some((day, many, charges)) = again(|| charge(db, clock, from, as_of.date_naive())).await? {
         from = day;
-        billed.add(charges.charged, charges.amount);
+        billed.add(charges.charged, charges.amount)?;
         billed.suspended += charges.suspended;
         progress(many);
     }

@@ -19,7 +19,7 @@ use crate::numbers::Settings;
 use crate::numbers::lists::{Filter, Lists};
 use crate::purchases::{self, Counter, Order, Purchase};
 use crate::values::money::Money;
-use crate::values::page::{Page, Place};
+use crate::values::page::{Cursor, Page};
 use crate::values::phone::Kind;
 use crate::values::sid::AccountSid;
 use crate::{accounts, inventory};
@@ -146,7 +146,7 @@ fn trust(settings: &Serve) -> String {
 /// A number to change and to release: the newest that the demo account holds, else one is bought.
 async fn held_number(context: &Context, account: AccountSid) -> Result<String, Failure> {
     let Context { db, clock, .. } = context;
-    let newest = Page { number: 0, size: 1, place: Place::ByNumber };
+    let newest = Page { number: 0, size: 1, cursor: Cursor::ByNumber };
     let held = Lists::new(db, None, 1).page(Source::Primary(db), account, &Filter::default(), newest).await?;
     if let Some(number) = held.items.first() {
         return Ok(number.sid.to_string());

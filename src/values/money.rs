@@ -22,9 +22,21 @@ impl Money {
         self.0
     }
 
-    /// Cents that the database holds and guards; negative ones are shown as they are.
+    /// Whole cents.
+    ///
+    /// # Panics
+    /// If they are negative.
     pub const fn from_cents(cents: i64) -> Self {
+        assert!(cents >= 0, "money is never negative");
         Self(cents)
+    }
+
+    /// The sum; `None` if it is too large to be money.
+    pub const fn checked_add(self, other: Self) -> Option<Self> {
+        match self.0.checked_add(other.0) {
+            Some(cents) => Some(Self(cents)),
+            None => None,
+        }
     }
 }
 
@@ -130,7 +142,8 @@ mod tests {
         for (text, shown) in [("25", "25.00"), ("0.5", "0.50"), ("1.15", "1.15"), ("1000000000", "1000000000.00")] {
             assert_eq!(text.parse::<Money>().unwrap().to_string(), shown);
         }
-        assert_eq!(Money::from_cents(-5).to_string(), "-0.05");
+        assert_eq!(Money::from_cents(5).checked_add(Money::from_cents(95)), Some(Money::from_cents(100)));
+        assert_eq!(Money::from_cents(i64::MAX).checked_add(Money::from_cents(1)), None);
     }
 
     #[test]

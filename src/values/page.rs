@@ -1,7 +1,5 @@
 //! A part of a list: which one is asked for, and where it lies.
 
-use super::sid::NumberSid;
-
 /// The page size when none is asked for, and the largest one.
 pub const DEFAULT_SIZE: u32 = 50;
 pub const LARGEST_SIZE: u32 = 1000;
@@ -10,31 +8,31 @@ pub const LARGEST_SIZE: u32 = 1000;
 /// are walked.
 pub const REACH: i64 = 100_000;
 
-/// Which page is asked for.
+/// Which page of a list is asked for. `K` is the key of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Page {
+pub struct Page<K> {
     /// Counted from 0.
     pub number: u32,
     pub size: u32,
-    pub place: Place,
+    pub cursor: Cursor<K>,
 }
 
-/// Where a page lies. All but the first cost the same everywhere in a list.
+/// Where a page begins. All but the first cost the same everywhere in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// Where its number says.
+pub enum Cursor<K> {
+    /// Unspecified: the page's number tells.
     ByNumber,
-    /// Right after this number, as `nextpageuri` says.
-    After(NumberSid),
-    /// Right before this number, as `previouspageuri` says.
-    Before(NumberSid),
-    /// At the end of the list, as `lastpageuri` says: its number is yet to be found.
+    /// Right after the item of this key.
+    After(K),
+    /// The page ends right before the item of this key.
+    Before(K),
+    /// The page ends with the list; its number is yet to be found.
     Last,
 }
 
-impl Page {
+impl<K> Page<K> {
     /// How many numbers of the whole list lie before this page.
-    pub fn start(self) -> i64 {
+    pub fn start(&self) -> i64 {
         i64::from(self.number) * i64::from(self.size)
     }
 
@@ -45,10 +43,10 @@ impl Page {
     }
 }
 
-/// One page of a list.
+/// One page of a list of `T`, whose key is `K`.
 #[derive(Debug)]
-pub struct Slice<T> {
-    pub page: Page,
+pub struct Slice<T, K> {
+    pub page: Page<K>,
     /// How many there are in the whole list.
     pub total: i64,
     pub items: Vec<T>,
@@ -57,9 +55,9 @@ pub struct Slice<T> {
     pub more: bool,
 }
 
-impl<T> Slice<T> {
+impl<T, K> Slice<T, K> {
     /// Makes a page of `items`, of which one more than the page holds was asked for.
-    pub fn new(page: Page, total: i64, mut items: Vec<T>) -> Self {
+    pub fn new(page: Page<K>, total: i64, mut items: Vec<T>) -> Self {
         let size = page.size as usize;
         let more = items.len() > size;
         items.truncate(size);
@@ -76,8 +74,8 @@ impl<T> Slice<T> {
         (self.total + size - 1) / size
     }
 
-    /// The places of the first and the last item in the whole list; 0 and 0 when there is none.
-    pub fn places(&self) -> (i64, i64) {
+    /// The offsets of the first and the last item in the whole list; 0 and 0 when there is none.
+    pub fn offsets(&self) -> (i64, i64) {
         match i64::try_from(self.items.len()) {
             Ok(count) if count > 0 => (self.page.start(), self.page.start() + count - 1),
             _ => (0, 0),
@@ -90,19 +88,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_count_from_zero() {
-        let page = Page { number: 0, size: 50, place: Place::ByNumber };
+    fn offsets_count_from_zero() {
+        let page = Page::<()> { number: 0, size: 50, cursor: Cursor::ByNumber };
         let slice = Slice::new(page, 38, vec![(); 38]);
-        assert_eq!((slice.places(), slice.pages(), slice.more), ((0, 37), 1, false));
+        assert_eq!((slice.offsets(), slice.pages(), slice.more), ((0, 37), 1, false));
         let full = Slice::new(Page { size: 10, ..page }, 38, vec![(); 11]);
-        assert_eq!((full.places(), full.pages(), full.more), ((0, 9), 4, true));
+        assert_eq!((full.offsets(), full.pages(), full.more), ((0, 9), 4, true));
         let past = Slice::new(Page { number: 3, ..page }, 38, Vec::<()>::new());
-        assert_eq!((past.places(), past.more), ((0, 0), false));
+        assert_eq!((past.offsets(), past.more), ((0, 0), false));
     }
 
     #[test]
     fn the_last_page_is_full_or_the_rest() {
-        let page = Page { number: 7, size: 10, place: Place::Last };
+        let page = Page::<()> { number: 7, size: 10, cursor: Cursor::Last };
         for (total, number) in [(0, 0), (1, 0), (10, 0), (11, 1), (20, 1), (100_001, 10_000)] {
             assert_eq!(page.last_of(total).number, number, "{total}");
         }

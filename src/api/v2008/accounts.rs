@@ -9,14 +9,14 @@ use super::represent::Rfc2822;
 use crate::accounts::{self, Account, Status};
 use crate::api::v2008::represent::{self, Fields, List, Record};
 use crate::values::money::CURRENCY;
-use crate::values::page::{Place, Slice};
+use crate::values::page::{Cursor, Slice};
 use crate::values::text::FriendlyName;
 use crate::web::caller::Call;
 
 /// `GET /Accounts`: the caller's own account, the only one there is to see.
 pub async fn list(call: Call) -> Result<HttpResponse, Refusal> {
     let page = page::read(&call.input)?;
-    let page = if page.place == Place::Last { page.last_of(1) } else { page };
+    let page = if page.cursor == Cursor::Last { page.last_of(1) } else { page };
     let own = accounts::find(&call.db, call.account).await?;
     let items = if page.number == 0 { vec![own] } else { Vec::new() };
     let slice = Slice::new(page, 1, items);

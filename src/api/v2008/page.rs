@@ -1,40 +1,41 @@
 //! Paging on the wire: what a query asks for, and the parameters that lead to another page.
 
 use super::refusals::{Refusal, Unfit};
-use crate::values::page::{DEFAULT_SIZE, LARGEST_SIZE, Page, Place};
+use crate::values::page::{Cursor, DEFAULT_SIZE, LARGEST_SIZE, Page};
+use crate::values::sid::NumberSid;
 use crate::web::params::Params;
 
 /// Reads `Page` or `page`, `PageSize` or `num`, and `AfterSid`, `BeforeSid` or `Last`.
 ///
 /// # Errors
-/// 20007 for a page size, 29002 for a page or place that cannot be.
-pub fn read(query: &Params) -> Result<Page, Refusal> {
+/// 20007 for a page size, 29002 for a page or cursor that cannot be.
+pub fn read(query: &Params) -> Result<Page<NumberSid>, Refusal> {
     let number = query.one_of(&["Page", "page"])?.map_or(Ok(0), |text| whole_number(text).ok_or(Unfit::Page))?;
     let size = query.filled(&["PageSize", "num"])?.map_or(Ok(DEFAULT_SIZE), |text| {
         whole_number(text).filter(|size| (1..=LARGEST_SIZE).contains(size)).ok_or(Unfit::PageSize)
     })?;
-    Ok(Page { number, size, place: place(query)? })
+    Ok(Page { number, size, cursor: cursor(query)? })
 }
 
-fn place(query: &Params) -> Result<Place, Refusal> {
+fn cursor(query: &Params) -> Result<Cursor<NumberSid>, Refusal> {
     let sid = |text: &str| text.parse().map_err(|_| Unfit::Place.into());
     match (query.get("AfterSid")?, query.get("BeforeSid")?, query.get("Last")?) {
-        (None, None, None) => Ok(Place::ByNumber),
-        (Some(text), None, None) => sid(text).map(Place::After),
-        (None, Some(text), None) => sid(text).map(Place::Before),
-        (None, None, Some("true")) => Ok(Place::Last),
+        (None, None, None) => Ok(Cursor::ByNumber),
+        (Some(text), None, None) => sid(text).map(Cursor::After),
+        (None, Some(text), None) => sid(text).map(Cursor::Before),
+        (None, None, Some("true")) => Ok(Cursor::Last),
         (None, None, Some(_)) => Err(Unfit::Last.into()),
         _ => Err(Unfit::Places.into()),
     }
 }
 
 /// The parameter of a URI that leads there; nothing where the number of the page does.
-pub fn parameter(place: Place) -> String {
-    match place {
-        Place::ByNumber => String::new(),
-        Place::After(sid) => format!("&AfterSid={sid}"),
-        Place::Before(sid) => format!("&BeforeSid={sid}"),
-        Place::Last => "&Last=true".to_owned(),
+pub fn parameter(cursor: Cursor<NumberSid>) -> String {
+    match cursor {
+        Cursor::ByNumber => String::new(),
+        Cursor::After(sid) => format!("&AfterSid={sid}"),
+        Cursor::Before(sid) => format!("&BeforeSid={sid}"),
+        Cursor::Last => "&Last=true".to_owned(),
     }
 }
 

@@ -7,12 +7,18 @@ use crate::db::batch::Reads;
 use crate::db::replica::Source;
 use crate::error::{Denied, Result};
 use crate::numbers::{Number, Refused};
-use crate::values::page::{DEFAULT_SIZE, Page, Place, REACH, Slice};
+use crate::values::page::{self, Cursor, DEFAULT_SIZE, REACH};
 use crate::values::phone::{Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid};
 
 mod named;
 mod store;
+
+/// Which page of a list is asked for.
+pub type Page = page::Page<NumberSid>;
+
+/// A page of a list.
+pub type Slice = page::Slice<Number, NumberSid>;
 
 /// Which numbers of an account a list shows.
 #[derive(Debug, Default)]
@@ -69,7 +75,7 @@ impl Lists {
         account: AccountSid,
         filter: &Filter,
         page: Page,
-    ) -> Result<Slice<Number>, Denied<Refused>> {
+    ) -> Result<Slice, Denied<Refused>> {
         let (kind, db) = (filter.kind, source.db());
         match (&filter.number, &filter.name) {
             (None, None) => self.page_of_all(source, All { account, kind }, page).await,
@@ -85,15 +91,15 @@ impl Lists {
                 };
                 let found: Vec<_> = found.into_iter().filter(fits).collect();
                 let total = i64::try_from(found.len()).unwrap_or_default();
-                let page = if page.place == Place::Last { page.last_of(total) } else { page };
+                let page = if page.cursor == Cursor::Last { page.last_of(total) } else { page };
                 Ok(Slice::new(page, total, if page.number == 0 { found } else { Vec::new() }))
             }
         }
     }
 
-    async fn page_of_all(&self, source: Source<'_>, all: All, page: Page) -> Result<Slice<Number>, Denied<Refused>> {
+    async fn page_of_all(&self, source: Source<'_>, all: All, page: Page) -> Result<Slice, Denied<Refused>> {
         let is_walked_at_once =
-            matches!(page, Page { place: Place::After(_), .. } | Page { place: Place::ByNumber, number: 0, .. });
+            matches!(page, Page { cursor: Cursor::After(_), .. } | Page { cursor: Cursor::ByNumber, number: 0, .. });
         let db = &if is_walked_at_once { source.db().clone() } else { source.db().admitted().await? };
         let (page, beginning) = begin(db, &all, page).await?;
         let after = beginning.after();
@@ -192,16 +198,16 @@ impl Beginning {
 /// Finds where a page begins, and its number where the list alone tells it. Only keys are read here; the numbers are
 /// walked from there on, which costs the same everywhere.
 async fn begin<L: Places>(db: &Db, list: &L, page: Page) -> Result<(Page, Beginning), Denied<Refused>> {
-    match page.place {
-        Place::ByNumber => Ok((page, begin_by_number(db, list, page).await?)),
-        Place::After(sid) => Ok((page, Beginning::After(sid))),
-        Place::Before(sid) => {
+    match page.cursor {
+        Cursor::ByNumber => Ok((page, begin_by_number(db, list, page).await?)),
+        Cursor::After(sid) => Ok((page, Beginning::After(sid))),
+        Cursor::Before(sid) => {
             let before = list.place_back(db, Some(sid), page.size.into()).await?.ok_or(Refused::NoSuchPlace)?;
             // Where fewer are left before it than a page holds, that is the first page.
             let number = if before.is_some() { page.number } else { 0 };
             Ok((Page { number, ..page }, before.map_or(Beginning::First, Beginning::After)))
         }
-        Place::Last => {
+        Cursor::Last => {
             let total = list.count(db).await?;
             let page = page.last_of(total.min(L::COUNTED));
             if total > L::COUNTED {

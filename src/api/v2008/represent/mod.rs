@@ -9,7 +9,7 @@ use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, LINK, RETRY_AFTE
 use super::page;
 use super::refusals::Refusal;
 use crate::error::{Denied, Error};
-use crate::values::page::{Place, Slice};
+use crate::values::page::{Cursor, Slice};
 use crate::values::sid::NumberSid;
 use crate::web::asked::{Asked, Representation};
 use crate::web::codes::Code;
@@ -63,7 +63,7 @@ pub struct List<'a, T> {
     pub columns: &'static [&'static str],
     /// The query that narrows the list, without paging.
     pub filters: &'a [(&'static str, &'a str)],
-    pub slice: Slice<T>,
+    pub slice: Slice<T, NumberSid>,
     /// The Sids of the first and the last number of this page, where the list can be walked by them.
     pub ends: Option<[NumberSid; 2]>,
 }
@@ -214,22 +214,23 @@ impl Uris {
     fn of<T>(asked: &Asked, list: &List<'_, T>) -> Self {
         let slice = &list.slice;
         let filters: String = list.filters.iter().map(|(name, value)| format!("&{name}={}", encode(value))).collect();
-        let uri = |page: i64, place: Place| {
-            let (path, ending, size, place) = (&asked.path, asked.ending, slice.page.size, page::parameter(place));
-            format!("{path}{ending}?Page={page}&PageSize={size}{filters}{place}")
+        let uri = |page: i64, cursor: Cursor<NumberSid>| {
+            let (path, ending, size) = (&asked.path, asked.ending, slice.page.size);
+            let cursor = page::parameter(cursor);
+            format!("{path}{ending}?Page={page}&PageSize={size}{filters}{cursor}")
         };
-        let (number, first) = (slice.number(), uri(0, Place::ByNumber));
-        let last = if slice.pages() > 1 { uri(slice.pages() - 1, Place::Last) } else { first.clone() };
-        let next = |[_, last]: [NumberSid; 2]| uri(number + 1, Place::After(last));
+        let (number, first) = (slice.number(), uri(0, Cursor::ByNumber));
+        let last = if slice.pages() > 1 { uri(slice.pages() - 1, Cursor::Last) } else { first.clone() };
+        let next = |[_, last]: [NumberSid; 2]| uri(number + 1, Cursor::After(last));
         let previous = match (number, list.ends) {
             (0, _) => String::new(),
             (1, _) => first.clone(),
-            (_, Some([first, _])) => uri(number - 1, Place::Before(first)),
+            (_, Some([first, _])) => uri(number - 1, Cursor::Before(first)),
             // Past the end.
             (_, None) => last.clone(),
         };
         Self {
-            this: uri(number, slice.page.place),
+            this: uri(number, slice.page.cursor),
             next: list.ends.filter(|_| slice.more).map(next).unwrap_or_default(),
             previous,
             first,

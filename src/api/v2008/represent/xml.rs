@@ -69,7 +69,7 @@ impl Xml<'_> {
 /// The tag of a list, which tells where its page lies.
 fn tag<'a, T>(list: &List<'a, T>, uris: &Uris) -> BytesStart<'a> {
     let slice = &list.slice;
-    let (start, end) = slice.places();
+    let (start, end) = slice.offsets();
     let numbers = [
         ("page", slice.number()),
         ("numpages", slice.pages()),

@@ -1,10 +1,10 @@
 //! Lists of the numbers that have a certain name.
 
-use super::{Beginning, Places, begin};
+use super::{Beginning, Page, Places, Slice, begin};
 use crate::db::Db;
 use crate::error::Denied;
-use crate::numbers::{Number, Refused};
-use crate::values::page::{Page, REACH, Slice};
+use crate::numbers::Refused;
+use crate::values::page::REACH;
 use crate::values::phone::{Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid};
 
@@ -52,7 +52,7 @@ pub async fn page(
     kind: Option<Kind>,
     name: &str,
     page: Page,
-) -> Result<Slice<Number>, Denied<Refused>> {
+) -> Result<Slice, Denied<Refused>> {
     // A number without a name of its own goes by its digits, nicely formatted.
     let default = name.parse().ok().filter(|number: &PhoneNumber| number.formatted() == name);
     let db = &db.admitted().await?;
