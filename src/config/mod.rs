@@ -1,5 +1,5 @@
-//! Typed settings, from the command line or the environment. Wrong ones stop the start with one
-//! clear line; secrets are never printed.
+//! Typed settings, from the command line or the environment. A wrong one stops the start with a one-line error. Secrets
+//! are never printed.
 
 use std::path::PathBuf;
 
@@ -68,7 +68,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// A text that must not be seen.
+/// A text that is never printed.
 #[derive(Clone)]
 pub struct Secret(pub String);
 

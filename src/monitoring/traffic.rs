@@ -1,4 +1,4 @@
-//! What one thread that serves has answered: counters that are added to without a lock or an allocation.
+//! The counters of one worker, which need neither locks nor allocations.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use crate::error::Code;
 use crate::values::phone::Kind;
 
-/// The methods that are told apart; any other is the last of them.
+/// The methods that are counted apart. The last stands for all others.
 pub const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "other"];
 
-/// Up to how many microseconds an answer belongs to a bucket, and the same in seconds.
+/// The upper limit of each bucket, in microseconds and in seconds.
 pub const BUCKETS: [(u64, &str); 12] = [
     (500, "0.0005"),
     (1_000, "0.001"),
@@ -25,39 +25,39 @@ pub const BUCKETS: [(u64, &str); 12] = [
     (u64::MAX, "+Inf"),
 ];
 
-/// The statuses of HTTP, from 100 on.
+/// The HTTP statuses, from 100 on.
 const STATUSES: usize = 500;
 
-/// The classes of statuses, by which answers are timed: buckets for each status would be many, and without any a flood of
-/// quick refusals would hide slow answers. 1xx is none of them, for no request ends with it.
+/// Answers are timed by class of status. Buckets for each status would be many; without classes, many quick refusals
+/// would hide slow answers. Without 1xx, with which no request ends.
 pub const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
-/// The kinds of number, in the order of their sales.
+/// The kinds of number, in the order of `Traffic::sales`.
 pub const KINDS: [Kind; 2] = [Kind::Local, Kind::TollFree];
 
-/// What became of a purchase.
+/// The outcome of a purchase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sale {
     Made,
-    /// An idempotency key was answered as before.
+    /// The idempotency key was known: its first answer was repeated.
     Replayed,
     Refused(Code),
 }
 
-/// The counters of one thread.
+/// The counters of one worker.
 pub struct Traffic {
-    /// For each route those of each method.
+    /// One for each route and method.
     answers: Vec<Answers>,
     sales: [Sales; KINDS.len()],
 }
 
-/// The answers of one route to one method.
+/// The answers of one route and method.
 struct Answers {
     statuses: [AtomicU64; STATUSES],
     classes: [Times; CLASSES.len()],
 }
 
-/// How long answers took.
+/// The times of answers.
 struct Times {
     buckets: [AtomicU64; BUCKETS.len()],
     micros: AtomicU64,
@@ -69,7 +69,7 @@ struct Sales {
     refused: [AtomicU64; Code::ALL.len()],
 }
 
-/// A time in whole microseconds.
+/// A duration in whole microseconds.
 pub fn micros(took: Duration) -> u64 {
     u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
@@ -89,7 +89,7 @@ fn value(counter: Option<&AtomicU64>) -> u64 {
 }
 
 impl Traffic {
-    /// Counters for so many routes.
+    /// Counters for `routes` routes.
     pub fn new(routes: usize) -> Self {
         let times = |_| Times { buckets: zeros(), micros: AtomicU64::new(0) };
         let answers = || Answers { statuses: zeros(), classes: std::array::from_fn(times) };
@@ -100,7 +100,7 @@ impl Traffic {
         }
     }
 
-    /// Counts an answer, by the places of its route and method.
+    /// Counts an answer, by the indexes of its route and method.
     pub fn answered(&self, route: usize, method: usize, status: u16, took: Duration) {
         let Some(answers) = self.answers(route, method) else { return };
         count(answers.statuses.get(usize::from(status).wrapping_sub(100)));
@@ -114,22 +114,22 @@ impl Traffic {
         count(self.sale(kind, sale));
     }
 
-    /// How many answers had this status.
+    /// The number of answers with this status.
     pub fn with_status(&self, route: usize, method: usize, status: u16) -> u64 {
         value(self.answers(route, method).and_then(|answers| answers.statuses.get(usize::from(status) - 100)))
     }
 
-    /// How many answers of a class belong to this bucket and to no smaller one.
+    /// The number of answers of a class in this bucket alone.
     pub fn in_bucket(&self, route: usize, method: usize, class: usize, bucket: usize) -> u64 {
         value(self.times(route, method, class).and_then(|times| times.buckets.get(bucket)))
     }
 
-    /// How long all answers of a class took together.
+    /// The sum of the times of all answers of a class.
     pub fn took(&self, route: usize, method: usize, class: usize) -> Duration {
         Duration::from_micros(value(self.times(route, method, class).map(|times| &times.micros)))
     }
 
-    /// How many purchases of a kind ended like this.
+    /// The number of purchases of a kind with this outcome.
     pub fn sales(&self, kind: Kind, sale: Sale) -> u64 {
         value(self.sale(kind, sale))
     }
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_not_counted_and_breaks_nothing() {
+    fn unknown_routes_and_statuses_are_not_counted() {
         let traffic = Traffic::new(1);
         traffic.answered(7, 0, 200, Duration::ZERO);
         for status in [0, 99, 101, 600, u16::MAX] {

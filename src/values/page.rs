@@ -1,8 +1,8 @@
-//! A part of a list: which one is asked for, and where it lies.
+//! Pages of a list.
 
 use super::sid::NumberSid;
 
-/// The page size when none is asked for, and the largest one.
+/// The default page size, and the largest.
 pub const DEFAULT_SIZE: u32 = 50;
 pub const LARGEST_SIZE: u32 = 1000;
 
@@ -10,7 +10,7 @@ pub const LARGEST_SIZE: u32 = 1000;
 /// are walked.
 pub const REACH: i64 = 100_000;
 
-/// Which page is asked for.
+/// The page that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
     /// Counted from 0.
@@ -19,26 +19,26 @@ pub struct Page {
     pub place: Place,
 }
 
-/// Where a page lies. All but the first cost the same everywhere in a list.
+/// How a page is found. All but the first way cost the same anywhere in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Where its number says.
+    /// By its number.
     ByNumber,
-    /// Right after this number, as `nextpageuri` says.
+    /// Right after this number, as in `nextpageuri`.
     After(NumberSid),
-    /// Right before this number, as `previouspageuri` says.
+    /// Right before this number, as in `previouspageuri`.
     Before(NumberSid),
-    /// At the end of the list, as `lastpageuri` says: its number is yet to be found.
+    /// At the end of the list, as in `lastpageuri`. Its page number is not known yet.
     Last,
 }
 
 impl Page {
-    /// How many numbers of the whole list lie before this page.
+    /// How many items of the list come before this page.
     pub fn start(self) -> i64 {
         i64::from(self.number) * i64::from(self.size)
     }
 
-    /// The last page of a list of so many.
+    /// The last page of a list of `total` items.
     pub fn last_of(self, total: i64) -> Self {
         let number = (total - 1).max(0) / i64::from(self.size);
         Self { number: u32::try_from(number).unwrap_or(u32::MAX), ..self }
@@ -49,16 +49,15 @@ impl Page {
 #[derive(Debug)]
 pub struct Slice<T> {
     pub page: Page,
-    /// How many there are in the whole list.
+    /// The number of items in the whole list.
     pub total: i64,
     pub items: Vec<T>,
-    /// Whether the list goes on after this page. Seen, not computed: with others buying and
-    /// releasing meanwhile, the total does not tell.
+    /// Whether the list goes on after this page. Read, not computed from the total: others buy and release meanwhile.
     pub more: bool,
 }
 
 impl<T> Slice<T> {
-    /// Makes a page of `items`, of which one more than the page holds was asked for.
+    /// `items` are those of the page and, if there is one, the next.
     pub fn new(page: Page, total: i64, mut items: Vec<T>) -> Self {
         let size = page.size as usize;
         let more = items.len() > size;
@@ -66,7 +65,7 @@ impl<T> Slice<T> {
         Self { page, total, items, more }
     }
 
-    /// Which page this is; whatever was asked for, nothing to list is page 0.
+    /// The page's number. An empty list has only page 0, whatever was asked for.
     pub fn number(&self) -> i64 {
         if self.total == 0 { 0 } else { i64::from(self.page.number) }
     }
@@ -76,7 +75,7 @@ impl<T> Slice<T> {
         (self.total + size - 1) / size
     }
 
-    /// The places of the first and the last item in the whole list; 0 and 0 when there is none.
+    /// The indexes of the first and the last item in the whole list, from 0; 0 and 0 if there is none.
     pub fn places(&self) -> (i64, i64) {
         match i64::try_from(self.items.len()) {
             Ok(count) if count > 0 => (self.page.start(), self.page.start() + count - 1),
@@ -90,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_count_from_zero() {
+    fn indexes_count_from_zero() {
         let page = Page { number: 0, size: 50, place: Place::ByNumber };
         let slice = Slice::new(page, 38, vec![(); 38]);
         assert_eq!((slice.places(), slice.pages(), slice.more), ((0, 37), 1, false));
