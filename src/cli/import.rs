@@ -213,5 +213,5 @@ impl BadRows {
 
 /// What was rejected, in one line; `None` where nothing was.
 pub fn told(rejected: u64, by_reason: &[Counted]) -> Option<String> {
-    (rejected > 0).then(|| format!("{rejected} rejected: {}", Counted::told(by_reason)))
+    (rejected > 0).then(|| format!("{rejected} rejected: {}", Counted::message(by_reason)))
 }

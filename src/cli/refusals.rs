@@ -117,7 +117,7 @@ impl Worded for inventory::Refused {
             }
             Self::File(reason) => format!("the file cannot be used: {reason}"),
             Self::BadRows(rows, reasons) => {
-                let (plural, reasons) = (if *rows == 1 { "" } else { "s" }, Counted::told(reasons));
+                let (plural, reasons) = (if *rows == 1 { "" } else { "s" }, Counted::message(reasons));
                 format!(
                     "nothing was imported: {rows} bad row{plural} ({reasons}); mend them, or store the good ones with \
                     --skip-bad"

@@ -1,4 +1,4 @@
-//! Numbers and ranges that come into stock by themselves.
+//! Adds single numbers and ranges to the stock.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -11,20 +11,20 @@ use crate::error::Denied;
 use crate::values::clock::Clock;
 use crate::values::phone::{NotAPhoneNumber, PhoneNumber, Reason};
 
-/// What became of numbers that were to be added.
+/// The outcome of an addition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Added {
     pub added: u64,
     pub already_known: u64,
     pub rejected: u64,
-    /// The first [`MOST_REJECTIONS`] numbers or ranges that were rejected.
+    /// The first [`MOST_REJECTIONS`] rejected numbers or ranges.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rejected_numbers: Vec<Rejection>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rejected_by_reason: Vec<Counted>,
 }
 
-/// A number that cannot come into stock, or a range of such numbers, and why.
+/// A number that cannot be added, or a range of these, and why.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Rejection {
     /// `4152110000`, or `4152110000-4152119999`.
@@ -32,10 +32,10 @@ pub struct Rejection {
     pub reason: String,
 }
 
-/// So many rejected numbers or ranges are named.
+/// The most rejected numbers or ranges that are listed.
 pub const MOST_REJECTIONS: usize = 20;
 
-/// How many numbers or rows were rejected for one reason.
+/// The number of rejections for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Counted {
     pub reason: &'static str,
@@ -50,21 +50,21 @@ impl Counted {
         all
     }
 
-    /// As in `3 not ten digits, 1 N11 exchange`.
-    pub fn told(all: &[Self]) -> String {
-        let told: Vec<_> = all.iter().map(|Self { reason, count }| format!("{count} {reason}")).collect();
-        told.join(", ")
+    /// A text, as in `3 not ten digits, 1 N11 exchange`.
+    pub fn message(all: &[Self]) -> String {
+        let texts: Vec<_> = all.iter().map(|Self { reason, count }| format!("{count} {reason}")).collect();
+        texts.join(", ")
     }
 }
 
-/// The most numbers that one command adds from ranges.
+/// The most numbers that one command adds.
 pub const MOST_AT_ONCE: i64 = 10_000_000;
 
-/// Numbers are stored this many at a time, within one transaction.
+/// The most numbers that one statement adds.
 const BATCH: i64 = 50_000;
 
-/// Adds all numbers of the ranges in one transaction, but for those that cannot be numbers; `progress` hears how many
-/// are done. What is known already stays as it is.
+/// Adds all possible numbers of the ranges in one transaction. Numbers in stock stay as they are. `progress` is called
+/// with the number of those done since the last call.
 ///
 /// # Errors
 /// [`Refused::TooMany`], and when this machine's clock is wrong.
@@ -113,22 +113,22 @@ impl Rejection {
     }
 }
 
-/// Cuts a range into batches whose numbers are all possible or all impossible, for one reason.
+/// Splits a range into parts whose numbers are all possible, or all impossible for one reason.
 fn parts(range: &RangeInclusive<i64>) -> impl Iterator<Item = RangeInclusive<i64>> {
     let (mut next, end) = (*range.start(), *range.end());
     std::iter::from_fn(move || {
         let start = next;
-        let all_alike = alike_until(start);
-        // Impossible ones go nowhere: a batch of them may be as long as it likes.
+        let end_of_part = part_end(start);
+        // Parts that are not added may have any length.
         let longest = if PhoneNumber::for_stock(start).is_ok() { BATCH } else { MOST_AT_ONCE };
-        next = all_alike.min(start + longest).min(end + 1);
+        next = end_of_part.min(start + longest).min(end + 1);
         (start <= end).then_some(start..=next - 1)
     })
 }
 
-/// The first number that may be possible where this one is not, or the other way round: of an area code the first two
-/// million have no exchange that begins with 2 to 9, and in each million more one exchange is N11.
-const fn alike_until(number: i64) -> i64 {
+/// The end of the part that begins at `number`. In an area code, the first two million numbers have an exchange that
+/// begins with 0 or 1; in each later million, one exchange is N11.
+const fn part_end(number: i64) -> i64 {
     const EXCHANGE: i64 = 10_000;
     let within = number % 10_000_000;
     let exchange = within / EXCHANGE;

@@ -1,4 +1,4 @@
-//! Import of a CSV file as carriers send it: streamed, in one transaction, with every bad row named.
+//! Imports a CSV file of a carrier: streamed, in one transaction, with a report of every bad row.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -25,33 +25,33 @@ mod text;
 pub use columns::{Mapping, Understood};
 pub use text::Encoding;
 
-/// Rows are sent to the database this many at a time,
+/// The rows of one statement;
 const BATCH: usize = 2_000;
 
-/// or fewer where their bad ones hold so many bytes.
-const MOST_BAD_BYTES: usize = 1 << 20;
+/// fewer if the bad rows among them hold this many bytes.
+const MAX_BAD_BYTES: usize = 1 << 20;
 
-/// How a file is to be read.
+/// How to read the file.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     pub encoding: Encoding,
     pub maps: Vec<Mapping>,
-    /// Refuse a file with columns that would be left out.
+    /// Refuse a file with unknown columns.
     pub strict: bool,
 }
 
-/// What is to be done with its rows.
+/// What to do with the rows.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted {
-    /// Store the good rows where some are bad.
+    /// Store the good rows even if some are bad.
     pub skip_bad: bool,
-    /// Set what the file says of numbers that are known already.
+    /// Update numbers that are in stock already.
     pub update: bool,
-    /// Store nothing, and tell what would be.
+    /// Store nothing, only count.
     pub dry_run: bool,
 }
 
-/// What is written down of an import.
+/// What is recorded about an import.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Origin<'a> {
     pub file: &'a str,
@@ -61,25 +61,25 @@ pub struct Origin<'a> {
 /// A row that cannot be stored.
 #[derive(Debug, serde::Serialize)]
 pub struct BadRow {
-    /// Where it begins, counted from 1, the header included.
+    /// Its first line, counted from 1 with the header.
     pub line: u64,
     pub reason: String,
-    /// In few words, the same for every row with this fault.
+    /// A short name of the fault, the same for every row that has it.
     #[serde(skip)]
     pub fault: &'static str,
-    /// As they stand in the file; none of a row that is too long.
+    /// The cells as in the file; empty if the row is too long.
     #[serde(skip)]
     pub cells: csv::ByteRecord,
 }
 
-/// What happens while a file is read.
+/// Progress of an import.
 pub enum Event<'a> {
-    /// The header was understood. Comes first, and once.
+    /// The header was read. Comes first, once.
     Header(&'a Header),
-    /// So many more rows were handled.
+    /// This many more rows were handled.
     Rows(u64),
     Bad(BadRow),
-    /// What comes next is the commit: the last moment to refuse it.
+    /// The commit comes next: the last moment to stop it.
     Committing,
 }
 
@@ -87,36 +87,35 @@ pub enum Event<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Header {
     pub columns: Vec<Understood>,
-    /// Headers of columns that are left out.
+    /// The headers of unknown columns.
     pub left_out: Vec<String>,
     pub cells: csv::ByteRecord,
     pub delimiter: u8,
 }
 
-/// What became of a file.
+/// The outcome of an import.
 #[derive(Debug, Default)]
 pub struct Imported {
-    /// `None` where nothing was stored.
+    /// `None` if nothing was stored.
     pub id: Option<i64>,
     pub added: u64,
     /// Rows whose number was in stock already.
     pub already_known: u64,
-    /// Numbers of those of which the file changed what is known.
+    /// How many of these were changed.
     pub changed: u64,
     pub rejected: u64,
     faults: BTreeMap<&'static str, u64>,
 }
 
 impl Imported {
-    /// How many rows were bad for which reason, the most frequent first.
+    /// The number of bad rows by reason, the most frequent first.
     pub fn rejected_by_reason(&self) -> Vec<Counted> {
         Counted::of(&self.faults)
     }
 }
 
-/// Stores the rows of a CSV in one transaction: all of them or, where a row is bad, none,
-/// unless bad rows are to be skipped. Memory does not grow with the file: a reading thread
-/// stays two batches ahead of the database at the most.
+/// Stores the rows of a CSV file in one transaction: all of them, or none if a row is bad, unless bad rows are skipped.
+/// Memory does not grow with the file: the reading thread is two batches ahead at most.
 ///
 /// # Errors
 /// [`Refused::File`], [`Refused::BadRows`], and when this machine's clock is wrong; nothing is stored then. [`Error::Unknown`] where the answer to the commit was lost. What `heard` returns.
@@ -127,7 +126,7 @@ pub async fn import<E: From<Denied<Refused>>>(
     reading: Reading,
     wanted: Wanted,
     origin: Origin<'_>,
-    mut heard: impl FnMut(Event<'_>) -> Result<(), E>,
+    mut on_event: impl FnMut(Event<'_>) -> Result<(), E>,
 ) -> Result<Imported, E> {
     clock.trusted().map_err(Denied::from)?;
     let (sender, mut parts) = mpsc::channel(1);
@@ -135,15 +134,15 @@ pub async fn import<E: From<Denied<Refused>>>(
     let mut importing = Importing { db, clock, wanted, transaction: None, done: Imported::default() };
     while let Some(part) = parts.recv().await {
         match part {
-            Part::Header(header) => heard(Event::Header(&header))?,
+            Part::Header(header) => on_event(Event::Header(&header))?,
             Part::Rows(batch, bad) => {
                 let rows = (batch.len() + bad.len()) as u64;
                 for row in bad {
                     importing.done.reject(row.fault);
-                    heard(Event::Bad(row))?;
+                    on_event(Event::Bad(row))?;
                 }
                 importing.store(&batch).await.map_err(Denied::from)?;
-                heard(Event::Rows(rows))?;
+                on_event(Event::Rows(rows))?;
             }
         }
     }
@@ -153,7 +152,7 @@ pub async fn import<E: From<Denied<Refused>>>(
     }
     let (transaction, done) = importing.end(origin).await.map_err(Denied::from)?;
     if let Some(transaction) = transaction {
-        heard(Event::Committing)?;
+        on_event(Event::Committing)?;
         commit(transaction).await.map_err(Denied::from)?;
         analyze_if_many(db, done.added).await;
     }
@@ -175,19 +174,19 @@ struct Importing<'a> {
     db: &'a Db,
     clock: &'a Clock,
     wanted: Wanted,
-    /// Others may add to the stock until there is something to store.
+    /// `None` until there is something to store, so that others may add to the stock meanwhile.
     transaction: Option<Transaction>,
     done: Imported,
 }
 
 impl Importing<'_> {
-    /// Whether nothing will be stored, for a row was bad; the file is only read on to name the others.
+    /// Whether nothing will be stored, because a row was bad. The rest of the file is read only to report its bad rows.
     const fn is_hopeless(&self) -> bool {
         self.done.rejected > 0 && !self.wanted.skip_bad && !self.wanted.dry_run
     }
 
-    /// Also a dry run stores, and takes it back in the end: so it counts as the import would. What is to be changed of
-    /// known numbers is only kept, for nobody is to wait for them while the file is read.
+    /// Stores a batch. A dry run does too, and rolls back at the end, so that its counts are exact. Changes of known
+    /// numbers are only collected, so that the numbers are not locked while the file is read.
     async fn store(&mut self, batch: &Batch) -> Result<()> {
         if self.is_hopeless() {
             self.transaction = None;
@@ -205,14 +204,14 @@ impl Importing<'_> {
         };
         let added = store::add_batch(within, batch, self.done.id, self.clock.now()).await?;
         if self.wanted.update {
-            store::keep_changes(within, batch).await?;
+            store::collect_changes(within, batch).await?;
         }
         self.done.added += added;
         self.done.already_known += batch.len() as u64 - added;
         Ok(())
     }
 
-    /// What is to be committed, if anything is.
+    /// Prepares the commit, if there is something to commit.
     async fn end(self, origin: Origin<'_>) -> Result<(Option<Transaction>, Imported)> {
         let mut done = self.done;
         let Some(mut transaction) = self.transaction else { return Ok((None, done)) };
@@ -263,7 +262,7 @@ fn read(source: impl Read, reading: &Reading, to: &mpsc::Sender<Part>) -> Result
     if to.blocking_send(Part::Header(columns.to_header())).is_err() {
         return Ok(());
     }
-    let (mut cells, mut part) = (Cells::split_at(columns.delimiter), Gathering::default());
+    let (mut cells, mut part) = (Cells::split_at(columns.delimiter), Pending::default());
     while let Some(record) = records.next().map_err(unreadable)? {
         let line = record.line;
         let cells = if record.is_whole { cells.split(record.bytes) } else { Vec::new() };
@@ -271,19 +270,19 @@ fn read(source: impl Read, reading: &Reading, to: &mpsc::Sender<Part>) -> Result
             continue;
         }
         let row = if record.is_whole { Row::of(&cells, &columns) } else { Err(too_long()) };
-        part.take(row, line, &cells);
-        if part.is_full() && to.blocking_send(part.send()).is_err() {
+        part.push(row, line, &cells);
+        if part.is_full() && to.blocking_send(part.take()).is_err() {
             return Ok(());
         }
     }
-    // Nobody listens only when the import has failed already.
-    let _ = to.blocking_send(part.send());
+    // Fails only if the import has failed already.
+    let _ = to.blocking_send(part.take());
     Ok(())
 }
 
 const LONE_CR: &str = "its lines end in CR alone; save it with LF or CRLF line ends";
 
-/// Whether a CR stands between two letters, and is not the first half of a line break within a quoted cell.
+/// Whether a CR stands inside the header, and not before an LF in a quoted cell.
 fn holds_lone_cr(header: &[u8]) -> bool {
     let header = header.trim_ascii();
     header.windows(2).any(|pair| pair[0] == b'\r' && pair[1] != b'\n')
@@ -304,16 +303,16 @@ impl Columns {
     }
 }
 
-/// Rows that go to the database together.
+/// The rows of the next batch.
 #[derive(Default)]
-struct Gathering {
+struct Pending {
     good: Batch,
     bad: Vec<BadRow>,
     bad_bytes: usize,
 }
 
-impl Gathering {
-    fn take(&mut self, row: Result<Row, Fault>, line: u64, cells: &[&[u8]]) {
+impl Pending {
+    fn push(&mut self, row: Result<Row, Fault>, line: u64, cells: &[&[u8]]) {
         match row {
             Ok(row) => self.good.push(row),
             Err(Fault { name, reason }) => {
@@ -324,17 +323,17 @@ impl Gathering {
     }
 
     fn is_full(&self) -> bool {
-        self.good.len() + self.bad.len() >= BATCH || self.bad_bytes >= MOST_BAD_BYTES
+        self.good.len() + self.bad.len() >= BATCH || self.bad_bytes >= MAX_BAD_BYTES
     }
 
-    fn send(&mut self) -> Part {
+    fn take(&mut self) -> Part {
         let Self { good, bad, .. } = std::mem::take(self);
         Part::Rows(good, bad)
     }
 }
 
-/// Enough of a text to know it again. No number and no amount is as long.
-fn shortened(text: &str) -> String {
+/// The start of a text, for a message. No number and no amount is longer.
+fn truncated(text: &str) -> String {
     text.chars().take(40).collect()
 }
 

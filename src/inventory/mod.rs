@@ -1,4 +1,4 @@
-//! Inventory: which numbers exist, what may be done with them, and what they cost the next buyer.
+//! The stock: which numbers exist, their states, and what the next buyer pays.
 
 use std::collections::HashMap;
 
@@ -50,8 +50,7 @@ pub enum State {
     Withdrawn,
 }
 
-/// What moves a number from one state to another. Which moves are legal, and for what cause, is
-/// known to the trigger `stock_moved` alone.
+/// Why a number moves from one state to another. Only the trigger `stock_moved` knows which moves are legal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
 #[sqlx(type_name = "move_cause", rename_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
@@ -71,14 +70,14 @@ pub enum Cause {
     Return,
 }
 
-/// How long a released number is not sold again.
+/// How long a released number is not sold, by kind.
 #[derive(Clone, Copy, Debug)]
 pub struct Quarantine {
     pub local: TimeDelta,
     pub tollfree: TimeDelta,
 }
 
-/// A number in stock, as the operator sees it.
+/// A number in stock, as operators see it.
 #[derive(Debug, serde::Serialize)]
 pub struct Stocked {
     pub phone_number: PhoneNumber,
@@ -90,7 +89,7 @@ pub struct Stocked {
     pub note: Option<String>,
 }
 
-/// How many numbers of a kind and area code are in which state.
+/// The numbers of a kind and area code, by state.
 #[derive(Debug, serde::Serialize)]
 pub struct Summary {
     pub kind: Kind,
@@ -102,44 +101,45 @@ pub struct Summary {
     pub total: i64,
 }
 
-/// What the operator asks to see of the stock.
+/// Which part of the stock to list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Filter {
     pub area_code: Option<AreaCode>,
     pub kind: Option<Kind>,
     pub state: Option<State>,
-    /// What came in with this import.
+    /// Only numbers of this import.
     pub import: Option<i64>,
 }
 
-/// So many numbers more on sale make another stock of it for PostgreSQL's planner. To look at it takes up to a second.
-const MANY: u64 = 10_000;
+/// How many new numbers on sale make the planner's statistics wrong. To analyze the table takes up to a second.
+const ANALYZE_FROM: u64 = 10_000;
 
-/// The stock that matches, by number; at most `limit` from `after` on.
+/// A part of the stock, by number: at most `limit` numbers after `after`.
 ///
 /// # Errors
-/// When the database is out of reach.
+/// If the database is out of reach.
 pub async fn list(db: &Db, filter: Filter, after: Option<PhoneNumber>, limit: i64) -> Result<Vec<Stocked>> {
     Ok(store::list(db, filter, after, limit).await?)
 }
 
-/// A number in stock, if there is such a one.
+/// A number, if it is in stock.
 ///
 /// # Errors
-/// When the database is out of reach.
+/// If the database is out of reach.
 pub async fn find(within: &mut Transaction, number: PhoneNumber) -> Result<Option<Stocked>> {
     Ok(store::find(within, number).await?)
 }
 
-/// One row for each kind and area code.
+/// The counts of each kind and area code.
 ///
 /// # Errors
-/// When the database is out of reach.
+/// If the database is out of reach.
 pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
     Ok(store::summary(db).await?)
 }
 
-/// Takes numbers out of sale: all of them, or none if one cannot be. One that is out already stays out.
+/// Takes numbers out of sale: all of them, or none if one cannot be. A withdrawn number stays so. Returns how many
+/// changed.
 ///
 /// # Errors
 /// [`Refused::NotInStock`], [`Refused::CannotWithdraw`] for one that is in use, and when this machine's clock is wrong.
@@ -153,8 +153,8 @@ pub async fn withdraw(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result
     .await
 }
 
-/// Puts withdrawn numbers back: on sale, or into the quarantine that they were taken out of. All of
-/// them, or none. One that is on sale already stays so.
+/// Puts withdrawn numbers back on sale, or back into the quarantine that they came from: all of them, or none. A number
+/// on sale stays so. Returns how many changed.
 ///
 /// # Errors
 /// [`Refused::NotInStock`], [`Refused::CannotReturn`] for one that is in use or quarantined, and when this machine's clock
@@ -168,11 +168,11 @@ pub async fn put_back(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result
     .await
 }
 
-/// Puts the numbers on sale again whose quarantine has ended by `as_of`; returns how many. Sums up the
-/// counts of the stock on the occasion: where only that fails, it is logged.
+/// Puts all numbers on sale whose quarantine has ended by `as_of`, and returns how many. Also sums up the counts of the
+/// stock; an error of that is only logged.
 ///
 /// # Errors
-/// When the database is out of reach, or this machine's clock is wrong; what is on sale again stays so.
+/// If the database is out of reach, or this machine's clock is wrong. What was put on sale by then stays so.
 pub async fn recycle(db: &Db, clock: &Clock, as_of: DateTime<Utc>, quarantine: Quarantine) -> Result<u64> {
     clock.trusted()?;
     let mut recycled = 0;
@@ -198,15 +198,15 @@ async fn recycle_some(db: &Db, clock: &Clock, kind: Kind, since: DateTime<Utc>) 
     Ok(recycled)
 }
 
-/// Replaces the rows that count the stock by their sums.
+/// Replaces the rows of `stock_counts` by their sums.
 ///
 /// # Errors
-/// When the database is out of reach.
+/// If the database is out of reach.
 pub async fn fold_counts(db: &Db) -> Result<()> {
     Ok(store::fold_counts(db).await?)
 }
 
-/// Below how many available numbers of an area code the operator wants to know.
+/// How many available numbers of an area code are too few.
 #[derive(Debug, serde::Serialize)]
 pub struct Threshold {
     pub kind: Kind,
@@ -217,7 +217,7 @@ pub struct Threshold {
 /// All thresholds, by kind and area code.
 ///
 /// # Errors
-/// When the database is out of reach.
+/// If the database is out of reach.
 pub async fn thresholds(db: &Db) -> Result<Vec<Threshold>> {
     Ok(store::thresholds(db).await?)
 }
@@ -225,7 +225,7 @@ pub async fn thresholds(db: &Db) -> Result<Vec<Threshold>> {
 /// Sets the threshold of an area code; 0 removes it.
 ///
 /// # Errors
-/// When the database is out of reach.
+/// If the database is out of reach.
 pub async fn set_threshold(db: &Db, area_code: AreaCode, threshold: i32) -> Result<()> {
     transact(db, async |within| {
         match threshold {
@@ -255,7 +255,7 @@ async fn lock(
     Ok(())
 }
 
-/// The name of a state as the command line and the views show it.
+/// The name of a state on the command line and in views.
 pub const fn state_name(state: State) -> &'static str {
     match state {
         State::Available => "available",
@@ -265,7 +265,7 @@ pub const fn state_name(state: State) -> &'static str {
     }
 }
 
-/// A price of the next sale: everybody's, or one account's own.
+/// The price of the next sale: of one account, or of all that have none of their own.
 #[derive(Debug, serde::Serialize)]
 pub struct Price {
     pub kind: Kind,
@@ -273,15 +273,15 @@ pub struct Price {
     pub price: Money,
 }
 
-/// Everybody's prices first, then those of single accounts.
+/// All prices: the general ones first, then those of single accounts.
 ///
 /// # Errors
-/// When the database is out of reach.
+/// If the database is out of reach.
 pub async fn prices(db: &Db) -> Result<Vec<Price>> {
     Ok(store::prices(db).await?)
 }
 
-/// Sets what the next sale costs a month. Numbers that are sold keep their price.
+/// Sets the price a month of the next sales. Numbers that are sold keep their price.
 ///
 /// # Errors
 /// [`Refused::NoAccount`]
@@ -296,23 +296,23 @@ pub async fn set_price(db: &Db, kind: Kind, account: Option<AccountSid>, price: 
     .await
 }
 
-/// What one transaction at a time does, so that two never wait for each other's rows. `stock` itself is not locked, for
-/// PostgreSQL is long at its upkeep.
+/// One transaction at a time adds to the stock, so that two never wait for each other's rows. Not a lock on `stock`
+/// itself, whose vacuum takes long.
 const ADDITIONS: ProcessLock =
     ProcessLock { table: "stock_thresholds", taken: "another process adds numbers to the stock" };
 
-/// A transaction that adds to the stock.
+/// Begins a transaction that adds to the stock.
 ///
 /// # Errors
-/// When the database is out of reach.
+/// If the database is out of reach.
 async fn begin_additions(db: &Db) -> Result<Transaction> {
     begin_locked(db, ADDITIONS).await
 }
 
-/// Tells the planner of the stock, where much came to it. Not within the transaction that brought it: who tends the table
-/// (`vacuum`, `create index concurrently`) keeps this waiting, and may itself wait for that transaction.
-async fn analyze_if_many(db: &Db, many: u64) {
-    if many < MANY {
+/// Analyzes the stock after many additions. After their commit: a `vacuum` or `create index concurrently` blocks this,
+/// and may itself wait for the transaction.
+async fn analyze_if_many(db: &Db, added: u64) {
+    if added < ANALYZE_FROM {
         return;
     }
     if let Err(error) = store::analyze(db).await {

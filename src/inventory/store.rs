@@ -1,4 +1,4 @@
-//! The statements on stock and prices.
+//! Statements on the stock and on prices.
 
 use std::ops::RangeInclusive;
 
@@ -11,7 +11,7 @@ use crate::values::money::{Cost, Money};
 use crate::values::phone::{AreaCode, Kind, PhoneNumber};
 use crate::values::sid::AccountSid;
 
-/// `query_as!` for numbers in stock: what the statement says before and after their columns.
+/// `query_as!` for [`Stocked`]: the SQL before and after its columns.
 macro_rules! stocked {
     ($before:literal, $after:literal $(, $value:expr)*) => {
         query_as!(
@@ -24,13 +24,13 @@ macro_rules! stocked {
     };
 }
 
-/// Tells the planner what the stock is like now: it keeps the plans of purchases, and what was sold out when it last
-/// looked it would walk by whichever index.
+/// Refreshes the planner's statistics. Plans are kept, and one made for a stock that was sold out scans the wrong
+/// index.
 pub async fn analyze(db: &Db) -> Result<()> {
     query!("analyze stock").execute(db).await.map(drop)
 }
 
-/// Adds a range of numbers of one kind; returns how many were new.
+/// Adds a range of numbers of one kind, and returns how many were new.
 pub async fn add_range(
     within: &mut Transaction,
     kind: Kind,
@@ -52,9 +52,9 @@ pub async fn add_range(
 }
 
 pub async fn list(db: &Db, filter: Filter, after: Option<PhoneNumber>, limit: i64) -> Result<Vec<Stocked>> {
-    // An area code is a stretch of numbers, which the primary key walks.
-    let stretch = filter.area_code.map(|code| i64::from(code.as_smallint()) * 10_000_000);
-    let (first, last) = stretch.map_or((0, i64::MAX - 1), |first| (first, first + 9_999_999));
+    // An area code is a range of the primary key.
+    let range = filter.area_code.map(|code| i64::from(code.as_smallint()) * 10_000_000);
+    let (first, last) = range.map_or((0, i64::MAX - 1), |first| (first, first + 9_999_999));
     stocked!(
         "select ",
         " from stock
@@ -80,7 +80,7 @@ pub async fn find(within: &mut Transaction, number: PhoneNumber) -> Result<Optio
         .await
 }
 
-/// From the counts that every move keeps.
+/// Reads the counts that every move maintains.
 pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
     query_as!(
         Summary,
@@ -92,7 +92,7 @@ pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
     .await
 }
 
-/// Locks the numbers, in the order in which waiting buyers do, and returns those that exist.
+/// Locks the numbers in the order of `pick`, as buyers that wait do, and returns those that exist.
 pub async fn lock(within: &mut Transaction, numbers: &[PhoneNumber]) -> Result<Vec<Stocked>> {
     stocked!("select ", " from stock where phone_number = any($1) order by pick for update", numbers as &[PhoneNumber])
         .fetch_all(&mut **within)
@@ -111,7 +111,7 @@ pub async fn withdraw(within: &mut Transaction, numbers: &[PhoneNumber], now: Da
     Ok(result.rows_affected())
 }
 
-/// Back to where they were: a quarantine goes on.
+/// Puts them where they were: a quarantine goes on.
 pub async fn put_back(within: &mut Transaction, numbers: &[PhoneNumber], now: DateTime<Utc>) -> Result<u64> {
     let result = query!(
         "update stock set moved_by = 'return', state_since = greatest($2, state_since),
@@ -125,8 +125,8 @@ pub async fn put_back(within: &mut Transaction, numbers: &[PhoneNumber], now: Da
     Ok(result.rows_affected())
 }
 
-/// Puts some numbers on sale again that are in quarantine since `since` or longer. Those that
-/// somebody else is about to move are left to the next run: this one waits for nobody.
+/// Puts up to 5,000 numbers on sale whose quarantine began at `since` or earlier. Skips locked ones: the next run takes
+/// them.
 pub async fn recycle(within: &mut Transaction, kind: Kind, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
     let result = query!(
         "update stock set state = 'available', moved_by = 'recycle', state_since = greatest($3, state_since),
@@ -144,7 +144,7 @@ pub async fn recycle(within: &mut Transaction, kind: Kind, since: DateTime<Utc>,
     Ok(result.rows_affected())
 }
 
-/// Replaces the rows that count the stock by their sums. Two at once take different rows.
+/// Replaces the rows of `stock_counts` by their sums. Two at once take different rows.
 pub async fn fold_counts(db: &Db) -> Result<()> {
     query!(
         "with folded as (delete from stock_counts returning *)
@@ -203,7 +203,7 @@ pub async fn set_general_price(within: &mut Transaction, kind: Kind, price: Mone
         .map(drop)
 }
 
-/// Returns 0 where there is no such account.
+/// Returns 0 if there is no such account.
 pub async fn set_account_price(within: &mut Transaction, kind: Kind, account: AccountSid, price: Money) -> Result<u64> {
     let result = query!(
         "insert into prices (kind, account_sid, price) select $1, sid, $3 from accounts where sid = $2

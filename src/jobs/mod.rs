@@ -1,5 +1,5 @@
-//! What `serve` does by itself, now and then: numbers go back on sale, fees are charged, old
-//! idempotency keys are forgotten. Several instances on one database take turns.
+//! Jobs that `serve` runs at intervals: recycle numbers, bill fees, delete old idempotency keys. On one database, one
+//! instance at a time runs them.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -20,7 +20,7 @@ mod watch;
 
 pub use watch::watch;
 
-/// How the jobs run.
+/// Settings of the jobs.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub database: PgConnectOptions,
@@ -30,18 +30,17 @@ pub struct Settings {
     pub grace: TimeDelta,
 }
 
-/// After a run that failed the next one comes soon.
-const TRY_AGAIN: Duration = Duration::from_mins(1);
+/// The longest pause after a failed run.
+const RETRY_AFTER: Duration = Duration::from_mins(1);
 
-/// A run is cut off after this, and goes on with the next: one that hangs on a dead connection would
-/// otherwise be the last.
-const LONGEST_RUN: Duration = Duration::from_mins(30);
+/// The longest run; the next one continues its work. Without a limit, a run on a dead connection would be the last.
+const MAX_RUN: Duration = Duration::from_mins(30);
 
-/// What one instance at a time does.
+/// The lock of the instance that runs the jobs.
 pub const LOCK: ProcessLock = ProcessLock { table: "job_runs", taken: "another instance runs the jobs" };
 
-/// How long another instance may need to end its run.
-const BRIEFLY: Duration = Duration::from_secs(1);
+/// How long to wait for that lock.
+const MAX_WAIT: Duration = Duration::from_secs(1);
 
 /// What one run did.
 #[derive(Debug)]
@@ -51,39 +50,39 @@ pub struct Done {
     pub keys_forgotten: u64,
 }
 
-/// Why a run did not come to its end; what it has done by then stays.
+/// Why a run failed. What it had done by then stays.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     #[error("{0}")]
-    Alone(#[from] MigrateError),
+    Lock(#[from] MigrateError),
     #[error("{0}")]
     Job(#[from] Error),
-    #[error("it took longer than {LONGEST_RUN:?}")]
+    #[error("it took longer than {MAX_RUN:?}")]
     Late,
     #[error("it panicked")]
     Panicked,
 }
 
-/// Runs the jobs at once and then every so often, until it is dropped.
+/// Runs the jobs now and at each interval, until dropped.
 pub async fn keep_running(settings: Settings) {
     loop {
         let run = AssertUnwindSafe(run(&settings)).catch_unwind();
-        let outcome = tokio::time::timeout(LONGEST_RUN, run).await;
+        let outcome = tokio::time::timeout(MAX_RUN, run).await;
         let pause = match outcome.map_or(Err(Failure::Late), |run| run.unwrap_or(Err(Failure::Panicked))) {
             Ok(done) => {
-                tell(done);
+                log(done);
                 settings.every
             }
             Err(failure) => {
                 tracing::warn!(%failure, "the jobs did not come to their end");
-                TRY_AGAIN.min(settings.every)
+                RETRY_AFTER.min(settings.every)
             }
         };
         tokio::time::sleep(pause).await;
     }
 }
 
-fn tell(done: Option<Done>) {
+fn log(done: Option<Done>) {
     let Some(Done { recycled, billed, keys_forgotten }) = done else {
         return tracing::debug!("another instance runs the jobs");
     };
@@ -91,12 +90,12 @@ fn tell(done: Option<Done>) {
     tracing::info!(recycled, charged, %amount, suspended, activated, released, keys_forgotten, "jobs done");
 }
 
-/// Runs the jobs once; `None` where another instance is at it.
+/// Runs the jobs once; `None` if another instance does.
 ///
 /// # Errors
-/// When the database is out of reach.
+/// If the database is out of reach, or a job fails.
 pub async fn run(settings: &Settings) -> Result<Option<Done>, Failure> {
-    let guard = match db::lock(&settings.database, LOCK, BRIEFLY).await {
+    let guard = match db::lock(&settings.database, LOCK, MAX_WAIT).await {
         Err(MigrateError::Busy(..)) => return Ok(None),
         guard => guard?,
     };
@@ -107,7 +106,7 @@ pub async fn run(settings: &Settings) -> Result<Option<Done>, Failure> {
     Ok(Some(done?))
 }
 
-/// Each job gets its turn, whatever becomes of the others.
+/// Runs each job, even if another one fails.
 async fn work(db: &Db, Settings { clock, quarantine, grace, .. }: &Settings) -> Result<Done, Error> {
     let now = clock.now();
     let recycled = inventory::recycle(db, clock, now, *quarantine).await;

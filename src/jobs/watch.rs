@@ -1,4 +1,4 @@
-//! Whether any instance on this database runs the jobs.
+//! Watches whether any instance on this database runs the jobs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use crate::db::Db;
 use crate::monitoring::{Instance, Jobs};
 use crate::values::clock::Clock;
 
-/// How often is looked at the least, and how long the database may take.
-const LOOK_EVERY: Duration = Duration::from_mins(1);
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest pause between two checks, and how long the database may take.
+const CHECK_EVERY: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Looks after the jobs until it is dropped: tells operators when a run came to its end last, and warns for each
-/// interval that none did since the one before the last. What an instance does with `--jobs off` is others' affair.
+/// Watches the jobs until dropped: reports to monitoring when they last ran, and warns at each interval while no run
+/// has finished for two. An instance with `--jobs off` watches too.
 pub async fn watch(db: Db, clock: Clock, every: Duration, instance: Arc<Instance>) {
     let interval = TimeDelta::from_std(every).unwrap_or(TimeDelta::MAX);
     let begun = clock.now();
     let (mut last_done, mut quiet_until) = (None, begun);
     loop {
-        // What is not known now is as it was.
-        if let Ok(Ok(known)) = timeout(PATIENCE, store::last_done(&db)).await {
+        // If the database does not answer, the last known time stands.
+        if let Ok(Ok(known)) = timeout(TIMEOUT, store::last_done(&db)).await {
             last_done = known;
         }
         let now = clock.now();
@@ -37,11 +37,11 @@ pub async fn watch(db: Db, clock: Clock, every: Duration, instance: Arc<Instance
                 "no instance has run the jobs for two intervals: no number goes back on sale, and no fee is charged"
             );
         }
-        sleep(every.min(LOOK_EVERY)).await;
+        sleep(every.min(CHECK_EVERY)).await;
     }
 }
 
-/// Whether two intervals have gone by without a run. An instance that has just begun sees to it first.
+/// Whether two intervals passed without a run. An instance that has just started waits for two of its own.
 fn is_overdue(begun: DateTime<Utc>, last_done: Option<DateTime<Utc>>, interval: TimeDelta, now: DateTime<Utc>) -> bool {
     now - last_done.map_or(begun, |at| at.max(begun)) > interval.checked_mul(2).unwrap_or(TimeDelta::MAX)
 }

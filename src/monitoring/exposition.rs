@@ -6,24 +6,24 @@ use std::fmt::{Display, Write};
 #[derive(Default)]
 pub struct Exposition(String);
 
-/// A metric, under whose name samples follow.
+/// A metric, to which samples are added.
 pub struct Metric<'a> {
     page: &'a mut String,
     name: &'static str,
 }
 
 impl Exposition {
-    /// A count that only grows.
+    /// A value that only grows.
     pub fn counter(&mut self, name: &'static str, help: &str) -> Metric<'_> {
         self.metric(name, "counter", help)
     }
 
-    /// A value that comes and goes.
+    /// A value that goes up and down.
     pub fn gauge(&mut self, name: &'static str, help: &str) -> Metric<'_> {
         self.metric(name, "gauge", help)
     }
 
-    /// Counts by size.
+    /// Counts in buckets.
     pub fn histogram(&mut self, name: &'static str, help: &str) -> Metric<'_> {
         self.metric(name, "histogram", help)
     }
@@ -39,12 +39,12 @@ impl Exposition {
 }
 
 impl Metric<'_> {
-    /// A value with its labels. Their values are our own words, with nothing in them to escape.
+    /// Adds a value with its labels. The labels' values are our own, with nothing to escape.
     pub fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
         self.part("", labels, value);
     }
 
-    /// The same, of a part of a histogram: `_bucket`, `_sum` or `_count`.
+    /// Adds a value of a part of a histogram: `_bucket`, `_sum` or `_count`.
     pub fn part(&mut self, part: &str, labels: &[(&str, &str)], value: impl Display) {
         let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };

@@ -1,4 +1,4 @@
-//! Whether an instance can serve.
+//! The health check of an instance.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,41 +11,41 @@ use crate::db::{self, Db};
 use crate::db::{is_full, is_read_only};
 
 /// How long the database may take to answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// For how long a write is believed: whoever asks more often makes no more of them.
-const BELIEVED: Duration = Duration::from_secs(1);
+/// How long the last write counts: frequent checks write no more often.
+const WRITE_VALID: Duration = Duration::from_secs(1);
 
-/// When the database was last seen to take a write. Also keeps two from writing at once.
+/// When the database last took a write. Its lock lets one check write at a time.
 pub type LastWrite = Mutex<Option<Instant>>;
 
-/// Whether requests should come here. Asked on none of the connections that serve, for they may all be busy, nor on a
-/// new one each time: where PostgreSQL makes no more of them, those that there are go on serving.
+/// Whether the instance can serve. Uses none of the serving connections, which may all be busy, but its own: where
+/// PostgreSQL accepts no new connections, those that exist still serve.
 ///
 /// # Errors
-/// Why not, in plain words.
+/// Why not, as a text for the operator.
 pub async fn ready(instance: &Instance, db: &Db) -> Result<(), &'static str> {
     if instance.stopping.load(Ordering::Relaxed) {
         return Err("the service is stopping");
     }
-    let looked = timeout(PATIENCE, look(&instance.last_write, db)).await;
-    looked.unwrap_or(Err("the database does not answer within a second"))
+    let checked = timeout(TIMEOUT, check(&instance.last_write, db)).await;
+    checked.unwrap_or(Err("the database does not answer within a second"))
 }
 
-/// Looks at the schema and writes: a standby can be read, and so can a database whose disk is full.
-async fn look(last_write: &LastWrite, db: &Db) -> Result<(), &'static str> {
+/// Checks the schema, and writes: a standby can be read, and so can a database whose disk is full.
+async fn check(last_write: &LastWrite, db: &Db) -> Result<(), &'static str> {
     let is_current = db::is_current_on(db).await;
     let mut last_write = last_write.lock().await;
-    let believed = last_write.take().filter(|last| last.elapsed() < BELIEVED);
+    let recent = last_write.take().filter(|last| last.elapsed() < WRITE_VALID);
     let began = Instant::now();
     match is_current {
-        Ok(true) if believed.is_some() => {}
+        Ok(true) if recent.is_some() => {}
         Ok(true) => store::write(db).await.map_err(|error| reason(&error))?,
         Ok(false) => return Err("the database's schema is not up to date"),
         Err(error) => return Err(reason(&error)),
     }
-    // Not after a failure: whoever answers next may be another server.
-    *last_write = believed.or(Some(began));
+    // Not after a failure: the next answer may come from another server.
+    *last_write = recent.or(Some(began));
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The listener for operators: health and metrics in plain text, apart from the service.
+//! The operators' listener: health and metrics, apart from the API.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use super::{Instance, health, metrics};
 use crate::db::Db;
 use crate::values::clock::Clock;
 
-/// What the answers are made of.
+/// What the answers are made from.
 #[derive(Clone)]
 pub struct Sources {
     pub instance: Arc<Instance>,
-    /// None of those that serve.
+    /// Its own pool, apart from those that serve requests.
     pub db: Db,
     pub clock: Clock,
 }
 
-/// Serves operators on a listener. It needs no thread for each processor, and is stopped by its handle.
+/// Serves operators on a listener, with one thread. It is stopped by its handle.
 ///
 /// # Errors
-/// When the listener cannot be used.
+/// If the listener cannot be used.
 pub fn serve(listener: TcpListener, sources: Sources) -> std::io::Result<Server> {
     let sources = web::Data::new(sources);
     let server = HttpServer::new(move || {
@@ -39,7 +39,7 @@ fn resource(path: &str) -> Resource {
     web::resource(path).guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-/// `GET /health/live`: whoever reads this lives.
+/// `GET /health/live`: the process answers.
 async fn live() -> HttpResponse {
     HttpResponse::Ok().content_type(PLAIN).body("live\n")
 }

@@ -1,4 +1,4 @@
-//! What an instance does, as Prometheus reads it.
+//! The metrics of an instance, as Prometheus reads them.
 
 use std::collections::BTreeMap;
 use std::ops::Add;
@@ -14,12 +14,12 @@ use crate::values::phone::Kind;
 use crate::web::codes::Code;
 use crate::web::traffic::{BUCKETS, CLASSES, KINDS, METHODS, Sale, Traffic};
 
-/// How long the stock may take to be counted.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the database may take to count the stock.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// All metrics. The stock is read from the database, and left out where that does not answer in time.
+/// All metrics. Without those of the stock, if the database does not answer in time.
 pub async fn page(instance: &Instance, db: &Db, clock: &Clock) -> String {
-    let stock = tokio::time::timeout(PATIENCE, inventory::summary(db)).await.ok().and_then(Result::ok);
+    let stock = tokio::time::timeout(TIMEOUT, inventory::summary(db)).await.ok().and_then(Result::ok);
     let mut page = Exposition::default();
     let up = i32::from(stock.is_some());
     page.gauge("numberbank_database_up", "Whether the database answered just now.").sample(&[], up);
@@ -30,7 +30,7 @@ pub async fn page(instance: &Instance, db: &Db, clock: &Clock) -> String {
         write_requests(&mut page, parts, &workers);
         write_latency(&mut page, parts, &workers);
         write_verifications(&mut page, parts);
-        write_rooms(&mut page, parts);
+        write_answer_memory(&mut page, parts);
         write_replica(&mut page, parts);
     }
     write_purchases(&mut page, &workers);
@@ -40,12 +40,12 @@ pub async fn page(instance: &Instance, db: &Db, clock: &Clock) -> String {
     page.into_text()
 }
 
-/// What all workers have counted together.
+/// The sum of a counter over all workers.
 fn total(workers: &[Worker], count: impl Fn(&Traffic) -> u64) -> u64 {
     workers.iter().map(|worker| count(&worker.traffic)).sum()
 }
 
-/// Every route with every method, and the places of both.
+/// Each route with each method, and their indexes.
 fn routes(parts: &Parts) -> impl Iterator<Item = (usize, usize, [(&str, &str); 2])> {
     parts.routes.iter().enumerate().flat_map(|(route, path)| {
         let methods = METHODS.iter().enumerate();
@@ -71,13 +71,13 @@ fn write_latency(page: &mut Exposition, parts: &Parts, workers: &[Worker]) {
     for (route, method, [path, name]) in routes(parts) {
         for (class, status) in CLASSES.iter().enumerate() {
             let took: Duration = workers.iter().map(|worker| worker.traffic.took(route, method, class)).sum();
-            let bucket = |place| total(workers, |traffic| traffic.in_bucket(route, method, class, place));
+            let bucket = |index| total(workers, |traffic| traffic.in_bucket(route, method, class, index));
             write_histogram(&mut metric, [path, name, ("status", status)], bucket, took);
         }
     }
 }
 
-/// One histogram; nothing where nothing was counted.
+/// Writes a histogram, if anything was counted.
 fn write_histogram(metric: &mut Metric<'_>, labels: [(&str, &str); 3], bucket: impl Fn(usize) -> u64, took: Duration) {
     let counts: Vec<_> = (0..BUCKETS.len()).map(bucket).collect();
     let [path, name, status] = labels;
@@ -110,7 +110,7 @@ fn write_purchases(page: &mut Exposition, workers: &[Worker]) {
     }
 }
 
-/// What the connections of all threads do, for each database that there is.
+/// The connections of all threads, by database.
 fn usages(workers: &[Worker]) -> Vec<(&'static str, Usage)> {
     let primary = workers.iter().map(|worker| worker.primary.usage()).reduce(Usage::add);
     let replica = workers.iter().filter_map(|worker| worker.replica.as_ref()).map(Db::usage).reduce(Usage::add);
@@ -168,7 +168,7 @@ fn write_verifications(page: &mut Exposition, parts: &Parts) {
     page.counter("numberbank_verifications_refused_total", help).sample(&[], load.refused);
 }
 
-/// Nothing before the first comparison.
+/// Writes nothing before the first comparison.
 fn write_clock(page: &mut Exposition, clock: &Clock) {
     if let Some(offset) = clock.offset() {
         let help = "How far this machine's clock is ahead of the database's; less than 0 where it is behind.";
@@ -176,8 +176,8 @@ fn write_clock(page: &mut Exposition, clock: &Clock) {
     }
 }
 
-fn write_rooms(page: &mut Exposition, parts: &Parts) {
-    let usage = parts.rooms.usage();
+fn write_answer_memory(page: &mut Exposition, parts: &Parts) {
+    let usage = parts.answer_memory.usage();
     let help = "Memory of lists that are made or not taken yet.";
     page.gauge("numberbank_answer_bytes", help).sample(&[], usage.bytes);
     let help = "Lists refused because an account's share of the memory for them, or all of it, was taken.";
@@ -188,7 +188,7 @@ fn write_rooms(page: &mut Exposition, parts: &Parts) {
 
 fn write_stock(page: &mut Exposition, stock: &[Summary]) {
     let mut metric = page.gauge("numberbank_stock", "Numbers by kind and state; available ones are what is left.");
-    // Nothing is known of the stock where there is none, or the database does not answer.
+    // An empty stock means that there is none, or that the database did not answer: then nothing is written.
     for kind in KINDS.iter().filter(|_| !stock.is_empty()) {
         let sum = |count: fn(&Summary) -> i64| stock.iter().filter(|row| row.kind == *kind).map(count).sum::<i64>();
         for (state, count) in [

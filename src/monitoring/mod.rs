@@ -1,4 +1,4 @@
-//! Monitoring: what operators see of a running instance, whether it is well and what it does.
+//! Monitoring: the health and the metrics of a running instance.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -17,7 +17,7 @@ pub mod http;
 mod metrics;
 mod store;
 
-/// A running instance, as far as operators may look into it.
+/// What operators can see of a running instance.
 #[derive(Default)]
 pub struct Instance {
     parts: OnceLock<Parts>,
@@ -28,31 +28,31 @@ pub struct Instance {
     last_write: health::LastWrite,
 }
 
-/// How the jobs are doing, on all instances together.
+/// The state of the jobs, over all instances.
 #[derive(Clone, Copy, Debug)]
 pub struct Jobs {
     pub last_done: Option<DateTime<Utc>>,
     pub overdue: bool,
 }
 
-/// What all threads share.
+/// What all workers share.
 struct Parts {
     /// The names of the routes, in the order of their indices.
     routes: Arc<[String]>,
     gate: Arc<Gate>,
-    rooms: Arc<AnswerMemory>,
-    /// Where there is a replica.
+    answer_memory: Arc<AnswerMemory>,
+    /// If there is a replica.
     watch: Option<Arc<Watch>>,
 }
 
-/// A thread that serves: it counts on its own, so that counting keeps nobody waiting.
+/// A worker (a thread that serves) and its own counters, so that counting needs no lock.
 struct Worker {
     traffic: Arc<Traffic>,
     primary: Db,
     replica: Option<Db>,
 }
 
-/// Where work waits to be done together with other work of its kind.
+/// A queue of jobs that wait for a batch.
 struct Queue {
     work: &'static str,
     waiting: Box<dyn Fn() -> usize + Send>,
@@ -60,12 +60,18 @@ struct Queue {
 
 impl Instance {
     /// Tells what the threads share, before there are any.
-    pub fn starts(&self, routes: Arc<[String]>, gate: Arc<Gate>, rooms: Arc<AnswerMemory>, watch: Option<Arc<Watch>>) {
+    pub fn starts(
+        &self,
+        routes: Arc<[String]>,
+        gate: Arc<Gate>,
+        answer_memory: Arc<AnswerMemory>,
+        watch: Option<Arc<Watch>>,
+    ) {
         // An instance starts once.
-        let _ = self.parts.set(Parts { routes, gate, rooms, watch });
+        let _ = self.parts.set(Parts { routes, gate, answer_memory, watch });
     }
 
-    /// The counters of one more thread that serves, with these connections.
+    /// Adds a worker, with its pools, and returns its counters.
     pub fn worker(&self, primary: &Db, replica: Option<&Db>) -> Arc<Traffic> {
         let routes = self.parts.get().map_or_else(|| Arc::new([]) as _, |parts| Arc::clone(&parts.routes));
         let traffic = Arc::new(Traffic::new(routes));
@@ -74,18 +80,18 @@ impl Instance {
         traffic
     }
 
-    /// One more queue of some work; `waiting` tells how much waits there. What the work is, monitoring need not know.
+    /// Adds a queue of jobs; `waiting` returns how many wait. Monitoring need not know the jobs.
     pub fn queue<Q: Clone + Send + 'static>(&self, work: &'static str, queue: &Q, waiting: fn(&Q) -> usize) {
         let queue = queue.clone();
         self.queues().push(Queue { work, waiting: Box::new(move || waiting(&queue)) });
     }
 
-    /// How the jobs are doing now.
+    /// Sets the state of the jobs.
     pub fn jobs(&self, jobs: Jobs) {
         *self.jobs.lock().unwrap_or_else(PoisonError::into_inner) = Some(jobs);
     }
 
-    /// From now on it finishes what is in flight, and wants nothing new.
+    /// Marks the instance as stopping: it finishes its requests, and is not ready for new ones.
     pub fn stops(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! What lies below a process: a PostgreSQL of its own, certificates, the log.
+//! What the process needs from its machine: a private PostgreSQL, a certificate, the log.
 
 pub mod embedded_pg;
 pub mod telemetry;

@@ -6,17 +6,17 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
 
-/// What is logged unless `RUST_LOG` says otherwise: our own words, and of libraries what needs
-/// attention; not each request that is no HTTP, or anybody could fill the log, nor connections that end with the server.
+/// What is logged unless `RUST_LOG` says otherwise: our own lines, and warnings of libraries. Not malformed requests,
+/// with which anybody could fill the log, nor connections that end with the database server.
 const DEFAULT: &str = "warn,numberbank=info,actix_http=off,sqlx_core::pool::connection=error";
 
-/// Starts logging. An empty filter is none, and one that cannot be read is told and left aside.
+/// Starts logging. An empty `RUST_LOG` counts as none; one that cannot be read is reported and ignored.
 pub fn start(format: LogFormat) {
     let wanted = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|filter| !filter.is_empty());
     let wanted = wanted.map(EnvFilter::try_new).transpose();
     let refused = wanted.as_ref().err().map(ToString::to_string);
     let filter = wanted.ok().flatten().unwrap_or_else(|| EnvFilter::new(DEFAULT));
-    // A line that cannot be written is lost: to say so, tracing would write to standard error too, and panic.
+    // A line that cannot be written is lost. Else tracing would report that on standard error too, and panic.
     let logs =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     match format {

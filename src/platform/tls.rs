@@ -1,4 +1,4 @@
-//! TLS: the certificate that the service shows, which is read again when its files change.
+//! The TLS certificate of the service. It is read again when its files change.
 
 use std::fmt::{self, Debug, Formatter};
 use std::fs;
@@ -12,18 +12,18 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
 
-/// How often the files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often the files are read.
+const READ_EVERY: Duration = Duration::from_secs(2);
 
 /// Where the certificate and its key are, in PEM.
 #[derive(Clone, Debug)]
 pub struct Files {
-    /// The certificate first, then those that lead from it to its root.
+    /// The certificate, followed by the chain to its root.
     pub certificate: PathBuf,
     pub key: PathBuf,
 }
 
-/// What the files held: the certificates and the key; or why they could not be read.
+/// The certificates and the key as bytes, or why they could not be read.
 type Contents = Result<[Vec<u8>; 2], String>;
 
 impl Files {
@@ -32,7 +32,7 @@ impl Files {
         Ok([read(&self.certificate)?, read(&self.key)?])
     }
 
-    /// What they held, ready to be shown. The errors of the parser are not repeated: they quote the file.
+    /// Parses the contents. The parser's errors are not repeated, for they quote the file.
     fn certified(&self, contents: &Contents) -> Result<CertifiedKey, String> {
         let [certificates, key] = contents.as_ref().map_err(String::clone)?;
         let no = |what, path: &Path| format!("{} holds no {what} in PEM", path.display());
@@ -47,14 +47,14 @@ impl Files {
     }
 }
 
-/// The certificate that is shown to whoever connects.
+/// The certificate that clients are shown.
 pub struct Certificate {
     files: Files,
     opened: Contents,
     shown: RwLock<Arc<CertifiedKey>>,
 }
 
-/// Names the files: what they held is the private key too.
+/// Prints the files' names only: the contents hold the private key.
 impl Debug for Certificate {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificate").field("files", &self.files).finish_non_exhaustive()
@@ -63,34 +63,34 @@ impl Debug for Certificate {
 
 impl Certificate {
     /// # Errors
-    /// When a file cannot be read or used, or the key is not that of the certificate: one line that names it.
+    /// If a file cannot be read or used, or the key does not belong to the certificate. One line that names the file.
     pub fn open(files: Files) -> Result<Arc<Self>, String> {
         let opened = files.read();
         let shown = RwLock::new(Arc::new(files.certified(&opened)?));
         Ok(Arc::new(Self { files, opened, shown }))
     }
 
-    /// The settings of a server that shows it.
+    /// The configuration of a server that shows it.
     ///
     /// # Errors
-    /// When the cryptography lacks a version of TLS.
+    /// If the cryptography lacks a version of TLS.
     pub fn server_config(self: &Arc<Self>) -> Result<ServerConfig, rustls::Error> {
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()));
         let certificate = Arc::<Self>::clone(self);
         Ok(config.with_safe_default_protocol_versions()?.with_no_client_auth().with_cert_resolver(certificate))
     }
 
-    /// Looks at the files now and then, and shows what they hold by then. Where that cannot be used, the log
-    /// says so once and what was shown before stays.
+    /// Reads the files again and again, and shows what is new. If that cannot be used, it is logged once, and the old
+    /// certificate stays.
     pub async fn keep_current(self: Arc<Self>) {
         let mut tried = self.opened.clone();
         let mut before = tried.clone();
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(READ_EVERY).await;
             let certificate = Arc::clone(&self);
             let look = tokio::task::spawn_blocking(move || certificate.files.read());
             let contents = look.await.unwrap_or_else(|error| Err(error.to_string()));
-            // Two files are not replaced in one moment: only what two looks have seen is tried.
+            // The two files are not replaced at the same moment, so only contents read twice are used.
             if contents == before && contents != tried {
                 self.show(&contents);
                 tried.clone_from(&contents);
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certificate_that_is_printed_tells_no_key() {
+    fn a_certificate_is_printed_without_its_key() {
         let folder = tempfile::tempdir().unwrap();
         let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let files = Files { certificate: folder.path().join("crt"), key: folder.path().join("key") };

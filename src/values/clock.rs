@@ -1,4 +1,4 @@
-//! The one source of time. Everything that stores or compares a time asks a [`Clock`].
+//! The only source of time: all that stores or compares a time asks a [`Clock`].
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,14 +8,14 @@ mod watch;
 
 pub use watch::{Comparison, Offset, Watch, WrongClock};
 
-/// Tells the time (UTC, whole microseconds as PostgreSQL keeps them).
+/// A clock: UTC, in whole microseconds, as PostgreSQL stores them.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
     #[default]
     System,
-    /// The system's, and how far it is from the database's.
+    /// The system's clock, and its offset from the database's.
     Watched(Arc<Watch>),
-    /// Stands still until moved; for tests.
+    /// Stands still until it is moved.
     Frozen(Arc<Mutex<DateTime<Utc>>>),
 }
 
@@ -24,12 +24,12 @@ impl Clock {
         Self::Frozen(Arc::new(Mutex::new(at)))
     }
 
-    /// The system's, to be compared with the database's.
+    /// The system's clock, to be compared with the database's.
     pub fn watched() -> Self {
         Self::Watched(Arc::default())
     }
 
-    /// The same as on a machine whose clock is ahead by so much, or behind; for tests.
+    /// A watched clock that is wrong by `ahead`; for tests.
     pub fn wrong_by(ahead: TimeDelta) -> Self {
         let clock = Self::watched();
         clock.advance(ahead);
@@ -40,14 +40,19 @@ impl Clock {
     pub fn now(&self) -> DateTime<Utc> {
         let now = match self {
             Self::System => Utc::now(),
-            Self::Watched(watch) => watch.shown(Utc::now()),
+            Self::Watched(watch) => watch.adjusted(Utc::now()),
             Self::Frozen(at) => *at.lock().unwrap_or_else(PoisonError::into_inner),
         };
         now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
     }
 
-    /// Refuses a watched clock that is too far from the database's to sell, to bill, or to move numbers by: a sale is dated
-    /// no earlier than the number's last move, so what is dated ahead would put off what comes after it.
+    /// Refuses a clock that is too far from the database's. A sale is dated no earlier than the number's last move, so
+    /// a time in the future would delay all that follows.
+    ///
+    /// Selling, billing and recycling ask this.
+    ///
+    /// # Errors
+    /// The offset.
     ///
     /// # Errors
     /// How far it is off.
@@ -58,7 +63,7 @@ impl Clock {
         }
     }
 
-    /// How far a watched clock is from the database's, once they were compared.
+    /// The offset of a watched clock from the database's, once they were compared.
     pub fn offset(&self) -> Option<Offset> {
         match self {
             Self::Watched(watch) => watch.offset(self.now()),
@@ -66,13 +71,13 @@ impl Clock {
         }
     }
 
-    /// This clock, or one that stands still at `time` where that is still to come: what is done as of a
-    /// later time is also written down as done then, but nothing is ever dated back.
+    /// This clock, or one that stands still at `time` if that is in the future. What is done as of a later time is
+    /// recorded with that time; nothing is dated back.
     pub fn not_before(&self, time: DateTime<Utc>) -> Self {
         if time > self.now() { Self::frozen(time) } else { self.clone() }
     }
 
-    /// Moves a frozen clock, or makes a watched one wrong by so much more; for tests. The system's stays as it is.
+    /// Moves a frozen clock, or makes a watched one wrong by more; for tests. The system's clock stays.
     pub fn advance(&self, by: TimeDelta) {
         match self {
             Self::System => {}

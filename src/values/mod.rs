@@ -1,5 +1,5 @@
-//! Typed values: each knows what it can be, how it is spelled and how it is kept. None knows the wire, a use case
-//! or a table.
+//! Typed values: what each may be, how it is written, and how the database stores it. They know neither HTTP, nor a use
+//! case, nor a table.
 
 pub mod area_codes;
 pub mod clock;

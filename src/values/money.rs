@@ -1,5 +1,5 @@
-//! Money in whole US cents; what carriers charge for a number in hundredths of a cent. Dollars appear on the wire,
-//! on the command line and in views only.
+//! Money in whole US cents, and carriers' costs in hundredths of a cent. Dollars appear only in the API, on the command
+//! line and in views.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,8 +12,8 @@ pub struct Money(i64);
 /// The currency of every amount, ISO 4217.
 pub const CURRENCY: &str = "USD";
 
-/// The most that one amount may be: a billion dollars.
-const MOST_CENTS: i64 = 100_000_000_000;
+/// The largest amount, in cents: a billion dollars.
+const MAX_CENTS: i64 = 100_000_000_000;
 
 impl Money {
     pub const ZERO: Self = Self(0);
@@ -63,7 +63,7 @@ impl FromStr for Money {
             return Err(refused());
         }
         let total: i64 = format!("{dollars}{cents:0<2}").parse().map_err(|_| refused())?;
-        if total > MOST_CENTS {
+        if total > MAX_CENTS {
             return Err(refused());
         }
         Ok(Self(total))
@@ -76,13 +76,13 @@ impl serde::Serialize for Money {
     }
 }
 
-/// What a carrier charges for a number a month, in ten-thousandths of a dollar, never negative.
+/// A carrier's monthly charge for a number, in ten-thousandths of a dollar, never negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct Cost(i64);
 
 impl Cost {
-    const A_DOLLAR: u64 = 10_000;
+    const PER_DOLLAR: u64 = 10_000;
 
     pub const fn ten_thousandths(self) -> i64 {
         self.0
@@ -90,13 +90,13 @@ impl Cost {
 }
 
 impl fmt::Display for Cost {
-    /// Two decimals, or as many more as are not zero: `0.85`, `0.0085`.
+    /// Two decimals, and up to two more if they are not zero: `0.85`, `0.0085`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
         let all = self.0.unsigned_abs();
-        let decimals = format!("{:04}", all % Self::A_DOLLAR);
+        let decimals = format!("{:04}", all % Self::PER_DOLLAR);
         let (cents, finer) = decimals.split_at(2);
-        write!(f, "{sign}{}.{cents}{}", all / Self::A_DOLLAR, finer.trim_end_matches('0'))
+        write!(f, "{sign}{}.{cents}{}", all / Self::PER_DOLLAR, finer.trim_end_matches('0'))
     }
 }
 
@@ -123,7 +123,7 @@ impl FromStr for Cost {
             return Err(refused());
         }
         let total: i64 = format!("{dollars}{decimals:0<4}").parse().map_err(|_| refused())?;
-        if total > MOST_CENTS * 100 { Err(refused()) } else { Ok(Self(total)) }
+        if total > MAX_CENTS * 100 { Err(refused()) } else { Ok(Self(total)) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! A part of a list: which one is asked for, and where it lies.
+//! Pages of a list.
 
 /// The page size when none is asked for, and the largest one.
 pub const DEFAULT_SIZE: u32 = 50;
@@ -36,7 +36,7 @@ impl<K> Page<K> {
         i64::from(self.number) * i64::from(self.size)
     }
 
-    /// The last page of a list of so many.
+    /// The last page of a list of `total` items.
     pub fn last_of(self, total: i64) -> Self {
         let number = (total - 1).max(0) / i64::from(self.size);
         Self { number: u32::try_from(number).unwrap_or(u32::MAX), ..self }
@@ -50,8 +50,7 @@ pub struct Slice<T, K> {
     /// How many there are in the whole list.
     pub total: i64,
     pub items: Vec<T>,
-    /// Whether the list goes on after this page. Seen, not computed: with others buying and
-    /// releasing meanwhile, the total does not tell.
+    /// Whether the list goes on after this page. Read, not computed from the total: others buy and release meanwhile.
     pub more: bool,
 }
 
@@ -64,7 +63,7 @@ impl<T, K> Slice<T, K> {
         Self { page, total, items, more }
     }
 
-    /// Which page this is; whatever was asked for, nothing to list is page 0.
+    /// The page's number. An empty list has only page 0, whatever was asked for.
     pub fn number(&self) -> i64 {
         if self.total == 0 { 0 } else { i64::from(self.page.number) }
     }

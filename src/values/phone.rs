@@ -1,4 +1,4 @@
-//! Phone numbers of the North American Numbering Plan, as far as this registry sells them.
+//! Phone numbers of the North American Numbering Plan that the registry can sell.
 
 use std::fmt;
 use std::str::FromStr;
@@ -48,7 +48,7 @@ impl AreaCode {
         }
     }
 
-    /// As the database keeps it.
+    /// As the database stores it.
     pub fn as_smallint(self) -> i16 {
         self.0.cast_signed()
     }
@@ -77,11 +77,11 @@ impl FromStr for AreaCode {
 #[sqlx(transparent)]
 pub struct PhoneNumber(i64);
 
-/// Why a text is no number, or a number cannot come into stock.
+/// Why a text is not a phone number, or a number cannot be added to the stock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
     NotTenDigits,
-    /// `4.16E+09`: a spreadsheet has thrown digits away.
+    /// `4.16E+09`: a spreadsheet has dropped digits.
     Rounded,
     NoUsAreaCode,
     /// The exchange begins with 0 or 1.
@@ -91,7 +91,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// In few words, the same for every number: what numbers with this fault are counted under.
+    /// A short name, by which numbers with this fault are counted.
     pub const fn name(self) -> &'static str {
         match self {
             Self::NotTenDigits => "not ten digits",
@@ -104,13 +104,13 @@ impl Reason {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", told(.text, *.reason))]
+#[error("{}", message(.text, *.reason))]
 pub struct NotAPhoneNumber {
     pub text: String,
     pub reason: Reason,
 }
 
-fn told(text: &str, reason: Reason) -> String {
+fn message(text: &str, reason: Reason) -> String {
     match reason {
         Reason::NotTenDigits => format!("'{text}' is not ten digits"),
         Reason::Rounded => {
@@ -124,7 +124,7 @@ fn told(text: &str, reason: Reason) -> String {
 
 impl PhoneNumber {
     /// # Errors
-    /// When `digits` is not ten digits, has no US area code or no possible exchange.
+    /// If `digits` is not ten digits, has no US area code, or no possible exchange.
     pub fn new(digits: i64) -> Result<Self, NotAPhoneNumber> {
         match Self(digits) {
             _ if !(0..=9_999_999_999).contains(&digits) => Err(refused(digits, Reason::NotTenDigits)),
@@ -134,11 +134,11 @@ impl PhoneNumber {
         }
     }
 
-    /// The same, of a number that is to come into stock. One that came there before N11 exchanges were
-    /// refused can still be named, shown, withdrawn and released.
+    /// As [`Self::new`], for a number to be added to the stock. Numbers with an N11 exchange that were added before
+    /// this was checked can still be shown, withdrawn and released.
     ///
     /// # Errors
-    /// As [`Self::new`], and when its exchange is one of the N11 services.
+    /// As [`Self::new`], and if the exchange is an N11 service.
     pub fn for_stock(digits: i64) -> Result<Self, NotAPhoneNumber> {
         match Self::new(digits)? {
             number if number.exchange() % 100 == 11 => Err(refused(digits, Reason::ServiceExchange)),
@@ -162,7 +162,7 @@ impl PhoneNumber {
         self.0
     }
 
-    /// `(415) 867-5309`, the friendly name of a number that was given none.
+    /// `(415) 867-5309`: the friendly name of a number that has none.
     pub fn formatted(self) -> String {
         let digits = self.letters();
         let mut text = String::with_capacity("(415) 867-5309".len());

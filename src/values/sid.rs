@@ -8,6 +8,9 @@ use uuid::Uuid;
 /// 128 bits from the operating system's cryptographic source.
 ///
 /// # Panics
+/// If the operating system has no randomness: nothing could go on safely.
+///
+/// # Panics
 /// When the operating system has no randomness to give: nothing could go on safely.
 pub fn random_bits() -> u128 {
     let mut bytes = [0; 16];
@@ -15,7 +18,7 @@ pub fn random_bits() -> u128 {
     u128::from_ne_bytes(bytes)
 }
 
-/// Text that is no Sid of the kind that was asked for.
+/// A text that is not a Sid of the expected kind.
 #[derive(Debug, thiserror::Error)]
 #[error("'{text}' is not a Sid: {prefix} and 32 lower-case hex digits are expected")]
 pub struct NotASid {
@@ -43,7 +46,7 @@ macro_rules! sid {
         }
 
         impl $name {
-            /// Its text.
+            /// The Sid as ASCII text.
             pub fn letters(&self) -> [u8; 34] {
                 let mut letters = [0; 34];
                 letters[..2].copy_from_slice($prefix.as_bytes());
@@ -55,7 +58,7 @@ macro_rules! sid {
         impl FromStr for $name {
             type Err = NotASid;
 
-            /// Exact: the wire matches Sids letter for letter.
+            /// Exact: the API compares Sids letter for letter.
             fn from_str(text: &str) -> Result<Self, NotASid> {
                 let lower_hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
                 text.strip_prefix($prefix)

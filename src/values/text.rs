@@ -1,4 +1,4 @@
-//! Texts that a client chooses: names and callback addresses.
+//! Texts that clients choose: names, callback URLs and methods.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ impl FriendlyName {
     pub const LONGEST: usize = 64;
 
     /// # Errors
-    /// When the text is empty, too long, or holds what XML cannot carry.
+    /// If the text is empty, too long, or holds a control character.
     pub fn new(text: String) -> Result<Self, NotAName> {
         let fits = (1..=Self::LONGEST).contains(&text.chars().count());
         if fits && text.chars().all(is_printable) { Ok(Self(text)) } else { Err(NotAName) }
@@ -43,12 +43,12 @@ impl serde::Serialize for FriendlyName {
     }
 }
 
-/// What every XML 1.0 document can carry, without the control characters.
+/// Whether every XML 1.0 document can hold it, and it is no control character.
 fn is_printable(c: char) -> bool {
     !c.is_control() && !matches!(c, '\u{FFFE}' | '\u{FFFF}')
 }
 
-/// An absolute http or https address with a host, kept just as it was given.
+/// An absolute http or https URL with a host, kept exactly as it was given.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct CallbackUrl(String);
@@ -65,10 +65,10 @@ impl CallbackUrl {
     pub const LONGEST: usize = 2048;
 
     /// # Errors
-    /// When the text is no such address.
+    /// If the text is not such a URL.
     pub fn new(text: String) -> Result<Self, NotACallbackUrl> {
-        // The URL standard repairs a lot (`http:host`, `http:///host`, tabs); an address
-        // that is handed to others must need no repair.
+        // The URL standard repairs a lot (`http:host`, `http:///host`, tabs). A URL that is handed to others must need
+        // no repair.
         let printable = text.chars().all(|c| is_printable(c) && !c.is_whitespace() && c != '\\');
         let after_scheme = |scheme: &str| {
             let (start, rest) = text.split_at_checked(scheme.len())?;
@@ -95,15 +95,15 @@ impl CallbackUrl {
     }
 }
 
-/// Whether a host holds what nobody sees, percent-encoded or not.
+/// Whether a host holds invisible characters, percent-encoded or not.
 fn has_invisible(host: &str) -> bool {
-    // A form is percent-decoded as a host is; that it is cut at `&` and `=` too does not matter here.
+    // Forms are percent-decoded as hosts are. This also splits at `&` and `=`, which does not matter here.
     let mut parts = url::form_urlencoded::parse(host.as_bytes());
     parts.any(|(name, value)| name.chars().chain(value.chars()).any(is_invisible))
 }
 
-/// Zero-width, bidi and other format characters (Unicode's category Cf), and the few others that show nothing:
-/// joiners, fillers and variation selectors, which the mapping of international names leaves out.
+/// Zero-width, bidi and other format characters (Unicode's category Cf), and a few others that show nothing: joiners,
+/// fillers and variation selectors, which IDNA's mapping removes.
 fn is_invisible(c: char) -> bool {
     c.general_category() == GeneralCategory::Format
         || matches!(c, '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}')
@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    /// What is nearly an address: whole parts and broken ones in any order.
+    /// Texts that look like URLs: whole and broken parts in any order.
     const NEARLY: &str =
         "(https?|HTTPS?|ftp|)(:|)(//|/|///|)(\\PC{0,9}|[a-z0-9.@:\\[\\]%?#/\\\\-]{0,30}|\\x00|xn--[a-z0-9-]{0,9})";
 
@@ -218,23 +218,23 @@ mod tests {
     }
 
     #[test]
-    fn what_the_mapping_of_names_leaves_out_is_invisible() {
+    fn what_the_mapping_of_host_names_removes_is_invisible() {
         use GeneralCategory::{EnclosingMark, Format, ModifierSymbol, NonspacingMark, SpacingMark};
         let marks = [EnclosingMark, Format, ModifierSymbol, NonspacingMark, SpacingMark];
-        let mut left_out = 0;
+        let mut removed = 0;
         for c in ('\u{80}'..=char::MAX).filter(|c| marks.contains(&c.general_category())) {
             if url::Host::parse(&format!("a{c}a")).is_ok_and(|host| host.to_string() == "aa") {
                 assert!(is_invisible(c), "{c:?}");
-                left_out += 1;
+                removed += 1;
             }
         }
-        assert!(left_out > 250, "{left_out}");
+        assert!(removed > 250, "{removed}");
     }
 
     #[test]
     fn a_host_has_no_invisible_characters() {
         for host in [
-            "exa\u{200b}mple.com",         // zero-width space, which the mapping of names leaves out
+            "exa\u{200b}mple.com",         // zero-width space, which IDNA's mapping removes
             "exa\u{ad}mple.com",           // soft hyphen
             "\u{feff}example.com",         // byte order mark
             "exa\u{2060}mple.com",         // word joiner
@@ -242,13 +242,13 @@ mod tests {
             "example.com\u{200f}",         // right-to-left mark
             "\u{2066}example.com\u{2069}", // isolates
             "exa\u{e0061}mple.com",        // a tag
-            "exa\u{fe0f}mple.com",         // variation selector: no format character, but left out
+            "exa\u{fe0f}mple.com",         // variation selector: no format character, but removed
             "exa\u{34f}mple.com",          // grapheme joiner, likewise
             "exa\u{3164}mple.com",         // a filler
             "exa%E2%80%8Bmple.com",
             "exa%e2%80%aemple.com",
             "us%E2%80%8Ber@example.com",
-            "\u{915}\u{94d}\u{200d}\u{937}.example", // where the script asks for it, it is as invisible
+            "\u{915}\u{94d}\u{200d}\u{937}.example", // invisible, though this script may need it
             "xn--11b2ezcw70k.example",               // the same, encoded
             "example.com\u{200b}:8080",
         ] {
@@ -257,7 +257,7 @@ mod tests {
                 assert!(matches!(refused, NotACallbackUrl::InvisibleInHost), "{host:?}: {refused}");
             }
         }
-        // What no name may hold anyway.
+        // No host name may hold these anyway.
         for host in
             ["xn--ab-m1t.example", "xn--ab-g4t.example", "xn--ab-5da.example", "xn--ab-372n.example", "xn--a-pgn"]
         {

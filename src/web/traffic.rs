@@ -1,4 +1,4 @@
-//! What one thread that serves has answered: counters that are added to without a lock or an allocation.
+//! The counters of one worker, which need neither locks nor allocations.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::codes::Code;
 use crate::values::phone::Kind;
 
-/// The methods that are told apart; any other is the last of them.
+/// The methods that are counted apart. The last stands for all others.
 pub const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "other"];
 
-/// Up to how many microseconds an answer belongs to a bucket, and the same in seconds.
+/// The upper limit of each bucket, in microseconds and in seconds.
 pub const BUCKETS: [(u64, &str); 12] = [
     (500, "0.0005"),
     (1_000, "0.001"),
@@ -26,26 +26,26 @@ pub const BUCKETS: [(u64, &str); 12] = [
     (u64::MAX, "+Inf"),
 ];
 
-/// The statuses of HTTP, from 100 on.
+/// The HTTP statuses, from 100 on.
 const STATUSES: usize = 500;
 
-/// The classes of statuses, by which answers are timed: buckets for each status would be many, and without any a flood of
-/// quick refusals would hide slow answers. 1xx is none of them, for no request ends with it.
+/// Answers are timed by class of status. Buckets for each status would be many; without classes, many quick refusals
+/// would hide slow answers. Without 1xx, with which no request ends.
 pub const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
-/// The kinds of number, in the order of their sales.
+/// The kinds of number, in the order of `Traffic::sales`.
 pub const KINDS: [Kind; 2] = [Kind::Local, Kind::TollFree];
 
 /// What became of a purchase, as the handler that was asked for it tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sale {
     Made,
-    /// An idempotency key was answered as before.
+    /// The idempotency key was known: its first answer was repeated.
     Replayed,
     Refused(Code),
 }
 
-/// The counters of one thread.
+/// The counters of one worker.
 pub struct Traffic {
     /// The names of the routes, by their indices. The last stands for every other path, so that no client can make up
     /// names.
@@ -55,13 +55,13 @@ pub struct Traffic {
     sales: [Sales; KINDS.len()],
 }
 
-/// The answers of one route to one method.
+/// The answers of one route and method.
 struct Answers {
     statuses: [AtomicU64; STATUSES],
     classes: [Times; CLASSES.len()],
 }
 
-/// How long answers took.
+/// The times of answers.
 struct Times {
     buckets: [AtomicU64; BUCKETS.len()],
     micros: AtomicU64,
@@ -73,7 +73,7 @@ struct Sales {
     refused: [AtomicU64; Code::ALL.len()],
 }
 
-/// A time in whole microseconds.
+/// A duration in whole microseconds.
 pub fn micros(took: Duration) -> u64 {
     u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
@@ -128,22 +128,22 @@ impl Traffic {
         count(self.sale(kind, sale));
     }
 
-    /// How many answers had this status.
+    /// The number of answers with this status.
     pub fn with_status(&self, route: usize, method: usize, status: u16) -> u64 {
         value(self.answers(route, method).and_then(|answers| answers.statuses.get(usize::from(status) - 100)))
     }
 
-    /// How many answers of a class belong to this bucket and to no smaller one.
+    /// The number of answers of a class in this bucket alone.
     pub fn in_bucket(&self, route: usize, method: usize, class: usize, bucket: usize) -> u64 {
         value(self.times(route, method, class).and_then(|times| times.buckets.get(bucket)))
     }
 
-    /// How long all answers of a class took together.
+    /// The sum of the times of all answers of a class.
     pub fn took(&self, route: usize, method: usize, class: usize) -> Duration {
         Duration::from_micros(value(self.times(route, method, class).map(|times| &times.micros)))
     }
 
-    /// How many purchases of a kind ended like this.
+    /// The number of purchases of a kind with this outcome.
     pub fn sales(&self, kind: Kind, sale: Sale) -> u64 {
         value(self.sale(kind, sale))
     }

@@ -1,4 +1,4 @@
-//! How the service is reached: TLS, and what operators see of it.
+//! How the service is reached: TLS, and the operators' listener.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,20 +23,20 @@ pub struct Front {
 }
 
 impl Front {
-    /// The files of the certificate; without them the service speaks plain HTTP.
+    /// The files of the certificate. `None` means plain HTTP.
     pub fn tls(&self) -> Option<tls::Files> {
         let (certificate, key) = self.tls_cert.clone().zip(self.tls_key.clone())?;
         Some(tls::Files { certificate, key })
     }
 }
 
-/// Whoever gets there needs no credentials: so nobody from elsewhere does.
+/// The listener asks for no credentials, so only this machine may reach it.
 fn loopback(text: &str) -> Result<SocketAddr, &'static str> {
     let address: Option<SocketAddr> = text.parse().ok();
     address.filter(is_loopback).ok_or("a loopback address and a port are expected, as in 127.0.0.1:9008")
 }
 
-/// Whether only this machine reaches an address.
+/// Whether only this machine can reach an address.
 pub fn is_loopback(address: &SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }

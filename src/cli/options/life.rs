@@ -1,4 +1,4 @@
-//! What moves numbers and fees on: how often, and after how many days.
+//! The interval of the jobs, and the days of quarantine and grace.
 
 use std::str::FromStr;
 use std::time::Duration;

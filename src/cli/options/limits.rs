@@ -1,4 +1,4 @@
-//! How much is taken on at once, and how long clients are waited for.
+//! Limits and timeouts.
 
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -9,11 +9,11 @@ use clap::builder::BoolishValueParser;
 
 use crate::config;
 
-/// How often somebody may do something; `None` is as often as they like.
+/// A number of events in a period; `None` means no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Often(Option<NonZeroU32>);
+pub struct PerPeriod(Option<NonZeroU32>);
 
-impl FromStr for Often {
+impl FromStr for PerPeriod {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -65,12 +65,12 @@ pub struct Limits {
 
     /// Requests a second of one account, or off; more get a 429
     #[arg(long, env = "NUMBERBANK_ACCOUNT_RATE", default_value = "off", value_name = "N")]
-    pub account_rate: Often,
+    pub account_rate: PerPeriod,
 
     /// Wrong AuthTokens a minute from one address, or off; after them a wrong one gets a 429 there, and so does a right
     /// one that somebody chose and this instance has not seen
     #[arg(long, env = "NUMBERBANK_FAILED_LOGINS", default_value = "60", value_name = "N")]
-    pub failed_logins: Often,
+    pub failed_logins: PerPeriod,
 
     /// Believe the last address in X-Forwarded-For, and X-Forwarded-Proto and -Host: every request comes through a
     /// proxy that sets them
@@ -102,13 +102,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_often_is_a_number_or_off() {
+    fn a_rate_is_a_number_or_off() {
         for (text, number) in [("1", 1), ("1000000", 1_000_000)] {
-            assert_eq!(text.parse(), Ok(Often(NonZeroU32::new(number))), "{text}");
+            assert_eq!(text.parse(), Ok(PerPeriod(NonZeroU32::new(number))), "{text}");
         }
-        assert_eq!(("off".parse(), "0".parse()), (Ok(Often(None)), Ok(Often(None))));
+        assert_eq!(("off".parse(), "0".parse()), (Ok(PerPeriod(None)), Ok(PerPeriod(None))));
         for text in ["", "-1", "1.5", "1000001", "OFF", "5/s"] {
-            assert!(text.parse::<Often>().is_err(), "{text}");
+            assert!(text.parse::<PerPeriod>().is_err(), "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who acts.
+//! The operator, for the record of actions.
 
 use clap::Args;
 use nix::unistd::{User, gethostname, getuid};
@@ -15,7 +15,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// The name that was said never hides the login.
+    /// The login is recorded too, so that `--operator` never hides it.
     pub fn who(&self) -> operators::Operator {
         let user = User::from_uid(getuid()).ok().flatten();
         let user = user.map_or_else(|| format!("uid {}", getuid()), |user| user.name);

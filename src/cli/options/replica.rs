@@ -1,4 +1,4 @@
-//! Where else may be read.
+//! The replica.
 
 use clap::Args;
 use sqlx::postgres::PgConnectOptions;
@@ -16,7 +16,7 @@ pub struct Replica {
 
 impl Replica {
     /// # Errors
-    /// When it is no URL of PostgreSQL; the message does not repeat it.
+    /// If it is not a database URL. The message does not repeat it.
     pub fn options(&self) -> Result<Option<PgConnectOptions>, String> {
         self.read_url
             .as_ref()

@@ -1,4 +1,4 @@
-//! How the service runs.
+//! Settings of `serve`.
 
 use std::net::SocketAddr;
 use std::thread::available_parallelism;
@@ -48,8 +48,8 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// As many as there are connections for, on both sides, at the most. By itself a thread has four to the database
-    /// or more, so that one account's share of them, a quarter, leaves the others some.
+    /// No more workers than connections, of clients or to the database. By default, each has four or more to the
+    /// database, so that one account's share, a quarter, leaves some for others.
     pub fn workers(&self) -> usize {
         let connections = usize::try_from(self.connections).unwrap_or(usize::MAX);
         let most = connections.min(usize::try_from(self.limits.max_connections).unwrap_or(usize::MAX));
@@ -57,7 +57,7 @@ impl Serve {
         self.workers.map_or_else(default, usize::from).min(most)
     }
 
-    /// Half of the processors: the other half goes on serving clients that are known.
+    /// Half of the processors by default: the other half serves clients whose tokens are cached.
     pub fn verifications(&self) -> usize {
         self.verifications.map_or_else(|| (processors() / 2).max(1), usize::from)
     }

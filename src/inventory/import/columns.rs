@@ -1,11 +1,11 @@
-//! Which column of a file is what, told from its header.
+//! Finds the columns of a file by its header.
 
 use std::str::FromStr;
 
 use super::records::{Cells, DELIMITERS};
-use super::shortened;
+use super::truncated;
 
-/// What a file can say of a number.
+/// The properties that a file can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Column {
@@ -15,7 +15,7 @@ pub enum Column {
     Note,
 }
 
-/// How carriers call them, in small letters and without blanks, `_` and `-`.
+/// Their names in carriers' files, in lower case, without blanks, `_` and `-`. The first is our own.
 const NAMES: [(Column, &[&str]); 4] = [
     (Column::PhoneNumber, &["phonenumber", "number", "did", "tn", "e164", "telephonenumber", "phone"]),
     (Column::Provider, &["provider", "carrier"]),
@@ -33,19 +33,19 @@ impl Column {
         }
     }
 
-    /// The column that a header means.
-    fn meant_by(header: &str) -> Option<Self> {
-        let plain = plain(header);
-        NAMES.into_iter().find(|(_, names)| names.contains(&&*plain)).map(|(column, _)| column)
+    /// The column with this name.
+    fn by_name(header: &str) -> Option<Self> {
+        let normalized = normalized(header);
+        NAMES.into_iter().find(|(_, names)| names.contains(&&*normalized)).map(|(column, _)| column)
     }
 }
 
-fn plain(header: &str) -> String {
+fn normalized(header: &str) -> String {
     let letters = header.chars().filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-'));
     letters.flat_map(char::to_lowercase).collect()
 }
 
-/// A header that its operator explains, as in `Rate=monthly_cost`.
+/// A header that the operator maps to a column, as in `Rate=monthly_cost`.
 #[derive(Clone, Debug)]
 pub struct Mapping {
     header: String,
@@ -57,52 +57,52 @@ impl FromStr for Mapping {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (header, name) = text.rsplit_once('=').ok_or("HEADER=COLUMN is expected, as in Rate=monthly_cost")?;
-        let column = NAMES.into_iter().find(|(_, names)| names[0] == plain(name)).map(|(column, _)| column);
+        let column = NAMES.into_iter().find(|(_, names)| names[0] == normalized(name)).map(|(column, _)| column);
         let all = NAMES.map(|(column, _)| column.name()).join(", ");
         let column = column.ok_or_else(|| format!("'{name}' is no column; it must be one of {all}"))?;
         Ok(Self { header: header.trim().to_owned(), column })
     }
 }
 
-/// A column with the header that it has in the file.
+/// A column, and its header in the file.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Understood {
     pub column: Column,
     pub header: String,
     #[serde(skip)]
-    place: usize,
+    index: usize,
 }
 
-/// What stands where in the rows of a file.
+/// The columns of a file.
 #[derive(Clone, Debug, Default)]
 pub struct Columns {
     pub understood: Vec<Understood>,
-    /// The headers of the columns that are left out.
+    /// The headers of unknown columns.
     pub left_out: Vec<String>,
-    /// All headers, as they stand in the file.
+    /// All headers, as in the file.
     pub header: Vec<Vec<u8>>,
     pub delimiter: u8,
 }
 
 impl Columns {
-    /// Reads a header, by the delimiter by which the most of its columns are understood.
+    /// Reads a header. The delimiter is the one with which most columns are known.
     ///
     /// # Errors
-    /// The reason why it cannot be used.
+    /// Why it cannot be used.
     pub fn of(record: &[u8], maps: &[Mapping], strict: bool) -> Result<Self, String> {
         let by = |delimiter: u8| {
             let mut cells = Cells::split_at(delimiter);
             let header: Vec<_> = cells.split(record).into_iter().map(<[u8]>::to_vec).collect();
             let names: Vec<_> = header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
-            let known = names.iter().filter(|name| means(name, maps).is_some()).count();
+            let known = names.iter().filter(|name| column_of(name, maps).is_some()).count();
             (known, names, header, delimiter)
         };
-        // The first of those that are equally good, or the one that makes most cells.
+        // On a tie, the one that makes more cells, then the first.
         let read = DELIMITERS.map(by).into_iter().rev().max_by_key(|(known, names, ..)| (*known, names.len()));
         let (_, names, header, delimiter) = read.unwrap_or_default();
         let columns = Self { understood: understood(&names, maps)?, left_out: Vec::new(), header, delimiter };
-        let left_out = (0..).zip(&names).filter(|(place, name)| !name.is_empty() && !columns.takes(*place));
-        let left_out: Vec<_> = left_out.map(|(_, name)| shortened(name)).collect();
+        let left_out = (0..).zip(&names).filter(|(index, name)| !name.is_empty() && !columns.takes(*index));
+        let left_out: Vec<_> = left_out.map(|(_, name)| truncated(name)).collect();
         match left_out.first() {
             Some(name) if strict => {
                 Err(format!("column '{name}' is unknown, and --strict wants none that is left out"))
@@ -111,31 +111,31 @@ impl Columns {
         }
     }
 
-    fn takes(&self, place: usize) -> bool {
-        self.understood.iter().any(|understood| understood.place == place)
+    fn takes(&self, index: usize) -> bool {
+        self.understood.iter().any(|understood| understood.index == index)
     }
 
-    /// The place of a column in the rows.
-    pub fn place(&self, column: Column) -> Option<usize> {
-        self.understood.iter().find(|understood| understood.column == column).map(|understood| understood.place)
+    /// The index of a column.
+    pub fn index(&self, column: Column) -> Option<usize> {
+        self.understood.iter().find(|understood| understood.column == column).map(|understood| understood.index)
     }
 }
 
-/// What a header means: what the operator says, else what it is usually called.
-fn means(name: &str, maps: &[Mapping]) -> Option<Column> {
-    let said = maps.iter().find(|map| plain(&map.header) == plain(name)).map(|map| map.column);
-    let is_said_of_another = |column: &Column| maps.iter().any(|map| map.column == *column);
-    said.or_else(|| Column::meant_by(name).filter(|column| !is_said_of_another(column)))
+/// The column of a header: by `--map`, else by its usual names.
+fn column_of(name: &str, maps: &[Mapping]) -> Option<Column> {
+    let mapped = maps.iter().find(|map| normalized(&map.header) == normalized(name)).map(|map| map.column);
+    let is_mapped = |column: &Column| maps.iter().any(|map| map.column == *column);
+    mapped.or_else(|| Column::by_name(name).filter(|column| !is_mapped(column)))
 }
 
 fn understood(names: &[String], maps: &[Mapping]) -> Result<Vec<Understood>, String> {
-    if let Some(map) = maps.iter().find(|map| !names.iter().any(|name| plain(name) == plain(&map.header))) {
-        return Err(format!("--map names a column '{}', which the file does not have", shortened(&map.header)));
+    if let Some(map) = maps.iter().find(|map| !names.iter().any(|name| normalized(name) == normalized(&map.header))) {
+        return Err(format!("--map names a column '{}', which the file does not have", truncated(&map.header)));
     }
     let mut all: Vec<Understood> = Vec::new();
-    for (place, name) in names.iter().enumerate() {
-        let Some(column) = means(name, maps) else { continue };
-        let header = shortened(name);
+    for (index, name) in names.iter().enumerate() {
+        let Some(column) = column_of(name, maps) else { continue };
+        let header = truncated(name);
         if let Some(other) = all.iter().find(|other| other.column == column) {
             let (other, meant) = (&other.header, column.name());
             return Err(format!(
@@ -143,12 +143,12 @@ fn understood(names: &[String], maps: &[Mapping]) -> Result<Vec<Understood>, Str
                 --map '{header}={meant}'"
             ));
         }
-        all.push(Understood { column, header, place });
+        all.push(Understood { column, header, index });
     }
     if all.iter().any(|understood| understood.column == Column::PhoneNumber) {
         return Ok(all);
     }
-    let named: Vec<_> = names.iter().take(10).map(|name| format!("'{}'", shortened(name))).collect();
+    let named: Vec<_> = names.iter().take(10).map(|name| format!("'{}'", truncated(name))).collect();
     Err(format!(
         "its header needs a column phone_number (or number, did, tn, e164, telephone number, phone; or say which one \
         it is, as in --map 'Line=phone_number'), and names {}",
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_operator_says_goes_first() {
+    fn a_mapping_goes_before_the_usual_names() {
         assert_eq!(
             read("Number,TN,Rate", &["tn=phone_number", "rate=monthly-cost"], false).unwrap(),
             ", TN=phone_number Rate=monthly_cost -Number"

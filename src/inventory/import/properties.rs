@@ -1,5 +1,5 @@
-//! Whatever a file holds, each of its rows is stored as it stands or named as bad, or the file is refused with the
-//! line where its quotes go wrong.
+//! Properties of the import: of any file, each row is stored as it is or reported as bad, or the file is refused with
+//! the line of a wrong quote.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -9,25 +9,25 @@ use super::records::LONGEST_RECORD;
 use super::*;
 use crate::values::phone::AreaCode;
 
-/// A row as it is stored: number, provider, monthly cost in ten-thousandths of a dollar, note.
+/// A stored row: number, provider, monthly cost in ten-thousandths of a dollar, note.
 type Stored = (i64, Option<String>, Option<i64>, Option<String>);
 
-/// What is stored of a file, and which of its lines are bad.
+/// The stored rows, and the lines of the bad ones.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Outcome {
     stored: Vec<Stored>,
     bad: Vec<u64>,
 }
 
-/// Why nothing is stored.
+/// Why the file is refused.
 #[derive(Debug, PartialEq, Eq)]
 enum Refused {
     Header,
-    /// Quotes go wrong in this line.
+    /// A quote in this line is wrong.
     Line(u64),
 }
 
-/// By the import itself.
+/// The outcome of the import itself.
 fn imported(file: &[u8], encoding: Encoding) -> Result<Outcome, Refused> {
     let (sender, mut parts) = mpsc::channel(100);
     let read = read(file, &Reading { encoding, ..Reading::default() }, &sender);
@@ -55,8 +55,8 @@ fn imported(file: &[u8], encoding: Encoding) -> Result<Outcome, Refused> {
     }
 }
 
-/// The same with the whole file at hand, cell by cell.
-fn plainly(file: &[u8]) -> Result<Outcome, Refused> {
+/// The same by a simple model, with the whole file in memory.
+fn by_model(file: &[u8]) -> Result<Outcome, Refused> {
     let mut rest = Plain { file: file.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(file), at: 0 };
     let (mut header, mut outcome) = (None::<Vec<String>>, Outcome::default());
     while rest.at < rest.file.len() {
@@ -81,7 +81,7 @@ fn plainly(file: &[u8]) -> Result<Outcome, Refused> {
     header.map(|_| outcome).ok_or(Refused::Header)
 }
 
-/// What is still to be read of a file with commas.
+/// The rest of a file with commas.
 struct Plain<'a> {
     file: &'a [u8],
     at: usize,
@@ -96,7 +96,7 @@ impl Plain<'_> {
         self.file[self.at..].iter().position(|byte| what(*byte)).map_or(self.file.len(), |found| self.at + found)
     }
 
-    /// Goes past the record; or the line where its quotes go wrong.
+    /// Reads a record, or returns the line of a wrong quote.
     fn record(&mut self) -> Result<Vec<Vec<u8>>, u64> {
         let mut cells = Vec::new();
         loop {
@@ -124,7 +124,7 @@ impl Plain<'_> {
             } else {
                 let end = self.find(|byte| byte == b',' || byte == b'\n' || byte == b'"');
                 let text = &self.file[self.at..end];
-                // Files that were put behind one another each begin with a mark.
+                // Concatenated files each begin with a byte order mark.
                 let marked = text.strip_prefix(b"\xEF\xBB\xBF").filter(|_| cells.is_empty());
                 cell.extend_from_slice(marked.unwrap_or(text));
                 self.at = end;
@@ -177,7 +177,7 @@ fn stored(cells: &[Vec<u8>], columns: &[String]) -> Option<Stored> {
     (cells.len() <= columns.len()).then_some(row)
 }
 
-/// Digits with whatever may stand between them; an area code that is sold, and no exchange of services.
+/// Ten digits in any spelling, with a known area code and an exchange that is not N11.
 fn number(text: &str) -> Option<i64> {
     let text = text.replace('\u{feff}', "");
     let text = text.trim().trim_start_matches("tel:");
@@ -216,7 +216,7 @@ fn ten_thousandths(text: &str) -> Option<i64> {
     (total <= 10_000_000_000_000).then_some(total)
 }
 
-/// A cell: what belongs there, and what is easily mistaken for it.
+/// A cell: valid, or easily mistaken for valid.
 fn cell() -> impl Strategy<Value = Vec<u8>> {
     let number = prop_oneof!["415[2-9][0-9]{6}", "[0-9]{9,11}", "\\+?1?[ -]?\\(?415\\)?[ .-]?[1-3]1[0-2][ -]?[0-9]{4}"];
     let odd = select(vec![
@@ -294,16 +294,16 @@ fn file() -> impl Strategy<Value = Vec<u8>> {
     (head, rows).prop_map(|(head, rows)| [head.as_bytes(), &rows].concat())
 }
 
-/// Whether a file says by its first bytes that it is UTF-16.
+/// Whether a file begins with the mark of UTF-16.
 fn is_utf_16(file: &[u8]) -> bool {
     file.starts_with(b"\xFF\xFE") || file.starts_with(b"\xFE\xFF")
 }
 
 proptest! {
     #[test]
-    fn each_row_is_stored_as_it_stands_or_named(file in prop_oneof![20 => file(), 1 => vec(any::<u8>(), 0..200)]) {
+    fn each_row_is_stored_as_it_is_or_reported(file in prop_oneof![20 => file(), 1 => vec(any::<u8>(), 0..200)]) {
         prop_assume!(!is_utf_16(&file));
-        prop_assert_eq!(imported(&file, Encoding::Utf8), plainly(&file));
+        prop_assert_eq!(imported(&file, Encoding::Utf8), by_model(&file));
     }
 
     #[test]

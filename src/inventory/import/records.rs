@@ -1,48 +1,48 @@
-//! The records of a CSV (RFC 4180), one by one, with no more memory than the longest of them needs.
+//! Reads the records of a CSV (RFC 4180) one by one, with memory for the longest only.
 //!
-//! Where quotes are not as they must be, nobody can tell which line breaks end a record: a guess would make
-//! rows of the lines of somebody's note. So reading ends there; no later line is believed.
+//! After a wrong quote, nobody can tell which line breaks end a record: a guess could make rows from the lines of a
+//! note. So reading stops there.
 
 use std::io::Read;
 
 use super::text::Text;
 
-/// The longest record, in bytes of UTF-8; so much may stand between two quotes too.
+/// The longest record, and the longest quoted cell, in bytes of UTF-8.
 pub const LONGEST_RECORD: usize = 1 << 14;
 
-/// What may stand between the cells.
+/// The possible delimiters of cells.
 pub const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 
-/// Why no more of a file can be read, with what would be right.
+/// Why the file cannot be read on, and what would be right.
 #[derive(Debug)]
 pub struct Unreadable(pub String);
 
-/// The records of a file. Until the delimiter is known, each of [`DELIMITERS`] is one.
+/// The records of a file. While the delimiter is unknown, each of [`DELIMITERS`] is one.
 pub struct Records<R> {
     text: Text<R>,
     pub delimiter: Option<u8>,
-    /// The line that is being read, counted from 1.
+    /// The current line, counted from 1.
     line: u64,
     record: Vec<u8>,
 }
 
-/// A record without the end of its last line.
+/// A record without its line end.
 pub struct Record<'a> {
-    /// Where it begins, counted from 1.
+    /// Its first line, counted from 1.
     pub line: u64,
-    /// At most [`LONGEST_RECORD`] bytes of it.
+    /// Its first [`LONGEST_RECORD`] bytes.
     pub bytes: &'a [u8],
     pub is_whole: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum State {
     CellBegins,
     Unquoted,
     Quoted,
-    /// After a quote within quotes: it is doubled, or the cell has ended.
+    /// After a quote within quotes: the quote is doubled, or the cell has ended.
     Closed,
-    /// The cell has ended; only blanks may come before the next one.
+    /// The quoted cell has ended; only blanks may follow.
     Ended,
     RecordEnds,
 }
@@ -52,15 +52,15 @@ impl<R: Read> Records<R> {
         Self { text, delimiter: None, line: 1, record: Vec::new() }
     }
 
-    /// The next record, which may be an empty line; `None` at the end.
+    /// The next record, which may be an empty line. `None` at the end.
     ///
     /// # Errors
-    /// When the source cannot be read, or quotes are not around whole cells.
+    /// If the source cannot be read, or a quote is not around a whole cell.
     pub fn next(&mut self) -> Result<Option<Record<'_>>, Unreadable> {
         let begins = self.line;
-        let (mut place, mut size, mut quote_line, mut quote_at) = (Place::CellBegins, 0, begins, 0);
+        let (mut state, mut size, mut quote_line, mut quote_at) = (State::CellBegins, 0, begins, 0);
         self.record.clear();
-        while place != Place::RecordEnds {
+        while state != State::RecordEnds {
             let piece = self.text.piece().map_err(|error| Unreadable(format!("the file cannot be read: {error}")))?;
             if piece.is_empty() {
                 break;
@@ -68,17 +68,17 @@ impl<R: Read> Records<R> {
             let mut taken = 0;
             for byte in piece {
                 taken += 1;
-                let before = place;
-                place = after(place, *byte, self.delimiter).ok_or_else(|| {
-                    misplaced(self.line, if before == Place::Unquoted { None } else { Some(quote_line) })
+                let before = state;
+                state = next_state(state, *byte, self.delimiter).ok_or_else(|| {
+                    misplaced(self.line, if before == State::Unquoted { None } else { Some(quote_line) })
                 })?;
-                if (before, place) == (Place::CellBegins, Place::Quoted) {
+                if (before, state) == (State::CellBegins, State::Quoted) {
                     (quote_line, quote_at) = (self.line, size);
                 }
-                if place == Place::Quoted && size - quote_at > LONGEST_RECORD {
+                if state == State::Quoted && size - quote_at > LONGEST_RECORD {
                     return Err(not_closed(quote_line));
                 }
-                if place == Place::RecordEnds {
+                if state == State::RecordEnds {
                     break;
                 }
                 self.line += u64::from(*byte == b'\n');
@@ -89,9 +89,9 @@ impl<R: Read> Records<R> {
             }
             self.text.take(taken);
         }
-        match place {
-            Place::Quoted => return Err(not_closed(quote_line)),
-            Place::RecordEnds => self.line += 1,
+        match state {
+            State::Quoted => return Err(not_closed(quote_line)),
+            State::RecordEnds => self.line += 1,
             _ if size == 0 => return Ok(None),
             _ => {}
         }
@@ -100,18 +100,18 @@ impl<R: Read> Records<R> {
     }
 }
 
-/// Where a byte leads; `None` where it is a quote that must not stand there, or something behind a closed one.
-fn after(place: Place, byte: u8, delimiter: Option<u8>) -> Option<Place> {
+/// The state after a byte. `None` for a misplaced quote, or for text behind a quoted cell.
+fn next_state(state: State, byte: u8, delimiter: Option<u8>) -> Option<State> {
     let delimits = delimiter.map_or(DELIMITERS.contains(&byte), |delimiter| delimiter == byte);
-    Some(match (place, byte) {
-        (Place::Quoted, b'"') => Place::Closed,
-        (Place::Quoted, _) | (Place::CellBegins | Place::Closed, b'"') => Place::Quoted,
+    Some(match (state, byte) {
+        (State::Quoted, b'"') => State::Closed,
+        (State::Quoted, _) | (State::CellBegins | State::Closed, b'"') => State::Quoted,
         (_, b'"') => return None,
-        (_, b'\n') => Place::RecordEnds,
-        _ if delimits => Place::CellBegins,
-        (Place::Closed | Place::Ended, b' ' | b'\r') => Place::Ended,
-        (Place::Closed | Place::Ended, _) => return None,
-        _ => Place::Unquoted,
+        (_, b'\n') => State::RecordEnds,
+        _ if delimits => State::CellBegins,
+        (State::Closed | State::Ended, b' ' | b'\r') => State::Ended,
+        (State::Closed | State::Ended, _) => return None,
+        _ => State::Unquoted,
     })
 }
 
@@ -142,13 +142,13 @@ pub struct Cells {
 
 impl Cells {
     pub fn split_at(delimiter: u8) -> Self {
-        // A line break outside of quotes has ended the record already; a carriage return is a part of its cell.
+        // A line break outside of quotes has ended the record already; a CR is a part of its cell.
         let end = csv_core::Terminator::Any(b'\n');
         let reader = csv_core::ReaderBuilder::new().delimiter(delimiter).terminator(end).build();
         Self { reader, text: vec![0; LONGEST_RECORD], ends: vec![0; 64] }
     }
 
-    /// The cells without their quotes.
+    /// The cells, without their quotes.
     pub fn split(&mut self, mut record: &[u8]) -> Vec<&[u8]> {
         let (mut written, mut count) = (0, 0);
         self.reader.reset();
@@ -159,7 +159,7 @@ impl Cells {
             match result {
                 csv_core::ReadRecordResult::OutputEndsFull => self.ends.resize(2 * self.ends.len(), 0),
                 csv_core::ReadRecordResult::OutputFull => self.text.resize(2 * self.text.len(), 0),
-                // It is told that the record ends by being given nothing more.
+                // Empty input tells it that the record ends.
                 csv_core::ReadRecordResult::InputEmpty => {}
                 csv_core::ReadRecordResult::Record | csv_core::ReadRecordResult::End => break,
             }
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_that_is_not_closed_swallows_no_file() {
+    fn a_quote_that_is_not_closed_ends_soon() {
         let endless = io::Cursor::new(b"a\nb,\"").chain(io::repeat(b'\n'));
         let mut records = records(endless);
         records.next().unwrap();
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_does_not_end_needs_no_memory() {
+    fn an_endless_line_needs_little_memory() {
         for byte in [b'9', b' ', b',', b'\r'] {
             let mut records = records(io::repeat(byte).take(2_000_000));
             let record = records.next().unwrap().expect("a record");

@@ -1,20 +1,20 @@
-//! What a row says of a number.
+//! Reads a row.
 
 use super::columns::{Column, Columns};
-use super::shortened;
 use super::store::Batch;
+use super::truncated;
 use crate::values::money::{Cost, NotACost};
 use crate::values::phone::{NotAPhoneNumber, PhoneNumber, ten_digits};
 
 /// The longest provider or note, in characters.
-const LONGEST_TEXT: usize = 255;
+const MAX_TEXT: usize = 255;
 
 /// Why a row cannot be stored.
 #[derive(Debug)]
 pub struct Fault {
-    /// In few words, the same for every row: what rows with this fault are counted under.
+    /// A short name, by which rows with this fault are counted.
     pub name: &'static str,
-    /// What is wrong with this one, and what would be right.
+    /// What is wrong with this row, and what would be right.
     pub reason: String,
 }
 
@@ -39,7 +39,7 @@ impl Row {
             return Err(Fault::new("more cells than the header", reason));
         }
         let cell = |column: Column| {
-            let cell = columns.place(column).and_then(|place| cells.get(place)).copied().unwrap_or_default();
+            let cell = columns.index(column).and_then(|index| cells.get(index)).copied().unwrap_or_default();
             let text = std::str::from_utf8(cell).map(str::trim).map_err(|_| {
                 let reason = format!("{} is no UTF-8 text; was it Latin-1? --encoding latin1 reads it", column.name());
                 Fault::new("not UTF-8", reason)
@@ -60,21 +60,21 @@ fn phone_number(cell: &str) -> Result<PhoneNumber, Fault> {
         return Err(Fault::new("no phone number", "phone_number is empty"));
     }
     ten_digits(cell).and_then(PhoneNumber::for_stock).map_err(|NotAPhoneNumber { text, reason }| {
-        let error = NotAPhoneNumber { text: shortened(&text), reason };
+        let error = NotAPhoneNumber { text: truncated(&text), reason };
         Fault::new(reason.name(), format!("phone_number {error}"))
     })
 }
 
 fn cost(cell: &str) -> Result<Cost, Fault> {
-    let refused = |_| Fault::new("not an amount", format!("monthly_cost {}", NotACost(shortened(cell))));
+    let refused = |_| Fault::new("not an amount", format!("monthly_cost {}", NotACost(truncated(cell))));
     cell.parse().map_err(refused)
 }
 
-/// A text of the operator's own; line breaks may stand in it.
+/// A provider or note; it may hold line breaks.
 fn text(column: Column, cell: Option<&str>) -> Result<Option<String>, Fault> {
     let Some(cell) = cell else { return Ok(None) };
-    if cell.chars().count() > LONGEST_TEXT {
-        let reason = format!("{} must be at most {LONGEST_TEXT} characters", column.name());
+    if cell.chars().count() > MAX_TEXT {
+        let reason = format!("{} must be at most {MAX_TEXT} characters", column.name());
         return Err(Fault::new("text too long", reason));
     }
     if cell.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\r')) {

@@ -1,4 +1,4 @@
-//! The statements of an import.
+//! Statements of an import.
 
 use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_scalar};
@@ -6,7 +6,7 @@ use sqlx::{Result, query, query_scalar};
 use crate::db::Transaction;
 use crate::values::phone::Kind;
 
-/// Rows as PostgreSQL's `unnest` takes them: column by column.
+/// Rows as columns, as `unnest` takes them.
 #[derive(Debug, Default)]
 pub struct Batch {
     pub phone_numbers: Vec<i64>,
@@ -17,12 +17,12 @@ pub struct Batch {
     pub notes: Vec<Option<String>>,
 }
 
-/// Takes the number of an import whose row comes with [`record_import`].
+/// Takes the id of an import. Its row is written by [`record_import`].
 pub async fn next_import(within: &mut Transaction) -> Result<i64> {
     query_scalar!(r#"select nextval(pg_get_serial_sequence('imports', 'id')) as "id!""#).fetch_one(&mut **within).await
 }
 
-/// Adds a batch of numbers with what the file says of them; returns how many were new.
+/// Adds a batch of numbers, and returns how many were new.
 pub async fn add_batch(
     within: &mut Transaction,
     batch: &Batch,
@@ -48,9 +48,8 @@ pub async fn add_batch(
     Ok(result.rows_affected())
 }
 
-/// Keeps what a batch says of its numbers for [`apply_changes`]. Of a number that the file names twice, the last row
-/// counts.
-pub async fn keep_changes(within: &mut Transaction, batch: &Batch) -> Result<()> {
+/// Collects a batch's properties for [`apply_changes`]. If the file names a number twice, the last row counts.
+pub async fn collect_changes(within: &mut Transaction, batch: &Batch) -> Result<()> {
     query!(
         "insert into import_changes (phone_number, provider, provider_cost, note)
         select distinct on (phone_number) phone_number, provider, cost, note
@@ -69,8 +68,8 @@ pub async fn keep_changes(within: &mut Transaction, batch: &Batch) -> Result<()>
     .map(drop)
 }
 
-/// `query!` or `query_scalar!` on the numbers in stock that a kept change makes different; what it is silent about
-/// stays.
+/// `query!` or `query_scalar!` on the numbers in stock that a collected change makes different. Empty cells change
+/// nothing.
 macro_rules! changed {
     ($query:ident, $before:literal, $after:literal) => {
         $query!(
@@ -83,8 +82,8 @@ macro_rules! changed {
     };
 }
 
-/// Sets what [`keep_changes`] has kept, and keeps it no more; returns how many numbers changed: no other is touched, or
-/// locked. They are locked in the order in which waiting buyers do it.
+/// Applies and deletes the collected changes, and returns how many numbers changed. Only those are locked, in the order
+/// of `pick`, as buyers that wait do.
 pub async fn apply_changes(within: &mut Transaction) -> Result<u64> {
     let result = changed!(
         query,
@@ -102,14 +101,14 @@ pub async fn apply_changes(within: &mut Transaction) -> Result<u64> {
     Ok(result.rows_affected())
 }
 
-/// How many [`apply_changes`] would change.
+/// How many numbers [`apply_changes`] would change.
 pub async fn count_changes(within: &mut Transaction) -> Result<i64> {
     changed!(query_scalar, "with change as (select * from import_changes) select count(*) as \"count!\"", "")
         .fetch_one(&mut **within)
         .await
 }
 
-/// What is written down of an import.
+/// The record of an import.
 pub struct ImportEntry<'a> {
     pub id: i64,
     pub file: &'a str,

@@ -1,4 +1,4 @@
-//! Files as carriers send them, made anew.
+//! Files as carriers write them.
 
 use super::*;
 use crate::values::phone::Kind;
@@ -97,7 +97,7 @@ fn files_of_carriers_are_read_as_they_come() {
 }
 
 #[test]
-fn a_row_has_an_end_and_a_reason_too() {
+fn the_length_of_a_row_and_of_a_reason_is_limited() {
     let long = format!("phone_number\n{}\n4158675309\n{}\n", "9".repeat(100_000), "8".repeat(4000));
     let read = all(&long).unwrap();
     assert_eq!(read.good.phone_numbers, [4_158_675_309]);
@@ -106,7 +106,7 @@ fn a_row_has_an_end_and_a_reason_too() {
 }
 
 #[test]
-fn what_follows_many_blanks_is_not_forgotten() {
+fn text_after_many_blanks_is_read() {
     for count in [31, 5000, 20_000] {
         let blanks = " ".repeat(count);
         let text = format!(
@@ -122,7 +122,7 @@ fn what_follows_many_blanks_is_not_forgotten() {
     }
 }
 
-/// However a note is quoted, a number in it is not a row of its own.
+/// However a note is quoted, a number in it never becomes a row.
 #[test]
 fn a_number_in_a_note_never_becomes_stock() {
     let before = "phone_number,note\n4158675308,first\n";
@@ -165,7 +165,7 @@ fn lines_that_end_in_cr_alone_are_refused() {
 }
 
 #[test]
-fn a_bad_row_keeps_its_cells_and_a_part_a_bound() {
+fn a_bad_row_keeps_its_cells_and_a_batch_is_limited() {
     let row = format!("415,{}\n", "x".repeat(10_000));
     let file = format!("phone_number,other\n{}", row.repeat(1000));
     let (sender, mut parts) = mpsc::channel(1000);
@@ -173,7 +173,7 @@ fn a_bad_row_keeps_its_cells_and_a_part_a_bound() {
     let mut rows = 0;
     while let Ok(part) = parts.try_recv() {
         let Part::Rows(_, bad) = part else { continue };
-        assert!(bad.iter().map(|row| row.cells.as_slice().len()).sum::<usize>() < MOST_BAD_BYTES + 20_000);
+        assert!(bad.iter().map(|row| row.cells.as_slice().len()).sum::<usize>() < MAX_BAD_BYTES + 20_000);
         assert!(bad.iter().all(|row| row.cells.len() == 2));
         rows += bad.len();
     }

@@ -1,4 +1,4 @@
-//! The text of a file, as UTF-8, whatever it was written in.
+//! Converts a file to UTF-8.
 
 use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 
@@ -17,17 +17,17 @@ pub enum Encoding {
     Latin1,
 }
 
-/// What stands for something that is no text in its encoding: no UTF-8 text holds this byte.
+/// Replaces what is malformed: no UTF-8 text holds this byte.
 const BROKEN: u8 = 0xFF;
 
-/// So many bytes of text are made at a time.
+/// Bytes that are decoded at a time.
 const PIECE: usize = 1 << 14;
 
-/// Reads a file as UTF-8, without its byte order mark. UTF-8 is passed on as it is, not checked.
+/// Reads a file as UTF-8, without its byte order mark. UTF-8 itself is passed on unchecked.
 pub struct Text<R> {
     source: BufReader<Chain<Cursor<Vec<u8>>, R>>,
     decoder: Option<Decoder>,
-    /// What was decoded, and how much of it was taken.
+    /// Decoded text, and how much of it was consumed.
     ready: Vec<u8>,
     taken: usize,
     ended: bool,
@@ -35,7 +35,7 @@ pub struct Text<R> {
 
 impl<R: Read> Text<R> {
     /// # Errors
-    /// When the source cannot be read.
+    /// If the source cannot be read.
     pub fn of(mut source: R, encoding: Encoding) -> io::Result<Self> {
         let mut head = Vec::with_capacity(4);
         source.by_ref().take(4).read_to_end(&mut head)?;
@@ -43,7 +43,7 @@ impl<R: Read> Text<R> {
             ([0xEF, 0xBB, 0xBF, ..], _) => (Encoding::Utf8, 3),
             ([0xFF, 0xFE, ..], _) => (Encoding::Utf16Le, 2),
             ([0xFE, 0xFF, ..], _) => (Encoding::Utf16Be, 2),
-            // A header begins with a letter, which UTF-16 writes with a zero beside it.
+            // A header begins with a letter, which UTF-16 writes with a zero byte beside it.
             ([1..=0xFF, 0, ..], Encoding::Auto) => (Encoding::Utf16Le, 0),
             ([0, 1..=0xFF, ..], Encoding::Auto) => (Encoding::Utf16Be, 0),
             (_, encoding) => (encoding, 0),
@@ -64,10 +64,10 @@ impl<R: Read> Text<R> {
         })
     }
 
-    /// The next piece of the text; empty at its end.
+    /// The next piece of the text; empty at the end.
     ///
     /// # Errors
-    /// When the source cannot be read.
+    /// If the source cannot be read.
     pub fn piece(&mut self) -> io::Result<&[u8]> {
         if self.decoder.is_none() {
             return self.source.fill_buf();
@@ -78,7 +78,7 @@ impl<R: Read> Text<R> {
         Ok(&self.ready[self.taken..])
     }
 
-    /// Says that so many bytes of the piece were taken.
+    /// Marks `count` bytes of the piece as consumed.
     pub fn take(&mut self, count: usize) {
         match self.decoder {
             None => self.source.consume(count),
@@ -108,7 +108,7 @@ impl<R: Read> Text<R> {
 mod tests {
     use super::*;
 
-    /// Gives one byte at a time, as a slow pipe does.
+    /// Returns one byte at a time, like a slow pipe.
     struct Slow<'a>(&'a [u8]);
 
     impl Read for Slow<'_> {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_does_not_become_some() {
+    fn malformed_text_stays_malformed() {
         let half = [utf_16("a", u16::to_le_bytes), vec![0x00, 0xD8], utf_16("b", u16::to_le_bytes)].concat();
         assert_eq!(text(&half, Encoding::Auto), b"a\xFFb");
         assert_eq!(text(b"a\0b", Encoding::Utf16Le), b"a\xFF");

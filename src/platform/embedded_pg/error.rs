@@ -1,4 +1,4 @@
-//! Why there is no server.
+//! Errors of the private PostgreSQL.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use super::folder::SOCKET_PATH_LIMIT;
 use super::programs::OLDEST;
 use super::server::RECOVERY;
 
-/// Why there is no server; each message is one line for the operator.
+/// Why there is no server: one line for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(

@@ -1,4 +1,4 @@
-//! The data folder: where it is, whose it is, and who may enter it.
+//! The data folder: its path, owner and permissions.
 
 use std::env;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -11,10 +11,10 @@ use nix::unistd::{Uid, User};
 
 use super::Error;
 
-/// The strictest limit on a socket's path is that of macOS: 104 bytes with the final zero.
+/// The longest path of a socket, in bytes: macOS has the strictest limit, 104 with the final zero.
 pub(super) const SOCKET_PATH_LIMIT: usize = 103;
 
-/// A user other than ourselves, as whom the server runs.
+/// The user as whom the server runs, if not our own.
 pub(super) struct Owner {
     pub(super) uid: u32,
     pub(super) gid: u32,
@@ -25,7 +25,7 @@ pub(super) fn folder_error(path: &Path, source: io::Error) -> Error {
     Error::Folder { path: path.to_owned(), source }
 }
 
-/// Opens a file to append to. Never through a symbolic link: root would write wherever another user points it.
+/// Opens a file to append to. Symbolic links are not followed: root would write wherever another user points one.
 pub(super) fn open_file(path: &Path, owner: Option<&Owner>) -> Result<File, Error> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true).mode(0o600);
@@ -42,8 +42,8 @@ pub(super) fn socket(pg_dir: &Path) -> PathBuf {
     pg_dir.join(".s.PGSQL.5432")
 }
 
-/// The folder as the host, percent-encoded: what sqlx, libpq and tokio-postgres all read. The port and the TLS mode are
-/// spelled out, or they would be taken from the environment.
+/// The database URL, with the folder as its host, percent-encoded: sqlx, libpq and tokio-postgres all read that. The
+/// port and the TLS mode are given, or they would come from the environment.
 pub(super) fn url(pg_dir: &Path) -> String {
     let mut host = String::new();
     for &byte in pg_dir.as_os_str().as_bytes() {
@@ -68,8 +68,8 @@ pub(super) fn default_data_dir() -> Result<PathBuf, Error> {
     Ok(xdg.map_or_else(|| home.map(|home| home.join(".local/share")), Ok)?.join("numberbank"))
 }
 
-/// Who runs the server if not ourselves: PostgreSQL refuses to run as root. Whoever owns an existing cluster goes on
-/// doing so, even if a user `postgres` has appeared since.
+/// The user as whom the server runs, if not our own: PostgreSQL refuses to run as root. The owner of an existing
+/// cluster stays, even if a user `postgres` was created since.
 pub(super) fn server_user(data_dir: &Path) -> Result<Option<Owner>, Error> {
     if !Uid::effective().is_root() {
         return Ok(None);
@@ -85,8 +85,7 @@ pub(super) fn server_user(data_dir: &Path) -> Result<Option<Owner>, Error> {
     Ok(Some(Owner { uid: user.uid.as_raw(), gid: user.gid.as_raw(), name: user.name }))
 }
 
-/// Whether a socket's path fits and the server's user can enter the folder and each one above it, as far as they exist;
-/// of those that it cannot, names the outermost.
+/// Refuses a path that is too long for a socket, and the outermost folder that the server's user cannot enter.
 pub(super) fn check_folder(dir: &Path, owner: Option<&Owner>) -> Result<(), Error> {
     let socket = socket(&dir.join("pg"));
     if socket.as_os_str().len() >= SOCKET_PATH_LIMIT {
@@ -115,14 +114,14 @@ pub(super) fn make_data_dir(dir: &Path) -> io::Result<()> {
     }
     fs::create_dir_all(dir)?;
     if Uid::effective().is_root() {
-        // Whatever the umask: the server's user has to come through.
+        // Whatever the umask is: the server's user must be able to enter.
         fs::set_permissions(dir, fs::Permissions::from_mode(0o755))?;
     }
     Ok(())
 }
 
-/// Makes the folder of the server's user. Root follows no symbolic link there: another user may have put it in place of
-/// the folder, and root would make, change and delete files wherever it points.
+/// Creates the server's own folder. Root follows no symbolic link in its place: it could be another user's, and root
+/// would change and delete files wherever it points.
 pub(super) fn make_pg_dir(dir: &Path, owner: Option<&Owner>) -> Result<(), Error> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(folder_error(dir, error)),

@@ -1,13 +1,13 @@
-//! The private PostgreSQL of the default: with no database URL, `numberbank` runs a server of its own.
+//! The private PostgreSQL: without a database URL, `numberbank` runs a server of its own.
 //!
-//! Several processes may use one data folder at once, so the last one out turns off the lights:
+//! Several processes may use one data folder at once. The last one stops the server:
 //!
-//! - each holds a shared lock on `users.lock` for as long as it uses the server;
-//! - each joins (starting the server where there is none) and leaves under a short exclusive lock on `start.lock`;
-//! - one that leaves and then gets `users.lock` for itself was the last, and stops the server.
+//! - each holds a shared lock on `users.lock` while it uses the server;
+//! - each joins (and starts the server if there is none) and leaves under a short exclusive lock on `start.lock`;
+//! - if a process that leaves gets `users.lock` exclusively, it was the last, and stops the server.
 //!
-//! Nobody can join between that last look and the stop, because joining needs `start.lock`. The kernel drops the locks
-//! of a killed process; the server it leaves running is adopted by whoever comes next.
+//! Nobody can join between that check and the stop, because joining needs `start.lock`. The kernel releases the locks
+//! of a killed process; the next process takes over the server that it left.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -22,36 +22,36 @@ mod server;
 
 pub use error::Error;
 use folder::{folder_error, open_file, url};
-use server::{Server, WATCH};
+use server::{Server, WATCH_EVERY};
 
 /// What the operator may choose.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The data folder; `None` is the platform's per-user data folder, `/var/lib/numberbank` for root.
+    /// The data folder. `None` is the user's own data folder, or `/var/lib/numberbank` for root.
     pub data_dir: Option<PathBuf>,
-    /// The folder of server programs (`PG_BIN`); `None` looks for one.
+    /// The folder of server programs (`PG_BIN`). `None` searches for one.
     pub bin: Option<PathBuf>,
-    /// True except in tests: without it a power failure loses the data.
+    /// True except in tests: without it, a power failure loses the data.
     pub fsync: bool,
 }
 
 /// A running private PostgreSQL that this process uses.
 pub struct Cluster {
     server: Arc<Server>,
-    /// Our share of `users.lock`; `None` once given up.
+    /// Our shared lock on `users.lock`; `None` once released.
     users: Option<File>,
-    /// The thread that brings a dead server back; it ends when the sender is dropped.
+    /// The thread that restarts a dead server. It ends when the sender is dropped.
     watcher: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl Cluster {
-    /// Starts the server, or joins the one that runs; creates the data folder at the first time.
+    /// Starts the server, or joins a running one. Creates the data folder if there is none.
     ///
-    /// Blocks until the server accepts connections: about a tenth of a second, or a second at the first time.
+    /// Blocks until the server accepts connections: about a tenth of a second, or a second the first time.
     ///
     /// # Errors
     ///
-    /// Whatever keeps the server from running. A server that is merely slow to recover is left to it.
+    /// Whatever keeps the server from running. A server that recovers slowly goes on after the error.
     pub fn open(settings: &Settings) -> Result<Cluster, Error> {
         let server = Arc::new(Server::prepare(settings)?);
         let users = server.under_start_lock(|| {
@@ -67,7 +67,7 @@ impl Cluster {
         let (end, ended) = mpsc::channel::<()>();
         let watched = Arc::clone(&server);
         let watcher = thread::spawn(move || {
-            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(WATCH) {
+            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(WATCH_EVERY) {
                 watched.revive();
             }
         });
@@ -89,12 +89,12 @@ impl Cluster {
         self.server.pid()
     }
 
-    /// Lets go of the server; stops it if nobody else uses it. Connections should be closed before. Blocks until it is
-    /// gone (15 s at most). Dropping does the same, quietly.
+    /// Leaves the server, and stops it if no other process uses it. Close all connections before. Blocks until the
+    /// server is gone, 15 s at most. Dropping does the same, and only logs an error.
     ///
     /// # Errors
     ///
-    /// The server did not stop, or the locks could not be taken.
+    /// If the server did not stop, or the locks could not be taken.
     pub fn close(mut self) -> Result<(), Error> {
         self.leave()
     }
@@ -106,9 +106,9 @@ impl Cluster {
             let _ = watcher.join();
         }
         self.server.under_start_lock(|| {
-            // Unlocked by name: a child just being forked may hold a copy of the descriptor for a moment.
-            let alone = users.unlock().map_err(TryLockError::Error).and_then(|()| users.try_lock());
-            match alone {
+            // An explicit unlock: a child that is being forked may hold a copy of the descriptor for a moment.
+            let exclusive = users.unlock().map_err(TryLockError::Error).and_then(|()| users.try_lock());
+            match exclusive {
                 Ok(()) => self.server.stop(),
                 Err(TryLockError::WouldBlock) => Ok(()),
                 Err(TryLockError::Error(e)) => Err(folder_error(&self.server.data_dir, e)),

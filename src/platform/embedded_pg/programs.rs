@@ -1,4 +1,4 @@
-//! PostgreSQL's server programs: where they may be, and which to prefer.
+//! Finds PostgreSQL's server programs.
 
 use std::env;
 use std::fs::{self, File};
@@ -7,21 +7,21 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The oldest major version to run on.
+/// The oldest supported major version.
 pub(super) const OLDEST: u32 = 13;
 
-/// A folder of server programs. Ordered by what to prefer, the best last.
+/// A folder of server programs. The order is by preference, the best last.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Installation {
-    /// A script in a program's place may stand in for one elsewhere that it cannot find its files beside.
+    /// Whether the programs are no scripts: a wrapper script may call programs that cannot find their files.
     pub(super) genuine: bool,
     pub(super) version: u32,
     pub(super) dir: PathBuf,
 }
 
-/// Those of the folders that hold server programs, the best last.
+/// The folders that hold server programs, the best last.
 pub(super) fn installations(dirs: Vec<PathBuf>) -> Vec<Installation> {
-    // A symbolic link is followed: PostgreSQL finds its files relative to where its programs really are.
+    // Symbolic links are resolved: PostgreSQL finds its files relative to the real path of its programs.
     let real = dirs.iter().filter_map(|dir| Some(dir.join("initdb").canonicalize().ok()?.parent()?.to_owned()));
     let mut real: Vec<_> = real.filter(|dir| dir.join("postgres").is_file()).collect();
     real.sort();
@@ -54,7 +54,7 @@ pub(super) fn leading_number(text: &str) -> Option<u32> {
     text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// The folders where server programs may be.
+/// The folders to search.
 pub(super) fn program_dirs() -> Vec<PathBuf> {
     let mut dirs: Vec<PathBuf> =
         env::var_os("PATH").iter().flat_map(env::split_paths).filter(|dir| dir.is_absolute()).collect();

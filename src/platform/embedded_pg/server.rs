@@ -1,4 +1,4 @@
-//! The server process: how it is made, started, watched and stopped.
+//! The server process: creates, starts, watches and stops it.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -22,31 +22,32 @@ use super::folder::{
 use super::programs::{installations, leading_number, program_dirs};
 use super::{Error, Settings};
 
-/// How often a server on its way up or down is looked at.
-const POLL: Duration = Duration::from_millis(10);
-/// How often a running server is looked at, and how long to wait between two tries to start one.
-pub(super) const WATCH: Duration = Duration::from_millis(250);
-/// How long the remains of a killed server (backends that hold its shared memory) may stand in the way of a new one.
-const RETRY: Duration = Duration::from_secs(10);
-/// How long a live server may take to accept connections: after a crash it replays its log first.
+/// How often a server that starts or stops is checked.
+const POLL_EVERY: Duration = Duration::from_millis(10);
+/// How often a running server is checked, and the pause between two tries to start one.
+pub(super) const WATCH_EVERY: Duration = Duration::from_millis(250);
+/// How long to retry a start while backends of a killed server still hold its shared memory.
+const RETRY_FOR: Duration = Duration::from_secs(10);
+/// How long a server may take to accept connections: after a crash it replays its log first.
 pub(super) const RECOVERY: Duration = Duration::from_mins(2);
-/// How long each way of stopping may take: fast (clients are cut off), then immediate (recovers at the next start).
+/// How to stop the server, and how long each way may take: fast (clients are disconnected), then immediate (recovers at
+/// the next start).
 const STOPS: [(Signal, Duration); 2] =
     [(Signal::SIGINT, Duration::from_secs(10)), (Signal::SIGQUIT, Duration::from_secs(5))];
 
-/// A larger log, in bytes, is put aside at the next start, in place of the one before.
-const LARGEST_LOG: u64 = 10_000_000;
+/// A log of more bytes is renamed at the next start, and replaces the one renamed before.
+const MAX_LOG: u64 = 10_000_000;
 
-/// Where the server is in its life.
+/// The server's state.
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     Gone,
-    /// On its way up or down.
+    /// It starts or stops.
     Changing,
     Ready,
 }
 
-/// A server process that this process started; its thread waits for its end, so that no zombie stays.
+/// A server process that we started. Its thread waits for its end, so that no zombie stays.
 struct Child {
     pid: i32,
     reaper: JoinHandle<()>,
@@ -54,7 +55,7 @@ struct Child {
 
 pub(super) struct Server {
     pub(super) data_dir: PathBuf,
-    /// What belongs to the server's user alone: the cluster, the socket, the log.
+    /// The folder of the server's user alone: cluster, socket and log.
     pub(super) pg_dir: PathBuf,
     /// PostgreSQL's own data folder.
     pub(super) cluster: PathBuf,
@@ -67,12 +68,12 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Makes the folders and opens the start lock.
+    /// Creates the folders and opens the start lock.
     pub(super) fn prepare(settings: &Settings) -> Result<Server, Error> {
         let wanted = settings.data_dir.clone().map_or_else(default_data_dir, Ok)?;
         let data_dir = std::path::absolute(&wanted).map_err(|e| folder_error(&wanted, e))?;
         let owner = server_user(&data_dir)?;
-        // Before anything is made, and again for what was made and for what symbolic links lead to.
+        // Checked before anything is created, and again after it, with symbolic links resolved.
         check_folder(&data_dir, owner.as_ref())?;
         make_data_dir(&data_dir).map_err(|e| folder_error(&data_dir, e))?;
         let data_dir = data_dir.canonicalize().map_err(|e| folder_error(&data_dir, e))?;
@@ -100,7 +101,8 @@ impl Server {
         result
     }
 
-    /// A server program to run: as the server's user, in a folder that user can enter, free of our PostgreSQL settings.
+    /// A command for a server program: as the server's user, in a folder that this user can enter, without our `PG…`
+    /// variables.
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.pg_dir).stdin(Stdio::null()).env("LC_ALL", "C");
@@ -113,14 +115,15 @@ impl Server {
         command
     }
 
-    /// Makes the cluster with its database. It gets its name only when complete, so a kill leaves nothing broken.
+    /// Creates the cluster and its database. It is renamed to its final name once complete, so a kill leaves nothing
+    /// broken.
     pub(super) fn create(&self) -> Result<(), Error> {
         tracing::info!("creating a PostgreSQL cluster in {}", self.cluster.display());
         let bin = self.programs()?;
         let new = self.pg_dir.join(format!("new.{}", process::id()));
         let mut initdb = self.command(&bin.join("initdb"));
         initdb.arg("-D").arg(&new).args(["--username=numberbank", "--encoding=UTF8", "--locale=C"]);
-        // Everyone is trusted who can reach the socket: its folder is private.
+        // All who can reach the socket are trusted: its folder is private.
         initdb.arg("--auth=trust").args((!self.fsync).then_some("--no-sync"));
         run(initdb, b"")?;
 
@@ -134,7 +137,7 @@ impl Server {
             .map_err(|e| folder_error(&self.cluster, e))
     }
 
-    /// Removes what half-way kills of [`Server::create`] left; what cannot be removed now is removed another time.
+    /// Removes unfinished clusters of killed processes. What cannot be removed now is removed next time.
     pub(super) fn remove_leftovers(&self) {
         for entry in fs::read_dir(&self.pg_dir).into_iter().flatten().flatten() {
             if entry.file_name().as_bytes().starts_with(b"new.") {
@@ -143,7 +146,7 @@ impl Server {
         }
     }
 
-    /// Returns when the server accepts connections. Only under the start lock.
+    /// Returns when the server accepts connections. Needs the start lock.
     pub(super) fn start(&self) -> Result<(), Error> {
         let begun = Instant::now();
         let mut tried = None;
@@ -157,23 +160,23 @@ impl Server {
                 State::Gone => {
                     if let Some(log_start) = tried {
                         let lines = self.log_since(log_start);
-                        if begun.elapsed() > RETRY || !is_passing(&lines) {
+                        if begun.elapsed() > RETRY_FOR || !is_temporary(&lines) {
                             return Err(Error::Start { lines, log: self.log.clone() });
                         }
-                        thread::sleep(WATCH);
+                        thread::sleep(WATCH_EVERY);
                     }
                     tried = Some(self.spawn()?);
                 }
             }
-            thread::sleep(POLL);
+            thread::sleep(POLL_EVERY);
         }
     }
 
-    /// Starts a server process; returns where its part of the log begins. Only under the start lock.
+    /// Starts a server process, and returns the log's length before it. Needs the start lock.
     fn spawn(&self) -> Result<u64, Error> {
         let bin = self.programs()?;
         self.remove_stale_locks();
-        if fs::metadata(&self.log).is_ok_and(|meta| meta.len() > LARGEST_LOG) {
+        if fs::metadata(&self.log).is_ok_and(|meta| meta.len() > MAX_LOG) {
             let _ = fs::rename(&self.log, self.log.with_extension("log.old"));
         }
         let log = open_file(&self.log, self.owner.as_ref())?;
@@ -182,25 +185,25 @@ impl Server {
         let program = bin.join("postgres");
         let mut command = self.command(&program);
         command.arg("-D").arg(&self.cluster).args(self.options()).stdout(log).stderr(errors);
-        // A group of its own: Ctrl-C is for us, and we stop it when we are done with it.
+        // A process group of its own, so that Ctrl-C reaches only us: we stop it ourselves.
         let mut process = command.process_group(0).spawn().map_err(|source| Error::Run { program, source })?;
         let pid = process.id().cast_signed();
         let reaper = thread::spawn(move || drop(process.wait()));
         *self.child.lock().unwrap_or_else(PoisonError::into_inner) = Some(Child { pid, reaper });
-        // The start lock may be let go only when others can see this server.
+        // The start lock may be released only once other processes can see this server.
         while self.child_pid() == Some(pid) && self.pid_file().is_none_or(|file| file.pid != pid) {
-            thread::sleep(POLL / 2);
+            thread::sleep(POLL_EVERY / 2);
         }
         Ok(log_start)
     }
 
     fn options(&self) -> Vec<String> {
-        // The setting is a list: quotes keep a comma in the folder's name from splitting it.
+        // The setting is a list; the quotes keep a comma in the folder's name from splitting it.
         let folder = self.pg_dir.to_string_lossy().replace('"', "\"\"");
         let mut options = vec!["-k".into(), format!("\"{folder}\""), "-p".into(), "5432".into()];
         let mut settings = vec!["listen_addresses=", "unix_socket_permissions=0700", "max_connections=100"];
-        // What a statement did wrong, who sent it is told. The log would quote the row, with its callback URLs and
-        // its token's hash, and grow with every request that a constraint refuses.
+        // No statements' errors, which their senders get anyway: the log would quote rows, with callback URLs and token
+        // hashes, and grow with each request that a constraint refuses.
         settings.push("log_min_messages=log");
         if !self.fsync {
             settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"]);
@@ -209,9 +212,9 @@ impl Server {
         options
     }
 
-    /// PostgreSQL takes any live process whose id stands in a lock file for a server, were it an editor that got the id
-    /// after a reboot. Called when no server runs here: a live process is another program, and the files are stale.
-    /// Those of a dead process it handles itself, with the shared memory that may go with them.
+    /// PostgreSQL takes any live process whose id is in a lock file for a server, even if another program got the id
+    /// after a reboot. Called only when no server runs here, so then the files are stale. PostgreSQL itself handles
+    /// those of dead processes, and their shared memory.
     fn remove_stale_locks(&self) {
         let Some(file) = self.pid_file().filter(|file| file.pid > 1) else { return };
         if kill(Pid::from_raw(file.pid), None) != Err(Errno::ESRCH) {
@@ -220,7 +223,7 @@ impl Server {
         }
     }
 
-    /// Starts the server again if it is gone and nobody else is at it.
+    /// Restarts the server if it is gone, unless another process does.
     pub(super) fn revive(&self) {
         if self.state() != State::Gone || self.start_lock.try_lock().is_err() {
             return;
@@ -234,18 +237,18 @@ impl Server {
         let _ = self.start_lock.unlock();
     }
 
-    /// Stops the server. Only under the start lock.
+    /// Stops the server. Needs the start lock.
     pub(super) fn stop(&self) -> Result<(), Error> {
-        for (signal, patience) in STOPS {
+        for (signal, timeout) in STOPS {
             let begun = Instant::now();
             if let Some(pid) = self.pid() {
                 let _ = kill(Pid::from_raw(pid), signal);
             }
-            while begun.elapsed() < patience {
+            while begun.elapsed() < timeout {
                 if self.state() == State::Gone {
                     return Ok(());
                 }
-                thread::sleep(POLL);
+                thread::sleep(POLL_EVERY);
             }
         }
         Err(Error::Stop(self.log.clone()))
@@ -256,7 +259,7 @@ impl Server {
             Some(file) if self.is_server(file.pid) && file.ready => State::Ready,
             Some(file) if self.is_server(file.pid) => State::Changing,
             _ if self.child_pid().is_some() => State::Changing,
-            // Somebody answers whom we cannot see: a server in another container, or one just dying.
+            // A server that we cannot see answers: it is in another container, or just ending.
             _ if UnixStream::connect(socket(&self.pg_dir)).is_ok() => State::Changing,
             _ => State::Gone,
         }
@@ -271,18 +274,18 @@ impl Server {
         parse_pid_file(&fs::read_to_string(self.cluster.join("postmaster.pid")).ok()?)
     }
 
-    /// The process that we started, if it lives.
+    /// The process that we started, if it is alive.
     fn child_pid(&self) -> Option<i32> {
         let child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         child.as_ref().filter(|child| !child.reaper.is_finished()).map(|child| child.pid)
     }
 
-    /// Whether this process is the server of this cluster: an id alone may have passed to another program.
+    /// Whether this process is the server of this cluster. The id alone could belong to another program by now.
     fn is_server(&self, pid: i32) -> bool {
         self.child_pid() == Some(pid) || command_line(pid).contains(&format!(" -D {} ", self.cluster.display()))
     }
 
-    /// The last lines of the log from here on, on one line.
+    /// The last lines of the log after `start`, joined into one.
     fn log_since(&self, start: u64) -> String {
         let mut text = Vec::new();
         let _ = File::open(&self.log).and_then(|mut log| {
@@ -292,7 +295,7 @@ impl Server {
         last_lines(&text)
     }
 
-    /// The folder of server programs: of the version that made the cluster, else the newest.
+    /// The folder of server programs: of the version that created the cluster, else of the newest.
     fn programs(&self) -> Result<PathBuf, Error> {
         let mut found = match &self.bin {
             Some(dir) => installations(vec![dir.clone()]),
@@ -315,8 +318,8 @@ impl Server {
     }
 }
 
-/// Whether a server answers here; one that was killed this very moment looks ready but does not. The question is the
-/// protocol's shortest, whether it would speak TLS, and leaves no trace in its log.
+/// Whether a server answers here; one that was just killed looks ready but does not. Asks the protocol's shortest
+/// question, whether it speaks TLS, which leaves no trace in the log.
 fn answers(socket: &Path) -> bool {
     let ask = || {
         let mut stream = UnixStream::connect(socket)?;
@@ -327,13 +330,13 @@ fn answers(socket: &Path) -> bool {
     ask().is_ok()
 }
 
-/// Runs a program to its end with this on its standard input.
+/// Runs a program to its end, with `input` on its standard input.
 fn run(mut command: Command, input: &[u8]) -> Result<(), Error> {
     let program = PathBuf::from(command.get_program());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = command.spawn().and_then(|mut child| {
         if let Some(mut stdin) = child.stdin.take() {
-            // A program that ends before it reads says so by its status.
+            // If the program ends before it reads, its status says why.
             let _ = stdin.write_all(input);
         }
         child.wait_with_output()
@@ -348,7 +351,7 @@ fn run(mut command: Command, input: &[u8]) -> Result<(), Error> {
     }
 }
 
-/// The last lines of a program's output, on one line.
+/// The last lines of a program's output, joined into one.
 fn last_lines(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let mut lines: Vec<_> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(4).collect();
@@ -356,13 +359,13 @@ fn last_lines(text: &[u8]) -> String {
     lines.join(" | ")
 }
 
-/// Whether a start failed for what passes by itself: the last backends of a killed server, or its dying breath.
-fn is_passing(log: &str) -> bool {
+/// Whether a start failed for a reason that passes: a killed server's last backends, or its lock file.
+fn is_temporary(log: &str) -> bool {
     log.contains("shared memory block") || log.contains("lock file")
 }
 
-/// The arguments of a process, a space after each; empty for one that is gone. Root sees this of any process, even in a
-/// container that hides the rest of it.
+/// The arguments of a process, each followed by a space; empty if it is gone. Root can read these of any process, even
+/// in a container that hides the rest.
 fn command_line(pid: i32) -> String {
     if pid <= 1 {
         return String::new();
@@ -376,7 +379,7 @@ fn command_line(pid: i32) -> String {
     String::from_utf8_lossy(&arguments).replace(['\0', '\n'], " ")
 }
 
-/// The first and the last fact of `postmaster.pid`, which PostgreSQL writes line by line as it starts.
+/// The first and the last field of `postmaster.pid`, which PostgreSQL writes line by line as it starts.
 #[derive(Debug, PartialEq, Eq)]
 struct PidFile {
     pid: i32,
@@ -402,9 +405,9 @@ mod tests {
     }
 
     #[test]
-    fn only_the_end_of_a_log_is_told() {
+    fn only_the_end_of_a_log_is_shown() {
         assert_eq!(last_lines(b"1\n2\n\n3\n4\n5\n"), "2 | 3 | 4 | 5");
-        assert!(is_passing("FATAL:  pre-existing shared memory block (key 1, ID 2) is still in use"));
-        assert!(!is_passing("FATAL:  data directory has wrong ownership"));
+        assert!(is_temporary("FATAL:  pre-existing shared memory block (key 1, ID 2) is still in use"));
+        assert!(!is_temporary("FATAL:  data directory has wrong ownership"));
     }
 }

@@ -1,8 +1,8 @@
-//! How far this machine's clock is from the database's. All instances share the database, so a clock that is right by
-//! the database's is right by theirs.
+//! The offset of this machine's clock from the database's. All instances share the database, so clocks that agree with
+//! it agree with each other.
 //!
-//! A comparison takes a round trip. Between two of them the clock is held against the time that has passed since the last
-//! one, by the monotonic clock: one that is set wrong is noticed by the next purchase, not by the next comparison.
+//! A comparison takes a round trip. Between two comparisons, the clock is checked against the monotonic clock: if it is
+//! set wrong, the next purchase notices, not only the next comparison.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,24 +12,24 @@ use std::time::Instant;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 
-/// Beyond this it is said.
-const NOTABLE: TimeDelta = TimeDelta::seconds(1);
+/// A larger offset is logged.
+const LOGGED_FROM: TimeDelta = TimeDelta::seconds(1);
 
-/// Beyond this nothing is sold, billed or put on sale.
-const TOLERABLE: TimeDelta = TimeDelta::seconds(30);
+/// With a larger offset, nothing is sold, billed or put on sale.
+const MAX_OFFSET: TimeDelta = TimeDelta::seconds(30);
 
-/// A clock that is compared.
+/// A clock that is compared with the database's.
 #[derive(Debug, Default)]
 pub struct Watch {
-    /// By how many microseconds more it is wrong; for tests.
+    /// Microseconds that are added to the system's time; for tests.
     wrong_by: AtomicI64,
     compared: Mutex<Option<Comparison>>,
-    /// What was said last of a clock that is off.
-    told: Mutex<Option<TimeDelta>>,
+    /// The offset that was logged last, if the clock is off.
+    logged: Mutex<Option<TimeDelta>>,
     wanted: Notify,
 }
 
-/// At a moment the database's clock said this, give or take half of the round trip.
+/// What the database's clock said at a moment; the uncertainty is half of the round trip.
 #[derive(Clone, Copy, Debug)]
 pub struct Comparison {
     pub moment: Instant,
@@ -37,7 +37,7 @@ pub struct Comparison {
     pub uncertainty: TimeDelta,
 }
 
-/// How far a clock is from the database's: ahead of it where that is more than nothing.
+/// An offset from the database's clock: positive if ours is ahead.
 #[derive(Clone, Copy, Debug)]
 pub struct Offset {
     pub ahead: TimeDelta,
@@ -45,7 +45,7 @@ pub struct Offset {
 }
 
 impl Offset {
-    /// Whether it certainly is farther off than this.
+    /// Whether it is certainly larger than `most`.
     fn is_beyond(self, most: TimeDelta) -> bool {
         self.ahead.abs() - self.uncertainty > most
     }
@@ -59,19 +59,19 @@ impl fmt::Display for Offset {
     }
 }
 
-/// Why a clock is not to be trusted.
+/// A clock is off by too much.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct WrongClock(String);
 
-/// The refusal of what must not be dated by a clock that is wrong.
+/// The error for what must not be dated by a wrong clock.
 fn refusal(offset: Offset) -> WrongClock {
-    let most = TOLERABLE.num_seconds();
+    let most = MAX_OFFSET.num_seconds();
     WrongClock(format!("{offset}: beyond {most} s nothing is sold, billed or put on sale; set the clock right"))
 }
 
 impl Watch {
-    pub(super) fn shown(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+    pub(super) fn adjusted(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         now + TimeDelta::microseconds(self.wrong_by.load(Ordering::Relaxed))
     }
 
@@ -79,7 +79,7 @@ impl Watch {
         self.wrong_by.fetch_add(by.num_microseconds().unwrap_or_default(), Ordering::Relaxed);
     }
 
-    /// How far off this time is, which was just read; nothing is known before the first comparison.
+    /// The offset of `now`, which was just read; `None` before the first comparison.
     pub(super) fn offset(&self, now: DateTime<Utc>) -> Option<Offset> {
         let Comparison { moment, database, uncertainty } = (*self.compared())?;
         let passed = TimeDelta::from_std(moment.elapsed()).ok()?;
@@ -87,39 +87,40 @@ impl Watch {
     }
 
     pub(super) fn judge(&self, now: DateTime<Utc>) -> Result<(), WrongClock> {
-        match self.offset(now).filter(|offset| offset.is_beyond(TOLERABLE)) {
+        match self.offset(now).filter(|offset| offset.is_beyond(MAX_OFFSET)) {
             None => Ok(()),
             Some(offset) => {
-                // It may have been set right, or the machine slept, during which the monotonic clock stands still.
+                // The clock may have been set right, or the machine slept and the monotonic clock stood still: compare
+                // again.
                 self.wanted.notify_one();
                 Err(refusal(offset))
             }
         }
     }
 
-    /// What a comparison with the database found.
+    /// Sets the outcome of a comparison.
     pub fn found(&self, comparison: Option<Comparison>) {
         *self.compared() = comparison;
     }
 
-    /// Waits until a refusal asks for another comparison.
+    /// Waits until a refusal asks for a new comparison.
     pub async fn wanted(&self) {
         self.wanted.notified().await;
     }
 
-    /// Logs how the clock is, if that is news.
+    /// Logs the state of the clock when it changes.
     pub fn tell(&self, now: Offset) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_news = told.is_none_or(|told| (now.ahead - told).abs() > NOTABLE);
-        match now.is_beyond(NOTABLE) {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = logged.is_none_or(|logged| (now.ahead - logged).abs() > LOGGED_FROM);
+        match now.is_beyond(LOGGED_FROM) {
             true if is_news => {
-                match now.is_beyond(TOLERABLE) {
+                match now.is_beyond(MAX_OFFSET) {
                     true => tracing::error!("{}", refusal(now)),
                     false => tracing::warn!("{now}; let the same source of time (NTP) set both"),
                 }
-                *told = Some(now.ahead);
+                *logged = Some(now.ahead);
             }
-            false if told.take().is_some() => tracing::info!("this machine's clock agrees with the database's again"),
+            false if logged.take().is_some() => tracing::info!("this machine's clock agrees with the database's again"),
             _ => {}
         }
     }
@@ -138,16 +139,16 @@ mod tests {
     }
 
     #[test]
-    fn what_a_round_trip_may_explain_is_no_offset() {
+    fn an_offset_within_the_uncertainty_is_none() {
         for (ahead, uncertainty, beyond) in
             [(1_001, 0, true), (-1_001, 0, true), (1_000, 0, false), (1_400, 500, false), (-1_600, 500, true)]
         {
-            assert_eq!(offset(ahead, uncertainty).is_beyond(NOTABLE), beyond, "{ahead} {uncertainty}");
+            assert_eq!(offset(ahead, uncertainty).is_beyond(LOGGED_FROM), beyond, "{ahead} {uncertainty}");
         }
     }
 
     #[test]
-    fn an_offset_says_on_which_side_it_is() {
+    fn an_offset_is_ahead_or_behind() {
         assert_eq!(offset(-45_040, 3).to_string(), "this machine's clock is 45.0 s behind the database's");
         assert_eq!(offset(31_000, 3).to_string(), "this machine's clock is 31.0 s ahead of the database's");
     }

@@ -1,22 +1,22 @@
-//! How people, address books and spreadsheets write phone numbers.
+//! Reads phone numbers as people, address books and spreadsheets write them.
 
 use std::ops::RangeInclusive;
 
 use super::{NotAPhoneNumber, Reason};
 
 /// Reads the ten digits of a number in any spelling: `4158675309`, `+1 (415) 867-5309`, `1-415-867-5309`,
-/// `tel:+14158675309`, and what spreadsheets make of it where no digit is lost: `4158675309.0`,
-/// `4.158675309E+09`. They need not be a number that is sold.
+/// `tel:+14158675309`, and those of spreadsheets that kept all digits: `4158675309.0`, `4.158675309E+09`. The digits
+/// need not be a number of the plan.
 ///
 /// # Errors
-/// When it is not ten digits; `0` to `9` alone are digits.
+/// If there are not exactly ten. Only `0` to `9` are digits.
 pub fn ten_digits(text: &str) -> Result<i64, NotAPhoneNumber> {
     let refused = |reason| NotAPhoneNumber { text: text.trim().to_owned(), reason };
     let plain = unwrapped(text);
     let (plus, rest) = plain.strip_prefix('+').map_or((false, &*plain), |rest| (true, rest));
     let digits = match exponent(rest) {
         Some(digits) => digits.ok_or_else(|| refused(Reason::Rounded))?,
-        // A separator stands between digits: behind the last one it is the trace of something that is missing.
+        // Separators stand between digits: one at the end means that something is missing.
         None if rest.ends_with(is_separator) => return Err(refused(Reason::NotTenDigits)),
         None => whole(rest).chars().filter(|c| !is_separator(*c)).collect(),
     };
@@ -29,8 +29,8 @@ pub fn ten_digits(text: &str) -> Result<i64, NotAPhoneNumber> {
     national.and_then(|national| national.parse().ok()).ok_or_else(|| refused(Reason::NotTenDigits))
 }
 
-/// Without what is around a number or cannot be seen in it: blanks, the marks of direction that address books
-/// copy along, the apostrophe by which a spreadsheet knows a text, and `tel:`.
+/// Without what is around a number, or invisible in it: blanks, marks of direction that address books copy, the
+/// apostrophe by which a spreadsheet marks a text, and `tel:`.
 fn unwrapped(text: &str) -> String {
     let seen: String = text.chars().filter(|c| !is_invisible(*c)).collect();
     let seen = seen.trim();
@@ -43,7 +43,7 @@ const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// What may stand between the digits: blanks, brackets, dots, strokes, and dashes of every length.
+/// Blanks, brackets, dots, slashes, and dashes of every length.
 fn is_separator(c: char) -> bool {
     matches!(c, '(' | ')' | '-' | '.' | '/' | '\u{2010}'..='\u{2015}' | '\u{2212}')
         || c == ' '
@@ -51,8 +51,8 @@ fn is_separator(c: char) -> bool {
         || c == '\u{202f}'
 }
 
-/// Without the `.0` of a number that went through a program as a fraction: zeros behind the only dot are none of its
-/// digits, be they as many as make ten.
+/// Without the `.0` that a program appended to a number: zeros behind a single dot are not digits of the number, even
+/// if they would make ten.
 fn whole(text: &str) -> &str {
     let split = text.split_once('.');
     let is_fraction = |(whole, zeros): &(&str, &str)| {
@@ -61,7 +61,7 @@ fn whole(text: &str) -> &str {
     split.filter(is_fraction).map_or(text, |(whole, _)| whole)
 }
 
-/// The digits of `4.158675309E+09`; `Some(None)` where some of them are not there.
+/// The digits of `4.158675309E+09`; `Some(None)` if some are missing.
 fn exponent(text: &str) -> Option<Option<String>> {
     let (mantissa, exponent) = text.split_once(['e', 'E'])?;
     let exponent: usize = exponent.strip_prefix('+').unwrap_or(exponent).parse().ok()?;
@@ -73,17 +73,16 @@ fn exponent(text: &str) -> Option<Option<String>> {
     Some((rest.len() == exponent).then(|| format!("{first}{rest}")))
 }
 
-/// Reads `4158670000-4158679999`, or one number, each in any spelling; the digits need not be numbers that
-/// are sold.
+/// Reads `4158670000-4158679999`, or one number, in any spelling. The digits need not be numbers of the plan.
 ///
 /// # Errors
-/// When it is neither, or ends before it begins.
+/// If it is neither, or the end is before the beginning.
 pub fn range(text: &str) -> Result<RangeInclusive<i64>, String> {
     let one = match ten_digits(text) {
         Ok(digits) => return Ok(digits..=digits),
         Err(error) => error,
     };
-    // Two numbers are twenty digits or more, so no dash but the one between them leaves a number on both sides.
+    // Two numbers have twenty digits or more, so only the dash between them has a number on both sides.
     let dashes = text.char_indices().take(100).filter(|(_, c)| matches!(c, '-' | '\u{2013}'));
     let split = |(at, dash): (usize, char)| {
         Some(ten_digits(&text[..at]).ok()?..=ten_digits(&text[at + dash.len_utf8()..]).ok()?)
