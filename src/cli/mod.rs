@@ -37,6 +37,7 @@ mod runs;
 mod secret;
 mod serve;
 mod show;
+mod table;
 mod terminal;
 
 use database::Database;

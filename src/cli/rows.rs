@@ -1,14 +1,12 @@
 //! Answers of any length: rows are written as they come, so that millions need no memory.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io::{self, BufWriter, Stdout, Write};
 
-use csv::{ByteRecord, ReaderBuilder, StringRecord, WriterBuilder};
+use csv::{ByteRecord, ReaderBuilder, WriterBuilder};
 use serde::Serialize;
 
 use super::options::Output;
-use super::terminal::visible;
+use super::table::Table;
 use super::{Done, Failure, written};
 
 /// So many bytes of a table are written together; the first, a thousand rows, tell how wide its columns are.
@@ -22,25 +20,17 @@ pub struct Rows {
     before: &'static str,
     /// Lines of a table that are written together, its header first.
     waiting: Vec<u8>,
-    columns: Vec<Column>,
+    table: Option<Table>,
     /// The columns that hold texts of tenants and files, and their places once the header is known.
     texts: Vec<String>,
     places: Option<Vec<usize>>,
-}
-
-/// A longer text than this runs over: it does not widen all rows.
-const WIDEST: usize = 80;
-
-struct Column {
-    width: usize,
-    is_number: bool,
 }
 
 impl Rows {
     /// Columns of these names hold texts that others chose.
     pub fn new(output: Output, texts: Vec<String>) -> Self {
         let out = BufWriter::with_capacity(1 << 16, io::stdout());
-        Self { output, out, before: "[\n", waiting: Vec::new(), columns: Vec::new(), texts, places: None }
+        Self { output, out, before: "[\n", waiting: Vec::new(), table: None, texts, places: None }
     }
 
     /// Takes a row as it is: an object where the output is JSON, else a line of CSV, the header first.
@@ -114,18 +104,14 @@ impl Rows {
         let lines = ReaderBuilder::new().has_headers(false).from_reader(&*self.waiting);
         let records = lines.into_records().collect::<Result<Vec<_>, _>>()?;
         self.waiting.clear();
-        if self.columns.is_empty() {
-            self.columns = lay_out(&records);
-        }
-        for record in records {
-            let mut line = String::new();
-            for (field, &Column { width, is_number }) in record.iter().zip(&self.columns) {
-                let text = text(field);
-                let _ = if is_number { write!(line, "{text:>width$}  ") } else { write!(line, "{text:<width$}  ") };
-            }
-            writeln!(self.out, "{}", line.trim_end())?;
-        }
-        Ok(())
+        let records: Vec<Vec<&str>> = records.iter().map(|record| record.iter().collect()).collect();
+        let table = self.table.get_or_insert_with(|| {
+            let (header, rows) = records.split_first().map_or((None, &[][..]), |(header, rows)| (Some(header), rows));
+            Table::of(header, rows)
+        });
+        let mut text = String::new();
+        records.iter().for_each(|row| table.write(&mut text, row));
+        self.out.write_all(text.as_bytes())
     }
 }
 
@@ -147,26 +133,6 @@ fn begins_formula(cell: &[u8]) -> bool {
         Some(0xEF) => wide.iter().any(|mark| cell.starts_with(mark.as_bytes())),
         first => first.is_some_and(|byte| is_mark(*byte)),
     }
-}
-
-/// Columns as wide as their widest text so far; numbers stand at the right.
-fn lay_out(records: &[StringRecord]) -> Vec<Column> {
-    let Some((header, rows)) = records.split_first() else { return Vec::new() };
-    let column = |at: usize| {
-        let fields = || rows.iter().filter_map(move |row| row.get(at));
-        let width = |field| text(field).chars().count();
-        Column {
-            width: fields().chain(header.get(at)).map(width).max().unwrap_or_default().min(WIDEST),
-            is_number: fields().all(|field| field.is_empty() || field.parse::<f64>().is_ok())
-                && fields().any(|field| !field.is_empty()),
-        }
-    };
-    (0..header.len()).map(column).collect()
-}
-
-/// A field on one line.
-fn text(field: &str) -> Cow<'_, str> {
-    if field.is_empty() { "-".into() } else { visible(field) }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::config::LogFormat;
 
@@ -19,10 +20,12 @@ pub fn start(format: LogFormat) {
     // A line that cannot be written is lost. Else tracing would report that on standard error too, and panic.
     let logs =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
+    // The spans of requests and statements, on demand at debug: each with the time that it took.
+    let logs = logs.with_span_events(FmtSpan::CLOSE);
     match format {
         LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
         LogFormat::Json => {
-            logs.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+            logs.json().flatten_event(true).with_current_span(true).with_span_list(true).init();
             std::panic::set_hook(Box::new(|panic| tracing::error!("{}", panic.to_string().replace('\n', " "))));
         }
     }

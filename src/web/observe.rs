@@ -11,6 +11,7 @@ use actix_web::error::InternalError;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse};
+use tracing::Instrument;
 
 use super::routes::{self, Led};
 use super::state::State;
@@ -45,7 +46,8 @@ pub async fn observe(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let seen = Seen::of(&request);
-    match next.call(request).await {
+    let span = tracing::debug_span!("request", id = seen.id.to_str().unwrap_or_default());
+    match next.call(request).instrument(span).await {
         Ok(mut response) => {
             seen.end(response.response_mut());
             Ok(response)
