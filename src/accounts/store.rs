@@ -117,15 +117,10 @@ pub async fn rename(db: &Db, sid: AccountSid, name: &FriendlyName, now: DateTime
 /// Suspends the account; what is suspended by the operator already stays as it is.
 pub async fn suspend(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
-        "with open as materialized (
-            select sid as it, suspended_at as before from accounts where sid = $1 and closed_at is null for update
-        ), event as (
-            insert into account_events (account_sid, at, change, reason)
-            select it, $2, 'suspended', 'operator' from open where before is null
-        )
-        update accounts set suspended_at = coalesce(before, $2),
-            updated_at = case when before is null then greatest($2, updated_at) else updated_at end
-        from open where sid = it
+        "update accounts set suspended_at = coalesce(suspended_at, $2),
+            changed_by = case when suspended_at is null then 'operator'::change_reason end,
+            updated_at = case when suspended_at is null then greatest($2, updated_at) else updated_at end
+        where sid = $1 and closed_at is null
         returning ",
         "",
         sid as AccountSid,
@@ -138,16 +133,10 @@ pub async fn suspend(within: &mut Transaction, sid: AccountSid, now: DateTime<Ut
 /// Makes the account active, whatever it was suspended for.
 pub async fn activate(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
-        "with open as materialized (
-            select sid as it, coalesce(suspended_at, unpaid_since) is not null as was_suspended
-            from accounts where sid = $1 and closed_at is null for update
-        ), event as (
-            insert into account_events (account_sid, at, change, reason)
-            select it, $2, 'activated', 'operator' from open where was_suspended
-        )
-        update accounts set suspended_at = null, unpaid_since = null,
-            updated_at = case when was_suspended then greatest($2, updated_at) else updated_at end
-        from open where sid = it
+        "update accounts set suspended_at = null, unpaid_since = null,
+            changed_by = case when status = 'suspended' then 'operator'::change_reason end,
+            updated_at = case when status = 'suspended' then greatest($2, updated_at) else updated_at end
+        where sid = $1 and closed_at is null
         returning ",
         "",
         sid as AccountSid,
@@ -161,13 +150,11 @@ pub async fn activate(within: &mut Transaction, sid: AccountSid, now: DateTime<U
 pub async fn close(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
         "with account as materialized (
-            select sid as it, closed_at is null and local_numbers + tollfree_numbers = 0 as closes
+            select sid as it, closed_at is null and numbers_held(accounts, null) = 0 as closes
             from accounts where sid = $1 for update
-        ), event as (
-            insert into account_events (account_sid, at, change, reason)
-            select it, $2, 'closed', 'operator' from account where closes
         )
-        update accounts set closed_at = case when closes then $2 else closed_at end,
+        update accounts set changed_by = case when closes then 'operator'::change_reason end,
+            closed_at = case when closes then $2 else closed_at end,
             updated_at = case when closes then greatest($2, updated_at) else updated_at end
         from account where sid = it
         returning ",

@@ -56,20 +56,19 @@ pub async fn charge(
     query_as!(
         Charges,
         r#"with due as (
-            select tenancies.sid, account_sid, price, due_month, started_at, balance, unpaid_since is null as pays,
-                sum(price) over (partition by account_sid order by tenancies.sid) as cost
+            select tenancies.sid, account_sid, price, due_month, balance, unpaid_since is null as pays,
+                balance_after(balance, -price) over (partition by account_sid order by tenancies.sid) as could_be_left
             from tenancies join accounts on accounts.sid = account_sid
             where tenancies.sid = any($1) and ended_at is null and due_on = $2
         ), judged as materialized (
-            select *, price = 0 or (pays and cost <= balance) as is_paid from due
+            select *, price = 0 or (pays and could_be_left >= 0) as is_paid from due
         ), entry as (
             insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
             select account_sid, $3, 'monthly_fee', -price,
-                balance - sum(price) over (partition by account_sid order by sid), sid, due_month
+                balance_after(balance, -price) over (partition by account_sid order by sid), sid, due_month
             from judged where is_paid order by account_sid, sid
         ), next as (
-            update tenancies set due_month = judged.due_month + 1,
-                due_on = month_begins(judged.started_at, judged.due_month + 1)
+            update tenancies set due_month = judged.due_month + 1
             from judged where tenancies.sid = judged.sid and is_paid
         ), account as materialized (
             select account_sid, count(*) filter (where is_paid) as charged,
@@ -79,11 +78,9 @@ pub async fn charge(
         ), debit as (
             update accounts set balance = balance - amount,
                 unpaid_since = case when is_short then $3 else unpaid_since end,
+                changed_by = case when is_short then 'unpaid'::change_reason end,
                 updated_at = case when is_short then greatest($3, updated_at) else updated_at end
             from account where sid = account_sid and (amount > 0 or is_short)
-        ), event as (
-            insert into account_events (account_sid, at, change, reason)
-            select account_sid, $3, 'suspended', 'unpaid' from account where is_short
         )
         select coalesce(sum(charged), 0)::bigint as "charged!", coalesce(sum(amount), 0)::bigint as "amount!: Money",
             count(*) filter (where is_short) as "suspended!"
@@ -104,7 +101,7 @@ pub async fn solvent(db: &Db, by: NaiveDate) -> Result<Vec<AccountSid>> {
         from tenancies join accounts on accounts.sid = account_sid
         where ended_at is null and due_on <= $1 and price > 0 and unpaid_since is not null
         group by accounts.sid
-        having sum(price * (months_begun(started_at, $1) - due_month + 1)) <= balance
+        having sum(price * months_due(started_at, due_month, $1)) <= balance
         order by accounts.sid"#,
         by
     )
@@ -124,10 +121,10 @@ pub async fn hold(within: &mut Transaction, account: AccountSid) -> Result<()> {
 pub async fn owed(db: impl PgExecutor<'_>, account: AccountSid, now: DateTime<Utc>) -> Result<Money> {
     query_scalar!(
         r#"with unpaid as materialized (
-            select sid, (greatest(unpaid_since, $2) at time zone 'UTC')::date as day
+            select sid, owes_by(unpaid_since, $2) as day
             from accounts where sid = $1 and unpaid_since is not null
         )
-        select coalesce(sum(price * (months_begun(started_at, day) - due_month + 1)), 0)::bigint as "owed!: Money"
+        select coalesce(sum(price * months_due(started_at, due_month, day)), 0)::bigint as "owed!: Money"
         from unpaid join tenancies on account_sid = unpaid.sid and ended_at is null and due_on <= day"#,
         account as AccountSid,
         now
@@ -147,30 +144,28 @@ pub async fn settle(
     query_as!(
         Settled,
         r#"with unpaid as materialized (
-            select sid, balance, (greatest(unpaid_since, $3) at time zone 'UTC')::date as day
+            select sid, balance, owes_by(unpaid_since, $3) as day
             from accounts where sid = $1 and unpaid_since is not null
         ), owed as materialized (
-            select tenancies.sid, price, started_at, month, month_begins(started_at, month) as due_on, balance
+            select tenancies.sid, price, month, month_begins(started_at, month) as begins, balance
             from unpaid
             join tenancies on account_sid = unpaid.sid and ended_at is null and due_on <= day
-            cross join lateral generate_series(due_month::integer, months_begun(started_at, day)) as month
+            cross join lateral generate_series(due_month, due_month + months_due(started_at, due_month, day) - 1) as month
         ), payer as (
-            update accounts set balance = balance - owing, unpaid_since = null, updated_at = greatest($2, updated_at)
+            update accounts set balance = balance - owing, unpaid_since = null, updated_at = greatest($2, updated_at),
+                changed_by = case when suspended_at is null then 'paid'::change_reason end
             from (select coalesce(sum(price), 0)::bigint as owing from owed) as debt
             where sid = (select sid from unpaid) and balance >= owing
-            returning sid, balance, status
+            returning sid
         ), entry as (
             insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
             select payer.sid, $2, 'monthly_fee', -price,
-                owed.balance - sum(price) over (order by due_on, owed.sid), owed.sid, month
-            from owed, payer order by due_on, owed.sid
+                balance_after(balance, -price) over (order by begins, owed.sid), owed.sid, month
+            from owed, payer order by begins, owed.sid
         ), next as (
-            update tenancies set due_month = last + 1, due_on = month_begins(tenancies.started_at, last + 1)
+            update tenancies set due_month = last + 1
             from payer, (select sid as paid, max(month) as last from owed group by sid) as months
             where tenancies.sid = paid
-        ), event as (
-            insert into account_events (account_sid, at, change, reason)
-            select sid, $2, 'activated', 'paid' from payer where status = 'active'
         )
         select (select count(*) from owed) as "charged!",
             (select coalesce(sum(price), 0) from owed)::bigint as "amount!: Money"

@@ -65,10 +65,7 @@ impl Number {
 
     /// How much memory it takes.
     pub fn bytes(&self) -> usize {
-        let Settings { friendly_name, voice, voice_fallback, sms, sms_fallback, .. } = &self.settings;
-        let callbacks = [voice, voice_fallback, sms, sms_fallback].into_iter().flatten();
-        let name = friendly_name.as_ref().map_or(0, |name| name.as_str().len());
-        size_of::<Self>() + name + callbacks.map(|callback| callback.url.len()).sum::<usize>()
+        size_of::<Self>() + self.settings.bytes()
     }
 }
 

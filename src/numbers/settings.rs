@@ -1,7 +1,12 @@
 //! What a holder sets on a number: names and callbacks, at a purchase and afterwards.
 
+use chrono::{DateTime, Utc};
+use sqlx::postgres::{PgHasArrayType, PgTypeInfo};
+use sqlx::{Postgres, Type};
+
 use crate::numbers::Refused;
-use crate::values::phone::Kind;
+use crate::values::phone::{Kind, PhoneNumber};
+use crate::values::sid::NumberSid;
 use crate::values::text::{CallbackUrl, FriendlyName, Method};
 
 /// The settings of a number.
@@ -31,13 +36,17 @@ pub enum Change<T> {
 }
 
 impl<T> Change<T> {
-    pub const fn is_set(&self) -> bool {
-        matches!(self, Self::Set(_))
-    }
-
     pub const fn value(&self) -> Option<&T> {
         match self {
             Self::Set(value) => value.as_ref(),
+            Self::Keep => None,
+        }
+    }
+
+    /// `None` where it stays, an empty text where it is cleared.
+    fn text<'a>(&'a self, text: impl FnOnce(&'a T) -> &'a str) -> Option<&'a str> {
+        match self {
+            Self::Set(value) => Some(value.as_ref().map_or("", text)),
             Self::Keep => None,
         }
     }
@@ -71,7 +80,7 @@ impl Changes {
 impl CallbackChange {
     /// The callback of a number that had none before.
     fn first(&self) -> Option<Callback> {
-        let method = self.method.unwrap_or(Method::Post);
+        let method = self.method.unwrap_or_default();
         self.url.value().map(|url| Callback { url: url.as_str().to_owned(), method })
     }
 }
@@ -96,6 +105,143 @@ impl Settings {
             Self { sms: None, sms_fallback: Some(_), .. } => Err(Refused::LoneSmsFallback),
             _ if kind == Kind::TollFree => Ok(Self { sms: None, sms_fallback: None, ..settings }),
             _ => Ok(settings),
+        }
+    }
+}
+
+impl Settings {
+    /// How much memory their texts take.
+    pub fn bytes(&self) -> usize {
+        let Self { friendly_name, voice, voice_fallback, sms, sms_fallback, voice_caller_id_lookup: _ } = self;
+        let callbacks = [voice, voice_fallback, sms, sms_fallback].into_iter().flatten();
+        let name = friendly_name.as_ref().map_or(0, |name| name.as_str().len());
+        name + callbacks.map(|callback| callback.url.len()).sum::<usize>()
+    }
+}
+
+/// The settings of a number as columns of `tenancies`: the one list of them for all statements. Gives it to another macro, before
+/// what is said here: the type of an array of [`Given`], the names, and the names as a [`Row`] reads them.
+macro_rules! columns {
+    ($macro:ident! { $($said:tt)* }) => {
+        $macro! {
+            "number_settings[]",
+            "friendly_name, url, method, sms_url, sms_method, voice_fallback_url, voice_fallback_method,
+                sms_fallback_url, sms_fallback_method, voice_caller_id_lookup",
+            "friendly_name as \"friendly_name: FriendlyName\", url, method as \"method: Method\",
+                sms_url, sms_method as \"sms_method: Method\",
+                voice_fallback_url, voice_fallback_method as \"voice_fallback_method: Method\",
+                sms_fallback_url, sms_fallback_method as \"sms_fallback_method: Method\",
+                voice_caller_id_lookup as \"voice_caller_id_lookup!\"",
+            $($said)*
+        }
+    };
+}
+
+pub(crate) use columns;
+
+/// A row of `tenancies`, as far as a number shows it.
+pub struct Row {
+    pub sid: NumberSid,
+    pub phone_number: PhoneNumber,
+    pub started_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub friendly_name: Option<FriendlyName>,
+    pub url: Option<String>,
+    pub method: Option<Method>,
+    pub sms_url: Option<String>,
+    pub sms_method: Option<Method>,
+    pub voice_fallback_url: Option<String>,
+    pub voice_fallback_method: Option<Method>,
+    pub sms_fallback_url: Option<String>,
+    pub sms_fallback_method: Option<Method>,
+    pub voice_caller_id_lookup: bool,
+    /// Where many were asked for: for which of them this is, counted from 1.
+    pub place: Option<i64>,
+    /// How many there are in the whole list.
+    pub total: Option<i64>,
+}
+
+impl Row {
+    pub fn settings(self) -> Settings {
+        let callback = |url: Option<String>, method| url.zip(method).map(|(url, method)| Callback { url, method });
+        Settings {
+            friendly_name: self.friendly_name,
+            voice: callback(self.url, self.method),
+            voice_fallback: callback(self.voice_fallback_url, self.voice_fallback_method),
+            sms: callback(self.sms_url, self.sms_method),
+            sms_fallback: callback(self.sms_fallback_url, self.sms_fallback_method),
+            voice_caller_id_lookup: self.voice_caller_id_lookup,
+        }
+    }
+}
+
+/// PostgreSQL's `number_settings`, field by field in its order: the settings of a new number, or changes. In changes, `None`
+/// keeps what there is, and an empty text clears it.
+#[derive(sqlx::Encode)]
+pub struct Given<'a> {
+    friendly_name: Option<&'a str>,
+    url: Option<&'a str>,
+    method: Option<&'static str>,
+    sms_url: Option<&'a str>,
+    sms_method: Option<&'static str>,
+    voice_fallback_url: Option<&'a str>,
+    voice_fallback_method: Option<&'static str>,
+    sms_fallback_url: Option<&'a str>,
+    sms_fallback_method: Option<&'static str>,
+    voice_caller_id_lookup: Option<bool>,
+}
+
+/// What PostgreSQL calls [`Given`].
+const GIVEN: &str = "number_settings";
+
+impl Type<Postgres> for Given<'_> {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name(GIVEN)
+    }
+}
+
+impl PgHasArrayType for Given<'_> {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::array_of(GIVEN)
+    }
+}
+
+impl<'a> Given<'a> {
+    /// Settings as a whole.
+    pub fn of(settings: &'a Settings) -> Self {
+        let Settings { friendly_name, voice, voice_fallback, sms, sms_fallback, voice_caller_id_lookup } = settings;
+        let url = |callback: &'a Option<Callback>| callback.as_ref().map(|callback| callback.url.as_str());
+        let method = |callback: &Option<Callback>| callback.as_ref().map(|callback| callback.method.as_str());
+        Self {
+            friendly_name: friendly_name.as_ref().map(FriendlyName::as_str),
+            url: url(voice),
+            method: method(voice),
+            sms_url: url(sms),
+            sms_method: method(sms),
+            voice_fallback_url: url(voice_fallback),
+            voice_fallback_method: method(voice_fallback),
+            sms_fallback_url: url(sms_fallback),
+            sms_fallback_method: method(sms_fallback),
+            voice_caller_id_lookup: Some(*voice_caller_id_lookup),
+        }
+    }
+
+    /// What is to change.
+    pub fn by(changes: &'a Changes) -> Self {
+        let Changes { friendly_name, voice, voice_fallback, sms, sms_fallback, voice_caller_id_lookup } = changes;
+        let url = |callback: &'a CallbackChange| callback.url.text(CallbackUrl::as_str);
+        let method = |callback: &CallbackChange| callback.method.map(Method::as_str);
+        Self {
+            friendly_name: friendly_name.text(FriendlyName::as_str),
+            url: url(voice),
+            method: method(voice),
+            sms_url: url(sms),
+            sms_method: method(sms),
+            voice_fallback_url: url(voice_fallback),
+            voice_fallback_method: method(voice_fallback),
+            sms_fallback_url: url(sms_fallback),
+            sms_fallback_method: method(sms_fallback),
+            voice_caller_id_lookup: *voice_caller_id_lookup,
         }
     }
 }

@@ -16,12 +16,10 @@ use super::Order;
 use crate::accounts::Status;
 use crate::db::Db;
 use crate::db::batch::each;
-use crate::numbers::Settings;
-use crate::numbers::settings::Callback;
+use crate::numbers::settings::{Given, columns};
 use crate::values::money::Money;
 use crate::values::phone::{Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid};
-use crate::values::text::FriendlyName;
 
 /// How purchases look for their numbers, and for the accounts that pay, the closest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,39 +70,49 @@ pub struct Attempt {
     pub at: Option<DateTime<Utc>>,
 }
 
-/// The whole rule of a purchase, as one statement for a batch of them. Every bid stands for itself: where
-/// its number, its account, its money or its key is not in order, nothing happens of it. `$first` is done before any
-/// number is held; the other two say whether rows of numbers and of accounts that others hold are waited for.
+/// The whole rule of a purchase, as one statement for a batch of bids. Each bid stands for itself: one whose number, account,
+/// money or key is not in order changes nothing. `$waits_first` says whether accounts are waited for before any number is
+/// held; `$numbers` and `$accounts`, whether rows of stock and of accounts that others hold are passed over. The CTEs are
+/// run in the order in which they stand: each of those that lock counts the one before it, which has it done first.
 macro_rules! purchases {
-    ($first:literal, $numbers:literal, $accounts:literal, $db:ident, $bids:ident, $now:ident) => {{
-        let [url, sms_url, voice_fallback_url, sms_fallback_url] = CALLBACKS.map(|part| urls($bids, part));
-        let [method, sms_method, voice_fallback_method, sms_fallback_method] =
-            CALLBACKS.map(|part| methods($bids, part));
+    (
+        $array:literal, $names:literal, $read:literal,
+        $waits_first:literal, $numbers:literal, $accounts:literal, $db:ident, $bids:ident, $now:ident
+    ) => {
         query_as!(
             Attempt,
             "with bid as materialized (
-                -- Of bids with one key the first goes alone.
-                select asked.*, row_number() over (partition by kind, area order by place) as turn,
+                -- Sees: what is asked for, and whether its key is known. Locks: nothing. Here: all others read it.
+                -- Of the bids with one key, the first goes alone.
+                select asked.*, row_number() over (partition by kind, area order by place) as nth,
                     key is not null and (row_number() over (partition by account, key order by place) > 1
                         or exists (select from idempotency_keys as known
                             where known.account_sid = account and known.key = asked.key)) as key_is_known
-                from unnest($1::uuid[], $2::number_kind[], $3::smallint[], $4::uuid[], $5::integer[], $6::text[], $7::bytea[],
-                        $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[],
-                        $16::text[], $17::boolean[])
-                    with ordinality as asked (account, kind, area, sid, pick_from, key, request,
-                        friendly_name, url, method, sms_url, sms_method, voice_fallback_url, voice_fallback_method,
-                        sms_fallback_url, sms_fallback_method, voice_caller_id_lookup, place)
-            ), first as materialized ("
-                + $first
-                + "), wanted as (
+                from (
+                    select unnest($1::uuid[]) as account, unnest($2::number_kind[]) as kind, unnest($3::smallint[]) as area,
+                        unnest($4::uuid[]) as sid, unnest($5::integer[]) as pick_from, unnest($6::text[]) as key,
+                        unnest($7::bytea[]) as request, unnest($8::"
+                + $array
+                + ") as settings, generate_subscripts($1::uuid[], 1) as place
+                ) as asked
+            ), waited_for as materialized (
+                -- Sees: nothing. Locks: the account, where all bids are of one that was busy elsewhere. Here: to wait for
+                -- it before any stock is held is the one exception from the order of locks, and safe: from here on
+                -- stock that others hold is passed over.
+                select sid from accounts where "
+                + $waits_first
+                + " and sid = any($1) for no key update
+            ), wanted as materialized (
+                -- Sees: how many numbers of each kind and area code are wanted. Locks: nothing. Here: one walk for all of them.
                 select kind, area, count(*) as many, min(pick_from) as pick_from from bid
-                where (select count(*) from first) >= 0 group by kind, area
+                where (select count(*) from waited_for) >= 0 group by kind, area
             ), candidate as materialized (
+                -- Sees: available numbers. Locks: those that it takes. Here: stock is locked first.
                 -- The next ones from a random place; at the end of the queue, on from its beginning. By area
                 -- code and anywhere each walk an index of their own. An area code has one kind: asked for beside
                 -- it, the planner may walk all of the kind to find that the area code has none.
                 select wanted.kind, wanted.area, next.phone_number, next.state_since,
-                    row_number() over (partition by wanted.kind, wanted.area) as turn
+                    row_number() over (partition by wanted.kind, wanted.area) as nth
                 from wanted cross join lateral (
                     select there.phone_number, there.state_since
                     from (values (pick_from, 2147483647), (0, pick_from - 1)) as stretch (low, high)
@@ -130,20 +138,22 @@ macro_rules! purchases {
                     limit many
                 ) as next
             ), holder as materialized (
-                -- Not before the numbers are held: the order of locks.
+                -- Sees: the accounts as they are now. Locks: them. Here: after stock, which it counts.
                 select sid, status, balance from accounts
                 where sid = any($1) and (select count(*) from candidate) >= 0
                 for no key update "
                 + $accounts
                 + "
             ), match as materialized (
-                select bid.*, candidate.phone_number, greatest($18, candidate.state_since) as at, cost.price,
-                    holder.status, holder.balance, sum(cost.price)
+                -- Sees: each bid with its number, its account and its price, and what would be left of the balance.
+                -- Locks: nothing. Here: what it saw of a bid tells why that came to nothing.
+                select bid.*, candidate.phone_number, greatest($9, candidate.state_since) as at, cost.price,
+                    holder.status, holder.balance, balance_after(holder.balance, -cost.price)
                     filter (where holder.status = 'active' and candidate.phone_number is not null and not key_is_known)
-                    over (partition by account order by place) as spent
+                    over (partition by account order by place) as balance_after
                 from bid
                 left join candidate on candidate.kind = bid.kind and candidate.area is not distinct from bid.area
-                    and candidate.turn = bid.turn
+                    and candidate.nth = bid.nth
                 left join holder on holder.sid = account
                 cross join lateral (
                     -- The account's own, else everybody's.
@@ -152,11 +162,12 @@ macro_rules! purchases {
                     order by account_sid nulls last limit 1
                 ) as cost
             ), bought as materialized (
+                -- Sees: the bids in order that the balance covers. Locks: nothing. Here: each of the writes below is made of it.
                 select * from match
-                where status = 'active' and phone_number is not null and not key_is_known and spent <= balance
+                where status = 'active' and phone_number is not null and not key_is_known and balance_after >= 0
             ), debit as (
-                -- From the balance that was locked, for this update begins with the row as it was when the statement
-                -- began, and its constraints are checked before PostgreSQL looks for a newer version.
+                -- Writes: the accounts. From the balance that was locked, for this update begins with the row as it was when
+                -- the statement began, and its constraints are checked before PostgreSQL looks for a newer version.
                 update accounts set
                     balance = held - cost,
                     monthly_fees = monthly_fees + cost,
@@ -169,22 +180,23 @@ macro_rules! purchases {
                 ) as total
                 where sid = account
             ), claim as (
+                -- Writes: the numbers.
                 update stock set state = 'in_use', moved_by = 'sale', state_since = at, tenancy_sid = bought.sid
                 from bought where stock.phone_number = bought.phone_number
             ), tenancy as (
-                insert into tenancies (sid, account_sid, phone_number, kind, price, started_at, updated_at, due_on,
-                    friendly_name, url, method, sms_url, sms_method, voice_fallback_url, voice_fallback_method,
-                    sms_fallback_url, sms_fallback_method, voice_caller_id_lookup)
-                select sid, account, phone_number, kind, price, at, at, month_begins(at, 1),
-                    friendly_name, url, method, sms_url, sms_method, voice_fallback_url, voice_fallback_method,
-                    sms_fallback_url, sms_fallback_method, voice_caller_id_lookup
-                from bought
+                -- Writes: who holds them from now on.
+                insert into tenancies (sid, account_sid, phone_number, kind, price, started_at, updated_at, "
+                + $names
+                + ")
+                select sid, account, phone_number, kind, price, at, at, (settings).* from bought
             ), entry as (
+                -- Writes: what was paid, in the order of the bids.
                 insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
-                select account, at, 'purchase', -price, (balance - spent)::bigint, sid, 0 from bought order by place
+                select account, at, 'purchase', -price, balance_after, sid, 0 from bought order by place
             ), remembered as (
+                -- Writes: the keys. The same key, from elsewhere at the same time, fails here and takes all back.
                 insert into idempotency_keys (account_sid, key, request, tenancy_sid, created_at)
-                select account, key, request, sid, $18 from bought where key is not null
+                select account, key, request, sid, $9 from bought where key is not null
             )
             select match.phone_number as \"candidate?: PhoneNumber\", bought.phone_number as \"bought?: PhoneNumber\",
                 match.price as \"price!: Money\", match.status as \"status?: Status\",
@@ -199,39 +211,12 @@ macro_rules! purchases {
             &each($bids, |bid| bid.from),
             &each($bids, |bid| bid.order.key.as_ref().map(|key| key.text.as_str())) as &[Option<&str>],
             &each($bids, |bid| bid.order.key.as_ref().map(|key| key.request.as_slice())) as &[Option<&[u8]>],
-            &each($bids, |bid| bid.order.settings.friendly_name.as_ref().map(FriendlyName::as_str)) as &[Option<&str>],
-            &url as &[Option<&str>],
-            &method as &[Option<&str>],
-            &sms_url as &[Option<&str>],
-            &sms_method as &[Option<&str>],
-            &voice_fallback_url as &[Option<&str>],
-            &voice_fallback_method as &[Option<&str>],
-            &sms_fallback_url as &[Option<&str>],
-            &sms_fallback_method as &[Option<&str>],
-            &each($bids, |bid| bid.order.settings.voice_caller_id_lookup),
+            &each($bids, |bid| Given::of(&bid.order.settings)) as &[Given<'_>],
             $now
         )
         .fetch_all($db)
         .await
-    }};
-}
-
-type Part = fn(&Settings) -> Option<&Callback>;
-
-/// The callbacks of a number, in the order of their columns.
-const CALLBACKS: [Part; 4] = [
-    |settings| settings.voice.as_ref(),
-    |settings| settings.sms.as_ref(),
-    |settings| settings.voice_fallback.as_ref(),
-    |settings| settings.sms_fallback.as_ref(),
-];
-
-fn urls(bids: &[Bid], part: Part) -> Vec<Option<&str>> {
-    each(bids, |bid| part(&bid.order.settings).map(|callback| callback.url.as_str()))
-}
-
-fn methods(bids: &[Bid], part: Part) -> Vec<Option<&str>> {
-    each(bids, |bid| part(&bid.order.settings).map(|callback| callback.method.as_str()))
+    };
 }
 
 /// No number has this area code.
@@ -245,11 +230,9 @@ fn area(order: &Order) -> Option<i16> {
 /// Attempts purchases, all in one transaction; what became of each, in their order.
 pub async fn buy(db: &Db, look: Look, bids: &[Bid], now: DateTime<Utc>) -> Result<Vec<Attempt>> {
     match look {
-        Look::Past => purchases!("select", "skip locked", "skip locked", db, bids, now),
-        Look::PastNumbers => {
-            purchases!("select from accounts where sid = any($1) for no key update", "skip locked", "", db, bids, now)
-        }
-        Look::Waiting => purchases!("select", "", "", db, bids, now),
+        Look::Past => columns!(purchases! { "false", "skip locked", "skip locked", db, bids, now }),
+        Look::PastNumbers => columns!(purchases! { "true", "skip locked", "", db, bids, now }),
+        Look::Waiting => columns!(purchases! { "false", "", "", db, bids, now }),
     }
 }
 

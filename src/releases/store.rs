@@ -194,10 +194,10 @@ pub async fn restore(within: &mut Transaction, sid: NumberSid, now: DateTime<Utc
                 tenancy_sid = $1
             from holder join number using (phone_number) where stock.phone_number = number.phone_number
         ), next as (
-            select greatest(due_month, months_begun(started_at, (at at time zone 'UTC')::date) + 1) as month
+            select due_month + greatest(months_due(started_at, due_month, (at at time zone 'UTC')::date), 0) as month
             from tenancies join number using (phone_number) where sid = $1
         )
-        update tenancies set ended_at = null, due_month = month, due_on = month_begins(started_at, month)
+        update tenancies set ended_at = null, due_month = month
         from holder, next where sid = $1",
         sid as NumberSid,
         now

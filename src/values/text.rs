@@ -111,10 +111,11 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// The HTTP method of a callback.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "UPPERCASE")]
 pub enum Method {
     Get,
+    #[default]
     Post,
 }
 

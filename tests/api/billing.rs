@@ -476,3 +476,17 @@ fn old_idempotency_keys_are_forgotten() {
         assert_eq!(world.value::<String>("select key from idempotency_keys").await, "young");
     });
 }
+
+/// Counted month by month, which is slow and plain.
+#[test]
+fn the_months_that_are_due_are_those_that_have_begun() {
+    test(async |world| {
+        let differ = "select count(*) from
+            unnest(array[timestamptz '2008-01-31 23:59:59Z', '2008-02-01 00:00Z', '2007-12-29 12:00Z']) as started,
+            generate_series(1, 14) as due,
+            generate_series(timestamp '2008-01-31', '2009-03-02', '1 day') as day
+            where greatest(months_due(started, due, day::date), 0)
+                <> (select count(*) from generate_series(due, 20) as month where month_begins(started, month) <= day)";
+        assert_eq!(world.value::<i64>(differ).await, 0);
+    });
+}

@@ -448,9 +448,17 @@ fn the_database_keeps_nothing_about_sms_of_a_toll_free_number() {
     test(async |world| {
         let account = shop(world, "10.00").await;
         bought(world, &account, TOLL_FREE, &[]).await;
-        let change =
-            "update tenancies set sms_url = 'http://example.com/', sms_method = 'POST' where kind = 'tollfree'";
-        let refused = sqlx::query(change).execute(&world.db).await.expect_err("the constraint");
+        let change = "update tenancies set sms_url = 'http://example.com/', sms_method = 'POST',
+            sms_fallback_url = 'http://example.com/', sms_fallback_method = 'GET' where kind = 'tollfree'";
+        let changed = sqlx::query(change).execute(&world.db).await.expect("the trigger drops what is about SMS");
+        let kept = "select count(*) from tenancies where coalesce(sms_url, sms_method, sms_fallback_url,
+            sms_fallback_method) is not null";
+        assert_eq!((changed.rows_affected() > 0, world.value::<i64>(kept).await), (true, 0));
+        // Without its triggers, as it is while a dump is restored.
+        let mut transaction = world.db.begin().await.expect("a transaction");
+        let replica = "set local session_replication_role = replica";
+        sqlx::query(replica).execute(&mut *transaction).await.expect("no triggers");
+        let refused = sqlx::query(change).execute(&mut *transaction).await.expect_err("the constraint");
         let constraint = refused.as_database_error().and_then(|error| error.constraint());
         assert_eq!(constraint, Some("tenancies_no_sms_on_tollfree"));
     });

@@ -9,7 +9,8 @@ use super::{Held, Stretch};
 use crate::db::Db;
 use crate::db::batch::each;
 use crate::numbers::Number;
-use crate::numbers::store::{Row, numbers};
+use crate::numbers::settings::{Row, columns};
+use crate::numbers::store::numbers;
 use crate::values::phone::{Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid};
 use crate::values::text::{FriendlyName, Method};
@@ -24,8 +25,7 @@ pub async fn stretches(db: &Db, asked: &[Stretch]) -> Result<Vec<Held>> {
         " from (
             select place, account, wanted, size, coalesce(after, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid) as last_sid,
                 case when after is null then 'infinity' else last.started_at end as last_started_at,
-                case wanted when 'local' then local_numbers when 'tollfree' then tollfree_numbers
-                    else local_numbers + tollfree_numbers end as total
+                numbers_held(accounts, wanted) as total
             from unnest($1::uuid[], $2::number_kind[], $3::uuid[], $4::bigint[])
                 with ordinality as asked (account, wanted, after, size, place)
             join accounts on accounts.sid = account
@@ -33,16 +33,12 @@ pub async fn stretches(db: &Db, asked: &[Stretch]) -> Result<Vec<Held>> {
         ) as stretch
         cross join lateral (
             select * from (
-                (select sid, phone_number, started_at, updated_at, friendly_name, url, method, sms_url, sms_method,
-                    voice_fallback_url, voice_fallback_method, sms_fallback_url, sms_fallback_method, voice_caller_id_lookup
-                from tenancies
+                (select" columns " from tenancies
                 where account_sid = account and ended_at is null and kind = 'local' and wanted is distinct from 'tollfree'
                     and (started_at, sid) < (last_started_at, last_sid)
                 order by started_at desc, sid desc limit 1001)
                 union all
-                (select sid, phone_number, started_at, updated_at, friendly_name, url, method, sms_url, sms_method,
-                    voice_fallback_url, voice_fallback_method, sms_fallback_url, sms_fallback_method, voice_caller_id_lookup
-                from tenancies
+                (select" columns " from tenancies
                 where account_sid = account and ended_at is null and kind = 'tollfree' and wanted is distinct from 'local'
                     and (started_at, sid) < (last_started_at, last_sid)
                 order by started_at desc, sid desc limit 1001)
@@ -83,8 +79,7 @@ pub async fn place(db: &Db, account: AccountSid, kind: Option<Kind>, before: i64
             where account_sid = $1 and ended_at is null and kind = 'tollfree' and $2 is distinct from 'local'
             order by started_at desc, sid desc)
         ) as held
-        where $3 < (select case $2 when 'local' then local_numbers when 'tollfree' then tollfree_numbers
-            else local_numbers + tollfree_numbers end from accounts where accounts.sid = $1)
+        where $3 < (select numbers_held(accounts, $2) from accounts where accounts.sid = $1)
         order by started_at desc, sid desc offset $3 limit 1"#,
         account as AccountSid,
         kind as Option<Kind>,
@@ -136,9 +131,7 @@ pub async fn place_back(
 /// How many numbers an account holds; `None` where it never held the number `after`.
 pub async fn count(db: &Db, account: AccountSid, kind: Option<Kind>, after: Option<NumberSid>) -> Result<Option<i64>> {
     query_scalar!(
-        r#"select case $2::number_kind when 'local' then local_numbers when 'tollfree' then tollfree_numbers
-                else local_numbers + tollfree_numbers end as "total!"
-        from accounts
+        r#"select numbers_held(accounts, $2) as "total!" from accounts
         where sid = $1 and ($3::uuid is null or exists (select from tenancies where sid = $3 and account_sid = $1))"#,
         account as AccountSid,
         kind as Option<Kind>,
