@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
 use crate::support::slow::in_time;
-use crate::support::{Account, Answer, Server, World, eventually, test};
+use crate::support::{Account, Answer, Server, WithForm, World, eventually, test, timed, within};
 
 /// Refused for now: the answer says for how many seconds.
 #[track_caller]
@@ -26,13 +26,24 @@ fn a_head_that_does_not_arrive_ends_the_connection() {
     test(async |world| {
         let server = world.limited_server(&["--header-timeout", "1", "--keep-alive", "1"]);
         let head = "GET /docs/errors/20404 HTTP/1.1\r\nHost: localhost\r\n";
-        let first = in_time(server.drip(head, "x")).await;
+        let dripped = async |beginning: &str, drop: &str| {
+            let mut said = String::new();
+            // Two seconds, and what a machine takes besides.
+            within(Duration::from_secs(4), "the end of a connection", async || {
+                let (took, end) = timed(server.drip(beginning, drop)).await;
+                said = end;
+                took
+            })
+            .await;
+            said
+        };
+        let first = dripped(head, "x").await;
         assert!(first.starts_with("HTTP/1.1 408 "), "{first}");
         // Nor does a second one keep it open, or what is left of a body after its answer.
-        let second = in_time(server.drip(&format!("{head}\r\n{head}"), "x")).await;
+        let second = dripped(&format!("{head}\r\n{head}"), "x").await;
         assert!(second.starts_with("HTTP/1.1 200 ") && second.matches("HTTP/1.1 ").count() == 1, "{second}");
         let upload = "POST /2008-08-01/Accounts HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
-        let refused = in_time(server.drip(upload, "1\r\nx\r\n")).await;
+        let refused = dripped(upload, "1\r\nx\r\n").await;
         assert!(refused.starts_with("HTTP/1.1 405 "), "{refused}");
         server.stop().await;
     });
@@ -45,9 +56,14 @@ fn a_body_that_does_not_arrive_is_error_29004() {
         let account = world.account("1.00").await;
         let authorization = account.authorization();
         let headers = [("Authorization", authorization.as_str()), ("Content-Length", "100")];
-        let answer = in_time(server.raw(&format!("POST {}", account.path()), &headers, b"FriendlyName=x")).await;
-        answer.assert_refused(400, 29004);
-        assert!(answer.element("Message").contains("1s"), "{}", answer.body);
+        let request = format!("POST {}", account.path());
+        within(Duration::from_secs(3), "an answer to a body that does not arrive", async || {
+            let (took, answer) = timed(in_time(server.raw(&request, &headers, b"FriendlyName=x"))).await;
+            answer.assert_refused(400, 29004);
+            assert!(answer.element("Message").contains("1s"), "{}", answer.body);
+            took
+        })
+        .await;
         server.stop().await;
     });
 }
@@ -108,6 +124,113 @@ fn requests_beyond_those_that_may_wait_for_a_connection_are_503_at_once() {
         })
         .await;
         server.get(&account, "").await.assert_status(200);
+        server.stop().await;
+    });
+}
+
+// How long the database is waited for
+
+/// How long a statement waits for a row that somebody holds, and a request for a connection.
+const TWO_SECONDS: Duration = Duration::from_secs(2);
+
+/// After which PostgreSQL ends a statement.
+const FOUR_SECONDS: Duration = Duration::from_secs(4);
+
+/// What a machine takes besides.
+const BESIDES: Duration = Duration::from_millis(900);
+
+#[test]
+fn a_row_that_somebody_holds_is_waited_for_two_seconds() {
+    test(async |world| {
+        world.stock(4_158_670_000, 10).await;
+        let account = &world.account("9.00").await;
+        let number = world.server.buy(account, &[]).await.assert_status(201).element("Sid");
+        let (number, name) = (format!("/IncomingPhoneNumbers/{number}"), [("FriendlyName", "New")]);
+        let of_account = [("PUT", ""), ("DELETE", &number), ("POST", "/IncomingPhoneNumbers/Local")];
+        let of_number = [("POST", &*number), ("DELETE", &number)];
+        let locks =
+            [("select from accounts for update", &of_account[..]), ("select from tenancies for update", &of_number)];
+        for (lock, calls) in locks {
+            let mut holder = world.db.begin().await.expect("a transaction");
+            sqlx::query(lock).execute(&mut *holder).await.expect("a lock");
+            for &(method, below) in calls {
+                within(TWO_SECONDS + BESIDES, &format!("{method} {below} beside {lock}"), async || {
+                    let call = world.server.call(account, method, below);
+                    let call = if method == "DELETE" { call } else { call.with_form(&name) };
+                    let (took, answer) = timed(Answer::of(call)).await;
+                    assert_later(&answer, 503, 20503);
+                    assert!(took >= TWO_SECONDS, "{took:?} is too soon: the row may be free in a moment");
+                    took
+                })
+                .await;
+            }
+            holder.rollback().await.expect("the rows are free");
+        }
+        world.server.delete(account, &number).await.assert_status(204);
+    });
+}
+
+/// Makes each rename of an account take a minute in PostgreSQL.
+async fn slow_renames(world: &World) {
+    let trigger = "create function take_long() returns trigger language plpgsql as $$ begin
+            perform pg_sleep(60);
+            return new;
+        end $$;
+        create trigger slow before update of name on accounts for each row execute function take_long()";
+    sqlx::raw_sql(trigger).execute(&world.db).await.expect("a trigger");
+}
+
+/// How many renames are under way in PostgreSQL.
+async fn renames(world: &World) -> i64 {
+    let statement = "select count(*) from pg_stat_activity
+        where datname = current_database() and wait_event = 'PgSleep'";
+    world.value(statement).await
+}
+
+#[test]
+fn postgresql_ends_a_statement_after_four_seconds() {
+    test(async |world| {
+        slow_renames(world).await;
+        let account = &world.account("1.00").await;
+        world.server.get(account, "").await.assert_status(200);
+        within(FOUR_SECONDS + BESIDES, "the end of a statement", async || {
+            let ended = async {
+                eventually("it begins", async || renames(world).await == 1).await;
+                eventually("it ends", async || renames(world).await == 0).await;
+            };
+            let (answer, (took, ())) =
+                join(world.server.put(account, "", &[("FriendlyName", "New")]), timed(ended)).await;
+            assert_later(&answer, 503, 20503);
+            took
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_connection_is_waited_for_two_seconds() {
+    test(async |world| {
+        slow_renames(world).await;
+        let server = world.server_with(&[], |settings: &mut app::Settings| settings.connections = 1);
+        let account = &world.account("1.00").await;
+        server.get(account, "").await.assert_status(200);
+        within(TWO_SECONDS + BESIDES, "an answer without a connection", async || {
+            let name = [("FriendlyName", "New")];
+            let read = async {
+                eventually("the only connection is taken", async || renames(world).await == 1).await;
+                let (took, answer) = timed(server.get(account, "/Balance")).await;
+                // Where it was so late that the connection became free, another try tells.
+                if answer.status == 200 {
+                    return Duration::MAX;
+                }
+                assert_later(&answer, 503, 20503);
+                took
+            };
+            let (renamed, took) = join(server.put(account, "", &name), read).await;
+            assert_later(&renamed, 503, 20503);
+            took
+        })
+        .await;
         server.stop().await;
     });
 }

@@ -12,7 +12,7 @@ use numberbank::accounts::{self, AuthToken};
 use numberbank::app;
 use sqlx::{AssertSqlSafe, Executor};
 
-use crate::support::{Account, Answer, Server, World, eventually, test, within};
+use crate::support::{Account, Answer, Server, World, eventually, test, timed, within};
 
 /// An account with a token that somebody chose.
 async fn choosy(world: &World, token: &str) -> Account {
@@ -216,6 +216,32 @@ fn a_full_line_is_told_as_what_it_is() {
             assert!(answer.element("Message").contains("wait to be verified"), "{}", answer.body);
             assert_eq!(answer.header("Retry-After"), "1");
         }
+        server.stop().await;
+    });
+}
+
+#[test]
+fn argon2_is_waited_for_four_seconds() {
+    test(async |world| {
+        let server = world.server_with(&[], |settings: &mut app::Settings| settings.verifications = 1);
+        let attacked = world.account("1.00").await;
+        let slow = Params::new(65536, 6, 1, None).expect("parameters");
+        store_hash(world, &attacked, Argon2::new(Algorithm::Argon2id, Version::V0x13, slow), true).await;
+        let mut n = 0;
+        within(Duration::from_secs(5), "the slowest answer", async || {
+            n += 100;
+            let guesses = (n..n + 100).map(async |n| {
+                let (took, answer) = timed(server.get(&wrong(&attacked, &guess(n)), "")).await;
+                (took, answer.status)
+            });
+            let answers = join_all(guesses).await;
+            let refused = answers.iter().filter(|(_, status)| *status == 429).count();
+            assert!(refused > 0, "one thread cannot verify all in that time");
+            // On a slow machine a few have used up all their time.
+            assert!(answers.iter().all(|(_, status)| [401, 429, 503].contains(status)), "{answers:?}");
+            answers.into_iter().map(|(took, _)| took).max().expect("some")
+        })
+        .await;
         server.stop().await;
     });
 }
