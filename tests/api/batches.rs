@@ -1,5 +1,6 @@
-//! Updates and releases that come together are done together, and each of them stands for itself.
+//! Purchases, updates and releases that come together are done together, and each of them stands for itself.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
@@ -40,6 +41,41 @@ async fn holders(world: &World, server: &Server) -> Vec<(Account, String)> {
 /// How many transactions wrote the tenancies as they are.
 async fn writers(world: &World) -> i64 {
     world.value("select count(distinct xmin::text) from tenancies").await
+}
+
+#[test]
+fn purchases_that_come_together_are_one_transaction_and_one_that_is_refused_harms_no_other() {
+    test(async |world| {
+        let server = one_thread(world);
+        world.stock(4_158_670_000, 60).await;
+        let accounts = world.known_accounts(&[&server], 8, "5.00").await;
+        let poor = &world.known_accounts(&[&server], 1, "0.99").await[0];
+        let suspended = &world.known_accounts(&[&server], 1, "5.00").await[0];
+        world.suspend(suspended).await;
+        let buyers = accounts.iter().cycle().take(40);
+        let answers = together(world, async {
+            let good = join_all(buyers.map(|account| server.buy(account, &[("AreaCode", "415")])));
+            let bad = join_all([
+                server.buy(poor, &[("AreaCode", "415")]),
+                server.buy(suspended, &[("AreaCode", "415")]),
+                server.buy(&accounts[0], &[("AreaCode", "212")]),
+            ]);
+            let (good, bad) = join(good, bad).await;
+            good.into_iter().chain(bad).collect()
+        })
+        .await;
+        let (good, bad) = answers.split_at(40);
+        let numbers: HashSet<_> = good.iter().map(|answer| answer.assert_status(201).element("PhoneNumber")).collect();
+        assert_eq!(numbers.len(), 40);
+        for (answer, account) in good.iter().zip(accounts.iter().cycle()) {
+            assert_eq!(answer.element("AccountSid"), account.sid);
+        }
+        bad[0].assert_refused(402, 29001);
+        bad[1].assert_refused(403, 20005);
+        bad[2].assert_refused(400, 21452);
+        assert!(writers(world).await <= 8, "{} transactions for 40 purchases", writers(world).await);
+        server.stop().await;
+    });
 }
 
 #[test]
