@@ -1,4 +1,4 @@
-//! Purchases, updates and releases that come together are done together, and each of them stands for itself.
+//! What comes together is done together, and each request stands for itself.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -214,6 +214,35 @@ fn releases_that_come_together_are_one_transaction_and_each_number_is_released_o
             world.value::<i64>("select count(*) from tenancies where ended_at is null").await == 0
         })
         .await;
+        server.stop().await;
+    });
+}
+
+#[test]
+fn lookups_and_pages_that_come_together_take_one_connection_each() {
+    test(async |world| {
+        let server = one_thread(world);
+        let held = &holders(world, &server).await;
+        let mut holder = world.db.begin().await.expect("a transaction");
+        sqlx::query("lock table tenancies in access exclusive mode").execute(&mut *holder).await.expect("a lock");
+        let reads = join(
+            join_all(held.iter().map(async |(account, sid)| {
+                let answer = server.get(account, &format!("/IncomingPhoneNumbers/{sid}")).await;
+                assert_eq!(answer.assert_status(200).element("Sid"), *sid);
+            })),
+            join_all(held.iter().map(async |(account, _)| {
+                let page = server.get(account, "/IncomingPhoneNumbers?PageSize=10").await;
+                assert_eq!(page.assert_status(200).attribute("total"), "20");
+                assert!(page.elements("AccountSid").iter().all(|sid| *sid == account.sid));
+            })),
+        );
+        let count = async {
+            eventually("some wait for the table", async || world.waiting().await == 2).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert_eq!(world.waiting().await, 2, "one for all lookups, and one for all pages");
+            holder.rollback().await.expect("the table is free");
+        };
+        join(reads, count).await;
         server.stop().await;
     });
 }
