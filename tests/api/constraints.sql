@@ -73,7 +73,7 @@ update tenancies set voice_fallback_url = 'http://a', voice_fallback_method = 'G
 update tenancies set sms_fallback_url = 'http://a', sms_fallback_method = 'GET' where kind = 'local';
 
 -- tenancies_no_sms_on_tollfree
-update tenancies set sms_url = 'http://a', sms_method = 'GET' where kind = 'tollfree';
+update tenancies set kind = 'tollfree' where sms_url is not null;
 
 -- ledger_entries_balance_not_negative
 insert into ledger_entries (account_sid, at, kind, amount, balance_after)
