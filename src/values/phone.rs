@@ -7,7 +7,7 @@ use crate::values::area_codes;
 
 mod spelling;
 
-pub use spelling::{range, ten_digits};
+pub use spelling::range;
 
 /// The two kinds of number that are sold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type, serde::Serialize)]
@@ -72,7 +72,22 @@ impl FromStr for AreaCode {
     }
 }
 
-/// Ten digits: a US area code and an exchange that begins with 2 to 9.
+/// Ten digits, in any spelling. They need not be a number of the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digits(i64);
+
+impl Digits {
+    /// `None` if there are more than ten, or the number is negative.
+    pub fn new(digits: i64) -> Option<Self> {
+        (0..=9_999_999_999).contains(&digits).then_some(Self(digits))
+    }
+
+    pub const fn value(self) -> i64 {
+        self.0
+    }
+}
+
+/// A number of the plan: ten digits, a US area code first and then an exchange that begins with 2 to 9.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct PhoneNumber(i64);
@@ -126,9 +141,9 @@ impl PhoneNumber {
     /// # Errors
     /// If `digits` is not ten digits, has no US area code, or no possible exchange.
     pub fn new(digits: i64) -> Result<Self, NotAPhoneNumber> {
+        let Digits(digits) = Digits::new(digits).ok_or_else(|| refused(digits, Reason::NotTenDigits))?;
         match Self(digits) {
-            _ if !(0..=9_999_999_999).contains(&digits) => Err(refused(digits, Reason::NotTenDigits)),
-            number if number.area_code().is_none() => Err(refused(digits, Reason::NoUsAreaCode)),
+            number if AreaCode::new(number.first_three()).is_none() => Err(refused(digits, Reason::NoUsAreaCode)),
             number if number.exchange() < 200 => Err(refused(digits, Reason::NoExchange)),
             number => Ok(number),
         }
@@ -150,12 +165,17 @@ impl PhoneNumber {
         self.0 / 10_000 % 1000
     }
 
-    pub fn area_code(self) -> Option<AreaCode> {
-        u16::try_from(self.0 / 10_000_000).ok().and_then(AreaCode::new)
+    /// Three digits, for there are ten of them.
+    const fn first_three(self) -> u16 {
+        (self.0 / 10_000_000) as u16
+    }
+
+    pub const fn area_code(self) -> AreaCode {
+        AreaCode(self.first_three())
     }
 
     pub fn kind(self) -> Kind {
-        self.area_code().map_or(Kind::Local, AreaCode::kind)
+        self.area_code().kind()
     }
 
     pub const fn digits(self) -> i64 {
@@ -197,9 +217,9 @@ impl fmt::Display for PhoneNumber {
 impl FromStr for PhoneNumber {
     type Err = NotAPhoneNumber;
 
-    /// In any spelling, as [`ten_digits`] reads them.
+    /// In any spelling, as [`Digits`] are read.
     fn from_str(text: &str) -> Result<Self, NotAPhoneNumber> {
-        Self::new(ten_digits(text)?)
+        Self::new(text.parse::<Digits>()?.value())
     }
 }
 

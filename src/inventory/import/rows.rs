@@ -4,7 +4,7 @@ use super::columns::{Column, Columns};
 use super::store::Batch;
 use super::truncated;
 use crate::values::money::{Cost, NotACost};
-use crate::values::phone::{NotAPhoneNumber, PhoneNumber, ten_digits};
+use crate::values::phone::{Digits, NotAPhoneNumber, PhoneNumber};
 
 /// The longest provider or note, in characters.
 const MAX_TEXT: usize = 255;
@@ -59,7 +59,7 @@ fn phone_number(cell: &str) -> Result<PhoneNumber, Fault> {
     if cell.is_empty() {
         return Err(Fault::new("no phone number", "phone_number is empty"));
     }
-    ten_digits(cell).and_then(PhoneNumber::for_stock).map_err(|NotAPhoneNumber { text, reason }| {
+    cell.parse().map(Digits::value).and_then(PhoneNumber::for_stock).map_err(|NotAPhoneNumber { text, reason }| {
         let error = NotAPhoneNumber { text: truncated(&text), reason };
         Fault::new(reason.name(), format!("phone_number {error}"))
     })

@@ -1,32 +1,38 @@
 //! Reads phone numbers as people, address books and spreadsheets write them.
 
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
-use super::{NotAPhoneNumber, Reason};
+use super::{Digits, NotAPhoneNumber, Reason};
 
-/// Reads the ten digits of a number in any spelling: `4158675309`, `+1 (415) 867-5309`, `1-415-867-5309`,
-/// `tel:+14158675309`, and those of spreadsheets that kept all digits: `4158675309.0`, `4.158675309E+09`. The digits
-/// need not be a number of the plan.
-///
-/// # Errors
-/// If there are not exactly ten. Only `0` to `9` are digits.
-pub fn ten_digits(text: &str) -> Result<i64, NotAPhoneNumber> {
-    let refused = |reason| NotAPhoneNumber { text: text.trim().to_owned(), reason };
-    let plain = unwrapped(text);
-    let (plus, rest) = plain.strip_prefix('+').map_or((false, &*plain), |rest| (true, rest));
-    let digits = match exponent(rest) {
-        Some(digits) => digits.ok_or_else(|| refused(Reason::Rounded))?,
-        // Separators stand between digits: one at the end means that something is missing.
-        None if rest.ends_with(is_separator) => return Err(refused(Reason::NotTenDigits)),
-        None => whole(rest).chars().filter(|c| !is_separator(*c)).collect(),
-    };
-    let national = match (digits.len(), digits.strip_prefix('1')) {
-        (11, Some(national)) => Some(national),
-        (10, _) if !plus => Some(&*digits),
-        _ => None,
-    };
-    let national = national.filter(|national| national.bytes().all(|byte| byte.is_ascii_digit()));
-    national.and_then(|national| national.parse().ok()).ok_or_else(|| refused(Reason::NotTenDigits))
+impl FromStr for Digits {
+    type Err = NotAPhoneNumber;
+
+    /// Reads the ten digits of a number in any spelling: `4158675309`, `+1 (415) 867-5309`, `1-415-867-5309`,
+    /// `tel:+14158675309`, and those of spreadsheets that kept all digits: `4158675309.0`, `4.158675309E+09`. The digits
+    /// need not be a number of the plan.
+    ///
+    /// # Errors
+    /// If there are not exactly ten. Only `0` to `9` are digits.
+    fn from_str(text: &str) -> Result<Self, NotAPhoneNumber> {
+        let refused = |reason| NotAPhoneNumber { text: text.trim().to_owned(), reason };
+        let plain = unwrapped(text);
+        let (plus, rest) = plain.strip_prefix('+').map_or((false, &*plain), |rest| (true, rest));
+        let digits = match exponent(rest) {
+            Some(digits) => digits.ok_or_else(|| refused(Reason::Rounded))?,
+            // Separators stand between digits: one at the end means that something is missing.
+            None if rest.ends_with(is_separator) => return Err(refused(Reason::NotTenDigits)),
+            None => whole(rest).chars().filter(|c| !is_separator(*c)).collect(),
+        };
+        let national = match (digits.len(), digits.strip_prefix('1')) {
+            (11, Some(national)) => Some(national),
+            (10, _) if !plus => Some(&*digits),
+            _ => None,
+        };
+        let national = national.filter(|national| national.bytes().all(|byte| byte.is_ascii_digit()));
+        let digits = national.and_then(|national| national.parse().ok()).and_then(Self::new);
+        digits.ok_or_else(|| refused(Reason::NotTenDigits))
+    }
 }
 
 /// Without what is around a number, or invisible in it: blanks, marks of direction that address books copy, the
@@ -78,21 +84,24 @@ fn exponent(text: &str) -> Option<Option<String>> {
 /// # Errors
 /// If it is neither, or the end is before the beginning.
 pub fn range(text: &str) -> Result<RangeInclusive<i64>, String> {
-    let one = match ten_digits(text) {
+    let one = match digits_of(text) {
         Ok(digits) => return Ok(digits..=digits),
         Err(error) => error,
     };
     // Two numbers have twenty digits or more, so only the dash between them has a number on both sides.
     let dashes = text.char_indices().take(100).filter(|(_, c)| matches!(c, '-' | '\u{2013}'));
-    let split = |(at, dash): (usize, char)| {
-        Some(ten_digits(&text[..at]).ok()?..=ten_digits(&text[at + dash.len_utf8()..]).ok()?)
-    };
+    let split =
+        |(at, dash): (usize, char)| Some(digits_of(&text[..at]).ok()?..=digits_of(&text[at + dash.len_utf8()..]).ok()?);
     let mut splits = dashes.filter_map(split);
     match splits.next() {
         Some(range) if range.is_empty() => Err(format!("'{text}' ends before it begins")),
         Some(range) => Ok(range),
-        None => Err(format!("{one}, nor two numbers as in 4158670000-4158679999")),
+        None => Err(format!("{one}; give one number, or two with a dash between them, as in 4158670000-4158679999")),
     }
+}
+
+fn digits_of(text: &str) -> Result<i64, NotAPhoneNumber> {
+    text.parse().map(Digits::value)
 }
 
 #[cfg(test)]
@@ -100,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_is_the_ten_digits() {
+    fn every_spelling_is_the_digits_of() {
         for text in [
             "4158675309",
             "14158675309",
@@ -126,9 +135,9 @@ mod tests {
             "1.4158675309E+10",
             "+1.4158675309E10",
         ] {
-            assert_eq!(ten_digits(text), Ok(4_158_675_309), "{text}");
+            assert_eq!(digits_of(text), Ok(4_158_675_309), "{text}");
         }
-        assert_eq!(ten_digits("415.867.0000"), Ok(4_158_670_000));
+        assert_eq!(digits_of("415.867.0000"), Ok(4_158_670_000));
     }
 
     #[test]
@@ -161,11 +170,11 @@ mod tests {
             "415867530.",
             "４１５８６７５３０９",
         ] {
-            let reason = ten_digits(text).expect_err(text).reason;
+            let reason = digits_of(text).expect_err(text).reason;
             assert_eq!(reason, if text == "4E9" { Reason::Rounded } else { Reason::NotTenDigits }, "{text}");
         }
         for text in ["4.16E+09", "4.15868E+09", "4.1586753E+9", "1.41587E+10", "4.158675309E+10"] {
-            assert_eq!(ten_digits(text).expect_err(text).reason, Reason::Rounded, "{text}");
+            assert_eq!(digits_of(text).expect_err(text).reason, Reason::Rounded, "{text}");
         }
     }
 
