@@ -13,7 +13,7 @@ use crate::error::{Denied, Refuses, Result};
 use crate::inventory::{self, Cause, State, Stocked};
 use crate::values::clock::Clock;
 use crate::values::money::Money;
-use crate::values::phone::{Kind, PhoneNumber};
+use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
 pub mod lists;
@@ -144,14 +144,12 @@ impl Updates {
 }
 
 async fn update_alone(db: &Db, clock: &Clock, asked: Asked) -> Result<Number, Denied<Refused>> {
-    let Asked { account, sid, ref changes } = asked;
-    match store::update(db, asked.clone(), clock.now()).await {
+    let (account, sid) = (asked.account, asked.sid);
+    match store::update(db, asked, clock.now()).await {
         Ok(Some(number)) => Ok(number),
         Ok(None) => {
-            let number = find(db, account, sid).await?;
-            // The statement lets no fallback through that stands alone on a toll-free number: it has no SmsUrl.
-            let is_lone = number.phone_number.kind() == Kind::TollFree && changes.lone_sms_fallback();
-            Err(if is_lone { Refused::LoneSmsFallback } else { Refused::Suspended }.into())
+            find(db, account, sid).await?;
+            Err(Refused::Suspended.into())
         }
         Err(error) => Err(match violated(&error) {
             Some("tenancies_voice_fallback_needs_url") => Refused::LoneVoiceFallback.into(),

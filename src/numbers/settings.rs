@@ -5,7 +5,7 @@ use sqlx::postgres::{PgHasArrayType, PgTypeInfo};
 use sqlx::{Postgres, Type};
 
 use crate::numbers::Refused;
-use crate::values::phone::{Kind, PhoneNumber};
+use crate::values::phone::PhoneNumber;
 use crate::values::sid::NumberSid;
 use crate::values::text::{CallbackUrl, FriendlyName, Method};
 
@@ -70,13 +70,6 @@ pub struct Changes {
     pub voice_caller_id_lookup: Option<bool>,
 }
 
-impl Changes {
-    /// Whether an SmsFallbackUrl is given without an SmsUrl: on a number that has no SmsUrl it cannot be.
-    pub const fn lone_sms_fallback(&self) -> bool {
-        self.sms_fallback.url.value().is_some() && self.sms.url.value().is_none()
-    }
-}
-
 impl CallbackChange {
     /// The callback of a number that had none before.
     fn first(&self) -> Option<Callback> {
@@ -86,12 +79,12 @@ impl CallbackChange {
 }
 
 impl Settings {
-    /// The settings of a number of this kind that is bought with them. What they say about SMS is checked on a
-    /// toll-free number too, and then left out: programs of 2010 sent it along.
+    /// The settings of a number that is bought with them. What they say about SMS is checked on a toll-free number too,
+    /// which keeps none of it (`drop_sms` in V15) and shows none: programs of 2010 sent it along.
     ///
     /// # Errors
     /// A lone fallback.
-    pub fn first(kind: Kind, given: &Changes) -> Result<Self, Refused> {
+    pub fn first(given: &Changes) -> Result<Self, Refused> {
         let settings = Self {
             friendly_name: given.friendly_name.value().cloned(),
             voice: given.voice.first(),
@@ -103,13 +96,10 @@ impl Settings {
         match &settings {
             Self { voice: None, voice_fallback: Some(_), .. } => Err(Refused::LoneVoiceFallback),
             Self { sms: None, sms_fallback: Some(_), .. } => Err(Refused::LoneSmsFallback),
-            _ if kind == Kind::TollFree => Ok(Self { sms: None, sms_fallback: None, ..settings }),
             _ => Ok(settings),
         }
     }
-}
 
-impl Settings {
     /// How much memory their texts take.
     pub fn bytes(&self) -> usize {
         let Self { friendly_name, voice, voice_fallback, sms, sms_fallback, voice_caller_id_lookup: _ } = self;

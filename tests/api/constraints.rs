@@ -30,7 +30,7 @@ async fn scene(world: &World) {
     let (one, two) = (world.account("5.00").await, world.account("5.00").await);
     let released = world.server.buy(&one, &[]).await.assert_status(201).element("Sid");
     world.server.release(&one, &released).await.assert_status(204);
-    world.server.buy_once(&two, "once", &[("SmsUrl", "http://a.example/")]).await.assert_status(201);
+    world.server.buy_once(&two, "once", &[("SmsUrl", "http://example.com/sms")]).await.assert_status(201);
     world.server.post(&two, "/IncomingPhoneNumbers/TollFree", &[]).await.assert_status(201);
     world.suspend(&one).await;
     let of_operators = "insert into stock_thresholds values ('local', 415, 1);

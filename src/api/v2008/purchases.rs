@@ -50,7 +50,7 @@ fn order(call: &Call, kind: Kind) -> Result<Order, Refusal> {
     call.heeds(&Heeded { names: &names, elsewhere: &ELSEWHERE })?;
     let area_code = call.input.get("AreaCode")?.filter(|text| !text.is_empty()).map(str::parse::<AreaCode>);
     let area_code = area_code.transpose().map_err(|_| Unfit::AreaCode)?;
-    let settings = Settings::first(kind, &settings::read(&call.input)?)?;
+    let settings = Settings::first(&settings::read(&call.input)?)?;
     let key = idempotency_key(call)?.map(|text| IdempotencyKey { text, request: digest(kind, &call.input) });
     Ok(Order { kind, area_code, settings, key })
 }
