@@ -1,4 +1,4 @@
-//! The stock behind the wire, as the operator moves it.
+//! The stock, as operators change it.
 
 use numberbank::error::violated;
 use numberbank::inventory::{self, Filter, State};
@@ -53,7 +53,7 @@ fn numbers_are_moved_together_or_not_at_all() {
     });
 }
 
-/// Of a stock that it found sold out, PostgreSQL would walk a million new numbers for each purchase.
+/// With statistics of a sold-out stock, PostgreSQL would walk a million new numbers for each purchase.
 #[test]
 fn the_planner_knows_of_many_numbers_that_were_added() {
     test(async |world| {
@@ -63,7 +63,7 @@ fn the_planner_knows_of_many_numbers_that_were_added() {
     });
 }
 
-/// A statement that the database must carry out.
+/// Runs a statement, which must succeed.
 async fn run(world: &World, statement: &'static str) {
     world.db.execute(statement).await.expect(statement);
 }
@@ -99,7 +99,7 @@ fn the_database_itself_takes_no_service_number_and_no_impossible_import() {
     });
 }
 
-/// Before N11 exchanges were refused, such a number could come into stock, and be sold.
+/// Before N11 exchanges were refused, these numbers could be added and sold.
 #[test]
 fn a_service_number_that_is_in_stock_already_lives_on() {
     test(async |world| {
