@@ -1,4 +1,4 @@
-//! What a holder sets on a number: names and callbacks, at a purchase and afterwards.
+//! The settings of a number: name and callbacks.
 
 use crate::error::{Code, Error, Result};
 use crate::values::phone::Kind;
@@ -7,7 +7,7 @@ use crate::values::text::{CallbackUrl, FriendlyName, Method};
 /// The settings of a number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Where there is none, the number nicely formatted.
+    /// `None`: the number itself, formatted.
     pub friendly_name: Option<FriendlyName>,
     pub voice: Option<Callback>,
     pub voice_fallback: Option<Callback>,
@@ -16,14 +16,14 @@ pub struct Settings {
     pub voice_caller_id_lookup: bool,
 }
 
-/// Where something is reported, and how. A method without an address does not exist.
+/// A callback's URL and method. There is no method without a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callback {
     pub url: String,
     pub method: Method,
 }
 
-/// A change of one setting: what is not given stays, what is given empty is cleared.
+/// A change of one setting. What was not sent stays; an empty value clears.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change<T> {
     Keep,
@@ -43,7 +43,7 @@ impl<T> Change<T> {
     }
 }
 
-/// A change of a callback. A method alone changes how the address that stays is used.
+/// A change of a callback. A method alone changes the method of the URL that stays.
 #[derive(Clone, Debug)]
 pub struct CallbackChange {
     pub url: Change<CallbackUrl>,
@@ -62,7 +62,7 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Whether an SmsFallbackUrl is given without an SmsUrl: on a number that has no SmsUrl it cannot be.
+    /// Whether an SmsFallbackUrl is set without an SmsUrl, which a number without SmsUrl cannot have.
     pub const fn lone_sms_fallback(&self) -> bool {
         self.sms_fallback.url.value().is_some() && self.sms.url.value().is_none()
     }
@@ -77,11 +77,11 @@ impl CallbackChange {
 }
 
 impl Settings {
-    /// The settings of a number of this kind that is bought with them. What they say about SMS is checked on a
-    /// toll-free number too, and then left out: programs of 2010 sent it along.
+    /// The settings of a number of this kind at its purchase. On a toll-free number the SMS settings are checked too,
+    /// and then dropped: programs of 2010 send them.
     ///
     /// # Errors
-    /// 21405 and 21406 for what does not fit together.
+    /// 21405 and 21406 for a fallback without its URL.
     pub fn first(kind: Kind, given: &Changes) -> Result<Self> {
         let settings = Self {
             friendly_name: given.friendly_name.value().cloned(),

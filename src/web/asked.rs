@@ -1,4 +1,4 @@
-//! What a path asks for, apart from by whom.
+//! What a path asks for, except the caller.
 
 use actix_web::{HttpMessage, HttpRequest};
 
@@ -24,13 +24,13 @@ impl Representation {
     }
 }
 
-/// What is asked for, apart from by whom: set once for each request, before it is routed.
+/// What a request asks for, except the caller: set once for each request, before it is routed.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
     pub representation: Representation,
-    /// The path in its plain form, as the URIs of a list repeat it.
+    /// The normalized path, which the URIs of a list repeat.
     pub path: String,
-    /// The ending that was sent, so that those URIs keep the representation.
+    /// The ending that was sent, which those URIs repeat.
     pub ending: &'static str,
 }
 

@@ -1,5 +1,5 @@
-//! What every API version needs and none of them owns: who asks, what is asked, how long it may take, what an answer
-//! may cost, and the connections of clients.
+//! What every API version needs and none owns: the caller, the request, deadlines, memory for answers, and clients'
+//! connections.
 
 pub mod answer_memory;
 pub mod asked;

@@ -1,10 +1,10 @@
-//! Pages for people: those that `MoreInfo` leads to, one for each error code.
+//! The pages that `MoreInfo` leads to, one for each error code.
 
 use actix_web::{HttpResponse, web};
 
 use crate::error::{Code, Result, not_found};
 
-/// The path of the pages that `MoreInfo` leads to.
+/// Their path.
 pub const ERROR_PAGE: &str = "/docs/errors/{code}";
 
 /// The path of a code's page.
@@ -15,10 +15,10 @@ pub fn of_error(code: Code) -> String {
 /// `GET /docs/errors/{code}`
 ///
 /// # Errors
-/// 20404 for a number that is no code.
+/// 20404 for a number that is not a code.
 pub async fn error(number: web::Path<String>) -> Result<HttpResponse> {
     let code = number.parse().ok().and_then(Code::from_number);
-    // One page a code, under one name: `+21452` is not another.
+    // One path for each page: `+21452` is not another.
     let code = code.filter(|code| code.number().to_string() == *number).ok_or_else(not_found)?;
     let (number, status, title) = (code.number(), code.status(), code.title());
     let body = format!(
@@ -29,7 +29,7 @@ pub async fn error(number: web::Path<String>) -> Result<HttpResponse> {
     Ok(page(&format!("Error {number}: {title}"), &body))
 }
 
-/// A page with a heading.
+/// An HTML page with a heading.
 pub fn page(title: &str, body: &str) -> HttpResponse {
     let page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{title}</title>\n\

@@ -1,8 +1,8 @@
-//! Forms and queries, read strictly: what cannot be read is refused, never guessed.
+//! Reads forms and queries strictly: what cannot be read is refused, never guessed.
 
 use crate::error::{Code, Error, Result};
 
-/// The parameters of one request, in the order they came.
+/// The parameters of one request, in the order in which they came.
 #[derive(Clone, Debug, Default)]
 pub struct Params(Vec<(String, String)>);
 
@@ -26,15 +26,15 @@ impl Params {
     /// The value of a parameter, if it was sent.
     ///
     /// # Errors
-    /// 29003 when it was sent twice.
+    /// 29003 if it was sent twice.
     pub fn get(&self, name: &str) -> Result<Option<&str>> {
         self.one_of(&[name])
     }
 
-    /// The value of a parameter that goes by several names.
+    /// The value of a parameter that has several names.
     ///
     /// # Errors
-    /// 29003 when it was sent twice, by whichever name.
+    /// 29003 if it was sent twice, by any of them.
     pub fn one_of(&self, names: &[&str]) -> Result<Option<&str>> {
         let mut found = self.0.iter().filter(|(name, _)| names.contains(&name.as_str()));
         let first = found.next().map(|(_, value)| value.as_str());
@@ -44,10 +44,10 @@ impl Params {
         }
     }
 
-    /// The value of a parameter that goes by several names, where an empty one counts as not sent.
+    /// The value of a parameter that has several names. An empty value counts as not sent.
     ///
     /// # Errors
-    /// 29003 when it was sent twice.
+    /// 29003 if it was sent twice.
     pub fn filled(&self, names: &[&str]) -> Result<Option<&str>> {
         let mut found = None;
         for name in names {
@@ -71,28 +71,28 @@ fn repeated(names: &[&str]) -> Error {
     Code::RepeatedParameter.because(format!("{} was sent more than once; send it once", names.join(" or ")))
 }
 
-/// The parameter by which a POST says that it is meant as another method.
+/// The parameter with which a POST asks to be treated as another method.
 pub const METHOD: &str = "_method";
 
-/// The parameters of a form that costs money or changes what is paid for. Unknown ones are ignored; what looks
-/// like one of these and would not be heeded is refused.
+/// The parameters of a form that costs money or changes what is paid for. Unknown ones are ignored, but a name that
+/// looks like one of these is refused.
 pub struct Heeded<'a> {
     pub names: &'a [&'a str],
-    /// Names that mean something elsewhere, each with what is right here.
+    /// Names that other versions use, each with the right one here.
     pub elsewhere: &'a [(&'a str, &'a str)],
 }
 
 impl Heeded<'_> {
-    /// Looks for what the client seems to mean in a form and in the query beside it.
+    /// Refuses what the client probably means otherwise, in a form and in the query beside it.
     ///
     /// # Errors
-    /// 29002 for a misspelt name, a name from elsewhere, and a parameter of the query that the form does not
+    /// 29002 for a misspelt name, a name of another version, and a parameter of the query that the form does not
     /// repeat; 29003 for one that was sent twice.
     pub fn check(&self, form: &Params, query: &Params) -> Result<()> {
         let invalid = |message: String| Err(Code::InvalidParameter.because(message));
         let sent = || form.all_filled().chain(query.all_filled()).map(|(name, _)| name.as_str());
         for name in sent().filter(|name| !self.names.contains(name) && *name != METHOD) {
-            // The message names the right one only: the other may be as long as a body.
+            // The message holds the right name only: the other may be as long as a body.
             if let Some(right) = self.names.iter().find(|right| differ_in_spelling(name, right)) {
                 return invalid(format!("{right} was sent in another spelling; names are exact, so write {right}"));
             }
@@ -110,8 +110,8 @@ impl Heeded<'_> {
     }
 }
 
-/// Whether two names are the same but for case, `_`, `-`, and what comes to a name by accident: spaces, a byte order
-/// mark, the brackets of an array with or without an index, the rest of an `&amp;`.
+/// Whether two names differ only in case, `_`, `-`, and what is added by accident: spaces, a byte order mark, the
+/// brackets of an array, the rest of an `&amp;`.
 fn differ_in_spelling(sent: &str, name: &str) -> bool {
     fn plain(name: &str) -> impl Iterator<Item = u8> {
         name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase())
@@ -247,7 +247,7 @@ mod tests {
         fn what_is_written_is_read_back_in_its_order(pairs in vec(("[^\0]{0,9}", "[^\0]{0,9}"), 0..40)) {
             let mut text = form_urlencoded::Serializer::new(String::new());
             let text = text.extend_pairs(&pairs).finish();
-            // A pair of nothing is written as `=`, which is read back too.
+            // An empty pair is written as `=`, which is read back too.
             prop_assert_eq!(Params::parse(text.as_bytes()).unwrap().0, pairs);
         }
 
@@ -275,7 +275,7 @@ mod tests {
         after.any(|digits| digits.is_none_or(|digits| !digits.iter().all(u8::is_ascii_hexdigit)))
     }
 
-    /// From nothing to thousands of fields, whole and broken.
+    /// From none to thousands of fields, valid and broken.
     fn hostile() -> impl Strategy<Value = Vec<u8>> {
         let plain = select(vec!["&", "=", "a", "a=b&", "+", ";", "%26", "%3d", "%C3%a9", "é", "%2525"]);
         let broken =
