@@ -13,46 +13,46 @@ use crate::values::sid::{AccountSid, NumberSid};
 mod named;
 mod store;
 
-/// Which numbers of an account a list shows.
+/// The filter of a list.
 #[derive(Debug, Default)]
 pub struct Filter {
-    /// Both kinds where there is none.
+    /// `None` means both kinds.
     pub kind: Option<Kind>,
-    /// Only the number with these digits; `Some(None)` are digits that no number has.
+    /// Only the number with these digits. `Some(None)` matches nothing: no number has the digits that were sent.
     pub number: Option<Option<PhoneNumber>>,
-    /// Only numbers of this name.
+    /// Only numbers with this name.
     pub name: Option<String>,
 }
 
-/// So many numbers of a list, from right after one of them on.
+/// A part of a list: `size` numbers after one of them.
 #[derive(Clone, Copy, Debug)]
 struct Stretch {
     account: AccountSid,
     kind: Option<Kind>,
-    /// From the beginning where there is none.
+    /// `None` means the beginning.
     after: Option<NumberSid>,
     size: u32,
 }
 
-/// What is held of a stretch.
+/// The numbers of a part.
 #[derive(Debug, Default)]
 struct Held {
     numbers: Vec<Number>,
-    /// How many there are in the whole list; `None` where the stretch is empty.
+    /// The number of items in the whole list; `None` if the part is empty.
     total: Option<i64>,
 }
 
-/// The lists. Pages that are asked for at once are one statement.
+/// The lists. Pages that come together are one batch.
 #[derive(Clone)]
 pub struct Lists(Arc<Reads<Stretch, Held>>);
 
 impl Lists {
-    /// So many requests may wait for others.
+    /// At most `most_waiting` requests may wait for a batch.
     pub fn new(primary: &Db, most_waiting: usize) -> Self {
         Self(Arc::new(Reads::new(primary, most_waiting)))
     }
 
-    /// How many requests wait for others.
+    /// The number of requests that wait for a batch.
     pub fn waiting(&self) -> usize {
         self.0.waiting()
     }
@@ -60,7 +60,7 @@ impl Lists {
     /// A page of an account's numbers.
     ///
     /// # Errors
-    /// 29002 when the page is to lie beside a number that the account never held, or farther than its number reaches.
+    /// 29002 if the cursor names a number that the account never held, or the page number is too large for the list.
     pub async fn page(&self, db: &Db, account: AccountSid, filter: &Filter, page: Page) -> Result<Slice<Number>> {
         let kind = filter.kind;
         match (&filter.number, &filter.name) {
@@ -93,7 +93,7 @@ impl Lists {
             Beginning::Past => Held::default(),
             _ => self.stretch(db, Stretch { account: all.account, kind: all.kind, after, size: page.size + 1 }).await?,
         };
-        // A page without numbers still tells how many there are on others.
+        // A page without numbers also shows the total.
         let total = match held.total {
             Some(total) => Some(total),
             None => store::count(db, all.account, all.kind, after).await?,
@@ -103,26 +103,26 @@ impl Lists {
 
     async fn stretch(&self, db: &Db, stretch: Stretch) -> Result<Held> {
         if stretch.size > DEFAULT_SIZE + 1 {
-            // Nobody waits for a large page but who asked for it.
+            // A large page goes in no batch, so that only its own client waits for it.
             return Ok(store::stretches(db, &[stretch]).await?.pop().unwrap_or_default());
         }
         self.0.join(db, stretch, |db, asked| async move { store::stretches(&db, &asked).await }).await
     }
 }
 
-/// A list whose numbers are found by their places.
+/// A list in which a number is found by its offset.
 trait Places {
     /// How far its numbers are counted.
     const COUNTED: i64;
 
-    /// How many there are.
+    /// The number of items, up to [`COUNTED`](Self::COUNTED).
     async fn count(&self, db: &Db) -> sqlx::Result<i64>;
 
-    /// The number that has so many before it; `None` where the list is shorter.
+    /// The number at this offset; `None` if the list is shorter.
     async fn place(&self, db: &Db, before: i64) -> sqlx::Result<Option<NumberSid>>;
 
-    /// The number that has so many between it and this one, or the end of the list; `Some(None)` where the list begins
-    /// after that, `None` where the account never held this one.
+    /// The number that lies `between` numbers before `from`, or before the end of the list. `Some(None)` if the list
+    /// begins later, `None` if the account never held `from`.
     async fn place_back(
         &self,
         db: &Db,
@@ -159,7 +159,7 @@ impl Places for All {
     }
 }
 
-/// The refusal of an `AfterSid` or `BeforeSid` that is no number of the list.
+/// The refusal of an `AfterSid` or `BeforeSid` that is not in the list.
 pub fn unknown_place() -> Error {
     Code::InvalidParameter
         .because("AfterSid and BeforeSid must be the Sid of a number of this account, as nextpageuri and previouspageuri give it")
@@ -172,13 +172,13 @@ fn beyond_reach() -> Error {
     ))
 }
 
-/// Where the numbers of a page begin.
+/// Where a page begins.
 enum Beginning {
-    /// With the first one of the list.
+    /// At the first number of the list.
     First,
-    /// Right after this one.
+    /// After this number.
     After(NumberSid),
-    /// After the last one.
+    /// After the last number.
     Past,
 }
 
@@ -191,15 +191,15 @@ impl Beginning {
     }
 }
 
-/// Finds where a page begins, and its number where the list alone tells it. Only keys are read here; the numbers are
-/// walked from there on, which costs the same everywhere.
+/// Finds where a page begins, and its number if only the list can tell. This reads keys only; the numbers are read from
+/// there on, at the same cost everywhere.
 async fn begin<L: Places>(db: &Db, list: &L, page: Page) -> Result<(Page, Beginning)> {
     match page.place {
         Place::ByNumber => Ok((page, begin_by_number(db, list, page).await?)),
         Place::After(sid) => Ok((page, Beginning::After(sid))),
         Place::Before(sid) => {
             let before = list.place_back(db, Some(sid), page.size.into()).await?.ok_or_else(unknown_place)?;
-            // Where fewer are left before it than a page holds, that is the first page.
+            // If less than a page is left before it, that is the first page.
             let number = if before.is_some() { page.number } else { 0 };
             Ok((Page { number, ..page }, before.map_or(Beginning::First, Beginning::After)))
         }
@@ -207,7 +207,7 @@ async fn begin<L: Places>(db: &Db, list: &L, page: Page) -> Result<(Page, Beginn
             let total = list.count(db).await?;
             let page = page.last_of(total.min(L::COUNTED));
             if total > L::COUNTED {
-                // Where the list ends nobody has counted: this is the last page of those that were.
+                // Beyond the count, the end is not known: this is the last page that was counted.
                 return Ok((page, begin_by_number(db, list, page).await?));
             }
             let before = list.place_back(db, None, total - page.start()).await?.flatten();
