@@ -13,7 +13,6 @@ use crate::numbers::settings::{Row, columns};
 use crate::numbers::store::numbers;
 use crate::values::phone::{Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid};
-use crate::values::text::{FriendlyName, Method};
 
 /// Stretches of lists, each of an account of its own; what is held of each, in their order. The last stretch
 /// costs what the first one does. Both kinds are walked on one index and merged; the inner limits, which are one

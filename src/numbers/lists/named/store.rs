@@ -11,7 +11,6 @@ use crate::numbers::store::numbers;
 use crate::values::phone::Kind;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
-use crate::values::text::{FriendlyName, Method};
 
 /// So many numbers from right after one of them on, or from the beginning.
 pub async fn list(db: &Db, named: Named<'_>, after: Option<NumberSid>, size: u32) -> Result<Vec<Number>> {
