@@ -19,6 +19,6 @@ RUN apt-get update \
 COPY --from=build /usr/local/bin/numberbank /usr/local/bin/numberbank
 USER 10001:10001
 EXPOSE 8008
-# There is no PostgreSQL in here: DATABASE_URL has to name one.
+# There is no PostgreSQL in this image: DATABASE_URL must name one.
 ENTRYPOINT ["numberbank"]
 CMD ["serve", "--bind", "0.0.0.0:8008"]

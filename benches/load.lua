@@ -1,6 +1,6 @@
--- What wrk sends, and what it tells in the end. Arguments: the workload, a file of Lua with the accounts'
--- credentials and the area codes, and for releases the first number of those to release. What a Sid is made of
--- says sql/fill.sql. Requests are put together from parts made before: the generator's own cost counts.
+-- What wrk sends, and what it reports in the end. Arguments: the workload, a Lua file with the accounts' credentials
+-- and the area codes, and for releases the first number to release. sql/fill.sql says how Sids are made. Requests are
+-- put together from prepared parts, because the generator's own cost counts.
 
 local THREADS = 2
 local threads = 0

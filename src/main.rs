@@ -9,7 +9,7 @@ use numberbank::platform::telemetry;
 async fn main() {
     let command = Command::read();
     telemetry::start(command.log_format());
-    // By `exit`, because a thread that still waits for standard input would keep the process.
+    // By `exit`, because a thread that waits for standard input would keep the process alive.
     match command.run().await {
         Ok(()) => exit(0),
         Err(error) => {

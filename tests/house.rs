@@ -1,4 +1,4 @@
-//! The rules of the house: who may import whom, where SQL and time are, what has a name, what the papers say.
+//! Rules for the whole repository: imports, where SQL and time may be, names, and what the documents say.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -11,8 +11,7 @@ use numberbank::web::codes::Code;
 const SLICES: [&str; 9] =
     ["accounts", "billing", "inventory", "ledger", "numbers", "operators", "purchases", "releases", "reporting"];
 
-/// Every room, and what it imports: no more, and no less. Faces are in front, slices behind them; a room imports from
-/// those below it in this list.
+/// Every room, and exactly the rooms that it imports. A room imports only from rooms below it in this list.
 const ROOMS: [(&str, &[&str]); 22] = [
     (
         "cli",
@@ -81,14 +80,14 @@ const ROOMS: [(&str, &[&str]); 22] = [
 /// A line of code, or of SQL.
 #[derive(Clone)]
 struct Line {
-    /// Relative to the root of the repository.
+    /// Relative to the repository's root.
     file: String,
     number: usize,
     text: String,
 }
 
 impl Line {
-    /// The folder below `src`, or the file's own name where it lies in none.
+    /// The folder below `src`, or the file's name if it is in none.
     fn room(&self) -> &str {
         let path = self.file.strip_prefix("src/").unwrap_or(&self.file);
         path.split('/').next().unwrap_or(path).trim_end_matches(".rs")
@@ -99,7 +98,7 @@ impl Line {
         self.file.rsplit('/').next().unwrap_or(&self.file)
     }
 
-    /// Whether this word stands in the line by itself.
+    /// Whether the line holds this word as a whole.
     fn says(&self, word: &str) -> bool {
         let within = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
         self.text.match_indices(word).any(|(at, _)| {
@@ -125,7 +124,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// All lines without their comments, which begin with this.
+/// All lines, without what follows `comment`.
 fn lines(folder: &str, ending: &str, comment: &str) -> Vec<Line> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut all = Vec::new();
@@ -183,7 +182,7 @@ fn is_sql(line: &Line) -> bool {
 
 #[test]
 fn sql_is_in_stores_only() {
-    // db/ makes connections what they should be, and runs the migrations: before there is any table.
+    // db/ configures connections and runs the migrations, before there is any table.
     let may = |line: &Line| line.name() == "store.rs" || line.room() == "db";
     let code = code();
     assert!(code.iter().any(|line| is_sql(line) && may(line)));
@@ -210,7 +209,7 @@ fn use_cases_know_neither_http_nor_sql() {
     assert_kept("a slice knows no HTTP", code().iter().filter(use_case).filter(knows));
 }
 
-/// The rooms that a line imports from, also of `use crate::{accounts, inventory}`.
+/// The rooms that a line imports, also by `use crate::{accounts, inventory}`.
 fn imported(line: &Line) -> BTreeSet<&str> {
     let first = |text: &'static str| line.text.split(text).skip(1);
     let until = |text: &'static str| move |rest: &'_ str| rest.find(text).unwrap_or(rest.len());
@@ -257,7 +256,7 @@ fn time_is_asked_of_the_clock() {
     let asks = ["Utc::now", "Local::now", "SystemTime::now"];
     let broken = |line: &&Line| line.name() != "clock.rs" && asks.iter().any(|ask| line.text.contains(ask));
     assert_kept("time comes from the Clock", code().iter().filter(broken));
-    // Nor of the database, whose clock no test can hold, but to compare the two.
+    // Nor from the database, whose clock a test cannot set. Only the comparison of clocks asks it.
     let asks = ["now()", "current_timestamp", "clock_timestamp", "current_date", "localtimestamp"];
     let broken = |line: &&Line| {
         let compares = line.file == "src/db/clock/store.rs";
@@ -307,13 +306,13 @@ fn every_index_has_a_name_and_a_word_of_why() {
     }
 }
 
-/// A text below the root of the repository.
+/// Reads a file of the repository.
 fn text_of(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// The papers for people: their names, and their texts.
+/// The documents: their names, and their texts.
 fn papers() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let docs = files("docs", "md").into_iter().map(|path| {
@@ -324,7 +323,7 @@ fn papers() -> Vec<(String, String)> {
     names.map(str::to_owned).into_iter().chain(docs).map(|name| (name.clone(), text_of(&name))).collect()
 }
 
-/// The lines of a paper that are in no code block, with their numbers.
+/// The lines of a document outside of code blocks, with their numbers.
 fn outside_code(paper: &str) -> Vec<(usize, &str)> {
     let mut is_code = false;
     let mut found = Vec::new();
@@ -376,7 +375,7 @@ fn no_line_of_a_paper_is_too_long_to_read() {
     }
 }
 
-/// What a heading is linked to by.
+/// The anchor of a heading, as links name it.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim_start_matches('#').trim().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
     kept.collect::<String>().to_lowercase().replace(' ', "-")

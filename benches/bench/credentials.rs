@@ -1,4 +1,4 @@
-//! The accounts' token. They share one; what is stored of it is another thing for each of them.
+//! The accounts' token. They share one, but what is stored of it differs by account.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use blake2::digest::consts::U32;
 
 const TOKEN: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
 
-/// A script for psql that makes a table of what is stored of the token for accounts 1 to `last`: what SECURITY.md says.
+/// A psql script that makes a table of the stored hashes for accounts 1 to `last`, by SECURITY.md.
 pub fn digests(last: u64) -> String {
     let mut script = "create temporary table token_digests (n, digest) as values\n".to_owned();
     for account in 1..=last {
@@ -25,7 +25,7 @@ pub fn account_sid(account: u64) -> String {
     format!("AC{account:032x}")
 }
 
-/// What the client of an account sends as `Authorization: Basic`.
+/// The `Authorization: Basic` value of an account.
 pub fn basic(account: u64) -> String {
     BASE64_STANDARD.encode(format!("{}:{TOKEN}", account_sid(account)))
 }

@@ -1,4 +1,4 @@
-//! The PostgreSQL that is measured: made for one run, filled, kept full, and gone with it.
+//! The PostgreSQL of one run: created, filled, restocked, and removed in the end.
 
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
@@ -10,23 +10,23 @@ use numberbank::platform::embedded_pg::{Cluster, Settings};
 
 use crate::{Result, credentials};
 
-/// Where numbers are for sale.
+/// The area codes with numbers for sale.
 pub const AREA_CODES: [u16; 20] =
     [201, 202, 203, 205, 206, 212, 213, 303, 312, 404, 415, 503, 512, 602, 617, 702, 713, 801, 901, 919];
-/// So many, over all of them.
+/// Numbers for sale, over all of them.
 const FOR_SALE: u64 = 1_000_000;
-/// So many are left of the million of area code 907.
+/// Numbers left of the million in area code 907.
 const LAST: u64 = 1000;
-/// Accounts that buy and read; after them, one with a million numbers and one with fifty. See sql/fill.sql.
+/// Accounts that buy and read. After them come one with a million numbers and one with fifty: see sql/fill.sql.
 pub const ACCOUNTS: u64 = 20;
 const ALL_ACCOUNTS: u64 = 2022;
 
 pub struct Database {
     cluster: Cluster,
-    /// Stops the server and removes its folder when this process ends, however it does.
+    /// Stops the server and removes its folder when this process ends in any way.
     _guard: Child,
     program: PathBuf,
-    /// Folder of psql and pgbench; the path is searched where it is none.
+    /// The folder of psql and pgbench; `None` searches the path.
     programs: Option<PathBuf>,
     /// How many numbers were added to each area code so far.
     added: u64,
@@ -34,14 +34,14 @@ pub struct Database {
     next_last: u64,
     /// The next number to sell, as sql/fill.sql counts them.
     next_sold: u64,
-    /// The account that asks next for the first time.
+    /// The next account without a request so far.
     next_stranger: u64,
 }
 
 impl Database {
     pub fn make(program: &Path, folder: &Path) -> Result<Self> {
         let programs = std::env::var_os("PG_BIN").map(PathBuf::from);
-        // As root the server runs as another user, who has to come through.
+        // As root, the server runs as another user, who must be able to enter.
         let mut temporary = tempfile::Builder::new();
         temporary.prefix("nb-bench-").permissions(std::fs::Permissions::from_mode(0o755));
         let data_dir = temporary.tempdir_in(folder)?.keep();
@@ -72,7 +72,7 @@ impl Database {
         run(self.command().args(arguments))
     }
 
-    /// The program that is measured, free of this process' settings.
+    /// The measured program, without this process' settings.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("NUMBERBANK_")) {
@@ -93,7 +93,7 @@ impl Database {
         command
     }
 
-    /// What a statement answers, unadorned.
+    /// The plain result of a statement.
     pub fn sql(&self, statement: &str) -> Result<String> {
         Ok(run(self.client("psql").args(["-XqAtv", "ON_ERROR_STOP=1", "-c", statement]))?.trim().to_owned())
     }
@@ -102,7 +102,7 @@ impl Database {
         self.sql("show server_version")
     }
 
-    /// Adds numbers until all that are to be are for sale, alike over the area codes, and the last few of their own.
+    /// Adds numbers until enough are for sale: equally over the area codes, and the last few in their own.
     pub fn restock(&mut self) -> Result<()> {
         let missing = (FOR_SALE - self.for_sale("<>")?.min(FOR_SALE)).div_ceil(AREA_CODES.len() as u64);
         let mut ranges: Vec<_> = AREA_CODES.iter().flat_map(|&area| ranges(area, self.added, missing)).collect();
@@ -119,7 +119,7 @@ impl Database {
         Ok(self.sql(&statement)?.parse()?)
     }
 
-    /// Sells so many numbers to the accounts, to be released; returns the first one's number.
+    /// Sells `count` numbers to the accounts, to be released; returns the first one's index.
     pub fn sell(&mut self, count: u64) -> Result<u64> {
         let first = self.next_sold;
         self.next_sold += count;
@@ -127,7 +127,7 @@ impl Database {
         Ok(first)
     }
 
-    /// Accounts that have not asked for anything yet.
+    /// Accounts that have sent no request yet.
     pub fn strangers(&mut self, count: u64) -> Result<Range<u64>> {
         let first = self.next_stranger;
         self.next_stranger += count;
@@ -157,7 +157,7 @@ fn ranges(area: u16, first: u64, count: u64) -> Vec<String> {
     ranges
 }
 
-/// Waits for its standard input to end; in a process group of its own, or Ctrl-C ended it first.
+/// A process that waits until its standard input ends. In a process group of its own, or Ctrl-C would end it first.
 fn guard(folder: &Path) -> Result<Child> {
     let mut command = Command::new("sh");
     command.args(["-c", "cat; kill -QUIT \"$(head -n 1 \"$1\"/pg/cluster/postmaster.pid)\"; rm -rf \"$1\"", "sh"]);

@@ -1,4 +1,4 @@
-//! The programs that make the load: `wrk` over HTTP, `pgbench` in SQL.
+//! The load generators: `wrk` over HTTP, `pgbench` in SQL.
 
 use std::process::Command;
 use std::time::Duration;
@@ -7,24 +7,24 @@ use crate::database::{ACCOUNTS, AREA_CODES, Database, run};
 use crate::server::Server;
 use crate::{Result, credentials};
 
-/// What a measurement found.
+/// The figures of a measurement.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sample {
-    /// How often the work was done, per second.
+    /// Work done per second.
     pub rate: f64,
-    /// The latency in milliseconds that half of the requests, and 99 of a hundred, stay below.
+    /// p50 and p99 of the latency, in milliseconds.
     pub p50: Option<f64>,
     pub p99: Option<f64>,
 }
 
-/// What `wrk` is to send.
+/// What `wrk` sends.
 pub struct Load<'a> {
-    /// As load.lua names it.
+    /// Its name in load.lua.
     pub name: &'a str,
     pub connections: u32,
     /// The first of the numbers to release.
     pub first: Option<u64>,
-    /// Whether answers of 400 and above are a part of it.
+    /// Whether answers of 400 and above are expected.
     pub refusals: bool,
 }
 
@@ -51,7 +51,7 @@ pub fn wrk(server: &Server, load: &Load<'_>, seconds: u64) -> Result<Sample> {
     Ok(Sample { rate: answers * 1e6 / duration, p50: Some(p50 / 1e3), p99: Some(p99 / 1e3) })
 }
 
-/// Runs scripts of benches/sql, with this weight each; those that buy, for so many accounts.
+/// Runs scripts of benches/sql with these weights; scripts that buy use this many accounts.
 pub fn pgbench(
     database: &Database,
     scripts: &[(&str, u32)],
@@ -75,7 +75,7 @@ pub fn pgbench(
     Ok(Sample { rate, p50: None, p99: None })
 }
 
-/// How often something is done that takes so long, half of the times.
+/// The rate of work whose median time is this.
 pub fn one_by_one(mut times: Vec<Duration>) -> Sample {
     times.sort_unstable();
     let half = times[times.len() / 2].as_secs_f64();

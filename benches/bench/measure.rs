@@ -1,4 +1,4 @@
-//! How a workload is measured: in pairs with its yardstick, on a server of its own.
+//! Measures a workload in pairs with its yardstick, on a server of its own.
 
 use crate::Result;
 use crate::database::Database;
@@ -11,18 +11,18 @@ pub struct Row {
     pub workload: &'static Workload,
     /// The work and its yardstick.
     pub pairs: Vec<(Sample, Sample)>,
-    /// Resident memory of the server after its first answer and at the most, in MiB.
+    /// Resident memory of the server after its first answer, and its peak, in MiB.
     pub idle: Option<f64>,
     pub peak: Option<f64>,
     /// Milliseconds from the server's start to its first answer.
     pub start: f64,
 }
 
-/// More than can be released; one that gets there fails.
+/// More than are ever released in a run; one that exceeds it fails.
 const RELEASES_A_SECOND: u64 = 15_000;
 const STRANGERS: u64 = 20;
 
-/// Measures in turn, and in turn which comes first. The first pair is to warm up, and does not count.
+/// Measures pairs, whose order alternates. The first pair warms up and does not count.
 pub fn workload(workload: &'static Workload, database: &mut Database, pairs: u32, seconds: u64) -> Result<Row> {
     let server = Server::start(database)?;
     let mut samples = Vec::new();
@@ -44,8 +44,7 @@ pub fn workload(workload: &'static Workload, database: &mut Database, pairs: u32
     Ok(Row { workload, pairs: samples, idle, peak, start })
 }
 
-/// Each measurement begins with the same stock and with nothing left to be tidied up. Returns the first of the
-/// numbers to release.
+/// Prepares a measurement: the same stock, vacuumed and with a checkpoint. Returns the first of the numbers to release.
 fn prepare(needs: Needs, database: &mut Database, seconds: u64) -> Result<Option<u64>> {
     let mut first = None;
     match needs {
@@ -83,11 +82,11 @@ fn side(side: Side, server: &Server, database: &mut Database, first: Option<u64>
     Ok(sample)
 }
 
-/// The rate of purchases as the tenancies tell it: when the last number is gone, the load goes on.
+/// The rate of purchases, from the times of the tenancies: the load goes on when the last number is sold.
 fn buyers(name: &str, left: Option<u64>, server: &Server, database: &Database, seconds: u64) -> Result<Sample> {
     let begun = database.sql("select clock_timestamp()")?;
     let load = Load { name, connections: 64, first: None, refusals: left.is_some() };
-    // Also when warming up, the last ones are to be gone in the end.
+    // In the warm-up too, the last numbers must be sold in the end.
     let sample = wrk(server, &load, seconds.max(3))?;
     let bought = database.sql(&format!(
         "select count(*), count(*) / extract(epoch from max(started_at) - min(started_at))

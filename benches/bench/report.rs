@@ -42,12 +42,12 @@ fn start(rows: &[Row]) -> Option<f64> {
     median(rows.iter().map(|row| row.start).collect())
 }
 
-/// What all workloads together are to stay below: milliseconds, and MiB.
+/// The limits of all workloads together, in milliseconds and MiB.
 const START: f64 = 300.0;
 const IDLE: f64 = 64.0;
 const PEAK: f64 = 128.0;
 
-/// Whatever does not come up to its target.
+/// What misses its target.
 fn short(rows: &[Row]) -> Vec<&'static str> {
     let is_short = |row: &&Row| row.ratio().zip(row.workload.target).is_some_and(|(ratio, target)| ratio < target);
     let mut short: Vec<_> = rows.iter().filter(is_short).map(|row| row.workload.what).collect();

@@ -12,23 +12,23 @@ use nix::unistd::Pid;
 use crate::database::{ACCOUNTS, Database};
 use crate::{Result, credentials};
 
-/// How it is run. Its jobs would charge fees meanwhile.
+/// Its options. Its jobs would charge fees meanwhile.
 const OPTIONS: [&str; 4] = ["--bind", "127.0.0.1:0", "--jobs", "off"];
 
 pub struct Server {
     child: Child,
-    /// Open as long as the server lives, who may have more to say.
+    /// Kept open for the server's whole life, in case it writes more.
     _out: BufReader<ChildStdout>,
     /// Host and port.
     pub address: String,
     /// From its start to its first answer.
     pub started_in: Duration,
-    /// Resident memory after the first answer, in MiB; `None` where the system does not tell.
+    /// Resident memory after the first answer, in MiB; `None` if the system does not report it.
     pub idle: Option<f64>,
 }
 
 impl Server {
-    /// Starts it, and has it verify the tokens of all accounts that will ask often.
+    /// Starts it, and makes it cache the tokens of all accounts that send many requests.
     pub fn start(database: &Database) -> Result<Self> {
         let begun = Instant::now();
         let mut child = database.command().arg("serve").args(OPTIONS).stdout(Stdio::piped()).spawn()?;
@@ -49,7 +49,7 @@ impl Server {
         Ok(server)
     }
 
-    /// The most resident memory it has had, in MiB.
+    /// Its peak of resident memory, in MiB.
     pub fn peak(&self) -> Option<f64> {
         self.memory("VmHWM:")
     }

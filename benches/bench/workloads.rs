@@ -1,4 +1,4 @@
-//! What is measured, and against what.
+//! The workloads and their yardsticks.
 
 /// A kind of work and its yardstick.
 pub struct Workload {
@@ -8,31 +8,31 @@ pub struct Workload {
     pub work: Side,
     pub yardstick: Side,
     pub yardstick_is: &'static str,
-    /// The share of the yardstick's rate that is aimed at.
+    /// The target: a share of the yardstick's rate.
     pub target: Option<f64>,
 }
 
-/// What must be there before each measurement.
+/// What a measurement needs before it.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Needs {
-    /// What is there anyway: it only reads.
+    /// Nothing: it only reads.
     Nothing,
-    /// The same, but it changes what is there.
+    /// Nothing, but it writes.
     Order,
     /// Numbers for sale.
     Stock,
-    /// Numbers that nobody has released yet.
+    /// Numbers that are not released yet.
     Holdings,
 }
 
-/// One of the two that are measured in turn.
+/// One side of a pair.
 #[derive(Clone, Copy)]
 pub enum Side {
     /// A workload of load.lua, with 32 connections.
     Http(&'static str),
-    /// Scripts of sql/, each with its weight; those that buy, for so many accounts.
+    /// Scripts of sql/ with their weights; scripts that buy use this many accounts.
     Sql(&'static [(&'static str, u32)], u64),
-    /// A workload of load.lua that buys, with 64 connections, and how many there are to be had of it.
+    /// A workload of load.lua that buys, with 64 connections, and how many numbers there are to buy.
     Buyers(&'static str, Option<u64>),
     /// The first requests of twenty accounts, one after another.
     Strangers,

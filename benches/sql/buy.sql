@@ -1,5 +1,5 @@
 -- A purchase by area code as one statement: candidate, price, debit, claim, tenancy and ledger entry. It leaves out
--- what only serves to answer refusals and repetitions.
+-- what serves only refusals and replays.
 \set a random(1, :accounts)
 \set area random(1, 20)
 \set pick random(0, 2147483646)

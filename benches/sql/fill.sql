@@ -1,6 +1,5 @@
--- What the benchmark's database needs beside the schema. Everything is numbered, and what it is called
--- follows from its number: so SQL and the load generator can both name any number or account at random
--- without looking it up.
+-- The benchmark's data. Everything has an ordinal, and its name follows from that: so SQL and the load generator can
+-- name any number or account without a lookup.
 
 create schema bench;
 
@@ -13,14 +12,14 @@ create function bench.number_sid(n bigint) returns uuid language sql immutable a
     select rpad(lpad(to_hex(n * 165901211 % 4294967296), 8, '0'), 32, '0')::uuid
 $$;
 
--- The first 999,000 are of the area code of which but 1,000 are left. An exchange N11 is no one's, so each million
--- numbers have 990,000 that can be sold: those of X11 begin at the 110,000th.
+-- The first 999,000 are in the area code of which only 1,000 are left. N11 exchanges are left out, so each million has
+-- 990,000 numbers: those of X11 begin at the 110,000th.
 create function bench.phone_number(n bigint) returns bigint language sql immutable as $$
     select case when n <= 999000 then 9072000000 else 8082000000 end
         + n / 990000 * 1000000 + n % 990000 + case when n % 990000 >= 110000 then 10000 else 0 end
 $$;
 
--- All have the same token; what is stored of it was made before.
+-- All have the same token. Its hashes were made before.
 with account as (
     insert into accounts (sid, name, credential, token_digest, balance, created_at, updated_at)
     select bench.account_sid(n), 'Account ' || n, gen_random_uuid(), digest, 1000000000000, moment, moment
@@ -30,8 +29,8 @@ with account as (
 insert into ledger_entries (account_sid, at, kind, amount, balance_after, note)
 select sid, created_at, 'credit', balance, balance, 'first balance' from account;
 
--- Sells new numbers, a tenth of a second apart, to one account or to the first twenty in turn: what is in
--- the tables afterwards is what as many purchases leave there.
+-- Sells new numbers, a tenth of a second apart, to one account or to the first twenty in turn, and leaves the same rows
+-- as real purchases.
 create procedure bench.sell(first bigint, last bigint, holder bigint) language plpgsql as $$
 begin
     create temporary table sold on commit drop as
@@ -40,7 +39,7 @@ begin
     from generate_series(first, last) as n;
     insert into stock (phone_number, kind, state, moved_by, state_since, tenancy_sid, added_at)
     select phone_number, 'local', 'in_use', 'sale', at, sid, at from sold order by n;
-    -- No foreign keys are checked from here on: all that is named was made above.
+    -- Foreign keys are not checked from here on: all that is referred to was made above.
     perform set_config('session_replication_role', 'replica', true);
     insert into tenancies (sid, account_sid, phone_number, kind, price, started_at, updated_at, due_on, url, method)
     select sid, account_sid, phone_number, 'local', 100, at, at, month_begins(at, 1), 'http://example.com/answer', 'POST'

@@ -1,5 +1,5 @@
--- One number by its Sid. To make the Sids from their numbers costs a little. Whose it is says the request, and of
--- which kind its digits.
+-- One number by its Sid. To make the Sids from ordinals costs a little. The request says whose it is, and the digits say
+-- its kind.
 \set n random(1000001, 1200000)
 select sid, phone_number, started_at, updated_at, friendly_name, url, method, sms_url, sms_method,
     voice_fallback_url, voice_fallback_method, sms_fallback_url, sms_fallback_method, voice_caller_id_lookup

@@ -1,5 +1,5 @@
--- The 50 newest numbers of an account, and how many there are: one walk on one index. The service is asked for
--- both kinds of numbers, for which it takes two walks: that a better index could save, so it is no excuse.
+-- The 50 newest numbers of an account, and how many there are: one walk of one index. The service is asked for both
+-- kinds, which takes two walks; a better index could save one, so this is fair.
 \set a random(1, 20)
 select sid, phone_number, started_at, updated_at, friendly_name, url, method, sms_url, sms_method,
     voice_fallback_url, voice_fallback_method, sms_fallback_url, sms_fallback_method, voice_caller_id_lookup,

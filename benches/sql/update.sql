@@ -1,4 +1,4 @@
--- A new voice address, where the account may change anything; the answer shows the whole number.
+-- A new voice URL, if the account may update; the answer shows the whole number.
 \set n random(1000001, 1200000)
 update tenancies set updated_at = now(), url = 'http://example.com/changed', method = coalesce(method, 'POST')
 where sid = bench.number_sid(:n) and account_sid = bench.account_sid(:n % 20 + 1) and ended_at is null

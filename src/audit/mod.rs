@@ -1,16 +1,16 @@
-//! The audit: proves over the whole database that money and stock add up, and names what does not.
+//! The audit: proves over the whole database that money and stock add up, and reports every breach.
 
 use crate::db::Db;
 use crate::error::Result;
 
 mod store;
 
-/// Something that must never be so.
+/// A broken invariant.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Breach {
-    /// Which invariant: 1 balances, 2 holders, 3 purchases, 4 months, 5 overlaps.
+    /// The number of the invariant: 1 balances, 2 holders, 3 purchases, 4 months, 5 overlaps.
     pub invariant: i32,
-    /// The account Sid, phone number, number Sid, or kind and area code that it is about.
+    /// What it is about: an account Sid, phone number, number Sid, or kind and area code.
     pub subject: String,
     pub what: String,
 }
@@ -28,19 +28,19 @@ pub struct Breach {
 /// 5. no two tenancies of a number overlap: at any moment it had one holder or none.
 ///
 /// # Errors
-/// When the database is out of reach.
+/// If the database is out of reach.
 pub async fn audit(db: &Db) -> Result<Vec<Breach>> {
-    // All of them see the same moment, whatever is bought and released meanwhile.
-    let mut moment = db.begin().await?;
-    store::freeze(&mut moment).await?;
-    let mut breaches = store::balances(&mut moment).await?;
-    breaches.extend(store::holders(&mut moment).await?);
-    breaches.extend(store::holdings(&mut moment).await?);
-    breaches.extend(store::counts(&mut moment).await?);
-    breaches.extend(store::purchases(&mut moment).await?);
-    breaches.extend(store::months(&mut moment).await?);
-    breaches.extend(store::due(&mut moment).await?);
-    breaches.extend(store::overlaps(&mut moment).await?);
+    // All statements read the same snapshot, whatever is bought and released meanwhile.
+    let mut snapshot = db.begin().await?;
+    store::freeze(&mut snapshot).await?;
+    let mut breaches = store::balances(&mut snapshot).await?;
+    breaches.extend(store::holders(&mut snapshot).await?);
+    breaches.extend(store::holdings(&mut snapshot).await?);
+    breaches.extend(store::counts(&mut snapshot).await?);
+    breaches.extend(store::purchases(&mut snapshot).await?);
+    breaches.extend(store::months(&mut snapshot).await?);
+    breaches.extend(store::due(&mut snapshot).await?);
+    breaches.extend(store::overlaps(&mut snapshot).await?);
     breaches.sort_unstable();
     Ok(breaches)
 }

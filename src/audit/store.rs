@@ -1,4 +1,4 @@
-//! The statements of the audit: each reads a big table once.
+//! Statements of the audit: each reads a big table once.
 
 use sqlx::{Result, query, query_as};
 
@@ -9,9 +9,9 @@ pub async fn freeze(within: &mut Transaction) -> Result<()> {
     query!("set transaction isolation level repeatable read, read only").execute(&mut **within).await.map(drop)
 }
 
-/// The ledger is read once: of it stay the last entry of each account, whose running sum is what the
-/// balance must be, and the entries that do not follow from the one before: where each of them does, each is
-/// the running sum, and where one is missing, not all that come after it are named.
+/// Reads the ledger once. It keeps the last entry of each account, whose running sum must be the balance, and the
+/// entries that do not follow from the one before. If every entry follows, each is the running sum; if one is missing,
+/// only the entry after it is reported.
 pub async fn balances(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
@@ -42,7 +42,7 @@ pub async fn balances(within: &mut Transaction) -> Result<Vec<Breach>> {
     .await
 }
 
-/// A number in use and its open tenancy name each other: whichever finds no partner is a breach.
+/// A number in use and its open tenancy point to each other: one without a partner is a breach.
 pub async fn holders(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
@@ -60,7 +60,7 @@ pub async fn holders(within: &mut Transaction) -> Result<Vec<Breach>> {
     .await
 }
 
-/// What accounts say that they hold.
+/// The accounts' own counts of their numbers.
 pub async fn holdings(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
@@ -87,8 +87,8 @@ pub async fn holdings(within: &mut Transaction) -> Result<Vec<Breach>> {
     .await
 }
 
-/// What the stock's counts say that it holds. A second look at the stock, for to count in [`holders`]
-/// all numbers would have to be joined there, not only those in use: that takes more than twice as long.
+/// The counts of the stock. This reads the stock a second time, because to count all numbers in [`holders`] would more
+/// than double its time: it joins only numbers in use.
 pub async fn counts(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
@@ -111,8 +111,7 @@ pub async fn counts(within: &mut Transaction) -> Result<Vec<Breach>> {
     .await
 }
 
-/// Entries that are alike are one row with their count. Of two that differ, one is not what the
-/// tenancy says.
+/// Equal entries are one row with their count. Of two different ones, one does not match the tenancy.
 pub async fn purchases(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
@@ -143,7 +142,7 @@ pub async fn purchases(within: &mut Transaction) -> Result<Vec<Breach>> {
     .await
 }
 
-/// The months that were charged. What the first one cost, and who paid it, is the purchase's matter.
+/// The months that were charged. The first one belongs to the purchases.
 pub async fn months(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
@@ -187,9 +186,9 @@ pub async fn due(within: &mut Transaction) -> Result<Vec<Breach>> {
     .await
 }
 
-/// Who held a number without a gap from when to when, as `reporting.holdings` says: a sale or a restore begins a stretch,
-/// the tenancy's next release ends it. Of a number that was sold more than once no stretch may begin before all earlier
-/// ones have ended. The others, which are most, are left out before anything else.
+/// Who held a number without a gap, and from when to when, as in `reporting.holdings`: from a sale or a restore to the
+/// tenancy's next release. Of a number that was sold more than once, each of these periods must begin after all earlier
+/// ones have ended. Numbers sold once, which are most, are left out first.
 pub async fn overlaps(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
         Breach,

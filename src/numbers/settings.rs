@@ -1,4 +1,4 @@
-//! What a holder sets on a number: names and callbacks, at a purchase and afterwards.
+//! The settings of a number: name and callbacks.
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgHasArrayType, PgTypeInfo};
@@ -12,7 +12,7 @@ use crate::values::text::{CallbackUrl, FriendlyName, Method};
 /// The settings of a number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Where there is none, the number nicely formatted.
+    /// `None`: the number itself, formatted.
     pub friendly_name: Option<FriendlyName>,
     pub voice: Option<Callback>,
     pub voice_fallback: Option<Callback>,
@@ -21,14 +21,14 @@ pub struct Settings {
     pub voice_caller_id_lookup: bool,
 }
 
-/// Where something is reported, and how. A method without an address does not exist.
+/// A callback's URL and method. There is no method without a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callback {
     pub url: String,
     pub method: Method,
 }
 
-/// A change of one setting: what is not given stays, what is given empty is cleared.
+/// A change of one setting. What was not sent stays; an empty value clears.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change<T> {
     Keep,
@@ -52,7 +52,7 @@ impl<T> Change<T> {
     }
 }
 
-/// A change of a callback. A method alone changes how the address that stays is used.
+/// A change of a callback. A method alone changes the method of the URL that stays.
 #[derive(Clone, Debug)]
 pub struct CallbackChange {
     pub url: Change<CallbackUrl>,

@@ -1,4 +1,4 @@
-//! The statements on the account of operator actions.
+//! Statements on the record of operators' actions.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;

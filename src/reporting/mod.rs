@@ -1,5 +1,4 @@
-//! Reporting: the views of the schema `reporting`, which are a promise, row by row. What they show is
-//! said in the migrations.
+//! Reporting: the views of the schema `reporting`, row by row. The migrations define them; their columns are a promise.
 
 use futures_util::TryStreamExt;
 
@@ -12,7 +11,7 @@ mod store;
 #[derive(Clone, Copy, Debug)]
 pub struct View {
     pub name: &'static str,
-    /// The columns that put its rows in order.
+    /// The columns that its rows are sorted by.
     order: &'static str,
 }
 
@@ -31,14 +30,14 @@ pub const VIEWS: [View; 11] = [
     View { name: "imports", order: "id" },
 ];
 
-/// A view by its name and what it shows.
+/// A view and its description.
 #[derive(Debug, serde::Serialize)]
 pub struct Described {
     pub name: String,
     pub shows: String,
 }
 
-/// How the rows of a view are written.
+/// The output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// A header, then a line for each row.
@@ -50,23 +49,23 @@ pub enum Form {
 /// All views, as the database describes them.
 ///
 /// # Errors
-/// When the database is out of reach.
+/// If the database is out of reach.
 pub async fn list(db: &Db) -> Result<Vec<Described>> {
     Ok(store::describe(db, &VIEWS.map(|view| view.name.to_owned())).await?)
 }
 
-/// The columns of a view that hold text, which somebody may have chosen.
+/// The text columns of a view: a tenant may have chosen their values.
 ///
 /// # Errors
-/// When the database is out of reach.
+/// If the database is out of reach.
 pub async fn texts(db: &Db, view: View) -> Result<Vec<String>> {
     Ok(store::texts(db, view.name).await?)
 }
 
-/// Gives the rows of a view one by one, each with the end of its line, so that millions need no memory.
+/// Passes the rows of a view to `take` one by one, each with its line end. Millions of rows need no memory.
 ///
 /// # Errors
-/// When the database is out of reach, or a row is not taken.
+/// If the database is out of reach, and those of `take`.
 pub async fn rows<E: From<Error>>(
     db: &Db,
     view: View,

@@ -1,4 +1,4 @@
-//! The statements on the views.
+//! Statements on the views.
 
 use futures_util::stream::BoxStream;
 use sqlx::{Result, query_as, query_scalar};
@@ -6,7 +6,7 @@ use sqlx::{Result, query_as, query_scalar};
 use super::{Described, Form, View};
 use crate::db::{Db, Transaction};
 
-/// The views of these names, in their order.
+/// The views with these names, in their order.
 pub async fn describe(db: &Db, names: &[String]) -> Result<Vec<Described>> {
     query_as!(
         Described,
@@ -19,7 +19,7 @@ pub async fn describe(db: &Db, names: &[String]) -> Result<Vec<Described>> {
     .await
 }
 
-/// The columns of a view whose type is text of whatever length, in their order.
+/// The columns of a view with a text type, in their order.
 pub async fn texts(db: &Db, view: &str) -> Result<Vec<String>> {
     query_scalar!(
         r#"select attname::text as "name!" from pg_attribute
@@ -32,12 +32,12 @@ pub async fn texts(db: &Db, view: &str) -> Result<Vec<String>> {
     .await
 }
 
-/// The rows of a view as PostgreSQL writes them, which sends each by itself.
+/// The rows of a view, written by PostgreSQL, which sends each one by itself.
 pub async fn copy(within: &mut Transaction, view: View, form: Form) -> Result<BoxStream<'_, Result<impl AsRef<[u8]>>>> {
     let View { name, order } = view;
     let (row, options) = match form {
         Form::Csv => ("*", "header"),
-        // In JSON these two characters are always escaped: nothing is quoted a second time.
+        // In JSON these two characters are always escaped, so nothing is quoted twice.
         Form::Json => ("row_to_json(report)", r"delimiter e'\x01', quote e'\x02'"),
     };
     let statement = format!(

@@ -1,4 +1,4 @@
-//! What a path asks for, apart from by whom.
+//! What a path asks for, except the caller.
 
 /// The representation that a path's ending asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,8 +26,8 @@ impl Representation {
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub representation: Representation,
-    /// The path in its plain form, as the URIs of a list repeat it.
+    /// The normalized path, which the URIs of a list repeat.
     pub path: String,
-    /// The ending that was sent, so that those URIs keep the representation.
+    /// The ending that was sent, which those URIs repeat.
     pub ending: &'static str,
 }

@@ -1,4 +1,4 @@
-//! Pages for people: those that `MoreInfo` leads to, one for each error code.
+//! The pages that `MoreInfo` leads to, one for each error code.
 
 use actix_web::{HttpResponse, web};
 
@@ -6,7 +6,7 @@ use super::codes::Code;
 use super::refused::Refused;
 use crate::error::Denied;
 
-/// The path of the pages that `MoreInfo` leads to.
+/// Their path.
 pub const ERROR_PAGE: &str = "/docs/errors/{code}";
 
 /// The path of a code's page.
@@ -31,7 +31,7 @@ pub async fn error(number: web::Path<String>) -> Result<HttpResponse, Denied<Ref
     Ok(page(&format!("Error {number}: {title}"), &body))
 }
 
-/// A page with a heading.
+/// An HTML page with a heading.
 pub fn page(title: &str, body: &str) -> HttpResponse {
     let page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{title}</title>\n\

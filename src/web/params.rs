@@ -1,10 +1,10 @@
-//! Forms and queries, read strictly: what cannot be read is refused, never guessed.
+//! Reads forms and queries strictly: what cannot be read is refused, never guessed.
 
 use super::refused::{Fault, Refused};
 
 type Result<T, E = Refused> = std::result::Result<T, E>;
 
-/// The parameters of one request, in the order they came.
+/// The parameters of one request, in the order in which they came.
 #[derive(Clone, Debug, Default)]
 pub struct Params(Vec<(String, String)>);
 
@@ -33,7 +33,7 @@ impl Params {
         self.one_of(&[name])
     }
 
-    /// The value of a parameter that goes by several names.
+    /// The value of a parameter that has several names.
     ///
     /// # Errors
     /// [`Refused::Repeated`], by whichever name.
@@ -46,7 +46,7 @@ impl Params {
         }
     }
 
-    /// The value of a parameter that goes by several names, where an empty one counts as not sent.
+    /// The value of a parameter that has several names. An empty value counts as not sent.
     ///
     /// # Errors
     /// [`Refused::Repeated`]
@@ -72,8 +72,8 @@ impl Params {
 /// The parameter by which a POST says that it is meant as another method.
 pub const METHOD: &str = "_method";
 
-/// The parameters of a form that costs money or changes what is paid for. Unknown ones are ignored; what looks
-/// like one of these and would not be heeded is refused.
+/// The parameters of a form that costs money or changes what is paid for. Unknown ones are ignored, but a name that
+/// looks like one of these is refused.
 pub struct Heeded<'a> {
     pub names: &'a [&'static str],
     /// Names that mean something elsewhere, each with what is right here.
@@ -81,7 +81,7 @@ pub struct Heeded<'a> {
 }
 
 impl Heeded<'_> {
-    /// Looks for what the client seems to mean in a form and in the query beside it.
+    /// Refuses what the client probably means otherwise, in a form and in the query beside it.
     ///
     /// # Errors
     /// [`Refused::Misspelt`], [`Refused::Elsewhere`], [`Refused::InQuery`] for a parameter that the form does not repeat, and
@@ -89,7 +89,7 @@ impl Heeded<'_> {
     pub fn check(&self, form: &Params, query: &Params) -> Result<()> {
         let sent = || form.all_filled().chain(query.all_filled()).map(|(name, _)| name.as_str());
         for name in sent().filter(|name| !self.names.contains(name) && *name != METHOD) {
-            // The message names the right one only: the other may be as long as a body.
+            // The message holds the right name only: the other may be as long as a body.
             if let Some(right) = self.names.iter().find(|right| differ_in_spelling(name, right)) {
                 return Err(Refused::Misspelt(right));
             }
@@ -107,8 +107,8 @@ impl Heeded<'_> {
     }
 }
 
-/// Whether two names are the same but for case, `_`, `-`, and what comes to a name by accident: spaces, a byte order
-/// mark, the brackets of an array with or without an index, the rest of an `&amp;`.
+/// Whether two names differ only in case, `_`, `-`, and what is added by accident: spaces, a byte order mark, the
+/// brackets of an array, the rest of an `&amp;`.
 fn differ_in_spelling(sent: &str, name: &str) -> bool {
     fn plain(name: &str) -> impl Iterator<Item = u8> {
         name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase())
@@ -232,7 +232,7 @@ mod tests {
         fn what_is_written_is_read_back_in_its_order(pairs in vec(("[^\0]{0,9}", "[^\0]{0,9}"), 0..40)) {
             let mut text = form_urlencoded::Serializer::new(String::new());
             let text = text.extend_pairs(&pairs).finish();
-            // A pair of nothing is written as `=`, which is read back too.
+            // An empty pair is written as `=`, which is read back too.
             prop_assert_eq!(Params::parse(text.as_bytes()).unwrap().0, pairs);
         }
 
@@ -260,7 +260,7 @@ mod tests {
         after.any(|digits| digits.is_none_or(|digits| !digits.iter().all(u8::is_ascii_hexdigit)))
     }
 
-    /// From nothing to thousands of fields, whole and broken.
+    /// From none to thousands of fields, valid and broken.
     fn hostile() -> impl Strategy<Value = Vec<u8>> {
         let plain = select(vec!["&", "=", "a", "a=b&", "+", ";", "%26", "%3d", "%C3%a9", "é", "%2525"]);
         let broken =

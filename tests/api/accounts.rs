@@ -1,4 +1,4 @@
-//! `/Accounts` and what lies right below.
+//! `/Accounts` and the resources right below it.
 
 use chrono::TimeDelta;
 

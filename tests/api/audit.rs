@@ -1,4 +1,4 @@
-//! The audit names whatever is broken, and nothing else.
+//! The audit reports whatever is broken, and nothing else.
 
 use numberbank::audit;
 use sqlx::AssertSqlSafe;
@@ -8,13 +8,13 @@ use crate::support::{Account, World, test_without_audit};
 /// Two accounts; one holds a number and has released another, the other holds one.
 struct Scene {
     account: Account,
-    /// The Sid and digits of the number that is held.
+    /// The Sid and digits of the first account's number.
     sid: String,
     number: String,
     released: String,
 }
 
-/// What a breach is about.
+/// The subject of a breach.
 #[derive(Clone, Copy, Debug)]
 enum Subject {
     Account,
@@ -51,7 +51,7 @@ impl Scene {
         }
     }
 
-    /// Puts the scene's own Sids and digits into a statement.
+    /// Replaces placeholders in a statement by the scene's Sids and digits.
     fn fill(&self, statement: &str) -> String {
         let uuid = |sid: &str| format!("'{}'::uuid", &sid[2..]);
         statement
@@ -64,10 +64,10 @@ impl Scene {
     }
 }
 
-/// Breaks a fresh world in this way; the audit must name exactly these breaches, in these words.
+/// Breaks a new database with a statement; the audit must report exactly these breaches.
 async fn assert_named(world: &World, statement: &str, expected: &[(i32, Subject, &str)]) {
     let scene = Scene::new(world).await;
-    // As a replica, PostgreSQL asks neither triggers nor foreign keys.
+    // In the role of a replica, PostgreSQL runs neither triggers nor foreign keys.
     let statement = format!("set session_replication_role = replica; {}", scene.fill(statement));
     sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&world.db).await.expect(&statement);
     let breaches = audit::audit(&world.db).await.expect("the audit runs");

@@ -1,4 +1,4 @@
-//! Who is let in, and how soon nobody is any more.
+//! Who is let in, and how soon a revoked token is not.
 
 use std::time::{Duration, Instant};
 
@@ -108,7 +108,7 @@ fn an_unknown_account_and_a_wrong_token_are_answered_alike() {
         let wrong = Account { sid: account.sid.clone(), token: closed.token.clone() };
         let mut answers = Vec::new();
         for caller in [&wrong, &unknown, &closed] {
-            // Also on the path of somebody else, who is there or is not.
+            // On another account's path too, whether that exists or not.
             for path in [wrong.path(), unknown.path(), closed.path(), "/2008-08-01/Accounts".to_owned()] {
                 let call = world.server.request("GET", &path).basic_auth(&caller.sid, Some(&caller.token));
                 let answer = Answer::of(call).await;
@@ -134,7 +134,7 @@ fn a_replaced_token_stops_working_on_every_instance() {
         for server in servers {
             assert_unknown(&server.get(account, "").await);
             with_token(server, account, new.auth_token.reveal()).await.assert_status(200);
-            // Who tries the old one does not put out the new one.
+            // A try with the old token does not remove the new one from the cache.
             assert_unknown(&server.get(account, "").await);
             with_token(server, account, new.auth_token.reveal()).await.assert_status(200);
         }
@@ -211,7 +211,7 @@ fn a_flood_of_wrong_tokens_does_not_keep_a_known_client_out() {
                 assert_unknown(answer);
             }
         }
-        // When it is over, newcomers are verified again.
+        // Afterwards, newcomers are verified again.
         let newcomer = world.account("1.00").await;
         eventually("a newcomer is let in", async || world.server.get(&newcomer, "").await.status == 200).await;
     });

@@ -1,5 +1,6 @@
-//! Updates and releases that come together are done together, and each of them stands for itself.
+//! What comes together is done together, and each request stands for itself.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
@@ -40,6 +41,41 @@ async fn holders(world: &World, server: &Server) -> Vec<(Account, String)> {
 /// How many transactions wrote the tenancies as they are.
 async fn writers(world: &World) -> i64 {
     world.value("select count(distinct xmin::text) from tenancies").await
+}
+
+#[test]
+fn purchases_that_come_together_are_one_transaction_and_one_that_is_refused_harms_no_other() {
+    test(async |world| {
+        let server = one_thread(world);
+        world.stock(4_158_670_000, 60).await;
+        let accounts = world.known_accounts(&[&server], 8, "5.00").await;
+        let poor = &world.known_accounts(&[&server], 1, "0.99").await[0];
+        let suspended = &world.known_accounts(&[&server], 1, "5.00").await[0];
+        world.suspend(suspended).await;
+        let buyers = accounts.iter().cycle().take(40);
+        let answers = together(world, async {
+            let good = join_all(buyers.map(|account| server.buy(account, &[("AreaCode", "415")])));
+            let bad = join_all([
+                server.buy(poor, &[("AreaCode", "415")]),
+                server.buy(suspended, &[("AreaCode", "415")]),
+                server.buy(&accounts[0], &[("AreaCode", "212")]),
+            ]);
+            let (good, bad) = join(good, bad).await;
+            good.into_iter().chain(bad).collect()
+        })
+        .await;
+        let (good, bad) = answers.split_at(40);
+        let numbers: HashSet<_> = good.iter().map(|answer| answer.assert_status(201).element("PhoneNumber")).collect();
+        assert_eq!(numbers.len(), 40);
+        for (answer, account) in good.iter().zip(accounts.iter().cycle()) {
+            assert_eq!(answer.element("AccountSid"), account.sid);
+        }
+        bad[0].assert_refused(402, 29001);
+        bad[1].assert_refused(403, 20005);
+        bad[2].assert_refused(400, 21452);
+        assert!(writers(world).await <= 8, "{} transactions for 40 purchases", writers(world).await);
+        server.stop().await;
+    });
 }
 
 #[test]
@@ -178,6 +214,35 @@ fn releases_that_come_together_are_one_transaction_and_each_number_is_released_o
             world.value::<i64>("select count(*) from tenancies where ended_at is null").await == 0
         })
         .await;
+        server.stop().await;
+    });
+}
+
+#[test]
+fn lookups_and_pages_that_come_together_take_one_connection_each() {
+    test(async |world| {
+        let server = one_thread(world);
+        let held = &holders(world, &server).await;
+        let mut holder = world.db.begin().await.expect("a transaction");
+        sqlx::query("lock table tenancies in access exclusive mode").execute(&mut *holder).await.expect("a lock");
+        let reads = join(
+            join_all(held.iter().map(async |(account, sid)| {
+                let answer = server.get(account, &format!("/IncomingPhoneNumbers/{sid}")).await;
+                assert_eq!(answer.assert_status(200).element("Sid"), *sid);
+            })),
+            join_all(held.iter().map(async |(account, _)| {
+                let page = server.get(account, "/IncomingPhoneNumbers?PageSize=10").await;
+                assert_eq!(page.assert_status(200).attribute("total"), "20");
+                assert!(page.elements("AccountSid").iter().all(|sid| *sid == account.sid));
+            })),
+        );
+        let count = async {
+            eventually("some wait for the table", async || world.waiting().await == 2).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert_eq!(world.waiting().await, 2, "one for all lookups, and one for all pages");
+            holder.rollback().await.expect("the table is free");
+        };
+        join(reads, count).await;
         server.stop().await;
     });
 }

@@ -1,5 +1,4 @@
-//! Monthly fees: charged on the right day, once, at the price of the sale; and what becomes of accounts
-//! that cannot pay them.
+//! Monthly fees: charged on the right day, once, at the price of the sale; and accounts that cannot pay them.
 
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use crate::support::{Account, World, eventually, test};
 const ACTIVE: (Status, Option<Reason>) = (Status::Active, None);
 const UNPAID: (Status, Option<Reason>) = (Status::Suspended, Some(Reason::Unpaid));
 
-/// An account with so many dollars that has bought so many numbers at a dollar a month.
+/// An account with this balance that has bought `count` numbers at a dollar a month.
 async fn holder(world: &World, balance: &str, numbers: i64) -> Account {
     world.stock(4_158_670_000, numbers).await;
     let account = world.account(balance).await;
@@ -37,7 +36,7 @@ async fn held(world: &World, account: &Account) -> Vec<String> {
     sids
 }
 
-/// The days on which fees were charged, with what they came to in cents.
+/// The days on which fees were charged, and their sums in cents.
 async fn fees(world: &World) -> Vec<(String, i64)> {
     let fees = "select (at at time zone 'UTC')::date::text, amount from ledger_entries
         where kind = 'monthly_fee' order by account_sid, id";
@@ -132,7 +131,7 @@ fn nothing_is_charged_after_a_release() {
     test(async |world| {
         let account = holder(world, "50.00", 1).await;
         world.clock.advance(TimeDelta::days(40));
-        // Not even what a missed run has left uncharged.
+        // Not even months that a missed run has left uncharged.
         world.server.release(&account, &held(world, &account).await[0]).await.assert_status(204);
         world.clock.advance(TimeDelta::days(400));
         assert_eq!(world.bill().await, charged(0));
@@ -151,7 +150,7 @@ fn a_free_number_is_charged_nothing_and_never_refused_or_taken_away() {
         }
         assert_eq!(fees(world).await.into_iter().map(|(_, cents)| cents).collect::<Vec<_>>(), [0, 0, 0]);
         assert_eq!((world.standing(&account).await, held(world, &account).await.len()), (ACTIVE, 1));
-        // Nor does it go where the account cannot pay for another one.
+        // Nor is it released when the account cannot pay for another one.
         inventory::set_price(&world.db, Kind::Local, None, Money::from_cents(100)).await.expect("a price");
         world.stock(4_158_671_000, 1).await;
         world.credit(&account, "1.00").await;
@@ -203,7 +202,7 @@ fn a_run_beside_purchases_releases_and_credits_loses_nothing() {
     });
 }
 
-/// Cut off wherever it is, as by kill -9, the next run goes on.
+/// Killed at any point, the next run goes on.
 #[test]
 fn a_run_can_end_at_any_point() {
     test(async |world| {
@@ -265,7 +264,7 @@ fn fees_are_paid_in_their_order_as_far_as_the_money_goes() {
         world.clock.advance(TimeDelta::days(31));
         assert_eq!(world.bill().await, short(2));
         assert_eq!(world.server.balance(&account).await, "0.00");
-        // What was paid for stays when the grace has ended.
+        // Numbers that are paid for stay when the grace has ended.
         world.clock.advance(TimeDelta::days(14));
         assert_eq!(world.bill().await, Billed { released: 1, ..charged(0) });
         assert_eq!(held(world, &account).await.len(), 2);
@@ -287,13 +286,13 @@ fn an_unpaid_number_is_kept_for_the_grace_and_then_released() {
         assert_eq!(world.standing(&account).await, UNPAID);
         let moved = "select string_agg(cause::text || ' ' || to_state, ', ') from stock_moves";
         assert_eq!(world.value::<String>(moved).await, "unpaid quarantined");
-        // Nothing is due any more: any credit will do.
+        // Nothing is due any more, so any credit activates the account.
         assert_eq!(world.credit(&account, "0.01").await.charged, 0);
         assert_eq!(world.standing(&account).await, ACTIVE);
     });
 }
 
-/// What is not paid is taken away by itself; with that gone, the rest may well be covered.
+/// Unpaid numbers are released; the balance may cover the rest then.
 #[test]
 fn no_number_is_taken_away_whose_fees_the_balance_covers() {
     test(async |world| {
@@ -317,7 +316,7 @@ fn no_number_is_taken_away_whose_fees_the_balance_covers() {
     });
 }
 
-/// Who learns late that a fee is not paid has the whole grace all the same.
+/// If the suspension comes late, the account still has the whole grace period.
 #[test]
 fn the_grace_begins_when_the_account_is_suspended() {
     test(async |world| {
@@ -379,7 +378,7 @@ fn a_credit_pays_all_months_that_have_begun_meanwhile_in_their_order() {
     });
 }
 
-/// As `bill --as-of` with `--force` does: what was found due then is due.
+/// As `bill --as-of` with `--force`: what it found due is due.
 #[test]
 fn a_credit_pays_what_a_run_of_the_future_found_due() {
     test(async |world| {
@@ -390,7 +389,7 @@ fn a_credit_pays_what_a_run_of_the_future_found_due() {
         assert_eq!(world.standing(&account).await, UNPAID);
         assert_eq!(world.credit(&account, "1.00").await.charged, 1);
         assert_eq!(world.standing(&account).await, ACTIVE);
-        // A release of today ends what was paid ahead no earlier than that.
+        // A release of today does not end months that were paid ahead.
         world.server.release(&account, &held(world, &account).await[0]).await.assert_status(204);
     });
 }
@@ -409,7 +408,7 @@ fn the_operator_s_suspension_is_his_to_lift() {
         let sid = account.sid.parse().expect("a Sid");
         accounts::activate(&world.db, &world.clock, sid).await.expect("an activation");
         assert_eq!(world.standing(&account).await, ACTIVE);
-        // It lifts a missing payment too; what is due stays due.
+        // It also lifts a suspension for a missing payment; what is due stays due.
         world.clock.advance(TimeDelta::days(31));
         world.bill().await;
         assert_eq!(world.standing(&account).await, UNPAID);

@@ -1,4 +1,4 @@
-//! Instances whose clocks differ, from one another and from the database's.
+//! Instances whose clocks differ from one another and from the database's.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use numberbank::db;
@@ -13,7 +13,7 @@ use crate::support::{Account, Answer, Server, World, beginning, test};
 
 const NO_QUARANTINE: Quarantine = Quarantine { local: TimeDelta::zero(), tollfree: TimeDelta::zero() };
 
-/// An instance beside the world's own, whose clock is an hour behind.
+/// A second instance, whose clock is an hour behind.
 struct Late {
     clock: Clock,
     server: Server,
@@ -38,7 +38,7 @@ async fn restore(world: &World, clock: &Clock, sid: &str) -> Result<(), Denied<r
     releases::restore(&world.db, clock, sid.parse().expect("a Sid")).await.map(drop)
 }
 
-/// Bought and released by one account, then by another through the instance that is late.
+/// A number that one account bought and released, and then another one through the late instance.
 async fn sold_twice(world: &World, late: &Late) -> ([Account; 2], [Answer; 2]) {
     world.stock(4_158_670_000, 1).await;
     let accounts = [world.account("5.00").await, world.account("5.00").await];
@@ -78,7 +78,7 @@ fn a_number_goes_back_to_its_last_holder_whatever_the_clocks_say() {
         let late = Late::new(world);
         let (accounts, answers) = sold_twice(world, &late).await;
         let sids = answers.map(|answer| answer.element("Sid"));
-        // As an instance that was late has left it, before moves were dated by their order.
+        // As a late instance left it, before moves had an order of their own.
         let back = "update tenancies set started_at = started_at - interval '1 hour' where ended_at is null";
         sqlx::raw_sql(back).execute(&world.db).await.expect("the second sale is dated back");
         late.server.release(&accounts[1], &sids[1]).await.assert_status(204);
@@ -114,7 +114,7 @@ fn no_move_is_dated_back() {
     });
 }
 
-/// A clock that is wrong by so many seconds, and knows it.
+/// A watched clock that is wrong by this many seconds, after a comparison.
 async fn compared(world: &World, seconds: i64) -> Clock {
     let clock = Clock::wrong_by(TimeDelta::seconds(seconds));
     db::clock::compare(&clock, &world.db).await.expect("the database tells its time");
@@ -159,7 +159,7 @@ fn a_clock_that_is_wrong_by_more_than_thirty_seconds_sells_and_bills_nothing() {
             server.stop().await;
         }
         assert_eq!(world.fingerprint().await, before);
-        // What is not sold or billed goes on: a release is dated no earlier than the sale.
+        // Everything else goes on: a release is dated no earlier than the sale.
         let late = Server::start(&world.options, &compared(world, -45).await);
         late.post(&account, &path, &[("Url", ""), ("FriendlyName", "Mine")]).await.assert_status(200);
         late.release(&account, &held).await.assert_status(204);
@@ -180,7 +180,7 @@ fn a_clock_that_is_a_little_wrong_sells() {
     });
 }
 
-/// Between two comparisons it is held against the time that has passed.
+/// Between two comparisons, the clock is checked against the monotonic clock.
 #[test]
 fn a_clock_that_is_set_wrong_stops_selling_at_once_and_set_right_goes_on() {
     test(async |world| {

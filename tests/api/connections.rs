@@ -1,4 +1,5 @@
-//! Connections of clients: who has a place, how slowly one may read, and what one account's answers may take up.
+//! Connections of clients: their slots, how slowly a client may read, and how much memory one account's answers may
+//! take.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
@@ -27,7 +28,7 @@ async fn connect_from(server: &Server, address: &str, buffer: u32) -> TcpStream 
     socket.connect(server.site.trim_start_matches("http://").parse().expect("an address")).await.expect("a connection")
 }
 
-/// Sends the request, and reads the status of its answer; nothing where the server hangs up.
+/// Sends the request, and reads the status of its answer; `None` if the server hangs up.
 async fn ask(stream: &mut TcpStream) -> String {
     let mut answer = vec![0; 4096];
     if stream.write_all(REQUEST.as_bytes()).await.is_err() {
@@ -37,7 +38,7 @@ async fn ask(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&answer[..length.min(12)]).into_owned()
 }
 
-/// Whether the server has hung up: it takes nothing more.
+/// Whether the server has closed the connection.
 fn is_cut_off(stream: &mut TcpStream) -> bool {
     let mut some = [0; 64];
     match stream.try_read(&mut some) {
@@ -47,7 +48,7 @@ fn is_cut_off(stream: &mut TcpStream) -> bool {
     }
 }
 
-// Who has a place
+// Slots
 
 #[test]
 fn half_sent_heads_of_one_address_keep_nobody_out() {
@@ -61,7 +62,7 @@ fn half_sent_heads_of_one_address_keep_nobody_out() {
             stream.write_all(&REQUEST.as_bytes()[..30]).await.expect("it is sent");
             half.push(stream);
         }
-        // It took no place of another address.
+        // It took no slot from another address.
         for address in ["127.0.0.2", "127.0.0.3", "127.0.0.1"] {
             let begun = Instant::now();
             let mut newcomer = connect_from(&server, address, 4096).await;
@@ -69,7 +70,7 @@ fn half_sent_heads_of_one_address_keep_nobody_out() {
             assert!(begun.elapsed() < Duration::from_secs(10), "{address} waited {:?}", begun.elapsed());
         }
         assert_eq!(in_time(ask(&mut resting)).await, "HTTP/1.1 200");
-        // The oldest went first, and half of the places are left to the address, less the newcomer's.
+        // The oldest was closed first. The address has half of the slots, less the newcomer's.
         eventually("the oldest are cut off", async || is_cut_off(&mut half[0])).await;
         let mut left = 0;
         for stream in &mut half {
@@ -98,7 +99,7 @@ fn half_sent_heads_of_many_addresses_keep_nobody_out() {
     });
 }
 
-/// Whether a newcomer is served where all places are taken by connections at rest, and others come right after it.
+/// Whether a newcomer is served when idle connections have all slots, and more of them come right after it.
 async fn is_served_among_resting(server: &Server) -> bool {
     let mut resting = Vec::new();
     for place in 0..8 {
@@ -108,15 +109,15 @@ async fn is_served_among_resting(server: &Server) -> bool {
     }
     let mut newcomer = connect_from(server, "127.0.0.1", 4096).await;
     let _others = [connect_from(server, "127.0.0.2", 4096).await, connect_from(server, "127.0.0.2", 4096).await];
-    // The server has taken all of them by now.
+    // The server has accepted all of them by now.
     sleep(Duration::from_millis(100)).await;
     in_time(ask(&mut newcomer)).await == "HTTP/1.1 200"
 }
 
 #[test]
-fn a_newcomer_has_time_to_speak_where_all_places_rest() {
+fn a_newcomer_has_time_to_speak_when_all_slots_are_idle() {
     test(async |world| {
-        // More than once, for a busy machine may take longer than that time.
+        // Several tries, because a busy machine may take longer than that time.
         eventually("a newcomer is served", async || {
             let server = world.limited_server(&[&PATIENT[..], &["--max-connections", "8"]].concat());
             let is_served = is_served_among_resting(&server).await;
@@ -128,7 +129,7 @@ fn a_newcomer_has_time_to_speak_where_all_places_rest() {
 }
 
 #[test]
-fn a_connection_with_a_request_under_way_keeps_its_place() {
+fn a_connection_with_a_request_under_way_keeps_its_slot() {
     test(async |world| {
         let server =
             world.limited_server(&[&PATIENT[..], &["--max-connections", "4", "--body-timeout", "100"]].concat());
@@ -157,7 +158,7 @@ fn a_connection_with_a_request_under_way_keeps_its_place() {
 }
 
 #[test]
-fn an_address_with_a_request_under_way_on_each_of_its_places_gets_no_more() {
+fn an_address_with_a_request_under_way_in_each_of_its_slots_gets_no_more() {
     test(async |world| {
         let server =
             world.limited_server(&[&PATIENT[..], &["--max-connections", "8", "--body-timeout", "100"]].concat());
@@ -192,7 +193,7 @@ fn an_address_with_a_request_under_way_on_each_of_its_places_gets_no_more() {
 }
 
 #[test]
-fn behind_a_trusted_proxy_one_address_has_all_places() {
+fn behind_a_trusted_proxy_one_address_has_all_slots() {
     test(async |world| {
         let options = [&PATIENT[..], &["--max-connections", "8", "--trust-proxy"]].concat();
         let server = world.limited_server(&options);
@@ -240,7 +241,7 @@ fn a_request_to_upgrade_is_answered_at_once_as_a_plain_one() {
     });
 }
 
-// How slowly one may read
+// How slowly a client may read
 
 /// An account with numbers whose page is very long.
 async fn account_with_long_page(world: &World, numbers: i64, url: &str) -> Account {
@@ -252,7 +253,7 @@ async fn account_with_long_page(world: &World, numbers: i64, url: &str) -> Accou
     account
 }
 
-/// Sets all addresses of an account's numbers, faster than by as many requests.
+/// Sets all URLs of an account's numbers; by requests it would take too long.
 async fn set_urls(world: &World, account: &Account, url: &str) {
     let set =
         "update tenancies set url = $1, sms_url = $1, voice_fallback_url = $1, sms_fallback_url = $1, method = 'GET',
@@ -261,14 +262,14 @@ async fn set_urls(world: &World, account: &Account, url: &str) {
     sqlx::query(set).bind(url).bind(sid).execute(&world.db).await.expect("it is done");
 }
 
-/// The longest URL that there may be, of this character.
+/// The longest possible URL, of this character.
 fn long_url(of: char) -> String {
     let start = "http://example.com/?";
     let rest = 2048 - start.chars().count();
     start.to_owned() + &of.to_string().repeat(rest)
 }
 
-/// Asks for a page of 1,000, which nobody reads yet.
+/// Asks for a page of 1,000, and does not read it yet.
 async fn ask_for_page(server: &Server, account: &Account, ending: &str, buffer: u32) -> TcpStream {
     let mut stream = connect_from(server, "127.0.0.1", buffer).await;
     let request = format!(
@@ -281,14 +282,15 @@ async fn ask_for_page(server: &Server, account: &Account, ending: &str, buffer: 
     stream
 }
 
-/// Reads so many bytes a second for so long, and the rest as fast as it comes; the head, and the length of the body.
+/// Reads `rate` bytes a second for a while, and then the rest at full speed. Returns the head, and the length of the
+/// body.
 async fn read_slowly(mut stream: TcpStream, rate: u64, time: Duration) -> (String, usize) {
     let (mut answer, mut some, begun) = (Vec::new(), vec![0; 64 * 1024], Instant::now());
     let due = |length: usize| Duration::from_micros(length as u64 * 1_000_000 / rate);
     loop {
         let slow = begun.elapsed() < time;
         let room = if slow { 1024 } else { some.len() };
-        // A reset is an end too.
+        // A reset counts as the end.
         let Ok(length @ 1..) = stream.read(&mut some[..room]).await else { break };
         answer.extend_from_slice(&some[..length]);
         if slow {
@@ -303,7 +305,8 @@ async fn read_slowly(mut stream: TcpStream, rate: u64, time: Duration) -> (Strin
 #[test]
 fn a_client_that_reads_slowly_gets_the_whole_answer() {
     test(async |world| {
-        // 64 KiB in two seconds are promised: 33 KB/s. What the system keeps of an answer would last for more than eight.
+        // Promised: 64 KiB in two seconds, 33 KB/s. What the system buffers of an answer would last for more than
+        // eight.
         let server = world.limited_server(&["--header-timeout", "1", "--keep-alive", "1"]);
         let account = account_with_long_page(world, 1000, &long_url('x')).await;
         let readers = [16 * 1024, 128 * 1024].map(async |buffer| {
@@ -344,7 +347,7 @@ fn a_request_that_comes_while_the_answer_before_it_waits_is_answered() {
         let page = request("/IncomingPhoneNumbers?PageSize=60", "keep-alive");
         stream.write_all(page.as_bytes()).await.expect("it is sent");
         in_time(stream.readable()).await.expect("the answer begins");
-        // By now the system takes nothing more of it.
+        // By now the system's buffers are full.
         sleep(Duration::from_millis(500)).await;
         stream.write_all(request("", "close").as_bytes()).await.expect("it is sent");
         sleep(Duration::from_millis(500)).await;
@@ -356,9 +359,9 @@ fn a_request_that_comes_while_the_answer_before_it_waits_is_answered() {
     });
 }
 
-// What one account's answers may take up
+// Memory of one account's answers
 
-/// What a page of each representation says of all addresses of all numbers.
+/// What a page shows, in each representation, of all URLs of all numbers.
 fn urls(ending: &str, page: &str) -> Vec<String> {
     let names = ["Url", "SmsUrl", "VoiceFallbackUrl", "SmsFallbackUrl"];
     match ending {
@@ -428,7 +431,7 @@ fn answers_that_an_account_does_not_read_take_its_share_and_no_more() {
         let refused = server.get(&account, page).await;
         refused.assert_refused(429, 20429);
         assert!(refused.header("Retry-After").parse::<u64>().is_ok_and(|seconds| seconds > 0));
-        // A small page, and a purchase, take little, and others have their own share.
+        // A small page and a purchase take little, and other accounts have their own share.
         server.get(&account, "/IncomingPhoneNumbers?PageSize=1").await.assert_status(200);
         server.buy(&account, &[]).await.assert_status(201);
         server.buy(&other, &[]).await.assert_status(201);

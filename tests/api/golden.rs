@@ -1,14 +1,14 @@
-//! The source document's examples, each as a whole exchange.
+//! The examples of Twilio's document, each as a whole exchange.
 //!
-//! Where the answers differ from the document, the contract says so: dates are in UTC, a list ends at
-//! its last place, carries the URIs of its neighbours, and an unset callback has no method. The
-//! document's answers to purchases show callbacks that its requests do not set; here they are empty.
+//! The answers differ from the document where the contract says so: dates are in UTC, `end` is the index of the last
+//! number, a list has the URIs of its neighbours, and an unset callback has no method. The document's answers to
+//! purchases show callbacks that its requests do not set; here they are empty.
 
 use crate::support::{Account, Answer, World, test};
 
 const NUMBERS: &str = "/IncomingPhoneNumbers";
 
-/// What the document's "Company Main Line" was set to.
+/// The settings of the document's "Company Main Line".
 const MAIN_LINE: &[(&str, &str)] = &[
     ("AreaCode", "415"),
     ("FriendlyName", "Company Main Line"),
@@ -26,12 +26,12 @@ const TEST_LINE: &[(&str, &str)] = &[
     ("VoiceCallerIdLookup", "true"),
 ];
 
-/// An account with the two numbers of the document's list; the first one's Sid.
+/// An account with the two numbers of the document's list. Returns the first one's Sid.
 async fn company(world: &World) -> (Account, String) {
     let company = world.account("97.00").await;
     world.stock(4_158_675_310, 1).await;
     world.server.buy(&company, TEST_LINE).await.assert_status(201);
-    // Too little for a date to show, enough to be newer and so come first.
+    // Less than a date shows, but enough to be newer and so come first.
     world.clock.advance(chrono::TimeDelta::microseconds(1));
     world.stock(4_158_675_309, 1).await;
     let main_line = world.server.buy(&company, MAIN_LINE).await;
@@ -39,14 +39,14 @@ async fn company(world: &World) -> (Account, String) {
     (company, main_line.assert_status(201).element("Sid"))
 }
 
-/// Another tenant with a number, who must not show anywhere.
+/// Another tenant with a number, which must not appear anywhere.
 async fn somebody_else(world: &World) {
     let other = world.account("1.00").await;
     world.stock(2_128_675_309, 1).await;
     world.server.buy(&other, &[("Url", "http://example.com/")]).await.assert_status(201);
 }
 
-/// The answer as the document lays it out: a tag a line, without the Sids, which are random.
+/// The answer in the document's layout: one tag a line, without the random Sids.
 fn shown(answer: &Answer, account: &Account) -> String {
     let mut lines: Vec<String> = Vec::new();
     for line in without_sids(answer, account).replace("><", ">\n<").lines() {
@@ -71,7 +71,7 @@ fn is_sid(text: &str) -> bool {
     text.get(2..34).is_some_and(|hex| hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
 }
 
-/// Sends a form as the document writes it, letter for letter.
+/// Sends a form exactly as in the document.
 async fn post(world: &World, account: &Account, below: &str, form: &str) -> Answer {
     let request = world.server.call(account, "POST", below);
     let request = request.header("Content-Type", "application/x-www-form-urlencoded").body(form.to_owned());
@@ -279,7 +279,7 @@ fn the_purchase_of_a_toll_free_number() {
     });
 }
 
-/// A toll-free number that shows everything it can.
+/// A toll-free number with every property set.
 const TOLL_FREE_LINE: &[(&str, &str)] = &[
     ("AreaCode", "866"),
     ("FriendlyName", "My Company Line"),

@@ -1,4 +1,4 @@
-//! What costs money is not guessed at: what a client seems to mean, and would not get, is refused.
+//! What costs money is not guessed at: if a request probably means something else than it would get, it is refused.
 
 use crate::support::{Account, Answer, PARAMETERS, World, test};
 
@@ -6,7 +6,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const LOCAL: &str = "/IncomingPhoneNumbers/Local";
 const TOLL_FREE: &str = "/IncomingPhoneNumbers/TollFree";
 
-/// Values that each parameter takes.
+/// Valid values of each parameter.
 fn value(name: &str) -> &'static str {
     match name {
         "AreaCode" => "415",
@@ -57,7 +57,7 @@ fn a_parameter_in_the_query_must_be_in_the_body_too() {
                 assert_not_guessed(world, &targets, &account, &query, &form, name).await;
             }
         }
-        // Said twice alike, or not said at all.
+        // The same in both, or in neither.
         for (query, form) in [
             ("?AreaCode=415", "AreaCode=415"),
             ("?AreaCode=&Url=&x=1", ""),
@@ -108,7 +108,7 @@ fn a_name_that_is_nearly_right_is_named() {
                 let sent = format!("{wrong}={}", value(name));
                 assert_not_guessed(world, &targets, &account, "", &sent, name).await;
                 assert_not_guessed(world, &targets, &account, &format!("?{sent}"), "", name).await;
-                // Nor is it overlooked where the right one stands beside it.
+                // Nor is it ignored beside the right one.
                 let both = format!("{name}={}&{sent}", value(name));
                 assert_not_guessed(world, &targets, &account, "", &both, name).await;
             }
@@ -143,7 +143,7 @@ fn a_number_cannot_be_chosen() {
                 assert_not_guessed(world, &[LOCAL, TOLL_FREE], &account, "", &form, "AreaCode").await;
             }
             assert_not_guessed(world, &[LOCAL], &account, &format!("?{name}=4158670001"), "", "AreaCode").await;
-            // In an update it is what the client has read before.
+            // In an update, this is what the client has read before.
             let answer = send(world, &account, "POST", &number, &format!("{name}=4158670001&Url=")).await;
             answer.assert_status(200);
         }
@@ -186,7 +186,7 @@ fn a_key_goes_with_the_form_and_not_with_the_query() {
             assert_eq!((again.status, again.header("Idempotent-Replayed")), (201, "true"), "{query} {form}");
             assert_eq!(again.body, first.body);
         }
-        // What is refused before the key is looked at leaves the key as it was.
+        // A refusal before the key is read does not use up the key.
         buy("?AreaCode=415", "").await.assert_refused(400, 29002);
         buy("", "AreaCode=212").await.assert_refused(409, 29005);
     });

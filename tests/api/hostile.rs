@@ -1,4 +1,4 @@
-//! Bytes on the wire that no client of good will sends, and files that no careful operator imports.
+//! Requests that no well-meaning client sends, and files that no careful operator imports.
 
 use std::fmt;
 use std::io::Cursor;
@@ -13,7 +13,7 @@ use proptest::sample::select;
 use crate::properties::{assert_a_refusal, for_all, holder};
 use crate::support::{Account, Answer, World, test};
 
-/// What is sent, told so that it can be pasted into a test.
+/// The request, printed so that it can be pasted into a test.
 struct Wire(Vec<u8>);
 
 impl fmt::Debug for Wire {
@@ -22,7 +22,7 @@ impl fmt::Debug for Wire {
     }
 }
 
-/// A target of parts that make sense and parts that make none.
+/// A request target of valid and invalid parts.
 fn target(
     own: String,
     number: String,
@@ -95,7 +95,7 @@ fn headers() -> impl Strategy<Value = String> {
         .prop_map(|headers| headers.into_iter().map(|header| header + "\r\n").collect())
 }
 
-/// A form that is whole or broken, from nothing to more than is read.
+/// A form, valid or broken, empty or longer than is read.
 fn form() -> impl Strategy<Value = Vec<u8>> {
     let parts =
         vec!["Url=", "http://example.com/", "&", "=", "FriendlyName=", "%c3%a9", "AreaCode=415", "a=1&", "+", ";"];
@@ -105,7 +105,7 @@ fn form() -> impl Strategy<Value = Vec<u8>> {
     count.prop_flat_map(move |count| vec(part.clone(), count)).prop_map(|parts| parts.concat())
 }
 
-/// Requests that are valid HTTP around whatever they carry.
+/// Valid HTTP around any content.
 fn valid(account: &Account, number: &str) -> impl Strategy<Value = Wire> {
     let own = account.path();
     let known = prop_oneof![9 => Just(account.authorization()), 1 => "(Basic|basic|Bearer|) ?[A-Za-z0-9+/=]{0,60}"];
@@ -125,7 +125,7 @@ fn valid(account: &Account, number: &str) -> impl Strategy<Value = Wire> {
 
 const CHUNKED: &[u8] = b"Transfer-Encoding: chunked";
 
-/// Requests that are nearly HTTP: of which the library, or nobody, makes sense.
+/// Almost HTTP: requests that only the HTTP library understands, or nobody.
 fn doubtful(account: &Account, number: &str) -> impl Strategy<Value = Wire> {
     let authorization = account.authorization();
     let target = target(account.path(), number.to_owned(), vec(any::<u8>(), 0..9));
@@ -157,7 +157,7 @@ fn doubtful(account: &Account, number: &str) -> impl Strategy<Value = Wire> {
     ]);
     let many = prop_oneof![
         (0..200_usize).prop_map(|count| b"X: y\r\n".repeat(count)),
-        // Beyond 65535 bytes of a name the library panics; below is a test of its own for that.
+        // With a longer name the library panics; another test is about that.
         (0..65_536_usize).prop_map(|count| [&b"x".repeat(count)[..], b": name\r\n"].concat()),
         (0..140_000_usize).prop_map(|count| [&b"X: "[..], &b"x".repeat(count), b"\r\n"].concat()),
     ];
@@ -188,10 +188,10 @@ async fn sold(world: &World) -> (i64, i64) {
     (world.value(statement).await, world.value(paid).await)
 }
 
-/// What must never be told.
+/// What an answer must never hold.
 const INSIDE: [&str; 8] = ["sqlx", "postgres", "panicked", "thread '", "src/", "::", "relation \"", "unwrap"];
 
-/// Fails unless an answer is whole in itself, in the representation that it says.
+/// Fails unless an answer is well-formed in its representation.
 fn assert_whole(answer: &Answer) {
     let kind = answer.header("Content-Type").split(';').next().unwrap_or_default();
     let refused = (400..500).contains(&answer.status);
@@ -212,8 +212,8 @@ fn assert_whole(answer: &Answer) {
     }
 }
 
-/// Sends one request after the other. Fails unless each is answered as it `must` be, and exactly what
-/// is answered with 201 was sold.
+/// Sends the requests one after the other. Fails unless each is answered as it `must` be, and exactly the purchases
+/// that were answered 201 were made.
 async fn withstands(world: &World, requests: impl Strategy<Value = Wire>, must: impl Fn(&[u8], &[Answer])) {
     let (_, price) = sold(world).await;
     for_all(requests, async |Wire(request)| {
@@ -248,7 +248,7 @@ fn what_is_hardly_http_gets_whole_answers_or_the_librarys_refusal() {
     test(async |world| {
         let (account, number) = holder(world).await;
         withstands(world, doubtful(&account, &number), |request, answers| {
-            // The library hangs up on a broken chunk while the service still works on its answer.
+            // On a broken chunk, the library closes the connection while the service still works on its answer.
             let chunked = request.windows(CHUNKED.len()).any(|text| text == CHUNKED);
             assert!(!answers.is_empty() || chunked, "no answer");
             for answer in answers.iter().filter(|answer| answer.status != 100) {
@@ -282,7 +282,7 @@ fn what_is_too_much_for_the_library_harms_nobody_else() {
                 Some(status) => {
                     assert_eq!((answers.len(), answers[0].status, answers[0].body.as_str()), (1, status, ""));
                 }
-                // Nothing at all is what there may be, not what there must be.
+                // No answer at all is allowed, not required.
                 None => assert!(answers.iter().all(|answer| (400..500).contains(&answer.status)), "{answers:?}"),
             }
             assert_eq!(world.fingerprint().await, before);
@@ -294,14 +294,14 @@ fn what_is_too_much_for_the_library_harms_nobody_else() {
 /// A row of a file.
 #[derive(Clone, Debug)]
 enum Row {
-    /// What is to be stored of it.
+    /// What should be stored of it.
     Good(Stored),
     Bad,
-    /// Its quotes are wrong: nobody can tell where it ends.
+    /// Its quotes are wrong: nobody can tell where the row ends.
     Endless,
 }
 
-/// What the operator has said of a number: number, provider, monthly cost in ten-thousandths of a dollar, note.
+/// What is known of a number: number, provider, monthly cost in ten-thousandths of a dollar, note.
 type Stored = (i64, Option<String>, Option<i64>, Option<String>);
 
 fn row() -> impl Strategy<Value = (String, Row)> {
@@ -351,7 +351,7 @@ async fn stock(world: &World) -> Vec<Stored> {
     stock.into_iter().map(row).collect()
 }
 
-/// What an import makes of the stock: how many rows are new, and how many known numbers change.
+/// The effect of an import: how many rows are new, and how many known numbers change.
 fn made(stock: &mut Vec<Stored>, rows: &[(String, Row)], update: bool) -> [u64; 2] {
     let good = rows.iter().filter_map(|(_, row)| if let Row::Good(row) = row { Some(row) } else { None });
     let good: Vec<_> = good.collect();

@@ -1,17 +1,17 @@
-//! A purchase with a key happens once, however often it is asked for.
+//! A purchase with a key is made once, however often it is sent.
 
 use chrono::TimeDelta;
 use reqwest::header::HeaderValue;
 
 use crate::support::{Account, Answer, WithForm, World, test};
 
-/// An account with money for several of the numbers in stock, and another like it.
+/// Two accounts with money for several of the numbers in stock.
 async fn scene(world: &World) -> (Account, Account) {
     world.stock(4_158_670_000, 10).await;
     (world.account("10.00").await, world.account("10.00").await)
 }
 
-/// Buys with a raw header.
+/// Buys with a header as raw bytes.
 async fn buy_with(world: &World, account: &Account, header: &str, key: &[u8]) -> Answer {
     let call = world.server.call(account, "POST", "/IncomingPhoneNumbers/Local");
     Answer::of(call.header(header, HeaderValue::from_bytes(key).expect("a header")).with_form(&[])).await
@@ -51,7 +51,7 @@ fn a_key_is_forgotten_after_a_day() {
         world.clock.advance(TimeDelta::hours(24) - TimeDelta::seconds(1));
         assert_replayed(&world.server.buy_once(&account, "key", &[]).await, &first);
         world.clock.advance(TimeDelta::seconds(2));
-        // Another request, even: the key is as good as new.
+        // Even with another request: the key is unused again.
         let form = [("FriendlyName", "Next day")];
         let second = world.server.buy_once(&account, "key", &form).await;
         assert_eq!(second.assert_status(201).header("Idempotent-Replayed"), "");

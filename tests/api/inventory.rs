@@ -1,4 +1,4 @@
-//! The stock behind the wire, as the operator moves it.
+//! The stock, as operators change it.
 
 use numberbank::error::Denied;
 use numberbank::inventory::{self, Filter, Refused, State};
@@ -54,7 +54,7 @@ fn numbers_are_moved_together_or_not_at_all() {
     });
 }
 
-/// Of a stock that it found sold out, PostgreSQL would walk a million new numbers for each purchase.
+/// With statistics of a sold-out stock, PostgreSQL would walk a million new numbers for each purchase.
 #[test]
 fn the_planner_knows_of_many_numbers_that_were_added() {
     test(async |world| {
@@ -64,7 +64,7 @@ fn the_planner_knows_of_many_numbers_that_were_added() {
     });
 }
 
-/// A statement that the database must carry out.
+/// Runs a statement, which must succeed.
 async fn run(world: &World, statement: &'static str) {
     world.db.execute(statement).await.expect(statement);
 }

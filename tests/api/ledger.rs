@@ -1,4 +1,4 @@
-//! Money: the balance, the ledger and the audit always tell the same, and the database sees to it itself.
+//! Money: the balance, the ledger and the audit always agree, and the database itself guards that.
 
 use std::collections::HashMap;
 
@@ -17,14 +17,14 @@ const NUMBERS: [usize; 2] = [4, 2];
 
 const KINDS: [Kind; 2] = [Kind::Local, Kind::TollFree];
 
-/// What may happen. Accounts and kinds are places in a list; amounts are cents.
+/// What may happen. Accounts and kinds are indexes; amounts are cents.
 #[derive(Clone, Debug)]
 enum Step {
     Credit(usize, i64),
     Debit(usize, i64),
     Price(usize, Option<usize>, i64),
     Buy(usize, usize),
-    /// The one of the numbers held that comes at this place, all round.
+    /// The held number at this index, modulo their count.
     Release(usize, usize),
     Suspend(usize, bool),
 }
@@ -37,7 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (kind.clone(), proptest::option::of(account.clone()), 0..300_i64)
             .prop_map(|(kind, account, cents)| Step::Price(kind, account, cents)),
         6 => (account.clone(), kind).prop_map(|(account, kind)| Step::Buy(account, kind)),
-        2 => (account.clone(), 0..8_usize).prop_map(|(account, place)| Step::Release(account, place)),
+        2 => (account.clone(), 0..8_usize).prop_map(|(account, index)| Step::Release(account, index)),
         1 => (account, proptest::bool::weighted(0.3)).prop_map(|(account, is)| Step::Suspend(account, is)),
     ]
 }
@@ -45,7 +45,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// Kind, amount, and the balance after it.
 type Entry = (&'static str, i64, i64);
 
-/// What must be true, by the plainest means.
+/// A simple model of what must be true.
 struct Model {
     ledgers: [Vec<Entry>; ACCOUNTS],
     held: [Vec<String>; ACCOUNTS],
@@ -65,7 +65,7 @@ impl Model {
         self.ledgers[account].last().map_or(0, |(_, _, after)| *after)
     }
 
-    /// Whether this much may come or go; if so, it does.
+    /// Adds an amount, if the balance allows it; whether it does.
     fn transfer(&mut self, account: usize, kind: &'static str, amount: i64) -> bool {
         let after = self.balance(account) + amount;
         let goes = after >= 0;
@@ -92,9 +92,9 @@ impl Model {
         201
     }
 
-    fn release(&mut self, account: usize, place: usize) -> Option<String> {
+    fn release(&mut self, account: usize, index: usize) -> Option<String> {
         let held = &mut self.held[account];
-        (!held.is_empty()).then(|| held.remove(place % held.len()))
+        (!held.is_empty()).then(|| held.remove(index % held.len()))
     }
 }
 
@@ -126,8 +126,8 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
             assert_eq!(answer.status, model.buy(account, kind), "{}", answer.body);
             model.held[account].extend((answer.status == 201).then(|| answer.element("Sid")));
         }
-        Step::Release(account, place) => {
-            let Some(sid) = model.release(account, place) else { return };
+        Step::Release(account, index) => {
+            let Some(sid) = model.release(account, index) else { return };
             world.server.release(&accounts[account], &sid).await.assert_status(204);
         }
         Step::Suspend(account, is) => {
@@ -149,15 +149,15 @@ async fn entries(world: &World, account: &Account) -> Vec<(String, i64, i64)> {
 }
 
 async fn agree(world: &World, accounts: &[Account], model: &Model) {
-    for (place, account) in accounts.iter().enumerate() {
-        let balance = Money::from_cents(model.balance(place)).to_string();
+    for (index, account) in accounts.iter().enumerate() {
+        let balance = Money::from_cents(model.balance(index)).to_string();
         assert_eq!(world.server.balance(account).await, balance);
-        let expected = model.ledgers[place].iter().map(|(kind, amount, after)| ((*kind).to_owned(), *amount, *after));
+        let expected = model.ledgers[index].iter().map(|(kind, amount, after)| ((*kind).to_owned(), *amount, *after));
         assert_eq!(entries(world, account).await, expected.collect::<Vec<_>>());
         let list = world.server.get(account, "/IncomingPhoneNumbers").await;
         let mut held = list.elements("Sid");
         held.reverse();
-        assert_eq!(held, model.held[place]);
+        assert_eq!(held, model.held[index]);
     }
     assert_eq!(audit::audit(&world.db).await.expect("the audit runs"), []);
 }

@@ -1,4 +1,4 @@
-//! Years in the life of numbers and their money, against a model by the plainest means.
+//! Years of numbers and their money, against a simple model.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ const ACCOUNTS: usize = 2;
 const NUMBERS: usize = 4;
 const PRICES: [i64; 3] = [0, 100, 250];
 
-/// What may happen. Accounts and tenancies are places in a list, the latter all round; amounts are cents.
+/// What may happen. Accounts and tenancies are indexes, the latter modulo their count; amounts are cents.
 #[derive(Clone, Debug)]
 enum Step {
     Price(usize),
@@ -25,7 +25,7 @@ enum Step {
     Credit(usize, i64),
     Bill,
     Recycle,
-    /// So many days and seconds pass.
+    /// This many days and seconds pass.
     Wait(u64, i64),
 }
 
@@ -94,63 +94,63 @@ impl Model {
         self.tenancies.push(tenancy);
     }
 
-    fn release(&mut self, place: usize) {
-        self.tenancies[place].is_open = false;
-        self.quarantined.insert(self.tenancies[place].number.clone(), self.now);
+    fn release(&mut self, index: usize) {
+        self.tenancies[index].is_open = false;
+        self.quarantined.insert(self.tenancies[index].number.clone(), self.now);
     }
 
-    fn restore(&mut self, place: usize) -> bool {
-        let last = self.tenancies.iter().rposition(|other| other.number == self.tenancies[place].number);
-        let goes = last == Some(place) && self.quarantined.remove(&self.tenancies[place].number).is_some();
+    fn restore(&mut self, index: usize) -> bool {
+        let last = self.tenancies.iter().rposition(|other| other.number == self.tenancies[index].number);
+        let goes = last == Some(index) && self.quarantined.remove(&self.tenancies[index].number).is_some();
         if goes {
-            self.tenancies[place].is_open = true;
-            while self.tenancies[place].due() <= self.now.date_naive() {
-                self.tenancies[place].month += 1;
+            self.tenancies[index].is_open = true;
+            while self.tenancies[index].due() <= self.now.date_naive() {
+                self.tenancies[index].month += 1;
             }
         }
         goes
     }
 
-    /// The places of what is due, the longest due first; of one account or of all.
+    /// The indexes of the tenancies that are due, the longest due first; of one account or of all.
     fn due(&self, account: Option<usize>) -> Vec<usize> {
         let of = |tenancy: &Tenancy| account.is_none_or(|account| account == tenancy.account);
         let is_due = |tenancy: &Tenancy| tenancy.is_open && tenancy.due() <= self.now.date_naive() && of(tenancy);
-        let mut due: Vec<_> = (0..self.tenancies.len()).filter(|place| is_due(&self.tenancies[*place])).collect();
-        due.sort_by_key(|place| (self.tenancies[*place].due(), self.tenancies[*place].sid.clone()));
+        let mut due: Vec<_> = (0..self.tenancies.len()).filter(|index| is_due(&self.tenancies[*index])).collect();
+        due.sort_by_key(|index| (self.tenancies[*index].due(), self.tenancies[*index].sid.clone()));
         due
     }
 
-    fn charge(&mut self, place: usize) {
-        let Tenancy { account, price, .. } = self.tenancies[place];
+    fn charge(&mut self, index: usize) {
+        let Tenancy { account, price, .. } = self.tenancies[index];
         self.ledgers[account].push(("monthly_fee", -price));
-        self.tenancies[place].month += 1;
+        self.tenancies[index].month += 1;
     }
 
     fn bill(&mut self) {
         let pays = |model: &Self, it: &Tenancy| it.price == 0 || model.unpaid_since[it.account].is_none();
-        let owes = |account: &usize| self.due(Some(*account)).iter().any(|place| self.tenancies[*place].price > 0);
+        let owes = |account: &usize| self.due(Some(*account)).iter().any(|index| self.tenancies[*index].price > 0);
         (0..ACCOUNTS).filter(owes).collect::<Vec<_>>().into_iter().for_each(|account| self.settle(account));
-        while let Some(place) = self.due(None).into_iter().find(|place| pays(self, &self.tenancies[*place])) {
-            let Tenancy { account, price, .. } = self.tenancies[place];
+        while let Some(index) = self.due(None).into_iter().find(|index| pays(self, &self.tenancies[*index])) {
+            let Tenancy { account, price, .. } = self.tenancies[index];
             match price <= self.balance(account) {
-                true => self.charge(place),
+                true => self.charge(index),
                 false => self.unpaid_since[account] = Some(self.now),
             }
         }
         let long_ago = self.now - Days::new(14);
-        for place in self.due(None) {
-            let unpaid = self.unpaid_since[self.tenancies[place].account].is_some_and(|since| since <= long_ago);
-            if unpaid && self.tenancies[place].due() <= long_ago.date_naive() {
-                self.release(place);
+        for index in self.due(None) {
+            let unpaid = self.unpaid_since[self.tenancies[index].account].is_some_and(|since| since <= long_ago);
+            if unpaid && self.tenancies[index].due() <= long_ago.date_naive() {
+                self.release(index);
             }
         }
     }
 
-    /// Pays all that an unpaid account owes, where its balance covers that.
+    /// Pays all that an unpaid account owes, if its balance covers that.
     fn settle(&mut self, account: usize) {
         let mut paid = self.clone();
-        while let Some(place) = paid.due(Some(account)).first() {
-            paid.charge(*place);
+        while let Some(index) = paid.due(Some(account)).first() {
+            paid.charge(*index);
         }
         paid.unpaid_since[account] = None;
         if self.unpaid_since[account].is_some() && paid.balance(account) >= 0 {
@@ -161,10 +161,10 @@ impl Model {
 
 /// Does the same to the service and to the model.
 async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step) {
-    let place = |place: usize| (!model.tenancies.is_empty()).then(|| place % model.tenancies.len());
+    let index = |index: usize| (!model.tenancies.is_empty()).then(|| index % model.tenancies.len());
     match *step {
-        Step::Price(place) => {
-            model.price = PRICES[place];
+        Step::Price(index) => {
+            model.price = PRICES[index];
             let price = Money::from_cents(model.price);
             inventory::set_price(&world.db, Kind::Local, None, price).await.expect("a price");
         }
@@ -176,7 +176,7 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
             }
         }
         Step::Release(at) => {
-            let Some(at) = place(at) else { return };
+            let Some(at) = index(at) else { return };
             let Tenancy { account, sid, is_open, .. } = &model.tenancies[at];
             let answer = world.server.release(&accounts[*account], sid).await;
             assert_eq!(answer.status == 204, *is_open, "{}", answer.body);
@@ -185,7 +185,7 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
             }
         }
         Step::Restore(at) => {
-            let Some(at) = place(at) else { return };
+            let Some(at) = index(at) else { return };
             let sid = model.tenancies[at].sid.parse().expect("a Sid");
             let done = releases::restore(&world.db, &world.clock, sid).await;
             assert_eq!(done.is_ok(), model.restore(at), "{done:?}");
@@ -212,17 +212,17 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
 }
 
 async fn agree(world: &World, accounts: &[Account], model: &Model) {
-    for (place, account) in accounts.iter().enumerate() {
+    for (index, account) in accounts.iter().enumerate() {
         let entries = "select kind::text, amount from ledger_entries
             where 'AC' || replace(account_sid::text, '-', '') = $1 order by id";
         let entries: Vec<(String, i64)> =
             sqlx::query_as(entries).bind(&account.sid).fetch_all(&world.db).await.expect("entries");
-        let expected = model.ledgers[place].iter().map(|(kind, amount)| ((*kind).to_owned(), *amount));
+        let expected = model.ledgers[index].iter().map(|(kind, amount)| ((*kind).to_owned(), *amount));
         assert_eq!(entries, expected.collect::<Vec<_>>());
-        let reason = model.unpaid_since[place].map(|_| Reason::Unpaid);
+        let reason = model.unpaid_since[index].map(|_| Reason::Unpaid);
         assert_eq!(world.standing(account).await.1, reason);
         let mut held = world.server.get(account, "/IncomingPhoneNumbers").await.elements("Sid");
-        let open = model.tenancies.iter().filter(|tenancy| tenancy.is_open && tenancy.account == place);
+        let open = model.tenancies.iter().filter(|tenancy| tenancy.is_open && tenancy.account == index);
         let mut expected: Vec<_> = open.map(|tenancy| tenancy.sid.clone()).collect();
         held.sort();
         expected.sort();
@@ -246,7 +246,7 @@ proptest! {
             let accounts = world.known_accounts(&[&world.server], ACCOUNTS, "0.00").await;
             let mut model = Model { now: beginning(), price: 100, ..Model::default() };
             for step in &steps {
-                // No two purchases at once: which came first would be anybody's guess.
+                // No two purchases at the same time: their order would be undefined.
                 world.clock.advance(TimeDelta::seconds(1));
                 model.now = world.clock.now();
                 act(world, &accounts, &mut model, step).await;

@@ -170,10 +170,10 @@ fn a_row_that_somebody_holds_is_waited_for_two_seconds() {
     });
 }
 
-/// Makes each rename of an account take a minute in PostgreSQL.
+/// Makes each rename of an account take far too long in PostgreSQL.
 async fn slow_renames(world: &World) {
     let trigger = "create function take_long() returns trigger language plpgsql as $$ begin
-            perform pg_sleep(60);
+            perform pg_sleep(15);
             return new;
         end $$;
         create trigger slow before update of name on accounts for each row execute function take_long()";

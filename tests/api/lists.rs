@@ -10,7 +10,7 @@ const ALL: &str = "/IncomingPhoneNumbers";
 const LOCAL: &str = "/IncomingPhoneNumbers/Local";
 const TOLL_FREE: &str = "/IncomingPhoneNumbers/TollFree";
 
-/// Buys so many numbers of one kind; their Sids.
+/// Buys `count` numbers of one kind; returns their Sids.
 async fn buy(world: &World, account: &Account, below: &str, count: usize, form: &[(&str, &str)]) -> Vec<String> {
     let mut sids = Vec::new();
     for _ in 0..count {
@@ -19,7 +19,7 @@ async fn buy(world: &World, account: &Account, below: &str, count: usize, form: 
     sids
 }
 
-/// An account that holds so many local numbers, beside another that holds two.
+/// An account that holds `count` local numbers, and another that holds two.
 async fn holder(world: &World, count: usize) -> Account {
     world.stock(4_158_670_000, 200).await;
     let (other, account) = (world.account("2.00").await, world.account("500.00").await);
@@ -28,8 +28,8 @@ async fn holder(world: &World, count: usize) -> Account {
     account
 }
 
-/// The numbers that tell where a page lies.
-fn places(answer: &Answer) -> [i64; 6] {
+/// The numeric attributes of a page.
+fn attributes(answer: &Answer) -> [i64; 6] {
     answer.assert_status(200);
     ["page", "numpages", "pagesize", "total", "start", "end"]
         .map(|name| answer.attribute(name).parse().expect("a whole number"))
@@ -59,7 +59,7 @@ fn thirty_eight_numbers_on_one_page_end_at_37() {
         let account = holder(world, 38).await;
         for below in [ALL, LOCAL] {
             let answer = world.server.get(&account, below).await;
-            assert_eq!(places(&answer), [0, 1, 50, 38, 0, 37]);
+            assert_eq!(attributes(&answer), [0, 1, 50, 38, 0, 37]);
             assert_eq!(answer.elements("Sid").len(), 38);
             let only = format!("{below}?Page=0&PageSize=50");
             assert_eq!(uris(&answer, &account), [&only, &only, "", "", &only]);
@@ -80,7 +80,7 @@ fn pages_tell_where_they_lie() {
             (9999, [9999, 4, 10, 38, 0, 0], 0),
         ] {
             let answer = world.server.get(&account, &format!("{ALL}?Page={page}&PageSize=10")).await;
-            assert_eq!(places(&answer), expected);
+            assert_eq!(attributes(&answer), expected);
             assert_eq!(answer.elements("Sid").len(), count);
         }
     });
@@ -91,7 +91,7 @@ fn the_largest_page_number_is_a_page_past_the_end() {
     test(async |world| {
         let account = holder(world, 1).await;
         let answer = world.server.get(&account, &format!("{ALL}?Page=4294967295&PageSize=1000")).await;
-        assert_eq!(places(&answer), [4_294_967_295, 1, 1000, 1, 0, 0]);
+        assert_eq!(attributes(&answer), [4_294_967_295, 1, 1000, 1, 0, 0]);
         assert_eq!(answer.attribute("nextpageuri"), "");
     });
 }
@@ -103,7 +103,7 @@ fn nothing_to_list_is_an_empty_list() {
         let account = world.account("1.00").await;
         for below in [ALL, LOCAL, TOLL_FREE] {
             let answer = world.server.get(&account, below).await;
-            assert_eq!(places(&answer), [0, 0, 50, 0, 0, 0]);
+            assert_eq!(attributes(&answer), [0, 0, 50, 0, 0, 0]);
             assert_eq!(uris(&answer, &account)[2..4], ["", ""]);
             assert_eq!(answer.leaves(), [("TwilioResponse/IncomingPhoneNumbers".to_owned(), String::new())]);
             let json = world.server.get(&account, &format!("{below}.json")).await;
@@ -119,7 +119,7 @@ fn a_later_page_of_nothing_is_page_0_without_neighbours() {
     test(async |world| {
         let account = world.account("1.00").await;
         let answer = world.server.get(&account, &format!("{ALL}?Page=3")).await;
-        assert_eq!(places(&answer), [0, 0, 50, 0, 0, 0]);
+        assert_eq!(attributes(&answer), [0, 0, 50, 0, 0, 0]);
         assert_eq!(uris(&answer, &account)[2..4], ["", ""]);
         assert_eq!(answer.header("Link"), "");
     });
@@ -132,12 +132,12 @@ fn both_spellings_of_page_and_size_are_read() {
         let whole = world.server.get(&account, ALL).await.elements("Sid");
         for query in ["Page=1&PageSize=2", "page=1&num=2", "Page=1&num=2", "page=1&PageSize=2"] {
             let answer = world.server.get(&account, &format!("{ALL}?{query}")).await;
-            assert_eq!(places(&answer), [1, 3, 2, 5, 2, 3], "{query}");
+            assert_eq!(attributes(&answer), [1, 3, 2, 5, 2, 3], "{query}");
             assert_eq!(answer.elements("Sid"), whole[2..4], "{query}");
         }
         let ignored =
             world.server.get(&account, &format!("{ALL}?PAGE=1&pagesize=2&Num=x&pageSize=0&Foo=bar&Foo=")).await;
-        assert_eq!(places(&ignored), [0, 1, 50, 5, 0, 4]);
+        assert_eq!(attributes(&ignored), [0, 1, 50, 5, 0, 4]);
     });
 }
 
@@ -148,7 +148,7 @@ fn a_page_size_is_1_to_1000() {
         for name in ["num", "PageSize"] {
             for size in [1, 2, 1000] {
                 let answer = world.server.get(&account, &format!("{ALL}?{name}={size}")).await;
-                assert_eq!(places(&answer)[2], size);
+                assert_eq!(attributes(&answer)[2], size);
                 assert_eq!(answer.elements("Sid").len(), usize::try_from(size).expect("a size").min(3));
             }
             for size in ["0", "1001", "-1", "1.5", "ten", "%20", "+5", "99999999999999999999", "0x10", "%D9%A1"] {
@@ -204,7 +204,7 @@ fn the_uris_lead_from_page_to_page_and_back() {
             let [this, first, next, previous, last] = uris(&answer, &account);
             assert_eq!(first, page(0));
             let last = world.server.get(&account, &last).await;
-            assert_eq!((places(&last), last.elements("Sid")), ([2, 3, 2, 5, 4, 4], whole[4..].to_vec()));
+            assert_eq!((attributes(&last), last.elements("Sid")), ([2, 3, 2, 5, 4, 4], whole[4..].to_vec()));
             assert_eq!((previous.is_empty(), next.is_empty()), (number == 0, number == 2));
             if number > 0 {
                 let previous = world.server.get(&account, &previous).await;
@@ -226,7 +226,7 @@ fn the_uris_lead_from_page_to_page_and_back() {
     });
 }
 
-/// The neighbours that the Link headers name, empty where there is none.
+/// The next and the previous page in the Link headers; empty if there is none.
 fn links(answer: &Answer, account: &Account) -> [(&'static str, String); 2] {
     ["next", "prev"].map(|rel| {
         let end = format!(">; rel=\"{rel}\"");
@@ -241,7 +241,7 @@ fn the_last_page_may_be_full() {
     test(async |world| {
         let account = holder(world, 4).await;
         let answer = world.server.get(&account, &format!("{ALL}?Page=1&PageSize=2")).await;
-        assert_eq!(places(&answer), [1, 2, 2, 4, 2, 3]);
+        assert_eq!(attributes(&answer), [1, 2, 2, 4, 2, 3]);
         assert_eq!(answer.attribute("nextpageuri"), "");
     });
 }
@@ -317,7 +317,7 @@ fn what_is_asked_for_at_once_is_answered_to_each_as_if_alone() {
         for (account, path) in &requests {
             alone.push(world.server.get(account, path).await);
         }
-        // What comes while nothing can be read goes together.
+        // Requests that come while reads are blocked go in one batch.
         let mut lock = world.db.begin().await.expect("a transaction");
         sqlx::query("lock table tenancies in access exclusive mode").execute(&mut *lock).await.expect("a lock");
         let unlock = async {
@@ -353,8 +353,8 @@ fn a_list_of_both_kinds_shows_sms_on_local_numbers_only() {
     });
 }
 
-/// Walks a list while another number is bought, one that was shown and one that was not are released,
-/// and the very number that the next page goes on from is too.
+/// Walks a list while a number is bought, and three are released: one that was shown, one that was not, and the very
+/// one that the next page starts after.
 async fn walk_amid_changes(world: &World, account: &Account, first: &str, form: &[(&str, &str)]) {
     let held = walk(world, account, first).await;
     let (mut shown, mut gone) = (Vec::new(), BTreeSet::new());
@@ -434,12 +434,12 @@ fn a_phone_number_is_found_in_every_decoration() {
             [&others, "415", "41586753091", "%2B4158675309", "%2B2", "x", "415867530O", "%25", "*", "415867530*"]
         {
             let answer = world.server.get(&account, &format!("{ALL}?PhoneNumber={text}")).await;
-            assert_eq!(places(&answer), [0, 0, 50, 0, 0, 0], "{text}");
+            assert_eq!(attributes(&answer), [0, 0, 50, 0, 0, 0], "{text}");
         }
         let twice = world.server.get(&account, &format!("{ALL}?PhoneNumber={own}&PhoneNumber={own}")).await;
         twice.assert_refused(400, 29003);
         let other_case = world.server.get(&account, &format!("{ALL}?phonenumber={others}")).await;
-        assert_eq!(places(&other_case)[3], 1, "parameters are case-sensitive, unknown ones ignored");
+        assert_eq!(attributes(&other_case)[3], 1, "parameters are case-sensitive, unknown ones ignored");
     });
 }
 
@@ -454,7 +454,7 @@ fn an_empty_filter_is_no_filter() {
             assert_eq!((answer.status, &answer.body), (200, &whole.body), "{query}");
         }
         let sized = world.server.get(&account, &format!("{ALL}?PageSize=&num=2&FriendlyName=")).await;
-        assert_eq!(places(&sized), [0, 2, 2, 3, 0, 1]);
+        assert_eq!(attributes(&sized), [0, 2, 2, 3, 0, 1]);
         for query in ["FriendlyName=&FriendlyName=", "num=&num=", "num=1&PageSize=1"] {
             world.server.get(&account, &format!("{ALL}?{query}")).await.assert_refused(400, 29003);
         }
@@ -478,10 +478,10 @@ fn a_phone_number_is_found_in_the_list_of_its_kind() {
             (TOLL_FREE, "8668675309", 1),
         ] {
             let answer = world.server.get(&account, &format!("{below}?PhoneNumber={number}")).await;
-            assert_eq!(places(&answer)[3], found, "{below} {number}");
+            assert_eq!(attributes(&answer)[3], found, "{below} {number}");
         }
         let past = world.server.get(&account, &format!("{ALL}?PhoneNumber=4158675309&Page=1")).await;
-        assert_eq!(places(&past), [1, 1, 50, 1, 0, 0]);
+        assert_eq!(attributes(&past), [1, 1, 50, 1, 0, 0]);
         assert_eq!(past.elements("Sid"), [""; 0]);
     });
 }
@@ -513,7 +513,7 @@ fn a_name_is_found_when_it_is_equal_given_or_by_default() {
             assert_eq!(answer.assert_status(200).elements("Sid"), sids, "{name}");
             assert_eq!(answer.attribute("total"), sids.len().to_string());
             let answer = world.server.get(&account, &format!("{TOLL_FREE}?{query}")).await;
-            assert_eq!(places(&answer)[3], 0, "{name}");
+            assert_eq!(attributes(&answer)[3], 0, "{name}");
         }
     });
 }
@@ -527,8 +527,9 @@ fn a_name_that_was_changed_is_found_by_the_new_one() {
         for (name, old, by_default) in [("New", 0, 0), ("", 0, 1), ("Old", 1, 0)] {
             let form = [("Url", ""), ("FriendlyName", name)];
             world.server.post(&account, &format!("{ALL}/{sid}"), &form).await.assert_status(200);
-            let count =
-                async |name: &str| places(&world.server.get(&account, &format!("{ALL}?FriendlyName={name}")).await)[3];
+            let count = async |name: &str| {
+                attributes(&world.server.get(&account, &format!("{ALL}?FriendlyName={name}")).await)[3]
+            };
             assert_eq!((count("Old").await, count("(415)+867-5309").await), (old, by_default), "{name}");
         }
     });
@@ -551,9 +552,9 @@ fn paging_uris_keep_both_filters_encoded() {
         let past = world.server.get(&account, &only.replace("Page=0", "Page=1")).await;
         assert_eq!(uris(&past, &account)[3], only, "previouspageuri");
         let neither = world.server.get(&account, &below.replace("5309", "5310")).await;
-        assert_eq!(places(&neither)[3], 0, "both filters count");
+        assert_eq!(attributes(&neither)[3], 0, "both filters count");
         let neither = world.server.get(&account, &format!("{below}x")).await;
-        assert_eq!(places(&neither)[3], 0, "both filters count");
+        assert_eq!(attributes(&neither)[3], 0, "both filters count");
     });
 }
 
@@ -567,7 +568,7 @@ fn the_pages_of_one_name_tell_where_they_lie() {
         assert_eq!(walk(world, &account, &first).await, named);
         for (page, expected) in [(0, [0, 3, 2, 5, 0, 1]), (2, [2, 3, 2, 5, 4, 4]), (3, [3, 3, 2, 5, 0, 0])] {
             let answer = world.server.get(&account, &format!("{first}&Page={page}")).await;
-            assert_eq!(places(&answer), expected);
+            assert_eq!(attributes(&answer), expected);
         }
     });
 }
@@ -578,10 +579,10 @@ fn the_list_of_accounts_pages_like_others() {
         let (account, _other) = (world.account("1.00").await, world.account("1.00").await);
         let accounts = async |query: &str| world.server.follow(&account, &format!("/2008-08-01/Accounts{query}")).await;
         let answer = accounts("").await;
-        assert_eq!(places(&answer), [0, 1, 50, 1, 0, 0]);
+        assert_eq!(attributes(&answer), [0, 1, 50, 1, 0, 0]);
         assert_eq!(answer.elements("Sid"), [account.sid.as_str()]);
         let past = accounts("?Page=1&num=10").await;
-        assert_eq!(places(&past), [1, 1, 10, 1, 0, 0]);
+        assert_eq!(attributes(&past), [1, 1, 10, 1, 0, 0]);
         assert_eq!(past.elements("Sid"), [""; 0]);
         assert_eq!(past.attribute("previouspageuri"), "/2008-08-01/Accounts?Page=0&PageSize=10");
         accounts("?num=1001").await.assert_refused(400, 20007);

@@ -1,4 +1,4 @@
-//! The service from outside: real HTTP, real PostgreSQL, a database for each test.
+//! Tests of the service over real HTTP, on real PostgreSQL, with a database for each test.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! What meets a credit that is not committed yet: it waits, looks at the account as it then is, and comes out right.
+//! Requests that meet an uncommitted credit: they wait, read the account again, and are right.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn sid(account: &Account) -> AccountSid {
     account.sid.parse().expect("a Sid")
 }
 
-/// Moves money of these accounts, each so many cents, in a transaction that stays open.
+/// Changes these accounts' balances, by so many cents each, in a transaction that stays open.
 async fn begun(world: &World, direction: Direction, accounts: &[&Account], cents: i64) -> Transaction {
     let mut accounts: Vec<_> = accounts.iter().map(|account| sid(account)).collect();
     accounts.sort();
@@ -36,7 +36,7 @@ async fn begun(world: &World, direction: Direction, accounts: &[&Account], cents
     open
 }
 
-/// Does something while a transaction stays open, which is committed half a second later.
+/// Does something while a transaction is open, which is committed half a second later.
 async fn beside<T>(open: Transaction, work: impl Future<Output = T>) -> T {
     let commit = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -45,7 +45,7 @@ async fn beside<T>(open: Transaction, work: impl Future<Output = T>) -> T {
     join(work, commit).await.0
 }
 
-/// The same beside a credit of one account.
+/// The same, with an open credit of one account.
 async fn beside_a_credit<T>(world: &World, account: &Account, cents: i64, work: impl Future<Output = T>) -> T {
     beside(begun(world, Direction::Credit, &[account], cents).await, work).await
 }
@@ -75,7 +75,7 @@ fn a_purchase_that_meets_a_credit_is_made() {
     });
 }
 
-/// It waits for the only number first, and then for the account.
+/// It waits for the only number, and then for the account.
 #[test]
 fn a_purchase_that_waits_for_its_number_and_meets_a_credit_is_made() {
     test(async |world| {
@@ -96,7 +96,7 @@ fn a_purchase_that_waits_for_its_number_and_meets_a_credit_is_made() {
     });
 }
 
-/// How many were bought; the others must have been refused for want of money.
+/// How many were bought; all others must be refused because of the balance.
 fn bought(answers: &[Answer]) -> usize {
     let (bought, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 201);
     refused.iter().for_each(|answer| answer.assert_refused(402, 29001));
@@ -125,7 +125,7 @@ fn many_purchases_of_two_accounts_that_meet_credits_are_made_as_far_as_the_money
     });
 }
 
-/// No credit stays open: they are committed between what a statement sees and what it locks.
+/// Here no credit stays open: each is committed between a statement's snapshot and its lock.
 #[test]
 fn purchases_beside_a_stream_of_credits_are_made_or_refused_and_nothing_else() {
     test(async |world| {
@@ -190,7 +190,7 @@ fn a_run_of_the_fees_that_meets_a_credit_takes_what_is_there_then() {
         world.clock.advance(TimeDelta::days(31));
         let short = Billed { charged: 0, amount: Money::ZERO, suspended: 1, ..charged };
         assert_eq!(beside_a_credit(world, &account, 99, world.bill()).await, short);
-        // What was unpaid is paid by the next run, where a credit that paid nothing was followed by another.
+        // What is unpaid is paid by the next run, if a credit that paid nothing was followed by another.
         let open = begun(world, Direction::Credit, &[&account], 1).await;
         open.commit().await.expect("a commit");
         let paid = Billed { activated: 1, ..charged };
@@ -282,7 +282,8 @@ fn what_changes_an_account_beside_a_credit_leaves_the_money_alone() {
     });
 }
 
-/// It holds the number and waits for the account, and another the other way round: PostgreSQL ends the first to wait.
+/// It holds the number and waits for the account; another transaction does the opposite: PostgreSQL ends the one that
+/// waited first.
 #[test]
 fn a_release_that_is_ended_for_a_deadlock_is_done_again() {
     test(async |world| {
@@ -292,7 +293,7 @@ fn a_release_that_is_ended_for_a_deadlock_is_done_again() {
         sqlx::query("select from accounts for update").execute(&mut *open).await.expect("the account is locked");
         let crosswise = async {
             eventually("the release waits for the account", async || world.waiting().await > 0).await;
-            // On a slow machine it is this one that is ended.
+            // On a slow machine, this one may be ended.
             let _ = sqlx::query("select from stock for update").execute(&mut *open).await;
             open.rollback().await.expect("all is let go");
         };

@@ -1,4 +1,4 @@
-//! What others have set for a role, a database or a server changes nothing.
+//! Settings of a role, a database or a server change nothing.
 
 use futures_util::future::join_all;
 use numberbank::db::{self, Db};
@@ -11,7 +11,7 @@ async fn run(world: &World, statement: String) {
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(&world.db).await.expect("it runs");
 }
 
-/// Sets something for everybody in this database.
+/// Changes a setting for the whole database.
 async fn set(world: &World, name: &str, value: &str) {
     let database = world.value::<String>("select current_database()::text").await;
     run(world, format!("alter database {database} set {name} = {value}")).await;
@@ -64,7 +64,7 @@ fn settings_of_others_reach_no_connection() {
     });
 }
 
-/// Whoever made a database read-only wants it so.
+/// If an operator made a database read-only, it stays so.
 #[test]
 fn a_read_only_database_is_left_read_only() {
     test(async |world| {
@@ -102,7 +102,7 @@ fn a_schema_named_like_the_role_takes_nothing_over() {
         let (victim, stranger) = (world.account("9.00").await, world.account("0.00").await);
         let shadow = "create schema numberbank; create table numberbank.accounts (like public.accounts including all);
             insert into numberbank.accounts overriding system value select * from public.accounts";
-        // What is generated cannot be copied as it is.
+        // Generated columns cannot be copied as they are.
         let shadow = shadow.split_once(" insert").map_or(shadow, |(tables, _)| tables.trim_end_matches(';'));
         run(world, shadow.replace("including all", "including defaults")).await;
         run(world, "insert into numberbank.accounts select * from public.accounts".to_owned()).await;
@@ -144,7 +144,7 @@ fn a_migration_waits_for_readers_and_lets_others_by() {
         let options = world.options.clone();
         let applying = tokio::spawn(async move { db::apply(&options, &Runner::new(&migrations)).await });
         eventually("the migration waits", async || world.waiting().await > 0).await;
-        // Who queues behind it gets on while it takes its breath.
+        // Statements that queue behind the migration run during its pause.
         eventually("a request gets by", async || world.server.get(&account, "").await.status == 200).await;
         assert!(!applying.is_finished(), "it goes on trying");
         reading.rollback().await.expect("the reader ends");
@@ -152,7 +152,7 @@ fn a_migration_waits_for_readers_and_lets_others_by() {
     });
 }
 
-/// Makes the first trigger of a migration, which comes when its tables are locked, wait while there is a row in `hold`.
+/// Makes the first trigger of a migration wait while there is a row in `hold`; its tables are locked then.
 const HELD: &str = "create table hold (); insert into hold default values; create sequence tries;
     create function wait_for_it() returns event_trigger language plpgsql as $$ begin
         perform nextval('tries');
@@ -206,7 +206,7 @@ async fn read(reader: &mut PgConnection) {
         .expect("a cursor");
 }
 
-/// One of ours, as it was applied.
+/// One of our migrations, as it was applied.
 fn migration(name: &str) -> Migration {
     let file = format!("{}/migrations/{name}.sql", env!("CARGO_MANIFEST_DIR"));
     Migration::unapplied(name, &std::fs::read_to_string(file).expect("a migration")).expect("a name")

@@ -7,7 +7,7 @@ use crate::support::{Account, Answer, World, test};
 const LOCAL: &str = "/IncomingPhoneNumbers/Local";
 const TOLL_FREE: &str = "/IncomingPhoneNumbers/TollFree";
 
-/// Twenty local and five toll-free numbers, and an account beside another that holds one of each.
+/// Twenty local and five toll-free numbers in stock, and two accounts; the second one holds one of each.
 async fn shop(world: &World, balance: &str) -> Account {
     world.stock(4_158_670_000, 20).await;
     world.stock(8_668_670_000, 5).await;
@@ -22,14 +22,14 @@ async fn balance(world: &World, account: &Account) -> String {
     world.server.get(account, "/Balance").await.text("Balance")
 }
 
-/// A number that was bought, and the path below its account.
+/// A number, and its path below the account.
 async fn bought(world: &World, account: &Account, below: &str, form: &[(&str, &str)]) -> (Answer, String) {
     let answer = world.server.post(account, below, form).await;
     let path = format!("/IncomingPhoneNumbers/{}", answer.assert_status(201).element("Sid"));
     (answer, path)
 }
 
-/// Everything that can be set on a local number.
+/// All settings of a local number.
 const EVERYTHING: &[(&str, &str)] = &[
     ("FriendlyName", "Company Line"),
     ("Url", "http://example.com/voice"),
@@ -43,7 +43,7 @@ const EVERYTHING: &[(&str, &str)] = &[
     ("VoiceCallerIdLookup", "true"),
 ];
 
-/// What can be set on any number.
+/// The settings of any number.
 const VOICE: &[&str] =
     &["FriendlyName", "Url", "Method", "VoiceFallbackUrl", "VoiceFallbackMethod", "VoiceCallerIdLookup"];
 
@@ -65,7 +65,7 @@ fn everything_but(changes: &[(&'static str, &str)]) -> Vec<(&'static str, String
     EVERYTHING.iter().map(|(name, _)| (*name, shown(name, value(name).unwrap_or_default()))).collect()
 }
 
-/// `form` with some parameters in the place of its own, or added to it.
+/// `form` with some parameters replaced or added.
 fn with<'a>(form: &[(&'a str, &'a str)], changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let kept = form.iter().filter(|(name, _)| changes.iter().all(|(other, _)| other != name));
     kept.chain(changes).copied().collect()
@@ -234,9 +234,9 @@ fn the_last_cent_buys_a_number_and_no_other_account_pays() {
     });
 }
 
-// What both a purchase and an update refuse
+// Refusals of purchases and updates
 
-/// Fails unless a form is refused, naming the parameter, by a purchase and by an update alike.
+/// Fails unless purchases and updates both refuse a form, and name the parameter.
 async fn assert_refused(world: &World, account: &Account, path: &str, form: &[(&str, &str)], code: u16, name: &str) {
     let buying = world.server.post(account, LOCAL, form).await;
     let form = with(&[("Url", "http://example.com/")], form);
@@ -346,7 +346,7 @@ fn a_method_without_its_url_is_checked_and_dropped() {
             assert_eq!(answer.text(name), "", "{name}");
             let updated = world.server.post(&account, &path, &[("Url", ""), (name, "POST")]).await;
             assert_eq!(updated.assert_status(200).text(name), "", "{name}");
-            // Nothing of it comes back once there is a URL.
+            // Nothing of it appears once there is a URL.
             let url = name.replace("Method", "Url");
             let needed = with(
                 &[("Url", "http://example.com/"), ("SmsUrl", "http://example.com/")],

@@ -1,9 +1,9 @@
-//! Programs of 2009 to 2012: requests of the shapes that they send, letter for letter, and what they look for in the
-//! answers. The shapes were recorded from the programs, or written down from their sources.
+//! Programs of 2009 to 2012: requests exactly as they send them, and what they expect of the answers. Recorded from the
+//! programs, or written from their sources.
 
 use crate::support::{Account, Answer, Connection, Reply, Server, World, test};
 
-/// An account that could buy, beside one that must not notice.
+/// An account that can buy, and another that must not notice.
 async fn buyer(world: &World) -> Account {
     world.stock(4_158_670_000, 20).await;
     world.stock(8_668_670_000, 5).await;
@@ -16,7 +16,7 @@ async fn total(world: &World, account: &Account) -> String {
     world.server.get(account, "/IncomingPhoneNumbers").await.attribute("total")
 }
 
-/// A request with these lines, and the headers of its body where there is one.
+/// A request with these lines, and the headers of its body if there is one.
 fn request(line: &str, lines: &[&str], body: Option<&str>) -> String {
     let length = body.map(|body| format!("Content-Length: {}", body.len()));
     let lines: Vec<_> = [line].into_iter().chain(lines.iter().copied()).chain(length.as_deref()).collect();
@@ -25,7 +25,7 @@ fn request(line: &str, lines: &[&str], body: Option<&str>) -> String {
 
 // Services_Twilio for PHP, 3.2 to 3.5: curl, JSON, names of headers in Title-Case
 
-/// What it makes of an answer: the status and the whole JSON, or why it gives up.
+/// What the client makes of an answer: the status and the whole JSON, or its error.
 fn services_twilio(reply: &Reply) -> Result<(u16, serde_json::Value), String> {
     if reply.answer.status == 204 {
         return Ok((204, serde_json::Value::Bool(true)));
@@ -275,7 +275,7 @@ fn a_refusal_before_the_body_was_read_leaves_the_connection_open() {
                 assert_eq!((reply.answer.status, reply.exactly("Connection")), (status, None), "{request}");
             }
         }
-        // The body may come after its head, also after a refusal is settled.
+        // The body may arrive after its head, and after the refusal.
         let head = format!("POST {own}/IncomingPhoneNumbers/Local HTTP/1.1\r\n{host}\r\nContent-Length: 12\r\n\r\n");
         connection.write(&head).await;
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -329,7 +329,7 @@ fn a_body_that_never_comes_does_not_hold_a_refusal_back() {
     });
 }
 
-// Clients that send as little as may be
+// Clients that send as little as possible
 
 #[test]
 fn a_purchase_without_body_type_and_length_buys_anywhere() {
@@ -417,7 +417,7 @@ fn http_1_0_ends_its_connection_unless_it_is_asked_not_to() {
             assert!(reply.head.starts_with("HTTP/1.0 200 "), "{}", reply.head);
             assert_eq!(reply.exactly("Connection"), Some("keep-alive"));
         }
-        // A refusal has no host to lead to.
+        // The request names no host, so a refusal cannot link to it.
         let refused = connection.exchange(&request(&line, &["Connection: Keep-Alive"], None)).await;
         assert_eq!(refused.answer.text("MoreInfo"), "/docs/errors/20003");
         connection.exchange(&request(&line, &[&known], None)).await.answer.assert_status(200);

@@ -6,7 +6,7 @@ use crate::support::{Account, Answer, WithForm, World, test};
 
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "PATCH"];
 
-/// Section 1 of the contract: what each resource takes.
+/// The methods of each resource, by the contract.
 const RESOURCES: &[(&str, &[&str])] = &[
     ("/Accounts", &["GET"]),
     ("/Accounts/{AccountSid}", &["GET", "POST", "PUT"]),
@@ -33,7 +33,7 @@ fn call(world: &World, account: &Account, method: &str, path: &str) -> RequestBu
     world.server.request(method, path).basic_auth(&account.sid, Some(&account.token))
 }
 
-/// Fails unless the methods that are allowed are these, with those that every resource has.
+/// Fails unless exactly these methods are allowed, and those of every resource.
 #[track_caller]
 fn assert_allows(answer: &Answer, methods: &[&str]) {
     let mut allowed: Vec<_> = answer.header("Allow").split(", ").collect();
@@ -260,7 +260,7 @@ fn endings_choose_the_representation_of_every_resource() {
     });
 }
 
-/// Fails unless an answer says what the XML one says.
+/// Fails unless an answer says the same as the XML one.
 fn assert_holds_the_same(answer: &Answer, xml: &Answer) {
     let (names, values): (Vec<_>, Vec<_>) = xml.leaves().into_iter().unzip();
     let names: Vec<_> = names.iter().map(|path| path.rsplit('/').next().unwrap_or_default()).collect();
@@ -444,7 +444,7 @@ fn a_path_of_percent_encoded_junk_names_nothing() {
                     let answer = world.server.raw(&format!("{method} {path}"), &headers, b"").await;
                     println!("{method} {path}");
                     match answer.status {
-                        // Any name at all may stand where an account's would.
+                        // Any account name may be in this path.
                         405 if method == "DELETE" => answer.assert_refused(405, 20004),
                         _ => answer.assert_refused(404, 20404),
                     }

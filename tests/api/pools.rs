@@ -1,4 +1,4 @@
-//! How long connections are kept.
+//! The lifetime of pooled connections.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,7 +16,7 @@ fn pool(world: &World, lifetime: Duration) -> Db {
     Db::new(PgPoolOptions::new(), options, Terms { connections: 4, waiting: 100, must_write: true, lifetime })
 }
 
-/// The processes that a crowd of statements at once has met, each for a moment.
+/// The server processes that many statements at once have used, each for a moment.
 async fn met(db: &Db) -> BTreeSet<i32> {
     let one = || sqlx::query_scalar("select pg_backend_pid() from pg_sleep(0.05)").fetch_one(db);
     try_join_all((0..16).map(|_| one())).await.expect("they are answered").into_iter().collect()
@@ -44,7 +44,8 @@ fn a_connection_has_a_greatest_age() {
 fn a_connection_that_is_not_to_the_primary_goes_and_those_at_hand_with_it() {
     test(async |world| {
         let db = pool(world, LONG);
-        // As a standby says it, a server that shuts down, and a pooler that lost the server; the last is a mere refusal.
+        // As from a standby, a server that shuts down, and a pooler that lost its server; the last one is a mere
+        // refusal.
         for (state, is_kept) in [("25006", false), ("57P01", false), ("08006", false), ("22012", true)] {
             let before = met(&db).await;
             assert_eq!(before.len(), 4);

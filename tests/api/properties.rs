@@ -1,4 +1,4 @@
-//! Whatever is sent, the answer is right or a refusal that is whole; and what is stored comes back.
+//! Properties: any request gets a right answer or a well-formed refusal, and what is stored is shown again.
 
 use numberbank::web::codes::Code;
 use proptest::collection::vec;
@@ -12,7 +12,7 @@ use crate::support::{Account, Answer, PARAMETERS, WithForm, World, test};
 const ALL: &str = "/IncomingPhoneNumbers";
 const LOCAL: &str = "/IncomingPhoneNumbers/Local";
 
-/// Runs a case against the one world with many values, and narrows down one that fails.
+/// Runs a case with many values against one world, and shrinks a failing one.
 pub fn for_all<S: Strategy>(values: S, case: impl AsyncFn(S::Value)) {
     let config = Config { failure_persistence: None, max_shrink_iters: 256, ..Config::default() };
     let mut runner = TestRunner::new(config);
@@ -32,7 +32,7 @@ pub async fn holder(world: &World) -> (Account, String) {
     (account, path)
 }
 
-/// Fails unless this is a refusal that is whole in itself, and not for a fault of the server.
+/// Fails unless this is a well-formed refusal, and not a fault of the server.
 pub fn assert_a_refusal(answer: &Answer) {
     let code = Code::ALL.iter().find(|code| code.number().to_string() == answer.text("Code"));
     let code = code.unwrap_or_else(|| panic!("an unknown code in {}", answer.body));
@@ -43,7 +43,7 @@ pub fn assert_a_refusal(answer: &Answer) {
     assert_eq!(names, expected);
 }
 
-/// Text of all sorts: what a parameter may hold, what it may not, and what is easily mistaken.
+/// Texts: valid, invalid, and easily mistaken.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
@@ -72,7 +72,7 @@ fn parameter() -> impl Strategy<Value = String> {
     prop_oneof![8 => known.prop_map(str::to_owned), 1 => any::<String>()]
 }
 
-/// What an accepted form says of a parameter, if anything.
+/// The value that an accepted form gives a parameter, if any.
 fn given<'a>(form: &'a [(String, String)], name: &str) -> Option<&'a str> {
     form.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
 }
@@ -81,7 +81,7 @@ fn pairs(form: &[(String, String)]) -> Vec<(&str, &str)> {
     form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
-/// Fails unless an answer shows what the form that made it says.
+/// Fails unless an answer shows what its form says.
 fn assert_shows(answer: &Answer, form: &[(String, String)]) {
     for (url, method) in [
         ("Url", "Method"),
@@ -168,7 +168,7 @@ fn no_bytes_as_a_form_make_anything_but_an_update_or_a_refusal() {
     });
 }
 
-/// What HTTP lets through in a path or query; the rest never reaches the service.
+/// Characters that HTTP allows in a path or query; others never reach the service.
 const QUERY: &str = "([!$'()*+,./:;=@A-Za-z0-9_~&?-]|%[0-9a-fA-F]{2}|%){0,40}";
 
 #[test]
@@ -243,7 +243,7 @@ fn no_authorization_header_lets_anybody_in() {
             3 => vec(any::<u8>(), 0..100),
             3 => vec(any::<u8>(), 0..100).prop_map(move |bytes| basic(&bytes)),
             2 => "(?i:basic|bearer|digest) [A-Za-z0-9+/=]{0,80}".prop_map(String::into_bytes),
-            // These cost a verification each.
+            // Each of these costs a verification.
             1 => any::<String>().prop_map(move |text| basic(format!("{sid}:{text}").as_bytes())),
             1 => "AC[0-9a-f]{32}".prop_map(move |sid| basic(format!("{sid}:{token}").as_bytes())),
         ];
@@ -258,7 +258,7 @@ fn no_authorization_header_lets_anybody_in() {
     });
 }
 
-/// What a FriendlyName may be: 1 to 64 characters without control characters.
+/// A valid FriendlyName: 1 to 64 characters without control characters.
 fn name() -> impl Strategy<Value = String> {
     let printable =
         any::<char>().prop_filter("XML can carry it", |c| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}'));

@@ -1,4 +1,4 @@
-//! Many at once: nobody gets what another has, and nobody is refused what is there.
+//! Many requests at once: no number is sold twice, and none that is free is refused.
 
 use std::collections::HashSet;
 
@@ -123,7 +123,7 @@ fn of_two_releases_at_once_one_finds_the_number() {
     });
 }
 
-/// Buys and releases by turns; tells how many purchases there were.
+/// Buys and releases in turn; returns the number of purchases.
 async fn trade(server: &Server, account: &Account, forms: [&[(&str, &str)]; 2]) -> usize {
     let mut bought = 0;
     for round in 0..12 {
@@ -144,7 +144,7 @@ async fn trade(server: &Server, account: &Account, forms: [&[(&str, &str)]; 2]) 
 async fn withdraw_and_return(world: &World, first: i64) {
     for round in 0..20 {
         let number = |at: i64| PhoneNumber::new(first + at % 20).expect("a number");
-        // Not in the order of their digits: the statement has to see to that.
+        // Not in the order of their digits: the statement has to sort them.
         let numbers = [number(round * 7 + 3), number(round * 7)];
         let Some(()) = unless_refused(inventory::withdraw(&world.db, &world.clock, &numbers).await) else { continue };
         inventory::put_back(&world.db, &world.clock, &numbers).await.expect("withdrawn numbers can be put back");
@@ -178,12 +178,12 @@ fn buyers_releasers_and_operators_do_not_get_in_each_others_way() {
         });
         let operators = join(withdraw_and_return(world, 4_158_670_000), withdraw_and_return(world, 2_128_670_000));
         let ((bought, _), ()) = join(join(join_all(traders), operators), credit(world, &accounts)).await;
-        // What is left is on sale again: no number got lost.
+        // The rest is on sale again: no number is lost.
         let mut sold = bought.iter().sum::<usize>();
         while world.server.buy(&accounts[0], ANYWHERE).await.status == 201 {
             sold += 1;
         }
-        // One that was released may have come back by way of the operators, and be sold again.
+        // A released number may be on sale again through the operators, and sold again.
         assert_eq!(world.value::<i64>("select count(*) from tenancies").await, i64::try_from(sold).expect("a count"));
         let idle = "select count(*) from stock where state not in ('in_use', 'quarantined')";
         assert_eq!((world.value::<i64>(idle).await, sold >= 40), (0, true));
@@ -191,7 +191,7 @@ fn buyers_releasers_and_operators_do_not_get_in_each_others_way() {
     });
 }
 
-/// Another buyer's transaction has the only number, and lets it go while this one waits.
+/// Another transaction has locked the only number, and releases it while this one waits.
 async fn let_go_while_a_buyer_waits(world: &World, form: &[(&str, &str)]) {
     let account = world.account("5.00").await;
     world.server.get(&account, "").await.assert_status(200);
@@ -216,7 +216,7 @@ fn a_number_that_another_lets_go_is_sold_anywhere() {
     test(async |world| let_go_while_a_buyer_waits(world, ANYWHERE).await);
 }
 
-/// The first try has the only number in hand and waits for the account, and so does the second, elsewhere.
+/// The first try has locked the only number and waits for the account; so does the second try, on another instance.
 #[test]
 fn a_retry_that_waits_for_its_own_first_try_gets_that_ones_answer() {
     test(async |world| {
@@ -263,12 +263,12 @@ fn stock_that_several_add_at_once_is_added_once() {
     });
 }
 
-/// All of them look through the same numbers, and each keeps what it has looked at until it is done: in
-/// different orders they would wait for one another, until PostgreSQL ends one after the other.
+/// All of them look through the same numbers, and keep each one locked until they are done. In different orders they
+/// would wait for one another, and PostgreSQL would end one after the other.
 #[test]
 fn buyers_who_wait_for_the_same_numbers_do_not_block_each_other() {
     test(async |world| {
-        // More would not fit beside one another at one counter.
+        // More would not fit into one lane.
         let servers = [&world.server, &world.another_server()];
         let accounts = world.known_accounts(&servers, 8, "5.00").await;
         world.stock(4_158_670_000, 8).await;
@@ -305,7 +305,7 @@ fn buyers_who_wait_for_a_busy_account_leave_connections_to_others() {
         };
         let buyers = join_all((0..40).map(|_| world.server.buy(busy, IN_415)));
         let (answers, ()) = join(buyers, others).await;
-        // On a machine that is slow enough they are told to come again.
+        // On a slow machine they get a 503.
         assert!(answers.iter().all(|answer| [201, 503].contains(&answer.status)));
         let transactions = "select count(distinct xmin::text) from tenancies where account_sid = $1::text::uuid";
         let transactions = sqlx::query_scalar::<_, i64>(transactions).bind(&busy.sid[2..]).fetch_one(&world.db).await;

@@ -42,8 +42,8 @@ async fn value(db: &Db, statement: &str) -> String {
     sqlx::query_scalar(AssertSqlSafe(format!("select ({statement})::text"))).fetch_one(db).await.expect("a value")
 }
 
-/// An account that holds one number, of two that it bought; the other was restored a day after its
-/// release, and released again a day later. Returns the Sid of that one too.
+/// An account that holds one number of two that it bought. The other was restored a day after its release, and released
+/// again a day later. Returns the Sid of that one too.
 async fn scene(world: &World) -> (Account, String) {
     world.stock(FIRST, 1).await;
     let account = world.account("50.00").await;
@@ -219,7 +219,7 @@ fn the_columns_are_a_promise_and_each_is_described() {
     });
 }
 
-/// Somebody who may log in and was given the role.
+/// A user with the reporting role.
 async fn reporter(world: &World) -> (String, Db) {
     let name = format!("reporter_of_{}", value(&world.db, "select current_database()").await);
     let statement = format!("create role {name} login in role numberbank_reporting");

@@ -1,4 +1,4 @@
-//! Requests that cannot be read or are not believed, and the pages that explain why.
+//! Requests that cannot be read or are refused, and the pages that explain why.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
@@ -19,7 +19,7 @@ async fn holder(world: &World) -> (Account, String) {
     (account, path)
 }
 
-/// Every request that has a form, with this one.
+/// Every request that takes a form, with this one.
 fn writes(world: &World, account: &Account, number: &str, form: &str) -> Vec<RequestBuilder> {
     let writes = [("POST", ""), ("PUT", ""), ("POST", LOCAL), ("POST", number), ("PUT", number)];
     let request =
@@ -37,7 +37,7 @@ fn the_same_parameter_twice_is_error_29003() {
         for name in PARAMETERS {
             let updated = if name == "AreaCode" { LOCAL } else { &number };
             for below in [LOCAL, updated] {
-                // Even the same value twice, and even when nothing is in it.
+                // Even with the same value twice, or with empty ones.
                 for form in [
                     format!("{name}=1&{name}=2"),
                     format!("{name}=&{name}="),
@@ -56,7 +56,7 @@ fn the_same_parameter_twice_is_error_29003() {
     });
 }
 
-/// Text that is no form: broken percent-encoding, not UTF-8, a NUL.
+/// Texts that are no form: broken percent-encoding, not UTF-8, a NUL.
 const UNREADABLE: [&str; 12] = [
     "Url=%",
     "Url=%4",
@@ -129,7 +129,7 @@ fn odd_forms_that_can_be_read_are() {
 
 // Bodies
 
-/// A form of so many bytes that gives the account this name.
+/// A form of `size` bytes that gives the account this name.
 fn form_of(name: &str, length: usize) -> String {
     let start = format!("FriendlyName={name}&Padding=");
     format!("{start}{}", "a".repeat(length - start.len()))
@@ -401,7 +401,7 @@ fn a_base64_of_another_kind_is_not_guessed_at() {
         let credentials = format!("{}:{}", account.sid, account.token);
         for encoded in [STANDARD_NO_PAD.encode(&credentials), URL_SAFE.encode(&credentials)] {
             let answer = with_authorization(world, &account, format!("Basic {encoded}").as_bytes()).await;
-            // Some credentials look the same either way.
+            // Some credentials are the same either way.
             let expected = if encoded == STANDARD.encode(&credentials) { 200 } else { 401 };
             assert_eq!(answer.status, expected, "{encoded}");
         }
@@ -516,7 +516,7 @@ fn more_info_is_where_the_client_reached_the_server() {
             let both = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "numbers.example")];
             let followed = if proxied { "https://numbers.example/docs/errors/20003" } else { &own };
             assert_eq!(told(&both).await, followed);
-            // What is no scheme or no host is followed by nobody.
+            // An invalid scheme or host is not used in a link.
             assert_eq!(told(&[("X-Forwarded-Proto", "javascript")]).await, own);
             assert_eq!(told(&[("X-Forwarded-Host", "a\"<b>&'c")]).await, own);
             assert_eq!(told(&[("X-Forwarded-Host", &"a".repeat(300))]).await, own);

@@ -1,4 +1,4 @@
-//! What an account has of the connections to the database: however much it asks for, others are served.
+//! An account's share of the connections: however much one account asks for, others are served.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use tokio::time::timeout;
 
 use crate::support::{Account, Answer, Server, WithForm, World, eventually, test, test_without_audit, within};
 
-/// How long nine of ten requests of others may take beside an account that asks for far too much.
+/// The limit for nine of ten requests of other accounts, while one account asks for far too much.
 const SOON: Duration = Duration::from_millis(500);
 
-/// What somebody does meanwhile, of whose numbers this is one: all of it must go well.
+/// Requests of other accounts meanwhile, one of whose numbers this is: all must succeed.
 async fn usual_work(server: &Server, account: &Account, sid: &str) -> Vec<Duration> {
     let mut took = Vec::new();
     let one = format!("/IncomingPhoneNumbers/{sid}");
@@ -36,14 +36,14 @@ async fn usual_work(server: &Server, account: &Account, sid: &str) -> Vec<Durati
     took
 }
 
-/// Does the usual work of several accounts until the crowd is over; how long nine of ten requests took.
+/// Does the usual work of several accounts until the flood is over. Returns the time of nine in ten requests.
 async fn beside(
     server: &Server,
     others: &[(Account, String)],
     crowd: impl Future<Output = Vec<Answer>>,
 ) -> (Duration, Vec<Answer>) {
     let work = async {
-        // The crowd is all there by then.
+        // By now, the flood has begun.
         tokio::time::sleep(Duration::from_millis(100)).await;
         let took = join_all(others.iter().map(|(account, sid)| usual_work(server, account, sid))).await;
         let mut took = took.concat();
@@ -53,12 +53,12 @@ async fn beside(
     join(work, crowd).await
 }
 
-/// A server that ends no connection while its client waits for other answers.
+/// A server that closes no connection while its client waits for other answers.
 fn patient(world: &World) -> Server {
     world.limited_server(&["--keep-alive", "3600", "--header-timeout", "3600"])
 }
 
-/// Some accounts that hold a number each.
+/// Some accounts, each with a number.
 async fn others(world: &World, server: &Server) -> Vec<(Account, String)> {
     world.stock(2_128_670_000, 500).await;
     let accounts = world.known_accounts(&[server], 3, "90.00").await;
@@ -97,7 +97,7 @@ fn a_crowd_of_slow_lists_of_one_account_keeps_no_other_waiting() {
     });
 }
 
-/// While the account's own row is locked, and those of its numbers.
+/// While the rows of the account and of its numbers are locked.
 async fn locked(world: &World, server: &Server, account: &Account, crowd: impl AsyncFn() -> Vec<Answer>) {
     let others = others(world, server).await;
     within(SOON, "the others' work", async || {
@@ -160,7 +160,7 @@ fn a_crowd_that_hangs_up_keeps_no_other_waiting() {
         let (account, sids) = holder(world, server).await;
         let path = |sid: &String| format!("/IncomingPhoneNumbers/{sid}");
         locked(world, server, &account, async || {
-            // Again and again, each time for a moment only: what PostgreSQL was asked goes on without them.
+            // Again and again, for a moment each: PostgreSQL goes on with the statements.
             for _ in 0..15 {
                 let calls = sids.iter().map(|sid| {
                     let call = server.call(&account, "POST", &path(sid)).with_form(&[("Url", "")]);
@@ -195,7 +195,7 @@ fn an_account_waits_for_its_own_share_of_the_connections_and_fills_no_queue() {
             assert_eq!(world.waiting().await, 1, "it has a quarter of four connections");
         };
         let (answers, ()) = join(join_all((0..40).map(rename)), check).await;
-        // Four may wait for that one; PostgreSQL gives up what waits for the row.
+        // Four may wait for that one; PostgreSQL times out those that wait for the row.
         answers.iter().for_each(|answer| assert_later(answer, [429, 503]));
         holder.rollback().await.expect("the row is free");
         eventually("it is served again", async || rename(0).await.status == 200).await;
@@ -252,13 +252,13 @@ fn several_busy_accounts_leave_reads_and_what_goes_in_batches_to_others() {
                 busy.iter().flat_map(|account| (0..10).map(|_| server.put(account, "", &[("FriendlyName", "Busy")])));
             let crowd = join_all(crowd);
             let work = async {
-                // Its token must be confirmed again, beside all of them.
+                // Its token must be confirmed again, besides.
                 tokio::time::sleep(Duration::from_millis(700)).await;
                 let began = Instant::now();
                 server.get(&account, &one).await.assert_status(200);
                 server.get(&account, "/IncomingPhoneNumbers").await.assert_status(200);
                 server.buy(&account, &[]).await.assert_status(201);
-                // And what reads for itself.
+                // And reads that go in no batch.
                 server.get(&account, "/Balance").await.assert_status(200);
                 server.get(&account, "/IncomingPhoneNumbers?FriendlyName=Home").await.assert_status(200);
                 began.elapsed()
@@ -292,7 +292,7 @@ fn an_account_has_a_limited_number_of_requests_under_way() {
         others.iter().for_each(|answer| answer.assert_refused(404, 20404));
         let (refused, found): (Vec<_>, Vec<_>) = busys.iter().partition(|answer| answer.status != 404);
         refused.iter().for_each(|answer| assert_later(answer, [429, 429]));
-        // A quarter of those that may wait and of a batch: (16 + 64) / 4.
+        // A quarter of the waiting ones and of a batch: (16 + 64) / 4.
         assert_eq!((found.len(), refused.len()), (20, 40));
         server.stop().await;
     });

@@ -77,7 +77,7 @@ fn every_move_of_a_number_is_recorded() {
         let expected = [&one, &one, &one, &one, &None, &None, &None, &two, &two];
         assert_eq!(sids.collect::<Vec<_>>(), expected.map(Clone::clone));
         assert!(biography.moves.is_sorted_by_key(|made| made.at));
-        // A tenancy that went on again is one tenancy.
+        // A restored tenancy is still one tenancy.
         let history: Vec<_> = biography.history.iter().map(|tenancy| tenancy.sid.to_string()).collect();
         assert_eq!(history, [first, second]);
     });
@@ -146,7 +146,7 @@ fn a_restored_number_is_the_same_as_before() {
     });
 }
 
-/// Months that began while nobody held the number are nobody's to pay.
+/// Nobody pays for months that began while nobody held the number.
 #[test]
 fn a_restored_number_is_charged_from_its_next_month_on() {
     test(async |world| {
@@ -190,7 +190,7 @@ fn only_the_last_holder_gets_a_number_back_and_only_out_of_quarantine() {
     });
 }
 
-/// One of them wins: the number goes back, or it is sold again.
+/// One of the two wins: the number is restored, or sold again.
 #[test]
 fn restores_and_recycling_at_once_leave_one_holder() {
     test(async |world| {
@@ -286,7 +286,7 @@ fn an_account_s_events_tell_why_it_stands_as_it_does() {
 #[test]
 fn an_area_code_with_nothing_left_is_found_empty_at_a_glance() {
     test(async |world| {
-        // All of one area code: to the planner it tells nothing of a number which one it has.
+        // All of one area code, so the planner expects nothing from its condition.
         world.stock(4_158_670_000, 5_000).await;
         world.db.execute("analyze stock").await.expect("statistics");
         let account = world.account("9.00").await;

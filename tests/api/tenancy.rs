@@ -1,4 +1,4 @@
-//! Who may do what: every route and method against everybody who might ask.
+//! Authorization: every route and method with every kind of caller.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,11 @@ use reqwest::RequestBuilder;
 
 use crate::support::{Account, Answer, WithForm, World, test};
 
-/// Where a route has no such case.
+/// A route without this case.
 const NONE: u16 = 0;
 
-/// Status by who asks: without credentials, with unreadable ones, with a wrong token, a closed account,
-/// a suspended one, an account on another's path, and one with another's number under its own path.
+/// The status by caller: without credentials, with unreadable ones, with a wrong token, a closed account, a suspended
+/// one, an account on another's path, and one with another's number on its own path.
 type Row = (&'static str, &'static str, [u16; 7]);
 
 #[rustfmt::skip]
@@ -51,7 +51,7 @@ struct Cast {
     closed: Tenant,
 }
 
-/// Everybody who asks, and enough stock that nothing but the authorisation is in the way.
+/// All callers, and enough stock that only authorization can refuse them.
 async fn cast(world: &World) -> Cast {
     world.stock(4_158_675_300, 20).await;
     world.stock(8_668_675_300, 20).await;
@@ -60,7 +60,7 @@ async fn cast(world: &World) -> Cast {
     Cast { own, other, suspended, closed: closed(world).await }
 }
 
-/// A closed account that the server does not remember from before.
+/// A closed account that the server has not cached.
 async fn closed(world: &World) -> Tenant {
     let before = world.another_server();
     let account = world.account("50.00").await;
@@ -74,7 +74,7 @@ fn path(route: &str, account: &Account, number: &str) -> String {
     format!("/2008-08-01{}", route.replace("{AccountSid}", &account.sid).replace("{Sid}", number))
 }
 
-/// A request that would be granted to the right caller.
+/// A request that the right caller may send.
 fn request(world: &World, method: &str, path: &str) -> RequestBuilder {
     let request = world.server.request(method, path);
     match method {

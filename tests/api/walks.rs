@@ -1,19 +1,19 @@
-//! Long lists: walked whole in both directions, and what a page by its number reaches.
+//! Long lists: walked in both directions, and how far a page number reaches.
 
 use crate::support::{Account, Answer, World, test_without_audit};
 
 const ALL: &str = "/IncomingPhoneNumbers";
 
-/// More than the number of a page reaches.
+/// More than a page number reaches.
 const MANY: u32 = 120_000;
 
-/// The number of a page, and the places of its first and last number.
+/// The number of a page, and the indexes of its first and last number.
 fn place(answer: &Answer) -> [i64; 3] {
     answer.assert_status(200);
     ["page", "start", "end"].map(|name| answer.attribute(name).parse().expect("a whole number"))
 }
 
-/// Follows a neighbour from page to page to the end; each page tells where it lies, and leads to itself.
+/// Follows a link from page to page to the end. Each page must give its position, and its own URI must lead to it.
 async fn follow(world: &World, account: &Account, mut page: Answer, neighbour: &str) -> Vec<(i64, Vec<String>)> {
     let mut pages = vec![(place(&page)[0], page.elements("Sid"))];
     while let Some(uri) = Some(page.attribute(neighbour)).filter(|uri| !uri.is_empty()) {
@@ -63,7 +63,7 @@ fn back_from_a_number_that_was_released_goes_on_before_it() {
         }
         let before = world.server.follow(&account, &deep.attribute("previouspageuri")).await;
         assert_eq!(before.elements("Sid"), [&sids[29..35], &sids[36..40]].concat());
-        // What is left of the list before the number is less than a page: that is the first one.
+        // Less than a page is left before the number: that is the first page.
         let first = world.server.get(&account, &format!("{ALL}?Page=3&PageSize=10&BeforeSid={}", sids[5])).await;
         assert_eq!((place(&first), first.elements("Sid")), ([0, 0, 9], sids[..10].to_vec()));
     });

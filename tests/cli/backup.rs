@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::home::{Home, Ran, Running, eventually, program};
 
-/// A program that comes with the server of this home.
+/// A program of the same installation as this home's server.
 fn postgres_program(home: &Home, name: &str) -> Command {
     let options = fs::read_to_string(home.data_dir().join("pg/cluster/postmaster.opts")).expect("how it was started");
     let server = options.split(" \"").next().expect("its program").trim();
@@ -29,7 +29,7 @@ fn restore(home: &Home, file: &str, role: &str, database: &str, options: &[&str]
     Ran::of(command.args(["--single-transaction", "--dbname", &to]).args(options).arg(file).output())
 }
 
-/// The program on a database that is named.
+/// The program, on a database that is named.
 fn on(database: &str, arguments: &[&str]) -> Value {
     Ran::of(program(arguments).args(["--output", "json", "--database-url", database]).output()).done_json()
 }
@@ -55,7 +55,7 @@ impl Shop {
         server.call(method, &format!("/2008-08-01/Accounts/{sid}/IncomingPhoneNumbers{below}"), [sid, token], "")
     }
 
-    /// Buys and gives back every third number, until it is over, or too late.
+    /// Buys, and releases every third number, until the dump is done or it takes too long.
     fn trade(&self, server: &Running) {
         while !self.is_over.load(Ordering::Relaxed) && self.sold.load(Ordering::Relaxed) < 15_000 {
             let (status, body) = self.call(server, "POST", "/Local.json");
@@ -68,7 +68,7 @@ impl Shop {
         }
     }
 
-    /// Charges and recycles, month after month, until it is over.
+    /// Bills and recycles, month after month, until the dump is done.
     fn run_jobs(&self) {
         let today = Clock::System.now().date_naive();
         for month in 1..=120 {
@@ -82,7 +82,7 @@ impl Shop {
         }
     }
 
-    /// A dump while all of this goes on, and how many numbers had been sold for sure before it, and at most after it.
+    /// A dump meanwhile, and how many numbers were certainly sold before it, and at most after it.
     fn dump(&self, server: &Running) -> (String, i64, i64) {
         let file = self.home.file("numberbank.dump", "");
         thread::scope(|scope| {

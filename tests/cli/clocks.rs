@@ -1,4 +1,4 @@
-//! The program on a machine whose clock is wrong, as libfaketime makes it for one process.
+//! The program on a machine with a wrong clock; libfaketime makes it for one process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use crate::home::{Home, MONITORED, Ran, eventually};
 
-/// The library that fakes the time, where it is installed (Debian: faketime).
+/// The library, if it is installed (Debian: faketime).
 fn library() -> Option<PathBuf> {
     let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
     let files = folders.chain([PathBuf::from("/usr/lib64")]).map(|folder| folder.join("faketime/libfaketimeMT.so.1"));
     files.into_iter().find(|file| file.exists())
 }
 
-/// The settings of a process whose clock is as far off as a file says.
+/// The environment of a process whose clock is off by what a file says.
 fn environment(library: &Path, file: &str) -> [(String, String); 4] {
     [
         ("LD_PRELOAD", &*library.display().to_string()),
@@ -31,7 +31,7 @@ fn a_machine_whose_clock_is_wrong_sells_and_bills_nothing_until_it_is_set_right(
         return eprintln!("SKIPPED: libfaketime is not installed (apt-get install faketime); no clock was set wrong");
     };
     let home = Home::new();
-    // The one that starts PostgreSQL has the right time, and so has PostgreSQL.
+    // The process that starts PostgreSQL has the right time, and so has PostgreSQL.
     let _right = home.start("serve", &[("NUMBERBANK_JOBS", "off")]);
     let made = home.json(&["account", "create", "--name", "Acme", "--balance", "9.00"]);
     let [sid, token] = ["sid", "auth_token"].map(|field| made[field].as_str().expect(field).to_owned());
@@ -71,7 +71,7 @@ fn a_machine_whose_clock_is_wrong_sells_and_bills_nothing_until_it_is_set_right(
     let entries = home.json(&["report", "operator_actions"]);
     let outcomes: Vec<_> = entries.as_array().expect("a list").iter().map(|entry| &entry["outcome"]).collect();
     assert_eq!(outcomes, [&["done"; 2][..], &["refused"; 6]].concat());
-    // What dates nothing that matters is done, and told of the clock.
+    // Commands that date nothing important are done, with a warning.
     let suspended = run(&["account", "suspend", &sid, "--output", "json"]).done();
     assert!(suspended.err.contains("behind the database's"), "{suspended:?}");
     let suspended: Value = serde_json::from_str(&suspended.out).expect("JSON");

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::home::{Home, Ran, Running, program};
 
-/// A server beside the commands, so that they find PostgreSQL running, and an account with two numbers.
+/// A server, so that the commands find PostgreSQL running, and an account with two numbers.
 struct Scene {
-    // Before its home: the server would bring PostgreSQL back.
+    // Dropped before its home: the server would restart PostgreSQL.
     server: Running,
     home: Home,
     sid: String,
@@ -227,7 +227,7 @@ fn bad_usage_is_exit_code_2_and_touches_nothing() {
     }
 }
 
-/// A service that does not get far: its database is not there.
+/// A service that cannot start: its database is not there.
 fn start_with(name: &str, value: &str) -> Ran {
     let line = ["serve", "--bind", "0.0.0.0:0", "--database-url", "postgres://nobody@127.0.0.1:1/none"];
     Ran::of(program(&line).env(name, value).output())

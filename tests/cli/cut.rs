@@ -1,4 +1,4 @@
-//! A way to the private PostgreSQL that is cut at a commit.
+//! A proxy to the private PostgreSQL that is cut at a commit.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -10,18 +10,18 @@ use std::thread;
 
 use crate::home::Home;
 
-/// What becomes of the first commit.
+/// What happens to the first commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// It does not arrive.
     Before,
-    /// It is done, and its answer is lost.
+    /// It is done, but its answer is lost.
     Within,
-    /// It is done and answered; then the database is gone for good.
+    /// It is done and answered; then the database is unreachable for good.
     After,
 }
 
-/// A port that leads to a home's PostgreSQL.
+/// A port in front of a home's PostgreSQL.
 pub struct Way {
     port: u16,
     shared: Arc<Shared>,
@@ -41,7 +41,7 @@ impl Way {
         let (known, socket) = (Arc::clone(&shared), home.data_dir().join("pg/.s.PGSQL.5432"));
         thread::spawn(move || {
             for client in listener.incoming().map(|client| client.expect("a connection")) {
-                // Those that come later find the database again, or never.
+                // Later connections reach the database again, or never.
                 if known.cut != Cut::After || !known.is_cut.load(Ordering::SeqCst) {
                     carry(client, &socket, &known);
                 }
@@ -54,7 +54,7 @@ impl Way {
         format!("postgres://numberbank@127.0.0.1:{}/numberbank?sslmode=disable", self.port)
     }
 
-    /// Whether a commit came by.
+    /// Whether a commit passed.
     pub fn is_cut(&self) -> bool {
         self.shared.is_cut.load(Ordering::SeqCst)
     }
@@ -68,7 +68,7 @@ impl Shared {
     }
 }
 
-/// Carries there and back, each way on a thread of its own.
+/// Copies both directions, each on its own thread.
 fn carry(client: TcpStream, socket: &Path, shared: &Arc<Shared>) {
     let server = UnixStream::connect(socket).expect("PostgreSQL takes connections");
     let handle = || client.try_clone().expect("a handle");
@@ -98,7 +98,7 @@ fn carry(client: TcpStream, socket: &Path, shared: &Arc<Shared>) {
     });
 }
 
-/// Hands on what is read, as long as it is taken.
+/// Copies what is read until the other side ends.
 fn copy(from: &mut impl Read, mut to: impl FnMut(&[u8]) -> bool) {
     let mut buffer = [0; 8192];
     while let Ok(count @ 1..) = from.read(&mut buffer) {

@@ -1,4 +1,4 @@
-//! Which database is meant: URLs, their certificates, and what the environment says.
+//! Which database is used: URLs, their certificates, and the environment.
 
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
@@ -16,7 +16,7 @@ use crate::home::{Home, Ran, eventually, program};
 #[test]
 fn an_empty_database_url_is_refused_by_every_command() {
     let home = Home::new();
-    // Those that would go on without end come last.
+    // Commands that would never end come last.
     for arguments in [
         &["migrate"][..],
         &["account", "create", "--name", "Acme"],
@@ -75,7 +75,7 @@ fn a_database_that_is_not_utf8_is_refused_before_its_first_table() {
     for arguments in [&["migrate"][..], &["serve", "--bind", "127.0.0.1:0"], &["demo", "--bind", "127.0.0.1:0"]] {
         Ran::of(program(arguments).args(["--database-url", &url]).output()).assert_refused("SQL_ASCII");
     }
-    // A template is taken over as it is: whatever is in it would be in its copy.
+    // A template is copied as it is, with all that is in it.
     home.sql("alter database ascii with allow_connections false").expect("it is left alone");
     home.sql("create database copy template ascii").expect("a copy");
     home.sql("drop database copy").expect("it goes");
@@ -138,7 +138,7 @@ impl Listening {
         server
     }
 
-    /// Shows another certificate from now on.
+    /// Changes its certificate.
     fn shows(&self, certificate: &Pair) {
         show(&self.folder, certificate);
         kill(Pid::from_raw(self.process.id().cast_signed()), Signal::SIGHUP).expect("it lives");
@@ -164,7 +164,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// Signed by itself; as an authority's, if that is said.
+    /// Self-signed; with CA:TRUE if asked for.
     fn new(is_ca: IsCa) -> Self {
         let mut params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
         let name = if is_ca == IsCa::NoCa { "own" } else { "authority" };

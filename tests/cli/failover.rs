@@ -1,5 +1,5 @@
-//! A primary that becomes read-only, a name that leads to a standby for a while, a disk that is full: nothing is sold,
-//! no old token is believed, and all comes back by itself.
+//! A primary that becomes read-only, a name that leads to a standby for a while, a full disk: nothing is sold, no old
+//! token is believed, and all recovers by itself.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -13,7 +13,7 @@ use crate::home::{Home, MONITORED, Running, eventually};
 use crate::replica::Standby;
 use crate::switch::Switch;
 
-/// How soon an instance must be of use again once its database is.
+/// How soon an instance must recover after its database.
 const BACK: Duration = Duration::from_secs(10);
 
 const LOCAL: &str = "/IncomingPhoneNumbers/Local";
@@ -41,7 +41,7 @@ impl Scene {
         self.call(&self.token, "POST", LOCAL)
     }
 
-    /// Many purchases at once, which go as batches: how they were answered.
+    /// Many purchases at once, which go in batches. Returns their statuses.
     fn buy_many(&self) -> Vec<u16> {
         thread::scope(|scope| {
             let buyers: Vec<_> = (0..12).map(|_| scope.spawn(|| self.buy())).collect();
@@ -70,7 +70,7 @@ impl Scene {
         assert_eq!(self.call(&self.token, "GET", "/Balance"), 503, "nobody can be sure of the token");
     }
 
-    /// In order again, in time, for as long as somebody looks.
+    /// Recovers in time, and stays so.
     fn comes_back(&self) {
         let began = Instant::now();
         eventually("it is in order again", || self.buy() == 201 && self.is_ready());
@@ -93,7 +93,7 @@ fn a_name_that_leads_to_a_standby_for_a_while_sells_nothing_and_comes_back() {
     });
     scene.is_in_order();
 
-    // The standby stands still, and goes on believing the token that is replaced now.
+    // The standby is paused, and still believes the token that is replaced now.
     standby.says("select pg_wal_replay_pause() is not null");
     let old = scene.token.clone();
     let rotated = primary.json(&["account", "rotate-token", &scene.sid]);
@@ -134,11 +134,11 @@ fn a_primary_that_is_read_only_for_a_while_sells_nothing_and_comes_back() {
     assert_eq!(home.json(&["audit"])["ok"], true);
 }
 
-/// A small disk of memory where a home keeps its data.
+/// A small memory disk for a home's data.
 struct Disk<'a>(&'a Home);
 
 impl<'a> Disk<'a> {
-    /// `None` where this machine lets nobody mount one.
+    /// `None` if this machine does not allow a mount.
     fn below(home: &'a Home) -> Option<Self> {
         let folder = home.data_dir();
         fs::create_dir_all(&folder).expect("a folder");
@@ -147,7 +147,7 @@ impl<'a> Disk<'a> {
         mount.output().is_ok_and(|done| done.status.success()).then_some(Self(home))
     }
 
-    /// Takes all the room that is left.
+    /// Fills the disk.
     fn fill(&self) {
         let mut file = File::create(self.0.data_dir().join("filling")).expect("a file");
         for piece in [vec![0; 1024 * 1024], vec![0; 4096]] {
@@ -162,7 +162,7 @@ impl<'a> Disk<'a> {
 
 impl Drop for Disk<'_> {
     fn drop(&mut self) {
-        // Whatever runs on it ends first; afterwards nobody finds it any more.
+        // All that runs on it ends first; afterwards it could not be found any more.
         if let Some(postgres) = self.0.postgres() {
             let _ = kill(postgres, Signal::SIGQUIT);
         }

@@ -1,4 +1,4 @@
-//! The program as it is shipped, on a data folder of its own.
+//! The shipped program, with a data folder of its own.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -15,10 +15,10 @@ use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
-/// The arguments of a server that operators look into.
+/// The arguments of a server with the operators' listener.
 pub const MONITORED: [&str; 5] = ["serve", "--bind", "127.0.0.1:0", "--admin-bind", "127.0.0.1:0"];
 
-/// Waits for what must become true by itself; gives up long after it should have.
+/// Waits until a condition is true, and fails if it takes much too long.
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
@@ -27,12 +27,12 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A data folder. Whatever still runs on it is stopped in the end.
+/// A data folder. All that still runs on it is stopped in the end.
 pub struct Home {
     folder: TempDir,
 }
 
-/// What a command answered.
+/// The answer of a command.
 #[derive(Debug)]
 pub struct Ran {
     pub code: Option<i32>,
@@ -43,7 +43,7 @@ pub struct Ran {
 impl Home {
     pub fn new() -> Self {
         let mut folder = tempfile::Builder::new();
-        // As root, PostgreSQL runs as another user, who has to come through.
+        // As root, PostgreSQL runs as another user, who must be able to enter.
         folder.prefix("nb-cli-").permissions(fs::Permissions::from_mode(0o755));
         Self { folder: folder.tempdir_in("/tmp").expect("a folder") }
     }
@@ -59,7 +59,7 @@ impl Home {
         path.display().to_string()
     }
 
-    /// The program with these arguments, and nothing of this process' settings.
+    /// The program with these arguments, without this process' environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = program(arguments);
         command.arg("--data-dir").arg(self.data_dir());
@@ -70,13 +70,13 @@ impl Home {
         Ran::of(self.command(arguments).output())
     }
 
-    /// The answer to a command that must go well, as JSON.
+    /// The answer of a command that must succeed, as JSON.
     #[track_caller]
     pub fn json(&self, arguments: &[&str]) -> Value {
         self.run(&[arguments, &["--output", "json"]].concat()).done_json()
     }
 
-    /// The answer to a command that must go well, for people.
+    /// The answer of a command that must succeed, as tables.
     #[track_caller]
     pub fn table(&self, arguments: &[&str]) -> String {
         self.run(arguments).done().out
@@ -87,14 +87,14 @@ impl Home {
         self.start_as(&[verb, "--bind", "127.0.0.1:0"], environment)
     }
 
-    /// The same with these arguments.
+    /// As `serve`, with these arguments.
     pub fn start_as(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
         let mut command = self.command(arguments);
         command.envs(environment.iter().copied());
         Running::start(command, self.folder.path())
     }
 
-    /// Starts the program, and waits for nothing.
+    /// Starts the program without waiting.
     pub fn begin(&self, arguments: &[&str]) -> Running {
         Running::begin(self.command(arguments), self.folder.path())
     }
@@ -103,12 +103,12 @@ impl Home {
     pub fn postgres(&self) -> Option<Pid> {
         let text = fs::read_to_string(self.data_dir().join("pg/cluster/postmaster.pid")).ok()?;
         let pid: i32 = text.lines().next()?.trim().parse().ok()?;
-        // An id may have passed to another program.
+        // The id may belong to another program by now.
         let ours = command_line(pid).contains(&*self.data_dir().to_string_lossy());
         ours.then(|| Pid::from_raw(pid))
     }
 
-    /// The URL of the private PostgreSQL, with a password that it does not ask for.
+    /// The URL of the private PostgreSQL, with a password that it does not need.
     pub fn url(&self, password: &str) -> String {
         let folder = self.data_dir().join("pg").display().to_string().replace('/', "%2F");
         format!("postgres://numberbank:{password}@{folder}:5432/numberbank?sslmode=disable")
@@ -129,7 +129,7 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         let begun = Instant::now();
-        // It must be gone before its folder is. No panic here: the test may have failed already.
+        // It must end before its folder is removed. No panic here: the test may have failed already.
         while let Some(pid) = self.postgres().filter(|_| begun.elapsed() < Duration::from_secs(30)) {
             let _ = kill(pid, Signal::SIGQUIT);
             thread::sleep(Duration::from_millis(20));
@@ -165,7 +165,7 @@ impl Ran {
         Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 
-    /// With this on its standard input.
+    /// With `input` on its standard input.
     pub fn with_input(mut command: Command, input: &str) -> Self {
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.expect("the program starts");
@@ -184,7 +184,7 @@ impl Ran {
         serde_json::from_str(&self.done().out).expect("one JSON document and nothing else")
     }
 
-    /// Fails unless the command was refused with nothing but one line, which says this.
+    /// Fails unless the command was refused with exactly one line, which contains this.
     #[track_caller]
     pub fn assert_refused(&self, says: &str) {
         assert_eq!((self.code, self.out.as_str()), (Some(1), ""), "{self:?}");
@@ -232,7 +232,7 @@ impl Running {
         fs::read_to_string(&self.err).expect("its standard error")
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn site(&self) -> String {
         let out = self.out();
         let line = out.lines().next().and_then(|line| line.strip_prefix("listening on ")).expect("where it listens");
@@ -244,7 +244,7 @@ impl Running {
         self.site().split_once("://").expect("a scheme").1.to_owned()
     }
 
-    /// What operators are answered there.
+    /// The answer of the operators' listener.
     pub fn monitoring(&self, path: &str) -> (u16, String) {
         let out = self.out();
         let site = out.lines().nth(1).and_then(|line| line.strip_prefix("operations on ")).expect("where they look");
@@ -261,7 +261,7 @@ impl Running {
         kill(Pid::from_raw(pid), signal).expect("the server lives");
     }
 
-    /// Whether its log says this by now.
+    /// Whether its log contains this.
     pub fn says(&self, words: &str) -> bool {
         self.err().contains(words)
     }
@@ -276,7 +276,7 @@ impl Running {
         status.and_then(|status| status.code())
     }
 
-    /// A request with credentials, answered with status and body.
+    /// Sends a request with credentials; returns status and body.
     pub fn call(&self, method: &str, path: &str, [sid, token]: [&str; 2], form: &str) -> (u16, String) {
         let method = method.parse().expect("a method");
         let call = reqwest::Client::new().request(method, format!("{}{path}", self.site()));

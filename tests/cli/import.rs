@@ -163,7 +163,7 @@ fn an_update_from_a_pipe_that_stalls_keeps_nobody_waiting() {
     let import = import.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut import = import.expect("the program starts");
     let mut rows = import.stdin.take().expect("its standard input");
-    // As many as are stored at once: all that are in stock.
+    // A full batch, all in stock already.
     let all: String = (0..2_000).map(|at| format!("415867{at:04},new\n")).collect();
     rows.write_all(format!("tn,note\n{all}").as_bytes()).expect("it reads");
     let stalls = "do $$ begin assert exists (select from pg_stat_activity
@@ -277,7 +277,7 @@ fn what_is_rejected_by_add_is_told_and_exits_1() {
     assert_eq!(json!(outcomes), json!(["done", "done", "refused", "refused"]));
 }
 
-/// A reader that takes a line and goes away, as `| head -1` does, of both streams.
+/// A reader of both streams that takes a line and ends, like `| head -1`.
 fn until_head(mut command: Command) -> Option<i32> {
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
     let mut child =
@@ -308,7 +308,7 @@ fn no_command_panics_where_its_reader_goes_away() {
         (&["account", "show", &format!("AC{}", "0".repeat(32))], 1),
     ] {
         let mut command = home.command(arguments);
-        // What the program logs by itself is written to the same reader.
+        // The program's log goes to the same reader.
         command.env(log.0, log.1);
         assert_eq!(until_head(command), Some(code), "{arguments:?}");
     }
@@ -342,7 +342,7 @@ fn an_import_that_is_interrupted_imports_nothing() {
     }
 }
 
-/// What lets a commit that adds to a table take as long as there is a row in `hold`.
+/// A trigger that delays commits of additions to a table while there is a row in `hold`.
 pub fn held(table: &str) -> String {
     format!(
         "create table if not exists hold ();

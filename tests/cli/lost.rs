@@ -1,4 +1,4 @@
-//! Commands whose connection dies at the commit: what is done is told as done, and what is not known as not known.
+//! Commands whose connection is lost at the commit: what is done is reported as done, and what is unknown as unknown.
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::cut::{Cut, Way};
 use crate::home::{Home, Ran, Running, eventually, program};
 use crate::import::{COMMITS, held};
 
-/// A server that keeps PostgreSQL, an account that holds a number and has released another.
+/// A server that keeps PostgreSQL running, and an account that holds a number and has released another.
 struct Scene {
     _server: Running,
     home: Home,
@@ -56,7 +56,7 @@ impl Scene {
         self.home.json(&self.words(line))
     }
 
-    /// The newest entry of what operators did.
+    /// The newest entry of the record of operators' actions.
     fn entry(&self) -> Value {
         self.json("report operator_actions").as_array().and_then(|all| all.last().cloned()).expect("an entry")
     }
@@ -96,7 +96,7 @@ fn a_commit_whose_answer_is_lost_is_not_known_and_the_command_says_how_to_find_o
             assert_eq!((&entry["outcome"], &entry["reason"]), (&json!("unknown"), &json!(null)), "{line}");
         }
     }
-    // Each was done once, of twice.
+    // Each was done once, of two tries.
     let account = scene.json("account show SID");
     assert_eq!((&account["balance"], &account["status"]), (&json!("31.00"), &json!("closed")));
     assert_eq!(scene.json("account list").as_array().map(Vec::len), Some(2));
@@ -112,7 +112,7 @@ fn a_command_whose_database_goes_away_after_the_commit_is_done() {
         ("number restore RELEASED", "in_use"),
         ("inventory threshold set 415 5", "threshold  5"),
     ];
-    // Each waits for a while before it gives up writing its outcome down.
+    // Each waits for a while before it gives up recording its outcome.
     std::thread::scope(|threads| {
         for (line, says) in lines {
             let scene = &scene;

@@ -1,4 +1,4 @@
-//! The command line, as it is shipped: the real program with its private PostgreSQL.
+//! The command line: the shipped program with its private PostgreSQL.
 
 mod backup;
 mod clocks;

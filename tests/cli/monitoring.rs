@@ -14,7 +14,7 @@ use sqlx::{Connection, PgConnection};
 
 use crate::home::{Home, MONITORED, Running, eventually, fetch};
 
-/// An account with this balance, as its Sid and token.
+/// An account with this balance: its Sid and token.
 fn account(home: &Home, balance: &str) -> [String; 2] {
     let account = home.json(&["account", "create", "--name", "Acme", "--balance", balance]);
     ["sid", "auth_token"].map(|name| account[name].as_str().expect(name).to_owned())
@@ -24,7 +24,7 @@ fn call(server: &Running, [sid, token]: &[String; 2], method: &str, below: &str,
     server.call(method, &format!("/2008-08-01/Accounts/{sid}{below}"), [sid, token], form).0
 }
 
-/// The samples of a page of metrics. It is as Prometheus wants it: each metric is described before its samples.
+/// The samples of a page of metrics. Fails unless each metric is described before its samples, as Prometheus requires.
 pub fn samples(server: &Running) -> BTreeMap<String, f64> {
     let (status, page) = server.monitoring("/metrics");
     assert_eq!(status, 200, "{page}");
@@ -88,7 +88,7 @@ fn metrics_count_what_was_answered() {
     assert!(!samples.keys().any(|sample| sample.contains("made-up") || sample.contains(&rich[0])), "{samples:#?}");
 }
 
-/// Keeps everybody from the tenancies for as long as something is done.
+/// Locks the tenancies while something is done.
 fn without_tenancies(home: &Home, done: impl FnOnce()) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut locked = runtime.block_on(PgConnection::connect(&home.url("x"))).expect("a connection");
@@ -101,7 +101,7 @@ fn without_tenancies(home: &Home, done: impl FnOnce()) {
 #[test]
 fn metrics_tell_what_waits_for_the_batch_under_way() {
     let home = Home::new();
-    // One thread serves, so that all who ask for the same wait in one queue.
+    // One worker, so that all requests for the same work are in one queue.
     let server = home.start_as(&MONITORED, &[("NUMBERBANK_WORKERS", "1")]);
     let rich = account(&home, "500.00");
     home.json(&["inventory", "add", "4158670000-4158670099"]);
@@ -153,7 +153,7 @@ fn a_server_is_ready_while_its_database_answers() {
     assert_eq!(server.monitoring("/health/ready"), (200, "ready\n".to_owned()));
     assert_eq!(server.monitoring("/elsewhere").0, 404);
     let postgres = home.postgres().expect("PostgreSQL runs").to_string();
-    // With all that serve its connections.
+    // While all its serving connections are used.
     let signal = |signal: &str| {
         let children = Command::new("pkill").args([signal, "-P", &postgres]).status().expect("pkill");
         let parent = Command::new("kill").args([signal, &postgres]).status().expect("kill");
@@ -175,7 +175,7 @@ fn a_server_is_ready_where_its_database_makes_no_more_connections() {
     let server = home.start_as(&MONITORED, &[("NUMBERBANK_WORKERS", "1")]);
     let rich = account(&home, "5.00");
     assert_eq!((call(&server, &rich, "GET", "", ""), server.monitoring("/health/ready").0), (200, 200));
-    // As when others have taken the last one: those that there are go on.
+    // As if others had taken the last one: existing connections go on.
     home.sql("alter role numberbank nologin").expect("it is done");
     assert_eq!((call(&server, &rich, "GET", "", ""), server.monitoring("/health/ready").0), (200, 200));
 }
@@ -185,7 +185,7 @@ fn a_server_that_stops_is_not_ready() {
     let home = Home::new();
     let mut server = home.start_as(&MONITORED, &[]);
     let mut stream = TcpStream::connect(server.address()).expect("a connection");
-    // A request that is in flight for as long as its body is awaited.
+    // A request that is under way while its body is awaited.
     let [sid, token] = account(&home, "5.00");
     assert_eq!(call(&server, &[sid.clone(), token.clone()], "GET", "", ""), 200);
     let head = format!(
@@ -239,7 +239,7 @@ fn logs_are_json_and_tell_the_request_and_none_of_its_secrets() {
     home.sql("alter table tenancies rename to elsewhere").expect("it is done");
     assert_eq!(send("POST", "").0, 500);
     let log = server.err();
-    // The last line may be half written.
+    // The last line may be incomplete.
     let log = &log[..=log.rfind('\n').expect("a line")];
     for secret in ["query-secret", &token, &STANDARD.encode(format!("{sid}:{token}"))] {
         assert!(!log.contains(secret), "{secret} in {log}");

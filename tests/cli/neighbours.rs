@@ -1,4 +1,4 @@
-//! Others in the same database: what they hold keeps nobody from anything, and who waits says for whom.
+//! Other sessions in the same database: their locks block nothing, and a process that waits says for which session.
 
 use nix::sys::signal::Signal;
 use sqlx::postgres::{PgAdvisoryLock, PgConnectOptions};
@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 
 use crate::home::{Home, MONITORED, Running, eventually};
 
-/// A session of somebody else.
+/// Another user's session.
 struct Session {
     runtime: Runtime,
     connection: PgConnection,
@@ -40,7 +40,7 @@ impl Session {
     }
 }
 
-/// Somebody who may log in and was given the reporting role.
+/// A user with the reporting role.
 fn reader(home: &Home) -> Session {
     home.sql("create role reader login in role numberbank_reporting").expect("a role");
     Session::of(home, "reader")
@@ -61,7 +61,7 @@ fn a_reader_of_reports_keeps_nobody_from_anything() {
     let home = Home::new();
     let _postgres = served(&home, "off");
     let mut reader = reader(&home);
-    // What everybody may lock: numbers, among them those that were once ours, and what may be read.
+    // What any role may lock: numbers of advisory locks, among them those that we once used, and readable views.
     for name in ["numberbank migrations", "numberbank jobs", "numberbank demo"] {
         let lock = PgAdvisoryLock::new(name);
         let key = lock.key().as_bigint().expect("a number");
@@ -124,7 +124,7 @@ fn who_waits_to_add_numbers_says_for_whom() {
     assert_eq!(home.json(&["inventory", "list"]).as_array().map(Vec::len), Some(1));
 }
 
-/// As soon as somebody waits for a lock.
+/// Once a statement waits for a lock.
 const WAITS: &str = "do $$ begin assert exists (select from pg_stat_activity where wait_event_type = 'Lock'); end $$";
 
 #[test]
@@ -153,7 +153,7 @@ fn upkeep_of_the_stock_takes_no_addition_back() {
     let rows = |area_code: &str| (0..10_000).map(|at| format!("{area_code}867{at:04}\n")).collect::<String>();
     let files = ["415", "212"].map(|code| home.file(&format!("{code}.csv"), &format!("tn\n{}", rows(code))));
     let mut other = Session::of(&home, "numberbank");
-    // As `vacuum` and `create index concurrently` do.
+    // Like `vacuum` and `create index concurrently`.
     other.does("begin; lock table stock in share update exclusive mode");
     let cancel = "select pg_cancel_backend(pid) from pg_stat_activity where wait_event_type = 'Lock'";
     for (arguments, is_cut) in [
@@ -195,14 +195,14 @@ fn jobs_that_nobody_runs_are_told() {
     other.does("rollback");
     eventually("it is over", || metric(&server, "numberbank_jobs_overdue").as_deref() == Some("0"));
     assert!(metric(&server, "numberbank_jobs_last_done_seconds").is_some());
-    // Another instance that has jobs, but did not run these, knows of them too; one without does not care.
+    // Another instance with jobs that did not run these knows of them too; one without jobs does not care.
     let second = served(&home, "1h");
     eventually("it knows", || metric(&second, "numberbank_jobs_last_done_seconds").is_some());
     assert_eq!(metric(&idle, "numberbank_jobs_overdue"), None);
     assert!(!idle.says("no instance has run the jobs"), "{}", idle.err());
 }
 
-/// What docs/reporting.md gives to a superuser: the statements after its words.
+/// The statements that docs/reporting.md gives to a superuser.
 fn for_superusers() -> String {
     let paper = include_str!("../../docs/reporting.md");
     let block = paper.split("```sql\n-- Once, as a superuser").nth(1).expect("a block");
@@ -215,7 +215,7 @@ fn a_reader_of_reports_fills_no_disk_and_calls_no_function_of_ours() {
     let _postgres = served(&home, "off");
     let mut reader = reader(&home);
     reader.may_not("create temporary table mine (id integer)");
-    // PostgreSQL asks whoever reads a view for the functions in it.
+    // PostgreSQL checks a view's functions with the rights of the reader.
     reader.does(
         "do $$ declare callable text; begin
             select string_agg(oid::regprocedure::text, ', ') into callable from pg_proc
@@ -225,7 +225,7 @@ fn a_reader_of_reports_fills_no_disk_and_calls_no_function_of_ours() {
             if callable is not null then raise exception '%', callable; end if;
         end $$",
     );
-    // Others are not ours to take away; a superuser does.
+    // We cannot revoke the others; a superuser can.
     reader.does("select lo_unlink(lo_create(0)), pg_advisory_lock(1)");
     home.sql(&for_superusers()).expect("it runs");
     for statement in [
@@ -240,6 +240,6 @@ fn a_reader_of_reports_fills_no_disk_and_calls_no_function_of_ours() {
     reader.does("select count(*) from reporting.accounts");
     let mut again = Session::of(&home, "reader");
     again.does("select count(*) from reporting.accounts");
-    // Nothing of ours needed them.
+    // We needed none of them.
     home.json(&["inventory", "add", "4158670000"]);
 }

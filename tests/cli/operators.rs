@@ -1,4 +1,4 @@
-//! The account of what operators did.
+//! The record of operators' actions.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -15,7 +15,7 @@ fn entries(home: &Home) -> Vec<Value> {
     home.json(&["report", "operator_actions"]).as_array().expect("a list").clone()
 }
 
-/// What the newest entries say: the action, its arguments and its outcome.
+/// The newest entries: action, arguments and outcome.
 fn told(home: &Home, newest: usize) -> Vec<Value> {
     let entries = entries(home);
     let told = |entry: &Value| json!([entry["action"], entry["arguments"], entry["outcome"]]);
@@ -28,7 +28,7 @@ fn account(home: &Home, name: &str) -> [String; 2] {
     ["sid", "auth_token"].map(|field| account[field].as_str().expect(field).to_owned())
 }
 
-/// Commands that change something, with what is told of their arguments.
+/// Commands that change something, and their recorded arguments.
 fn actions(sid: &str, file: &str) -> Vec<(Vec<String>, Value)> {
     let action = |line: &str, arguments| (line.split(' ').map(|word| word.replace("SID", sid)).collect(), arguments);
     vec![

@@ -1,4 +1,4 @@
-//! A real PgBouncer before a real PostgreSQL.
+//! A real PgBouncer in front of a real PostgreSQL.
 
 use std::fs::{self, Permissions};
 use std::net::{TcpListener, TcpStream};
@@ -9,13 +9,13 @@ use std::process::{Child, Command, Stdio};
 
 use crate::home::{Home, Ran, eventually, program};
 
-/// A pooler before the private PostgreSQL of a home; it ends with this.
+/// A pooler in front of a home's private PostgreSQL, until it is dropped.
 struct Pooler {
     process: Child,
     port: u16,
 }
 
-/// Where the program is; it is told loudly where there is none.
+/// The program's path; if there is none, the test says so and is skipped.
 fn pgbouncer() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<_> = std::env::split_paths(&path).collect();
@@ -94,7 +94,7 @@ fn a_pooler_of_sessions_works_as_it_comes() {
         }
     });
     assert_eq!(run(&["audit"])["ok"], true);
-    // The settings are ours, though the pooler lets none through in the first message.
+    // The settings are ours, although the pooler accepts none in the first message.
     let shown = Ran::of(program(&["report", "accounts", "--output", "csv", "--database-url", &url]).output()).done();
     assert!(shown.out.contains("+00"), "{}", shown.out);
 }
@@ -123,7 +123,7 @@ fn a_pooler_of_transactions_is_refused_in_one_line() {
             ran.assert_refused("pool_mode = session");
         }
         let reading = home.start("serve", &[("NUMBERBANK_READ_URL", &url), ("NUMBERBANK_JOBS", "off")]);
-        // Where the pooler has one connection for all, that says too little too late.
+        // If the pooler has one connection for all, it reports too little, too late.
         let told = ["pool_mode = session", "did not answer", "refused to answer"];
         eventually("the log tells", || told.iter().any(|words| reading.says(words)));
     }

@@ -1,4 +1,4 @@
-//! Servers that start, are killed, come back and stop.
+//! Servers that start, are killed, restart and stop.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 
 use crate::home::{Home, Ran, Running, eventually, program};
 
-/// An account with money, as its Sid and token.
+/// An account with money: its Sid and token.
 fn account(home: &Home) -> [String; 2] {
     let account = home.json(&["account", "create", "--name", "Acme", "--balance", "5.00"]);
     ["sid", "auth_token"].map(|name| account[name].as_str().expect(name).to_owned())
@@ -26,7 +26,7 @@ fn buy(server: &Running, [sid, token]: &[String; 2]) -> (u16, String) {
     server.call("POST", &format!("/2008-08-01/Accounts/{sid}/IncomingPhoneNumbers/Local"), [sid, token], "")
 }
 
-/// The lines to paste, and what stands in the lines that name the Sid and the token.
+/// The lines to paste, and the values of Sid and token in them.
 fn pasted(demo: &Running) -> (Vec<String>, [String; 2]) {
     eventually("the lines to paste are there", || demo.out().contains("curl"));
     let out = demo.out();
@@ -38,7 +38,7 @@ fn pasted(demo: &Running) -> (Vec<String>, [String; 2]) {
     (lines, [named("AccountSid"), named("AuthToken")])
 }
 
-/// Runs each line as somebody would who pastes it.
+/// Runs each line as if it were pasted.
 fn paste(lines: &[String]) -> Vec<String> {
     let run = |line: &String| {
         let ran = Ran::of(Command::new("sh").args(["-c", line]).stdin(Stdio::null()).output()).done();
@@ -120,12 +120,12 @@ fn commands_beside_a_server_use_its_cluster_and_leave_it_running() {
     server.signal(Signal::SIGTERM);
     assert_eq!(server.ended(), Some(0));
     assert_eq!(home.postgres(), None);
-    // And one without a server starts it for as long as it needs it.
+    // And a command without a server starts PostgreSQL for its own time.
     assert_eq!(home.json(&["account", "list"])[0]["sid"], account[0].as_str());
     assert_eq!(home.postgres(), None);
 }
 
-/// The server stops while a request is half sent: it goes on to be answered, new ones are not taken.
+/// The server stops while a request is half sent: that one is answered, new ones are not accepted.
 fn stops(signal: Signal) {
     let home = Home::new();
     let mut server = home.start("serve", &[]);
@@ -139,7 +139,7 @@ fn stops(signal: Signal) {
         STANDARD.encode(format!("{sid}:{token}"))
     );
     stream.write_all(head.as_bytes()).expect("the head is sent");
-    // The server says that it has read the head, and waits for the rest.
+    // The server answers `100 Continue`, so it has read the head, and waits for the rest.
     let mut line = [0; 25];
     stream.read_exact(&mut line).expect("an interim answer");
     assert_eq!(&line, b"HTTP/1.1 100 Continue\r\n\r\n");

@@ -1,4 +1,4 @@
-//! Clients that ask for long answers and do not read them: what they cost the process, and the others.
+//! Clients that ask for long answers and do not read them: their cost for the process and for others.
 
 use std::fs;
 use std::io::Write;
@@ -44,7 +44,7 @@ impl Account {
     }
 }
 
-/// An account that holds so many numbers, each with four addresses as long as may be, full of this character.
+/// An account that holds `count` numbers, each with four URLs of the greatest length, all of this character.
 pub fn account_with_long_page(home: &Home, server: &Running, numbers: usize, character: char) -> Account {
     let account = Account::new(home, "2000.00");
     home.json(&["inventory", "add", &format!("4158670000-{}", 4_158_670_000 + numbers - 1)]);
@@ -65,17 +65,17 @@ pub fn account_with_long_page(home: &Home, server: &Running, numbers: usize, cha
     account
 }
 
-/// What one account has of the memory for pages, in bytes: a third of three quarters of 128 MiB.
+/// One account's share of the memory for pages, in bytes: a third of three quarters of 128 MiB.
 const SHARE: f64 = 32.0 * 1024.0 * 1024.0;
 
-/// The most memory that the server ever had, in MiB.
+/// The peak of the server's memory, in MiB.
 fn peak(server: &Running) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.id())).expect("a process");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
 }
 
-/// The slowest but one of a hundred requests.
+/// The second slowest of a hundred requests.
 fn p99(server: &Running, account: &Account) -> Duration {
     let path = format!("/2008-08-01/Accounts/{}/Balance", account.sid);
     let ask = |_| {
@@ -108,13 +108,13 @@ fn who_does_not_read_costs_the_process_little_and_the_others_nothing() {
     let path = format!("{}?PageSize=1000", account.numbers());
     let taken = || samples(&server)["numberbank_answer_bytes"];
     let mut beside = Vec::new();
-    // A busy machine is slow at times, and the least counts.
+    // A busy machine is slow at times, so the least counts.
     for _ in 0..3 {
         let mut unread: Vec<_> = (0..40).map(ask).collect();
         beside.push(p99(&server, &other));
         eventually("the account has its share", || {
             unread.extend((0..3).map(ask));
-            // Three pages at rest are 0.79 of it, and a fourth does not fit.
+            // Three unread pages are 0.79 of it, and a fourth does not fit.
             taken() > SHARE * 0.7 && account.get(&server, &path).0 == 429
         });
         assert!(taken() <= SHARE, "{}", taken());
@@ -127,7 +127,7 @@ fn who_does_not_read_costs_the_process_little_and_the_others_nothing() {
     );
     let peak = peak(&server);
     assert!(peak < 256, "{peak} MiB");
-    // And it can be read, whole and by pages.
+    // The answer can be read, whole and by pages.
     let mut seen = Vec::new();
     let mut next = format!("{}?PageSize=150", account.numbers());
     for number in 0..7 {
@@ -164,13 +164,13 @@ fn who_sends_many_requests_at_once_costs_the_process_little() {
     let home = Home::new();
     let server = home.start("serve", &[]);
     let other = Account::new(&home, "1.00");
-    // Without credentials, as many heads as actix reads at a time, and more behind them.
+    // Without credentials: as many heads as actix-http reads at once, and more behind them.
     for request in ["GET / HTTP/1.1\r\nHost:x\r\n\r\n", "GET /docs/errors/21452 HTTP/1.1\r\nHost:x\r\n\r\n"] {
         let crowd = request.repeat(9400);
         let send = |_| {
             let mut stream = TcpStream::connect(server.address()).expect("a connection");
             stream.set_nonblocking(true).expect("a socket");
-            // What the system takes at once will do.
+            // What the system buffers at once is enough.
             let _ = stream.write(crowd.as_bytes()).expect("some of it is sent");
             stream
         };

@@ -13,10 +13,10 @@ use sqlx::{Connection, PgConnection};
 
 use crate::home::{Home, MONITORED, Ran, Running, eventually};
 
-/// How long the answer to a write is held back at most.
+/// The longest delay of an answer to a write.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// A standby that follows the private PostgreSQL of another home, and logs what it is asked.
+/// A standby of another home's private PostgreSQL, which logs its statements.
 pub struct Standby {
     home: Home,
     cluster: Option<Cluster>,
@@ -64,7 +64,7 @@ impl Standby {
         log.matches("from tenancies").count()
     }
 
-    /// Whether a statement finds this true.
+    /// Whether a query returns true.
     pub fn says(&self, statement: &'static str) -> bool {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
@@ -74,7 +74,7 @@ impl Standby {
     }
 }
 
-/// The folder of the programs that a server was started from.
+/// The folder of a server's programs.
 fn programs(pg_dir: &Path) -> PathBuf {
     let started = fs::read_to_string(pg_dir.join("cluster/postmaster.opts")).expect("how it was started");
     let server = started.split_once(" \"").expect("a program and its arguments").0;
@@ -92,7 +92,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let primary = Home::new();
-        // The standby begins as a copy of what the first instance has made, and is not there before.
+        // The standby starts from a copy of what the first instance has made, so not before it.
         let first = primary.start("serve", &[]);
         let mut standby = Standby::of(&primary);
         let url = standby.url();
@@ -111,7 +111,7 @@ impl Scene {
         self.instances[instance].call(method, &path, [sid, token], form)
     }
 
-    /// Buys, and tells the Sid.
+    /// Buys; returns the Sid.
     fn buy(&self, instance: usize) -> String {
         let (status, body) = self.call(instance, "POST", "/Local", "");
         assert_eq!(status, 201, "{body}");
@@ -119,7 +119,7 @@ impl Scene {
         sid.expect("a Sid").to_owned()
     }
 
-    /// Buys, changes and releases through one instance, and looks at once through the other.
+    /// Buys, updates and releases through one instance, and reads at once through the other.
     fn write_and_look(&self, writer: usize, name: &str) {
         let reader = 1 - writer;
         let sid = self.buy(writer);
@@ -134,7 +134,7 @@ impl Scene {
         assert!(!self.call(reader, "GET", "", "").1.contains(&sid));
     }
 
-    /// Whether operators find this among the metrics of both instances.
+    /// Whether the metrics of both instances contain this.
     fn both_tell(&self, sample: &str) -> bool {
         self.instances.iter().all(|instance| instance.monitoring("/metrics").1.contains(sample))
     }
@@ -163,7 +163,7 @@ fn whoever_has_written_finds_it_through_every_instance() {
     assert!(begun.elapsed() < WINDOW * 60, "three writes a turn wait for the standby, not for the whole window");
     assert!(scene.standby.reads() >= before + 20, "most reads come from the standby");
 
-    // It stands still from here on: what it lacks comes from the primary.
+    // It is paused from here on: what it lacks comes from the primary.
     scene.standby.says("select pg_wal_replay_pause() is not null");
     eventually("the standby lacks what was bought", || {
         scene.buy(0);

@@ -1,4 +1,4 @@
-//! `bill` and `recycle`, by hand and within `serve`, with a time that is told.
+//! `bill` and `recycle`, by hand and in `serve`, at a given time.
 
 use chrono::{Months, NaiveDate, TimeDelta};
 use numberbank::values::clock::Clock;
@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::home::{Home, Running, eventually};
 
-/// A server beside the commands that runs no jobs, and an account that has spent its last dollar on a number.
+/// A server that runs no jobs, and an account that has spent its last dollar on a number.
 struct Scene {
-    // Before its home: the server would bring PostgreSQL back.
+    // Dropped before its home: the server would restart PostgreSQL.
     server: Running,
     home: Home,
     account: [String; 2],

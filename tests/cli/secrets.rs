@@ -1,4 +1,4 @@
-//! What must not be seen is not seen.
+//! Secrets are not shown.
 
 use std::process::Stdio;
 
@@ -48,7 +48,7 @@ fn tokens_and_hashes_are_shown_once_and_logged_never() {
     assert_eq!(server.call("POST", &format!("{numbers}/Local"), [&sid, &token], "").0, 201);
     assert_eq!(server.call("GET", &path, [&format!("{sid}x"), &token], "").0, 401);
 
-    // What only the database refuses, it would log with the row and all that is in it.
+    // For what only the database refuses, PostgreSQL would log the whole row.
     let form = "Url=&VoiceFallbackUrl=http://example.com/?key=of-the-client";
     let number = home.json(&["number", "show", "4158670000"])["history"][0]["sid"].as_str().expect("a Sid").to_owned();
     assert_eq!(server.call("POST", &format!("{numbers}/{number}"), [&sid, &token], form).0, 400);
@@ -113,7 +113,7 @@ fn a_chosen_token_comes_by_standard_input_and_is_never_shown() {
         refused.assert_refused("one line of 8 to 64 visible ASCII characters");
         assert!(input.trim().is_empty() || !refused.err.contains(input.trim()), "{refused:?}");
     }
-    // A file has no end that has to be waited for.
+    // A file as standard input does not block.
     let endless = std::fs::File::open("/dev/zero").expect("zeros");
     let mut command = home.command(&["account", "rotate-token", &sid, "--token-stdin"]);
     Ran::of(command.stdin(endless).output()).assert_refused("one line of 8 to 64");

@@ -1,4 +1,4 @@
-//! A name of a database that leads now to one server, now to another: a TCP port before their Unix sockets.
+//! A database address that leads to one server, then to another: a TCP port in front of their Unix sockets.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// It goes on until the process ends.
+/// It runs until the process ends.
 pub struct Switch {
     port: u16,
     shared: Arc<Shared>,
@@ -19,7 +19,7 @@ struct Shared {
 }
 
 impl Switch {
-    /// Leads to the server whose socket lies in this folder.
+    /// Leads to the server with its socket in this folder.
     pub fn to(folder: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -29,12 +29,12 @@ impl Switch {
         Self { port, shared }
     }
 
-    /// Leads there from now on. Connections that stand go on as they are.
+    /// Leads there from now on. Existing connections stay.
     pub fn lead_to(&self, folder: &Path) {
         *self.shared.target.lock().expect("a target") = folder.to_owned();
     }
 
-    /// Cuts all connections that stand.
+    /// Closes all connections.
     pub fn cut(&self) {
         for client in self.shared.open.lock().expect("connections").drain(..) {
             let _ = client.shutdown(Shutdown::Both);
@@ -49,7 +49,7 @@ impl Switch {
 impl Shared {
     fn carry(&self, client: TcpStream) {
         let target = self.target.lock().expect("a target").join(".s.PGSQL.5432");
-        // Where nobody listens, the client is hung up on.
+        // If nothing listens there, the client's connection is closed.
         let Ok(server) = UnixStream::connect(target) else { return };
         self.open.lock().expect("connections").push(client.try_clone().expect("a handle"));
         let (from_client, to_server) = (client.try_clone().expect("a handle"), server.try_clone().expect("a handle"));
@@ -63,7 +63,7 @@ fn copy(mut from: impl Read, mut to: impl Write + Ends) {
     to.end();
 }
 
-/// What one side of a connection has ended, the other side is told.
+/// When one side of a connection ends, the other is closed too.
 trait Ends {
     fn end(&self);
 }

@@ -1,4 +1,4 @@
-//! Real TLS: the certificate, its renewal, and what is said where it is wrong.
+//! Real TLS: the certificate, its renewal, and the errors of wrong ones.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
@@ -65,7 +65,7 @@ fn a_certificate_is_read_again_when_its_files_change() {
     assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("https://localhost/docs/errors/20003"), "{answer}");
     assert!(get(&server, &second, "/").is_err(), "the certificate is really checked");
 
-    // A pair that cannot be used is told once, and changes nothing.
+    // A pair that cannot be used is logged once, and changes nothing.
     fs::write(&paths[0], second.cert.pem()).expect("a file");
     eventually("the log tells", || server.err().contains("the certificate stays as it was"));
     get(&server, &first, "/").expect("an answer");
@@ -84,13 +84,13 @@ fn a_connection_that_rests_is_cut_off() {
     let server = home.start_as(&arguments("serve", &paths), &limits);
     let mut stream = connect(&server, &pair).expect("a connection");
     let head = "GET /docs/errors/20404 HTTP/1.1\r\nHost: localhost\r\n";
-    // A whole request, and one whose head does not end.
+    // A whole request, and one with an unfinished head.
     write!(stream, "{head}\r\n{head}").expect("it is sent");
     stream.sock.set_read_timeout(Some(Duration::from_millis(100))).expect("a time");
     let mut answers = Vec::new();
     eventually("the server hangs up", || {
         let read = stream.read_to_end(&mut answers).map_err(|error| error.kind());
-        // That the server has hung up is for the reader to see.
+        // The reader notices that the server has closed the connection.
         let _ = stream.write_all(b"x");
         !matches!(read, Err(ErrorKind::WouldBlock))
     });
@@ -104,7 +104,7 @@ fn half_handshakes_keep_nobody_out() {
     let paths = files(&home, "site", &pair);
     let server = home.start_as(&arguments("serve", &paths), &[("NUMBERBANK_MAX_CONNECTIONS", "64")]);
     let connect = |_| TcpStream::connect(server.address()).expect("a connection");
-    // More of them than actix-tls would wait for at once.
+    // More than actix-tls would accept at once.
     let mut half: Vec<_> = (0..700).map(connect).collect();
     // The beginning of a handshake.
     half.iter_mut().for_each(|stream| drop(stream.write_all(&[22, 3, 1, 2, 0, 1, 0])));
@@ -130,7 +130,7 @@ fn a_client_that_reads_slowly_gets_the_whole_answer() {
     while let Ok(length @ 1..) = stream.read(&mut some) {
         answer.extend_from_slice(&some[..length]);
         if begun.elapsed() < Duration::from_secs(15) {
-            // 24 KB a second, of which 11 are promised.
+            // 24 KB a second, where 11 are required.
             let due = Duration::from_micros(answer.len() as u64 * 1_000_000 / 24_000);
             thread::sleep(due.saturating_sub(begun.elapsed()));
         }

@@ -23,33 +23,33 @@ pub type Slice = page::Slice<Number, NumberSid>;
 /// Which numbers of an account a list shows.
 #[derive(Debug, Default)]
 pub struct Filter {
-    /// Both kinds where there is none.
+    /// `None` means both kinds.
     pub kind: Option<Kind>,
-    /// Only the number with these digits; `Some(None)` are digits that no number has.
+    /// Only the number with these digits. `Some(None)` matches nothing: no number has the digits that were sent.
     pub number: Option<Option<PhoneNumber>>,
-    /// Only numbers of this name.
+    /// Only numbers with this name.
     pub name: Option<String>,
 }
 
-/// So many numbers of a list, from right after one of them on.
+/// A part of a list: `size` numbers after one of them.
 #[derive(Clone, Copy, Debug)]
 struct Stretch {
     account: AccountSid,
     kind: Option<Kind>,
-    /// From the beginning where there is none.
+    /// `None` means the beginning.
     after: Option<NumberSid>,
     size: u32,
 }
 
-/// What is held of a stretch.
+/// The numbers of a part.
 #[derive(Debug, Default)]
 struct Held {
     numbers: Vec<Number>,
-    /// How many there are in the whole list; `None` where the stretch is empty.
+    /// The number of items in the whole list; `None` if the part is empty.
     total: Option<i64>,
 }
 
-/// The lists. Pages that are asked for at once are one statement.
+/// The lists. Pages that come together are one batch.
 #[derive(Clone)]
 pub struct Lists(Arc<Reads<Stretch, Held>>);
 
@@ -60,7 +60,7 @@ impl Lists {
         Self(Arc::new(Reads::new(primary, replica, most_waiting, read)))
     }
 
-    /// How many requests wait for others.
+    /// The number of requests that wait for a batch.
     pub fn waiting(&self) -> usize {
         self.0.waiting()
     }
@@ -110,7 +110,7 @@ impl Lists {
                 self.stretch(source, db, Stretch { account, kind, after, size: page.size + 1 }).await?
             }
         };
-        // A page without numbers still tells how many there are on others.
+        // A page without numbers also shows the total.
         let total = match held.total {
             Some(total) => Some(total),
             None => store::count(db, all.account, all.kind, after).await?,
@@ -120,26 +120,26 @@ impl Lists {
 
     async fn stretch(&self, source: Source<'_>, db: &Db, stretch: Stretch) -> Result<Held> {
         if stretch.size > DEFAULT_SIZE + 1 {
-            // Nobody waits for a large page but who asked for it.
+            // A large page goes in no batch, so that only its own client waits for it.
             return Ok(store::stretches(db, &[stretch]).await?.pop().unwrap_or_default());
         }
         self.0.join(source, stretch).await
     }
 }
 
-/// A list whose numbers are found by their places.
+/// A list in which a number is found by its offset.
 trait Places {
     /// How far its numbers are counted.
     const COUNTED: i64;
 
-    /// How many there are.
+    /// The number of items, up to [`COUNTED`](Self::COUNTED).
     async fn count(&self, db: &Db) -> sqlx::Result<i64>;
 
-    /// The number that has so many before it; `None` where the list is shorter.
+    /// The number at this offset; `None` if the list is shorter.
     async fn place(&self, db: &Db, before: i64) -> sqlx::Result<Option<NumberSid>>;
 
-    /// The number that has so many between it and this one, or the end of the list; `Some(None)` where the list begins
-    /// after that, `None` where the account never held this one.
+    /// The number that lies `between` numbers before `from`, or before the end of the list. `Some(None)` if the list
+    /// begins later, `None` if the account never held `from`.
     async fn place_back(
         &self,
         db: &Db,
@@ -178,11 +178,11 @@ impl Places for All {
 
 /// Where the numbers of a page begin.
 enum Beginning {
-    /// With the first one of the list.
+    /// At the first number of the list.
     First,
-    /// Right after this one.
+    /// After this number.
     After(NumberSid),
-    /// After the last one.
+    /// After the last number.
     Past,
 }
 
@@ -211,7 +211,7 @@ async fn begin<L: Places>(db: &Db, list: &L, page: Page) -> Result<(Page, Beginn
             let total = list.count(db).await?;
             let page = page.last_of(total.min(L::COUNTED));
             if total > L::COUNTED {
-                // Where the list ends nobody has counted: this is the last page of those that were.
+                // Beyond the count, the end is not known: this is the last page that was counted.
                 return Ok((page, begin_by_number(db, list, page).await?));
             }
             let before = list.place_back(db, None, total - page.start()).await?.flatten();

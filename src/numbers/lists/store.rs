@@ -1,4 +1,4 @@
-//! The statements on lists of numbers.
+//! Statements on lists of numbers.
 
 use std::cmp::Reverse;
 
@@ -14,10 +14,10 @@ use crate::numbers::store::numbers;
 use crate::values::phone::{Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid};
 
-/// Stretches of lists, each of an account of its own; what is held of each, in their order. The last stretch
-/// costs what the first one does. Both kinds are walked on one index and merged; the inner limits, which are one
-/// more than [`LARGEST_SIZE`](crate::values::page::LARGEST_SIZE), tell the planner that a walk will do.
-/// The columns are named in each walk, for all that a step of the plan hands on costs.
+/// Parts of lists, each of another account; returns their numbers, in order. The last part costs what the first one
+/// does. Both kinds are walked on one index and merged. The inner limits, one more than
+/// [`LARGEST_SIZE`](crate::values::page::LARGEST_SIZE), tell the planner that a walk of the index is enough. Each walk
+/// names its columns, because every column that a step of the plan passes on costs time.
 pub async fn stretches(db: &Db, asked: &[Stretch]) -> Result<Vec<Held>> {
     let rows = numbers!(place and total
         "select ",
@@ -58,15 +58,15 @@ pub async fn stretches(db: &Db, asked: &[Stretch]) -> Result<Vec<Held>> {
             held[place].total = row.total;
             held[place].numbers.push(row.number(asked[place].account));
         }
-        // They are in order already, for it walks them so; a statement that said so would sort all of them again.
+        // They are in order already, because of the walks; an `order by` would sort all of them again.
         held.iter_mut().for_each(|held| held.numbers.sort_by_key(|number| Reverse((number.started_at, number.sid))));
         Ok(held)
     })
     .await
 }
 
-/// The number that has so many before it in the list; costs as much as there are, and nothing where the list is
-/// shorter. Each kind is put in order by itself, which the index does, so that the two can be merged instead of sorted.
+/// The number at an offset. The cost grows with the offset; if the list is shorter, it costs nothing. Each kind is
+/// sorted by itself, which the index does, so that the two are merged and not sorted.
 pub async fn place(db: &Db, account: AccountSid, kind: Option<Kind>, before: i64) -> Result<Option<NumberSid>> {
     query_scalar!(
         r#"select sid as "sid!: NumberSid" from (
@@ -88,8 +88,8 @@ pub async fn place(db: &Db, account: AccountSid, kind: Option<Kind>, before: i64
     .await
 }
 
-/// The number that has so many between it and `from`, or the end of the list: walked backwards on the same index. `None`
-/// where the account never held `from`. The inner limits, as in [`stretches`], are one more than there are between.
+/// The number that lies `between` numbers before `from`, or before the end of the list: a walk backwards on the same
+/// index. `None` if the account never held `from`. The inner limits, as in [`stretches`], are one more than `between`.
 pub async fn place_back(
     db: &Db,
     account: AccountSid,
@@ -127,7 +127,7 @@ pub async fn place_back(
     .await
 }
 
-/// How many numbers an account holds; `None` where it never held the number `after`.
+/// The number of items in an account's list; `None` if it never held the number `after`.
 pub async fn count(db: &Db, account: AccountSid, kind: Option<Kind>, after: Option<NumberSid>) -> Result<Option<i64>> {
     query_scalar!(
         r#"select numbers_held(accounts, $2) as "total!" from accounts

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 const TEMPLATE: &str = "migrated_template";
 
-/// The server and its guard, which stops it and removes its folder when this process ends, however it does.
+/// The server, and a guard that stops it and removes its folder when this process ends in any way.
 struct Temporary {
     cluster: Cluster,
     _guard: Child,
@@ -22,7 +22,7 @@ static TEMPLATE_IS_READY: Mutex<bool> = Mutex::const_new(false);
 
 fn start() -> Temporary {
     let mut folder = tempfile::Builder::new();
-    // As root the server runs as another user, who has to come through.
+    // As root, the server runs as another user, who must be able to enter.
     folder.prefix("nb-test-").permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755));
     let folder = folder.tempdir_in("/tmp").expect("a folder").keep();
     let settings = Settings { data_dir: Some(folder), bin: None, fsync: false };
@@ -43,7 +43,7 @@ fn options(database: &str) -> PgConnectOptions {
     db::options(&url).expect("a URL").database(database)
 }
 
-/// A new database with the whole schema.
+/// Creates a database with the whole schema.
 pub async fn create_database(name: &str) -> PgConnectOptions {
     let mut ready = TEMPLATE_IS_READY.lock().await;
     if !*ready {
@@ -52,7 +52,7 @@ pub async fn create_database(name: &str) -> PgConnectOptions {
         db::migrate(&options(TEMPLATE)).await.expect("the migrations run");
         *ready = true;
     }
-    // One at a time: PostgreSQL clones a template only while nobody else does.
+    // One at a time: PostgreSQL cannot clone a template that is in use.
     administer(format!("create database {name} template {TEMPLATE}")).await;
     options(name)
 }

@@ -5,8 +5,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions};
 use super::{Account, World};
 
 impl World {
-    /// An account that holds so many numbers, every tenth of them toll-free, all of one name. Nobody bought them, so the
-    /// audit would not find them in order.
+    /// An account that holds `count` numbers of one name, every tenth of them toll-free. They were not bought, so the
+    /// audit would report them.
     pub async fn large_account(&self, numbers: u32, name: &str) -> Account {
         let account = self.account("100.00").await;
         let sid = &account.sid[2..];

@@ -1,4 +1,4 @@
-//! What every test stands on: one PostgreSQL for the process, a database and a server for each test.
+//! Support for all tests: one PostgreSQL for the process, a database and a server for each test.
 
 mod cluster;
 mod large;
@@ -30,12 +30,12 @@ use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use sqlx::postgres::PgConnectOptions;
 
-/// When every test begins: the moment of the source document's examples.
+/// The time at which every test begins: that of the examples in Twilio's document.
 pub fn beginning() -> DateTime<Utc> {
     DateTime::from_timestamp(1_207_074_392, 0).expect("a time")
 }
 
-/// Every parameter that a purchase heeds.
+/// Every parameter of a purchase.
 pub const PARAMETERS: [&str; 11] = [
     "AreaCode",
     "FriendlyName",
@@ -50,7 +50,7 @@ pub const PARAMETERS: [&str; 11] = [
     "VoiceCallerIdLookup",
 ];
 
-/// Runs a test against a server of its own, and audits what it leaves behind.
+/// Runs a test against a server of its own, and audits the database afterwards.
 pub fn test(body: impl AsyncFnOnce(&World)) {
     test_without_audit(async |world| {
         body(world).await;
@@ -58,7 +58,7 @@ pub fn test(body: impl AsyncFnOnce(&World)) {
     });
 }
 
-/// Runs a test that breaks the invariants by itself.
+/// Runs a test that breaks invariants on purpose.
 pub fn test_without_audit(body: impl AsyncFnOnce(&World)) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
@@ -69,7 +69,7 @@ pub fn test_without_audit(body: impl AsyncFnOnce(&World)) {
     });
 }
 
-/// Waits for what must become true by itself; gives up long after it should have.
+/// Waits until a condition is true, and fails if it takes much too long.
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !holds().await {
@@ -101,7 +101,7 @@ pub async fn timed<T>(work: impl Future<Output = T>) -> (Duration, T) {
 /// A database with a server before it.
 pub struct World {
     pub server: Server,
-    /// For looking behind the scenes.
+    /// For direct access to the database.
     pub db: Db,
     pub clock: Clock,
     pub options: PgConnectOptions,
@@ -115,7 +115,7 @@ pub struct Server {
     handle: actix_web::dev::ServerHandle,
 }
 
-/// An account and its token in clear.
+/// An account and its token in clear text.
 #[derive(Clone)]
 pub struct Account {
     pub sid: String,
@@ -139,12 +139,12 @@ impl World {
         cluster::drop_database(&self.name).await;
     }
 
-    /// Another instance of the service on the same database.
+    /// A second instance of the service on the same database.
     pub fn another_server(&self) -> Server {
         Server::start(&self.options, &self.clock)
     }
 
-    /// A new account with so many dollars.
+    /// A new account with this balance in dollars.
     pub async fn account(&self, balance: &str) -> Account {
         let balance: Money = balance.parse().expect("an amount");
         let name = "Test".parse().expect("a name");
@@ -152,7 +152,7 @@ impl World {
         Account { sid: created.sid.to_string(), token: created.auth_token.reveal().to_owned() }
     }
 
-    /// So many accounts, whose tokens these servers have verified already: a race is not for the gate.
+    /// Accounts whose tokens these servers have cached already, for races of something else.
     pub async fn known_accounts(&self, servers: &[&Server], count: usize, balance: &str) -> Vec<Account> {
         let accounts = (0..count).map(|_| async {
             let account = self.account(balance).await;
@@ -164,7 +164,7 @@ impl World {
         futures_util::stream::iter(accounts).buffered(8).collect().await
     }
 
-    /// The one value that a statement finds.
+    /// The single value of a query.
     pub async fn value<T>(&self, statement: &'static str) -> T
     where
         T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
@@ -172,14 +172,14 @@ impl World {
         sqlx::query_scalar(statement).fetch_one(&self.db).await.expect("a value")
     }
 
-    /// How many statements wait for what others hold.
+    /// How many statements wait for locks.
     pub async fn waiting(&self) -> i64 {
         let statement = "select count(*) from pg_stat_activity
             where datname = current_database() and wait_event_type = 'Lock'";
         self.value(statement).await
     }
 
-    /// Adds so many numbers to the stock, from this one on.
+    /// Adds `count` numbers to the stock, from this one on.
     pub async fn stock(&self, first: i64, count: i64) {
         let added = inventory::add(&self.db, &self.clock, &[first..=first + count - 1], |_| {}).await.expect("stock");
         assert_eq!(added.rejected, 0);
@@ -200,25 +200,25 @@ impl World {
         ledger::debit(&self.db, &self.clock, sid, amount, note).await.map(|debited| debited.balance)
     }
 
-    /// Moves the clock to this time: RFC 3339.
+    /// Sets the clock to this time, in RFC 3339.
     pub fn on(&self, time: &str) {
         let time = DateTime::parse_from_rfc3339(time).expect("a time").to_utc();
         self.clock.advance(time - self.clock.now());
     }
 
-    /// Charges what is due by now, with a grace of 14 days.
+    /// Bills what is due now, with a grace of 14 days.
     pub async fn bill(&self) -> Billed {
         let now = self.clock.now();
         billing::bill(&self.db, &self.clock, now, TimeDelta::days(14), |_| {}).await.expect("a run of the fees")
     }
 
-    /// Puts numbers on sale again that were in quarantine for 45 days.
+    /// Recycles numbers, with a quarantine of 45 days.
     pub async fn recycle(&self) -> u64 {
         let quarantine = Quarantine { local: TimeDelta::days(45), tollfree: TimeDelta::days(45) };
         inventory::recycle(&self.db, &self.clock, self.clock.now(), quarantine).await.expect("a run")
     }
 
-    /// How an account stands: its status, and why.
+    /// An account's status, and the reason.
     pub async fn standing(&self, account: &Account) -> (Status, Option<Reason>) {
         let account = accounts::find(&self.db, account.sid.parse().expect("a Sid")).await.expect("an account");
         (account.status, account.reason)
@@ -229,13 +229,13 @@ impl World {
         accounts::suspend(&self.db, &self.clock, sid).await.expect("a suspension");
     }
 
-    /// Closes an account and releases whatever it holds.
+    /// Closes an account and releases its numbers.
     pub async fn close(&self, account: &Account) {
         let sid = account.sid.parse().expect("a Sid");
         releases::close_account(&self.db, &self.clock, sid, true).await.expect("a closing");
     }
 
-    /// Everything that is stored, in a few letters: the same as long as nothing changes.
+    /// A digest of all that is stored: equal as long as nothing changes.
     pub async fn fingerprint(&self) -> String {
         let statement = "select md5(string_agg(line, chr(10) order by line)) from (
                 select accounts::text from accounts union all select stock::text from stock
@@ -249,7 +249,7 @@ impl World {
 }
 
 impl Server {
-    /// Serves on a free port, with settings small enough for many at once.
+    /// Serves on a free port, with settings small enough for many servers at once.
     pub fn start(options: &PgConnectOptions, clock: &Clock) -> Self {
         Self::run(Self::settings(options, clock))
     }
@@ -287,7 +287,7 @@ impl Server {
         self.client.request(method, format!("{}{path}", self.site))
     }
 
-    /// A request below the account's own path, with its credentials: `""` is the account itself.
+    /// A request below the account's path, with its credentials; `""` is the account itself.
     pub fn call(&self, account: &Account, method: &str, below: &str) -> RequestBuilder {
         self.request(method, &format!("{}{below}", account.path())).basic_auth(&account.sid, Some(&account.token))
     }
@@ -308,7 +308,7 @@ impl Server {
         Answer::of(self.call(account, "PUT", below).with_form(form)).await
     }
 
-    /// A path as the server gives it, with an account's credentials.
+    /// A request to a path that the server gave, with an account's credentials.
     pub async fn follow(&self, account: &Account, path: &str) -> Answer {
         Answer::of(self.request("GET", path).basic_auth(&account.sid, Some(&account.token))).await
     }
@@ -392,7 +392,7 @@ impl Answer {
         rest.split('"').next().unwrap_or_default().replace("&amp;", "&")
     }
 
-    /// The headers apart from the date and the request's id, which go on by themselves.
+    /// The headers, without the date and the request's id, which always change.
     pub fn timeless_headers(&self) -> HeaderMap {
         let mut headers = self.headers.clone();
         headers.remove(DATE);
@@ -400,7 +400,7 @@ impl Answer {
         headers
     }
 
-    /// Fails unless this is a RestException of this status and code, and whole in itself.
+    /// Fails unless this is a well-formed RestException of this status and code.
     #[track_caller]
     pub fn assert_refused(&self, status: u16, code: u16) {
         assert_eq!(self.status, status, "{}", self.body);

@@ -1,4 +1,4 @@
-//! A way to PostgreSQL that can be broken: a TCP port that leads to the cluster's Unix socket.
+//! A proxy to PostgreSQL that can be broken: a TCP port in front of the cluster's Unix socket.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,26 +10,26 @@ use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What becomes of what is sent.
+/// What the proxy does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     Open,
-    /// Connections that stood are cut, new ones are refused.
+    /// Closes all connections, and refuses new ones.
     Refused,
-    /// New ones are taken, and cut at once.
+    /// Accepts new connections, and closes them at once.
     Dropped,
-    /// Connections stay and new ones are taken, but nothing passes any more: not on them, ever.
+    /// Keeps connections and accepts new ones, but passes nothing on, ever.
     Hung,
-    /// The next request to the database is lost: its connection is cut before it arrives.
+    /// Loses the next request to the database: closes its connection before it arrives.
     RequestsLost,
-    /// The next answer of the database is lost: its connection is cut when it comes.
+    /// Loses the next answer of the database: closes its connection when it comes.
     AnswersLost,
 }
 
 pub struct Proxy {
     address: SocketAddr,
     way: watch::Sender<Way>,
-    /// Holds the port while nobody listens on it.
+    /// Keeps the port while nothing listens on it.
     _reserved: TcpSocket,
     accepting: JoinHandle<()>,
     target: PgConnectOptions,
@@ -46,7 +46,7 @@ impl Proxy {
         Self { address, way, _reserved: reserved, accepting, target: target.clone() }
     }
 
-    /// How to reach the database on this way.
+    /// How to connect to the database through this proxy.
     pub fn options(&self) -> PgConnectOptions {
         PgConnectOptions::new_without_pgpass()
             .host(&self.address.ip().to_string())
@@ -67,7 +67,7 @@ impl Drop for Proxy {
     }
 }
 
-/// A socket on this port, beside others on the same.
+/// A socket on this port, which others may share.
 fn bound(address: SocketAddr) -> TcpSocket {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_reuseport(true).expect("a port for several");
@@ -91,7 +91,7 @@ async fn accept(address: SocketAddr, target: Arc<PathBuf>, way: watch::Receiver<
     }
 }
 
-/// Carries what is sent there and back until either side ends or the way is broken.
+/// Copies both directions until either side ends or the proxy is broken.
 async fn carry(mut client: TcpStream, target: Arc<PathBuf>, mut way: watch::Receiver<Way>) {
     let mut server = UnixStream::connect(target.as_path()).await.expect("PostgreSQL takes connections");
     let (mut sent, mut answered) = ([0; 8192], [0; 8192]);
@@ -124,7 +124,7 @@ async fn carry(mut client: TcpStream, target: Arc<PathBuf>, mut way: watch::Rece
     }
 }
 
-/// Swallows whatever the client sends, for as long as it holds on.
+/// Discards whatever the client sends, until it hangs up.
 async fn hang(mut client: TcpStream, _server: UnixStream) {
     let mut sent = [0; 8192];
     while let Ok(1..) = client.read(&mut sent).await {}

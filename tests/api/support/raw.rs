@@ -1,4 +1,4 @@
-//! HTTP as bytes, for what a well-behaved client would never send.
+//! HTTP as bytes, for requests that a client library cannot send.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use super::{Account, Answer, Server};
 
 impl Server {
-    /// Sends a request line, headers and body just as they are, and reads until the server hangs up.
+    /// Sends a request line, headers and body as they are, and reads until the server hangs up.
     pub async fn raw(&self, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let address = self.address();
         let mut request = format!("{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
@@ -25,12 +25,12 @@ impl Server {
         read(&answer)
     }
 
-    /// Sends bytes that need not be HTTP, and nothing more; reads all answers until the server hangs up.
+    /// Sends bytes that need not be HTTP, and reads all answers until the server hangs up.
     pub async fn send(&self, request: &[u8]) -> Vec<Answer> {
         let stream = TcpStream::connect(self.address()).await.expect("a connection");
         let (mut from, mut to) = stream.into_split();
         let mut received = Vec::new();
-        // The server may hang up before it has read what it does not want to know.
+        // The server may close the connection before it has read all.
         let sending = async {
             let _ = to.write_all(request).await;
             let _ = to.shutdown().await;
@@ -43,10 +43,10 @@ impl Server {
     }
 }
 
-/// A connection that is kept for one request after the other.
+/// A connection for several requests, one after the other.
 pub struct Connection(TcpStream);
 
-/// An answer, and its head as it came.
+/// An answer, and its head as bytes.
 pub struct Reply {
     pub head: String,
     pub answer: Answer,
@@ -68,7 +68,7 @@ impl Connection {
         self.0.write_all(text.as_bytes()).await.expect("the server reads");
     }
 
-    /// Reads one answer, as long as it says.
+    /// Reads one answer, by its own length.
     pub async fn read(&mut self) -> Reply {
         let mut received = Vec::new();
         let reading = async {
@@ -88,7 +88,7 @@ impl Connection {
         self.read().await
     }
 
-    /// Whether the server hangs up without another word.
+    /// Whether the server closes the connection without sending more.
     pub async fn is_closed(&mut self) -> bool {
         let end = self.0.read_u8();
         tokio::time::timeout(Duration::from_mins(1), end).await.expect("the server hangs up").is_err()
@@ -96,18 +96,18 @@ impl Connection {
 }
 
 impl Reply {
-    /// The value of a header whose name is looked up letter for letter.
+    /// The value of a header, by its exact name.
     pub fn exactly(&self, name: &str) -> Option<&str> {
         self.head.split("\r\n").skip(1).find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
-    /// The names of all headers, letter for letter.
+    /// The exact names of all headers.
     pub fn names(&self) -> Vec<&str> {
         self.head.split("\r\n").skip(1).map(|line| line.split(": ").next().unwrap_or_default()).collect()
     }
 }
 
-/// Whether an answer has come as far as its own length.
+/// Whether an answer is complete, by its own length.
 fn is_whole(received: &[u8]) -> bool {
     let Some(head) = received.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return false };
     let length: usize = read(received).header("Content-Length").parse().unwrap_or(0);
@@ -123,7 +123,7 @@ impl Account {
     }
 }
 
-/// Takes answers apart, each as long as it says; those to HEAD have no body.
+/// Splits answers by their own lengths; those to HEAD have no body.
 fn answers(mut received: &[u8], head: bool) -> Vec<Answer> {
     let mut all = Vec::new();
     while !received.is_empty() {
@@ -137,7 +137,7 @@ fn answers(mut received: &[u8], head: bool) -> Vec<Answer> {
     all
 }
 
-/// Reads an answer whose body goes on to the end.
+/// Reads an answer whose body ends with the connection.
 fn read(answer: &[u8]) -> Answer {
     let text = std::str::from_utf8(answer).expect("an answer in UTF-8");
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head in {text:?}"));

@@ -12,11 +12,11 @@ use tokio::time::{sleep, timeout};
 
 use super::{Server, World};
 
-/// Far longer than any limit that is tested: what takes so long does not happen.
+/// Far longer than any limit under test: it counts as never.
 const NEVER: Duration = Duration::from_mins(2);
 
-/// The limits that options give. Wrong tokens are not counted if they do not say so: all tests come
-/// from one address.
+/// The limits with these options. Wrong tokens are not limited by default here, because all tests come from one
+/// address.
 pub fn limits(options: &[&str]) -> Limits {
     let command = options::Limits::augment_args(Command::new("test").no_binary_name(true)).args_override_self(true);
     let matches = command.get_matches_from(["--failed-logins", "off"].iter().chain(options));
@@ -24,12 +24,12 @@ pub fn limits(options: &[&str]) -> Limits {
 }
 
 impl World {
-    /// Another instance, with these limits.
+    /// A second instance with these limits.
     pub fn limited_server(&self, options: &[&str]) -> Server {
         self.server_with(options, |_| {})
     }
 
-    /// Another instance, with these limits and settings.
+    /// A second instance with these limits and settings.
     pub fn server_with(&self, options: &[&str], change: impl FnOnce(&mut app::Settings)) -> Server {
         let mut settings = Server::settings(&self.options, &self.clock);
         settings.limits = limits(options);
@@ -43,7 +43,7 @@ impl Server {
         TcpStream::connect(self.site.trim_start_matches("http://")).await.expect("a connection")
     }
 
-    /// Sends the beginning, then this again and again, until the server hangs up; what it said.
+    /// Sends the beginning, then `again` again and again, until the server hangs up. Returns what the server sent.
     pub async fn drip(&self, beginning: &str, drop: &str) -> String {
         let mut stream = self.connect().await;
         stream.write_all(beginning.as_bytes()).await.expect("the server reads");
@@ -52,12 +52,12 @@ impl Server {
         let drip = async {
             loop {
                 sleep(Duration::from_millis(200)).await;
-                // That the server has hung up is for the reader to see.
+                // The reader notices that the server has closed the connection.
                 let _ = writer.write_all(drop.as_bytes()).await;
             }
         };
         tokio::select! {
-            // A reset is an end too.
+            // A reset counts as the end.
             _ = timeout(NEVER, reader.read_to_end(&mut said)) => {}
             () = drip => {}
         }
@@ -65,7 +65,7 @@ impl Server {
     }
 }
 
-/// Fails where the end does not come.
+/// Fails if the end does not come.
 pub async fn in_time<T>(end: impl Future<Output = T>) -> T {
     timeout(NEVER, end).await.expect("it ends")
 }

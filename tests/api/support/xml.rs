@@ -1,4 +1,4 @@
-//! XML read by a parser, where it is not enough to look for tags.
+//! XML read by a parser, for when a search for tags is not enough.
 
 use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
@@ -7,13 +7,13 @@ use quick_xml::events::{BytesRef, Event};
 use super::Answer;
 
 impl Answer {
-    /// Every element without children, as its path and its text; fails where the body is not well-formed XML.
+    /// Every element without children, as its path and its text; fails if the body is not well-formed XML.
     #[track_caller]
     pub fn leaves(&self) -> Vec<(String, String)> {
         leaves(&self.body).unwrap_or_else(|error| panic!("{error} in {}", self.body))
     }
 
-    /// The text of the first leaf of this name, read as XML.
+    /// The text of the first leaf of this name.
     #[track_caller]
     pub fn text(&self, name: &str) -> String {
         let found = self.leaves().into_iter().find(|(path, _)| path.rsplit('/').next() == Some(name));
@@ -24,7 +24,7 @@ impl Answer {
 fn leaves(xml: &str) -> Result<Vec<(String, String)>, quick_xml::Error> {
     let mut reader = Reader::from_str(xml);
     let (mut path, mut found) = (Vec::new(), Vec::new());
-    // The text since the last tag, while that tag is one that opened an element.
+    // The text since the last tag, if that tag opened an element.
     let mut text = None;
     loop {
         match reader.read_event()? {

@@ -1,4 +1,4 @@
-//! Buyers: each order has a key of its own, and is sent again, to the other instance, until there is an answer.
+//! Buyers: each order has a key, and is sent again, to the other instance, until there is an answer.
 
 use std::time::{Duration, Instant};
 
@@ -15,16 +15,16 @@ pub const REPLAYED: &str = "the first answer again, Idempotent-Replayed";
 pub const INTERNAL: &str = "try answered 500";
 const HUNG_UP: &str = "try on which the buyer hung up at once";
 
-/// The service answers within five seconds, come what may.
+/// The service always answers within five seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Longer than any outage of the drill.
 const LONGEST: Duration = Duration::from_mins(3);
 
-/// What was ordered, and what came of it.
+/// An order, and its outcome.
 #[derive(Clone, Debug)]
 pub struct Order {
     pub key: String,
-    /// The buyer's account, by its place in the market.
+    /// The index of the buyer's account in the market.
     pub account: usize,
     pub outcome: Outcome,
 }
@@ -35,7 +35,7 @@ pub enum Outcome {
     Refused(&'static str),
 }
 
-/// What is sent again and again.
+/// The request that is sent again and again.
 struct Request<'a> {
     key: &'a str,
     account: &'a Account,
@@ -46,7 +46,7 @@ struct Request<'a> {
 pub async fn buy(scene: &Scene, buyer: u64) -> Vec<Order> {
     let (client, mut random) = (Client::new(), scene.random(buyer));
     let mut orders = Vec::new();
-    // Twice as many orders as purchases are enough by far: no drill goes on without end.
+    // A limit on the orders, so that no drill goes on for ever.
     while scene.sold.get() < scene.purchases && scene.asked.get() < 2 * scene.purchases {
         scene.asked.update(|asked| asked + 1);
         let key = format!("drill-{buyer}-{}", orders.len());
@@ -85,7 +85,7 @@ async fn insist(scene: &Scene, client: &Client, random: &mut Random, request: &R
     let begun = Instant::now();
     let mut at = random.below(2) as usize;
     loop {
-        // Now and then one hangs up in the middle of it: the next try may meet the first.
+        // Now and then the buyer hangs up: the next try may meet the first one.
         let patience = if random.below(20) == 0 { Duration::from_millis(1 + random.below(15)) } else { PATIENCE };
         let url = format!(
             "http://{}/2008-08-01/Accounts/{}/IncomingPhoneNumbers/Local",
@@ -108,7 +108,7 @@ async fn insist(scene: &Scene, client: &Client, random: &mut Random, request: &R
 
 const LATE: &str = "try without an answer in time";
 
-/// One try; an error is a reason to try again.
+/// One try. After an error, the caller tries again.
 async fn attempt(scene: &Scene, request: RequestBuilder) -> Result<Outcome, &'static str> {
     let failed = |error: reqwest::Error| if error.is_timeout() { LATE } else { "try that was cut off" };
     let response = request.send().await.map_err(failed)?;

@@ -1,4 +1,4 @@
-//! What breaks, at random moments: the instances by kill -9, PostgreSQL by a stop that leaves it no time to tidy up.
+//! Failures at random moments: instances by kill -9, PostgreSQL by an immediate stop.
 
 use std::pin::pin;
 use std::process::Stdio;
@@ -52,7 +52,7 @@ pub async fn keep_database(scene: &Scene, mut cluster: Cluster) -> Cluster {
     cluster
 }
 
-/// In a half-way stop every process of the server ends at once; the next start recovers from the log.
+/// In an immediate stop, every process of the server ends at once; the next start recovers from the log.
 fn restart(cluster: Cluster, settings: &Settings, outage: Duration) -> Cluster {
     let server = Pid::from_raw(cluster.pid().expect("PostgreSQL runs"));
     kill(server, Signal::SIGQUIT).expect("the signal of pg_ctl stop -m immediate");
@@ -61,7 +61,7 @@ fn restart(cluster: Cluster, settings: &Settings, outage: Duration) -> Cluster {
     Cluster::open(settings).expect("PostgreSQL starts")
 }
 
-/// Moments, as numbers of purchases by then: after the first, and before the buyers are about to end.
+/// Moments, as counts of purchases: after the first, and before the buyers are done.
 fn moments(scene: &Scene, random: &mut Random, count: u64) -> Vec<u64> {
     let mut moments: Vec<_> = (0..count).map(|_| 1 + random.below(scene.purchases * 9 / 10)).collect();
     moments.sort_unstable();
@@ -79,7 +79,7 @@ fn start(scene: &Scene, at: usize) -> Child {
     Command::from(command).kill_on_drop(true).spawn().expect("an instance")
 }
 
-/// Starts an instance again that ends by itself. It may, but only where it finds no database when it starts.
+/// Restarts an instance that ended by itself. It may end only if it finds no database at its start.
 async fn supervise(scene: &Scene, at: usize, instance: &mut Child, until: impl Future<Output = ()>) {
     let mut until = pin!(until);
     loop {

@@ -1,13 +1,13 @@
-//! Who buys, and what there is to buy: some run out of money, and some area codes out of numbers.
+//! Accounts and stock: some accounts run out of money, and some area codes out of numbers.
 
 use numberbank::values::phone::{AreaCode, Kind};
 
 use crate::home::Home;
 
-/// Cents: what a new database asks for a local number.
+/// The price of a local number in a new database, in cents.
 pub const PRICE: u64 = 100;
 
-/// More than are bought beyond what was asked for: each buyer ends with the order at hand.
+/// More purchases than were asked for may be made: each buyer finishes its last order.
 const MARGIN: u64 = 100;
 
 const RICH: u64 = 8;
@@ -17,21 +17,21 @@ const SCARCE: usize = 40;
 
 pub struct Market {
     pub accounts: Vec<Account>,
-    /// Area codes that have a number for everyone …
+    /// Area codes with enough numbers …
     pub plenty: Vec<AreaCode>,
-    /// … and those that run out of them.
+    /// … and those that run out.
     pub scarce: Vec<AreaCode>,
 }
 
 pub struct Account {
     pub sid: String,
     pub token: String,
-    /// Cents, before anything is bought.
+    /// The balance in cents before the drill.
     pub balance: u64,
 }
 
 impl Market {
-    /// Opens the accounts and fills the stock for so many purchases.
+    /// Creates the accounts and the stock for this many purchases.
     pub fn open(home: &Home, purchases: u64) -> Self {
         let dollars = (0..RICH).map(|_| purchases + MARGIN).chain((0..POOR).map(|_| purchases / 20));
         let accounts = dollars.map(|dollars| Account::open(home, dollars)).collect();
@@ -46,7 +46,7 @@ impl Market {
     }
 }
 
-/// The first so many numbers of an area code.
+/// The first `count` numbers of an area code.
 fn range(code: AreaCode, count: u64) -> String {
     format!("{code}2000000-{code}{}", 2_000_000 + count - 1)
 }

@@ -1,5 +1,5 @@
-//! The fire drill: buyers who insist, on two instances that are killed and one PostgreSQL that is stopped in the middle
-//! of its work, at random moments from a seed. In the end each purchase that was answered stands exactly once, and
+//! The fire drill: buyers who send each order until it is answered, on two instances that are killed and one PostgreSQL
+//! that is stopped, at random moments from a seed. In the end, each purchase that was answered exists exactly once, and
 //! nothing else was sold. `cargo test` runs a short form, `./dev drill` the long one.
 
 use std::cell::{Cell, RefCell};
@@ -16,23 +16,23 @@ use numberbank::values::sid::random_bits;
 
 mod buyers;
 mod chaos;
+mod comparison;
 mod guard;
 mod market;
 mod random;
-mod reckoning;
 
 use crate::home::Home;
 use buyers::Order;
 use market::Market;
 use random::Random;
 
-/// How many buy at once.
+/// Concurrent buyers.
 const BUYERS: u64 = 16;
 
-/// What the drill stands on. Everything but the servers lives on one thread.
+/// The state of the drill. All but the servers lives on one thread.
 struct Scene {
     seed: u64,
-    /// How many purchases there are to be.
+    /// How many purchases to make.
     purchases: u64,
     home: Home,
     database: String,
@@ -79,7 +79,7 @@ async fn drill(scene: &Scene, cluster: Cluster) {
     let chaos = join(instances, chaos::keep_database(scene, cluster));
     let ((orders, took), (_, _cluster)) = join(buyers, chaos).await;
     scene.report(&orders, took);
-    let mut wrong = reckoning::compare(scene, &orders).await;
+    let mut wrong = comparison::compare(scene, &orders).await;
     wrong.extend(scene.missed(&orders));
     wrong.iter().take(20).for_each(|line| println!("drill: {line}"));
     assert!(
@@ -97,19 +97,19 @@ fn setting(name: &str, default: u64) -> u64 {
     env::var(name).map_or(default, number)
 }
 
-/// With fsync, which is what is tried here: without it PostgreSQL may forget its last commits when it is stopped.
+/// With fsync, which is under test here: without it, PostgreSQL may lose its last commits at a stop.
 fn settings(home: &Home) -> Settings {
     Settings { data_dir: Some(home.data_dir()), bin: env::var_os("PG_BIN").map(PathBuf::from), fsync: true }
 }
 
-/// Below the ports that systems give to clients, or one of these might get it while the instance is down.
+/// Below the ports that systems give to clients, or a client might get it while the instance is down.
 fn free_address() -> SocketAddr {
     let mut ports = std::iter::repeat_with(|| 10_000 + (random_bits() % 20_000) as u16);
     ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok()).expect("a free port")
 }
 
 impl Scene {
-    /// Chance that comes out the same for the same seed.
+    /// Random numbers that depend only on the seed.
     fn random(&self, stream: u64) -> Random {
         Random::new(self.seed, stream)
     }
@@ -122,7 +122,7 @@ impl Scene {
         self.tally.borrow().get(what).copied().unwrap_or_default()
     }
 
-    /// Returns when so many are sold.
+    /// Returns when this many are sold.
     async fn reached(&self, sold: u64) {
         while self.sold.get() < sold && !self.over.get() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -134,7 +134,7 @@ impl Scene {
         OpenOptions::new().create(true).append(true).open(path).expect("a log")
     }
 
-    /// The end of what the instances had to say.
+    /// The last lines of the instances' logs.
     fn log(&self) -> String {
         let log = std::fs::read_to_string(self.home.data_dir().join("instances.log")).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
@@ -150,7 +150,7 @@ impl Scene {
         }
     }
 
-    /// What a drill must have met to have been one.
+    /// What a drill must have met to be valid.
     fn missed(&self, orders: &[Order]) -> Vec<String> {
         let mut missed = Vec::new();
         if self.sold.get() < self.purchases {

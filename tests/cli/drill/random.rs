@@ -1,10 +1,10 @@
-//! Chance that a seed repeats.
+//! Random numbers that a seed repeats.
 
 /// SplitMix64.
 pub struct Random(u64);
 
 impl Random {
-    /// Each stream of a seed is a chance of its own.
+    /// Each stream of a seed is independent.
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut random = Self(seed);
         random.0 = random.next() ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15);

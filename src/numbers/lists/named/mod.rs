@@ -1,4 +1,4 @@
-//! Lists of the numbers that have a certain name.
+//! Lists of the numbers with a given name.
 
 use super::{Beginning, Page, Places, Slice, begin};
 use crate::db::Db;
@@ -16,12 +16,12 @@ struct Named<'a> {
     account: AccountSid,
     kind: Option<Kind>,
     name: &'a str,
-    /// The number that goes by this name where it was given none.
+    /// The number whose default name this is.
     default: Option<PhoneNumber>,
 }
 
 impl Places for Named<'_> {
-    /// There is no count of each name: they are counted for each page, so not without end.
+    /// There are no counts by name. Each page counts its list, so the count has a limit.
     const COUNTED: i64 = REACH;
 
     async fn count(&self, db: &Db) -> sqlx::Result<i64> {
@@ -42,7 +42,7 @@ impl Places for Named<'_> {
     }
 }
 
-/// A page of the numbers with this name. Its total is no more than [`REACH`].
+/// A page of the numbers with this name. Its total is at most [`REACH`].
 ///
 /// # Errors
 /// As [`Lists::page`](super::Lists::page).

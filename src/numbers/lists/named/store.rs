@@ -1,5 +1,5 @@
-//! The statements on lists of numbers with a certain name. Each kind is walked on the index by name, as those of the other
-//! lists are on theirs; a number that was given no name is found by its digits.
+//! Statements on lists by name. Each kind is walked on the index by name; a number with the default name is found by
+//! its digits.
 
 use sqlx::{Result, query_as, query_scalar};
 
@@ -12,7 +12,7 @@ use crate::values::phone::Kind;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
-/// So many numbers from right after one of them on, or from the beginning.
+/// `size` numbers after one of them, or from the beginning.
 pub async fn list(db: &Db, named: Named<'_>, after: Option<NumberSid>, size: u32) -> Result<Vec<Number>> {
     let rows = numbers!(
         "with place as materialized (
@@ -53,9 +53,9 @@ pub async fn list(db: &Db, named: Named<'_>, after: Option<NumberSid>, size: u32
     Ok(rows.into_iter().map(|row| row.number(named.account)).collect())
 }
 
-/// How many there are, of which one more than [`REACH`](crate::values::page::REACH) is enough to know; `None` where the
-/// account never held the number `after`. The order has the index walked, where the planner would read the whole table: it
-/// takes each name for one that many numbers have.
+/// The number of items, up to one more than [`REACH`](crate::values::page::REACH); `None` if the account never held the
+/// number `after`. The `order by` makes PostgreSQL walk the index: it expects every name to be frequent, and would read
+/// the whole table.
 pub async fn count(db: &Db, named: Named<'_>, after: Option<NumberSid>) -> Result<Option<i64>> {
     query_scalar!(
         r#"select (select count(*) from (
@@ -85,7 +85,7 @@ pub async fn count(db: &Db, named: Named<'_>, after: Option<NumberSid>) -> Resul
     .await
 }
 
-/// The number that has so many before it; costs as much as there are.
+/// The number at an offset. The cost grows with the offset.
 pub async fn place(db: &Db, named: Named<'_>, before: i64) -> Result<Option<NumberSid>> {
     query_scalar!(
         r#"select sid as "sid!: NumberSid" from (
@@ -115,7 +115,8 @@ pub async fn place(db: &Db, named: Named<'_>, before: i64) -> Result<Option<Numb
     .await
 }
 
-/// The number that has so many between it and `from`, or the end of the list; `None` where the account never held `from`.
+/// The number that lies `between` numbers before `from`, or before the end of the list; `None` if the account never
+/// held `from`.
 pub async fn place_back(
     db: &Db,
     named: Named<'_>,

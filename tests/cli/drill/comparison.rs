@@ -1,4 +1,4 @@
-//! The reckoning: what was answered, beside what the database holds.
+//! Compares the buyers' answers with the database.
 
 use std::collections::HashMap;
 
@@ -8,20 +8,20 @@ use super::Scene;
 use super::buyers::{INTERNAL, Order, Outcome};
 use super::market::PRICE;
 
-/// A tenancy with all that belongs to it.
+/// A tenancy with its key and its ledger entries.
 #[derive(sqlx::FromRow)]
 struct Tenancy {
     sid: String,
     account_sid: String,
     phone_number: String,
-    /// A tenancy with two keys is there twice, one with none has none.
+    /// A tenancy with two keys appears twice; without a key, this is `None`.
     key: Option<String>,
     open: bool,
-    /// Cents of its ledger entries, each.
+    /// The amounts of its ledger entries, in cents.
     paid: Vec<i64>,
 }
 
-/// Everything that is not as the buyers were told; nothing where all is well.
+/// All differences; empty if there are none.
 pub async fn compare(scene: &Scene, orders: &[Order]) -> Vec<String> {
     let db = db::for_command(&db::options(&scene.database).expect("a URL"));
     let mut wrong = compare_tenancies(scene, orders, tenancies(&db).await);
@@ -57,7 +57,7 @@ async fn balances(db: &Db) -> HashMap<String, i64> {
     rows.into_iter().collect()
 }
 
-/// Each purchase that was answered is one tenancy, and each tenancy one purchase that was answered.
+/// Each answered purchase is one tenancy, and each tenancy one answered purchase.
 fn compare_tenancies(scene: &Scene, orders: &[Order], tenancies: Vec<Tenancy>) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut ordered: HashMap<&str, &Order> = orders.iter().map(|order| (order.key.as_str(), order)).collect();
@@ -74,7 +74,7 @@ fn compare_tenancies(scene: &Scene, orders: &[Order], tenancies: Vec<Tenancy>) -
     wrong
 }
 
-/// Where an order and its tenancy differ.
+/// The differences between an order and its tenancy.
 fn contradiction(scene: &Scene, order: &Order, tenancy: &Tenancy) -> Option<String> {
     let found = Outcome::Bought { sid: tenancy.sid.clone(), phone_number: tenancy.phone_number.clone() };
     let account = &scene.market.accounts[order.account].sid;
@@ -89,7 +89,7 @@ fn contradiction(scene: &Scene, order: &Order, tenancy: &Tenancy) -> Option<Stri
     }
 }
 
-/// Each balance is what there was, less what was bought.
+/// Each balance is the initial one less the purchases.
 fn compare_balances(scene: &Scene, orders: &[Order], balances: &HashMap<String, i64>) -> Vec<String> {
     let mut expected: Vec<_> = scene.market.accounts.iter().map(|account| account.balance.cast_signed()).collect();
     for order in orders.iter().filter(|order| matches!(order.outcome, Outcome::Bought { .. })) {
