@@ -190,6 +190,25 @@ fn sql_is_in_stores_only() {
 }
 
 #[test]
+fn every_statement_is_traced_by_its_name() {
+    let code = code();
+    let statements = code.windows(2).filter(|pair| pair[1].name() == "store.rs" && pair[1].text.contains("async fn "));
+    let (mut count, mut broken) = (0, Vec::new());
+    for pair in statements {
+        let folder = pair[1].file.trim_start_matches("src/").trim_end_matches("/store.rs").replace('/', ".");
+        let name = pair[1].text.split("async fn ").nth(1).and_then(|rest| rest.split(['(', '<']).next());
+        let span =
+            format!("#[instrument(name = \"{folder}.{}\", level = \"debug\", skip_all)]", name.unwrap_or_default());
+        count += 1;
+        if pair[0].text.trim() != span {
+            broken.push(&pair[1]);
+        }
+    }
+    assert!(count > 50, "{count} statements are too few");
+    assert_kept("a statement has a span of its name right above it", broken);
+}
+
+#[test]
 fn a_store_belongs_to_its_slice() {
     let code = code();
     let others = |line: &&Line| {

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgExecutor, Result, query, query_as, query_scalar};
+use tracing::instrument;
 use uuid::Uuid;
 
 use super::token::{Kept, Stored};
@@ -27,6 +28,7 @@ macro_rules! accounts {
 }
 
 /// The account and, where it starts with money, the credit that explains it.
+#[instrument(name = "accounts.create", level = "debug", skip_all)]
 pub async fn create(
     within: &mut Transaction,
     sid: AccountSid,
@@ -56,15 +58,18 @@ pub async fn create(
     .map(drop)
 }
 
+#[instrument(name = "accounts.list", level = "debug", skip_all)]
 pub async fn list(db: &Db) -> Result<Vec<Account>> {
     accounts!("select ", " from accounts order by created_at, sid").fetch_all(db).await
 }
 
+#[instrument(name = "accounts.find", level = "debug", skip_all)]
 pub async fn find(db: impl PgExecutor<'_>, sid: AccountSid) -> Result<Option<Account>> {
     accounts!("select ", " from accounts where sid = $1", sid as AccountSid).fetch_optional(db).await
 }
 
 /// The credential in force, unless the account is closed or does not exist. Fails on a standby, which may not know of it yet.
+#[instrument(name = "accounts.credential", level = "debug", skip_all)]
 pub async fn credential(db: &Db, sid: AccountSid) -> Result<Option<Uuid>> {
     query_scalar!(
         "select (select credential from accounts where sid = $1 and status <> 'closed') from demand_primary()",
@@ -75,6 +80,7 @@ pub async fn credential(db: &Db, sid: AccountSid) -> Result<Option<Uuid>> {
 }
 
 /// The same, with what is stored of its token.
+#[instrument(name = "accounts.stored_token", level = "debug", skip_all)]
 pub async fn stored_token(db: &Db, sid: AccountSid) -> Result<Option<Stored>> {
     let row = query!(
         r#"select credential as "credential?", token_chosen as "chosen?", token_digest as digest, token_hash as hash
@@ -88,6 +94,7 @@ pub async fn stored_token(db: &Db, sid: AccountSid) -> Result<Option<Stored>> {
 }
 
 /// Keeps the fast hash of a token that was made here beside its argon2 hash, once, and only while it is in force.
+#[instrument(name = "accounts.keep_digest", level = "debug", skip_all)]
 pub async fn keep_digest(db: &Db, sid: AccountSid, credential: Uuid, digest: &[u8]) -> Result<()> {
     query!(
         "update accounts set token_digest = $3
@@ -101,6 +108,7 @@ pub async fn keep_digest(db: &Db, sid: AccountSid, credential: Uuid, digest: &[u
     .map(drop)
 }
 
+#[instrument(name = "accounts.rename", level = "debug", skip_all)]
 pub async fn rename(db: &Db, sid: AccountSid, name: &FriendlyName, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
         "update accounts set name = $2, updated_at = greatest($3, updated_at) where sid = $1 and status = 'active'
@@ -115,6 +123,7 @@ pub async fn rename(db: &Db, sid: AccountSid, name: &FriendlyName, now: DateTime
 }
 
 /// Suspends the account; what is suspended by the operator already stays as it is.
+#[instrument(name = "accounts.suspend", level = "debug", skip_all)]
 pub async fn suspend(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
         "update accounts set suspended_at = coalesce(suspended_at, $2),
@@ -131,6 +140,7 @@ pub async fn suspend(within: &mut Transaction, sid: AccountSid, now: DateTime<Ut
 }
 
 /// Makes the account active, whatever it was suspended for.
+#[instrument(name = "accounts.activate", level = "debug", skip_all)]
 pub async fn activate(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
         "update accounts set suspended_at = null, unpaid_since = null,
@@ -147,6 +157,7 @@ pub async fn activate(within: &mut Transaction, sid: AccountSid, now: DateTime<U
 }
 
 /// Closes the account if it holds no number; locks it either way.
+#[instrument(name = "accounts.close", level = "debug", skip_all)]
 pub async fn close(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
         "with account as materialized (
@@ -167,6 +178,7 @@ pub async fn close(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>
 }
 
 /// What became of an account, the earliest first.
+#[instrument(name = "accounts.events", level = "debug", skip_all)]
 pub async fn events(db: &Db, sid: AccountSid) -> Result<Vec<Happened>> {
     query_as!(
         Happened,
@@ -178,6 +190,7 @@ pub async fn events(db: &Db, sid: AccountSid) -> Result<Vec<Happened>> {
     .await
 }
 
+#[instrument(name = "accounts.rotate_token", level = "debug", skip_all)]
 pub async fn rotate_token(
     within: &mut Transaction,
     sid: AccountSid,

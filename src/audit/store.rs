@@ -1,10 +1,12 @@
 //! Statements of the audit: each reads a big table once.
 
 use sqlx::{Result, query, query_as};
+use tracing::instrument;
 
 use super::Breach;
 use crate::db::Transaction;
 
+#[instrument(name = "audit.freeze", level = "debug", skip_all)]
 pub async fn freeze(within: &mut Transaction) -> Result<()> {
     query!("set transaction isolation level repeatable read, read only").execute(&mut **within).await.map(drop)
 }
@@ -12,6 +14,7 @@ pub async fn freeze(within: &mut Transaction) -> Result<()> {
 /// Reads the ledger once. It keeps the last entry of each account, whose running sum must be the balance, and the
 /// entries that do not follow from the one before. If every entry follows, each is the running sum; if one is missing,
 /// only the entry after it is reported.
+#[instrument(name = "audit.balances", level = "debug", skip_all)]
 pub async fn balances(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
@@ -43,6 +46,7 @@ pub async fn balances(within: &mut Transaction) -> Result<Vec<Breach>> {
 }
 
 /// A number in use and its open tenancy point to each other: one without a partner is a breach.
+#[instrument(name = "audit.holders", level = "debug", skip_all)]
 pub async fn holders(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
@@ -61,6 +65,7 @@ pub async fn holders(within: &mut Transaction) -> Result<Vec<Breach>> {
 }
 
 /// The accounts' own counts of their numbers.
+#[instrument(name = "audit.holdings", level = "debug", skip_all)]
 pub async fn holdings(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
@@ -89,6 +94,7 @@ pub async fn holdings(within: &mut Transaction) -> Result<Vec<Breach>> {
 
 /// The counts of the stock. This reads the stock a second time, because to count all numbers in [`holders`] would more
 /// than double its time: it joins only numbers in use.
+#[instrument(name = "audit.counts", level = "debug", skip_all)]
 pub async fn counts(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
@@ -112,6 +118,7 @@ pub async fn counts(within: &mut Transaction) -> Result<Vec<Breach>> {
 }
 
 /// Equal entries are one row with their count. Of two different ones, one does not match the tenancy.
+#[instrument(name = "audit.purchases", level = "debug", skip_all)]
 pub async fn purchases(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
@@ -143,6 +150,7 @@ pub async fn purchases(within: &mut Transaction) -> Result<Vec<Breach>> {
 }
 
 /// The months that were charged. The first one belongs to the purchases.
+#[instrument(name = "audit.months", level = "debug", skip_all)]
 pub async fn months(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
@@ -174,6 +182,7 @@ pub async fn months(within: &mut Transaction) -> Result<Vec<Breach>> {
 }
 
 /// The months that are charged next.
+#[instrument(name = "audit.due", level = "debug", skip_all)]
 pub async fn due(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
@@ -189,6 +198,7 @@ pub async fn due(within: &mut Transaction) -> Result<Vec<Breach>> {
 /// Who held a number without a gap, and from when to when, as in `reporting.holdings`: from a sale or a restore to the
 /// tenancy's next release. Of a number that was sold more than once, each of these periods must begin after all earlier
 /// ones have ended. Numbers sold once, which are most, are left out first.
+#[instrument(name = "audit.overlaps", level = "debug", skip_all)]
 pub async fn overlaps(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
         Breach,

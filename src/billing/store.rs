@@ -6,6 +6,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgExecutor, Result, query, query_as, query_scalar};
+use tracing::instrument;
 
 use super::{Due, Settled};
 use crate::db::{Db, Transaction};
@@ -16,6 +17,7 @@ use crate::values::sid::{AccountSid, NumberSid};
 /// are charged in their order, and so many at most that no buyer waits long for an account. Once they are
 /// charged, or their account is unpaid, they are not due here any more: what unpaid accounts owe is
 /// [`settle`]d or left alone. Locks the accounts.
+#[instrument(name = "billing.hold_due", level = "debug", skip_all)]
 pub async fn hold_due(within: &mut Transaction, from: NaiveDate, by: NaiveDate) -> Result<Vec<Due>> {
     query_as!(
         Due,
@@ -47,6 +49,7 @@ pub struct Charges {
 /// Charges the month that begins on this day to those of the tenancies that still are due, whose
 /// accounts are held. Of each account as many as its balance covers, one after the other; then it is
 /// unpaid, and nothing more is taken from it. What is free needs no balance.
+#[instrument(name = "billing.charge", level = "debug", skip_all)]
 pub async fn charge(
     within: &mut Transaction,
     tenancies: &[NumberSid],
@@ -95,6 +98,7 @@ pub async fn charge(
 
 /// The unpaid accounts whose balance covers what they owe by a day, where that is anything at all. What
 /// is overdue is theirs, and few others'.
+#[instrument(name = "billing.solvent", level = "debug", skip_all)]
 pub async fn solvent(db: &Db, by: NaiveDate) -> Result<Vec<AccountSid>> {
     query_scalar!(
         r#"select accounts.sid as "sid: AccountSid"
@@ -110,6 +114,7 @@ pub async fn solvent(db: &Db, by: NaiveDate) -> Result<Vec<AccountSid>> {
 }
 
 /// Locks an account.
+#[instrument(name = "billing.hold", level = "debug", skip_all)]
 pub async fn hold(within: &mut Transaction, account: AccountSid) -> Result<()> {
     query!("select from accounts where sid = $1 for update", account as AccountSid)
         .execute(&mut **within)
@@ -118,6 +123,7 @@ pub async fn hold(within: &mut Transaction, account: AccountSid) -> Result<()> {
 }
 
 /// What an unpaid account owes: what was due when it was found unpaid, or is by now.
+#[instrument(name = "billing.owed", level = "debug", skip_all)]
 pub async fn owed(db: impl PgExecutor<'_>, account: AccountSid, now: DateTime<Utc>) -> Result<Money> {
     query_scalar!(
         r#"with unpaid as materialized (
@@ -135,6 +141,7 @@ pub async fn owed(db: impl PgExecutor<'_>, account: AccountSid, now: DateTime<Ut
 
 /// Charges all that an unpaid account owes and makes it active again, where its balance covers that;
 /// the account is held. Due is what was due when it was found unpaid, or is by then.
+#[instrument(name = "billing.settle", level = "debug", skip_all)]
 pub async fn settle(
     within: &mut Transaction,
     account: AccountSid,
@@ -178,6 +185,7 @@ pub async fn settle(
     .await
 }
 
+#[instrument(name = "billing.count_due", level = "debug", skip_all)]
 pub async fn count_due(db: &Db, by: NaiveDate) -> Result<i64> {
     query_scalar!(r#"select count(*) as "count!" from tenancies where ended_at is null and due_on <= $1"#, by)
         .fetch_one(db)

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Result, query, query_as};
+use tracing::instrument;
 
 /// The state of a database before the first migration.
 #[derive(Debug)]
@@ -12,6 +13,7 @@ pub struct State {
     pub elsewhere: Option<String>,
 }
 
+#[instrument(name = "db.inspect", level = "debug", skip_all)]
 pub async fn inspect(connection: &mut PgConnection) -> Result<State> {
     query_as!(
         State,
@@ -31,6 +33,7 @@ pub async fn inspect(connection: &mut PgConnection) -> Result<State> {
 
 /// By default every role may make temporary tables, and fill the disk with them. We need none, so this revokes the
 /// right, unless another role owns the database. Not a migration, because a dump does not hold this right.
+#[instrument(name = "db.keep_temporary_tables", level = "debug", skip_all)]
 pub async fn keep_temporary_tables(connection: &mut PgConnection) -> Result<()> {
     query!(
         "do $$ begin
@@ -58,6 +61,7 @@ pub struct Holder {
 
 /// Up to three sessions that hold a lock on this table that a process lock waits for; without a table, any lock on any
 /// table of ours.
+#[instrument(name = "db.holders", level = "debug", skip_all)]
 pub async fn holders(connection: &mut PgConnection, table: Option<&str>) -> Result<Vec<Holder>> {
     query_as!(
         Holder,

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as};
+use tracing::instrument;
 
 use super::{Filter, Price, State, Stocked, Summary, Threshold};
 use crate::db::{Db, Transaction};
@@ -26,11 +27,13 @@ macro_rules! stocked {
 
 /// Refreshes the planner's statistics. Plans are kept, and one made for a stock that was sold out scans the wrong
 /// index.
+#[instrument(name = "inventory.analyze", level = "debug", skip_all)]
 pub async fn analyze(db: &Db) -> Result<()> {
     query!("analyze stock").execute(db).await.map(drop)
 }
 
 /// Adds a range of numbers of one kind, and returns how many were new.
+#[instrument(name = "inventory.add_range", level = "debug", skip_all)]
 pub async fn add_range(
     within: &mut Transaction,
     kind: Kind,
@@ -51,6 +54,7 @@ pub async fn add_range(
     Ok(result.rows_affected())
 }
 
+#[instrument(name = "inventory.list", level = "debug", skip_all)]
 pub async fn list(db: &Db, filter: Filter, after: Option<PhoneNumber>, limit: i64) -> Result<Vec<Stocked>> {
     // An area code is a range of the primary key.
     let range = filter.area_code.map(|code| i64::from(code.as_smallint()) * 10_000_000);
@@ -74,6 +78,7 @@ pub async fn list(db: &Db, filter: Filter, after: Option<PhoneNumber>, limit: i6
     .await
 }
 
+#[instrument(name = "inventory.find", level = "debug", skip_all)]
 pub async fn find(within: &mut Transaction, number: PhoneNumber) -> Result<Option<Stocked>> {
     stocked!("select ", " from stock where phone_number = $1", number as PhoneNumber)
         .fetch_optional(&mut **within)
@@ -81,6 +86,7 @@ pub async fn find(within: &mut Transaction, number: PhoneNumber) -> Result<Optio
 }
 
 /// Reads the counts that every move maintains.
+#[instrument(name = "inventory.summary", level = "debug", skip_all)]
 pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
     query_as!(
         Summary,
@@ -93,12 +99,14 @@ pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
 }
 
 /// Locks the numbers in the order of `pick`, as buyers that wait do, and returns those that exist.
+#[instrument(name = "inventory.lock", level = "debug", skip_all)]
 pub async fn lock(within: &mut Transaction, numbers: &[PhoneNumber]) -> Result<Vec<Stocked>> {
     stocked!("select ", " from stock where phone_number = any($1) order by pick for update", numbers as &[PhoneNumber])
         .fetch_all(&mut **within)
         .await
 }
 
+#[instrument(name = "inventory.withdraw", level = "debug", skip_all)]
 pub async fn withdraw(within: &mut Transaction, numbers: &[PhoneNumber], now: DateTime<Utc>) -> Result<u64> {
     let result = query!(
         "update stock set state = 'withdrawn', moved_by = 'withdraw', state_since = greatest($2, state_since)
@@ -112,6 +120,7 @@ pub async fn withdraw(within: &mut Transaction, numbers: &[PhoneNumber], now: Da
 }
 
 /// Puts them where they were: a quarantine goes on.
+#[instrument(name = "inventory.put_back", level = "debug", skip_all)]
 pub async fn put_back(within: &mut Transaction, numbers: &[PhoneNumber], now: DateTime<Utc>) -> Result<u64> {
     let result = query!(
         "update stock set moved_by = 'return', state_since = greatest($2, state_since),
@@ -127,6 +136,7 @@ pub async fn put_back(within: &mut Transaction, numbers: &[PhoneNumber], now: Da
 
 /// Puts up to 5,000 numbers on sale whose quarantine began at `since` or earlier. Skips locked ones: the next run takes
 /// them.
+#[instrument(name = "inventory.recycle", level = "debug", skip_all)]
 pub async fn recycle(within: &mut Transaction, kind: Kind, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
     let result = query!(
         "update stock set state = 'available', moved_by = 'recycle', state_since = greatest($3, state_since),
@@ -145,6 +155,7 @@ pub async fn recycle(within: &mut Transaction, kind: Kind, since: DateTime<Utc>,
 }
 
 /// Replaces the rows of `stock_counts` by their sums. Two at once take different rows.
+#[instrument(name = "inventory.fold_counts", level = "debug", skip_all)]
 pub async fn fold_counts(db: &Db) -> Result<()> {
     query!(
         "with folded as (delete from stock_counts returning *)
@@ -157,6 +168,7 @@ pub async fn fold_counts(db: &Db) -> Result<()> {
     .map(drop)
 }
 
+#[instrument(name = "inventory.thresholds", level = "debug", skip_all)]
 pub async fn thresholds(db: &Db) -> Result<Vec<Threshold>> {
     query_as!(
         Threshold,
@@ -166,6 +178,7 @@ pub async fn thresholds(db: &Db) -> Result<Vec<Threshold>> {
     .await
 }
 
+#[instrument(name = "inventory.set_threshold", level = "debug", skip_all)]
 pub async fn set_threshold(within: &mut Transaction, area_code: AreaCode, threshold: i32) -> Result<()> {
     query!(
         "insert into stock_thresholds (kind, area_code, threshold) values ($1, $2, $3)
@@ -179,6 +192,7 @@ pub async fn set_threshold(within: &mut Transaction, area_code: AreaCode, thresh
     .map(drop)
 }
 
+#[instrument(name = "inventory.remove_threshold", level = "debug", skip_all)]
 pub async fn remove_threshold(within: &mut Transaction, area_code: AreaCode) -> Result<()> {
     query!("delete from stock_thresholds where area_code = $1", area_code.as_smallint())
         .execute(&mut **within)
@@ -186,6 +200,7 @@ pub async fn remove_threshold(within: &mut Transaction, area_code: AreaCode) -> 
         .map(drop)
 }
 
+#[instrument(name = "inventory.prices", level = "debug", skip_all)]
 pub async fn prices(db: &Db) -> Result<Vec<Price>> {
     query_as!(
         Price,
@@ -196,6 +211,7 @@ pub async fn prices(db: &Db) -> Result<Vec<Price>> {
     .await
 }
 
+#[instrument(name = "inventory.set_general_price", level = "debug", skip_all)]
 pub async fn set_general_price(within: &mut Transaction, kind: Kind, price: Money) -> Result<()> {
     query!("update prices set price = $2 where kind = $1 and account_sid is null", kind as Kind, price.cents())
         .execute(&mut **within)
@@ -204,6 +220,7 @@ pub async fn set_general_price(within: &mut Transaction, kind: Kind, price: Mone
 }
 
 /// Returns 0 if there is no such account.
+#[instrument(name = "inventory.set_account_price", level = "debug", skip_all)]
 pub async fn set_account_price(within: &mut Transaction, kind: Kind, account: AccountSid, price: Money) -> Result<u64> {
     let result = query!(
         "insert into prices (kind, account_sid, price) select $1, sid, $3 from accounts where sid = $2

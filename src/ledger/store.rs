@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_scalar};
+use tracing::instrument;
 
 use super::Direction;
 use crate::db::Transaction;
@@ -10,6 +11,7 @@ use crate::values::sid::AccountSid;
 
 /// Locks an account, so that the next statement sees it as it then is: an update is held against the constraints of
 /// the row that it began with before it waits for whoever is changing that row.
+#[instrument(name = "ledger.hold", level = "debug", skip_all)]
 pub async fn hold(within: &mut Transaction, account: AccountSid) -> Result<()> {
     query!("select from accounts where sid = $1 for no key update", account as AccountSid)
         .execute(&mut **within)
@@ -18,6 +20,7 @@ pub async fn hold(within: &mut Transaction, account: AccountSid) -> Result<()> {
 }
 
 /// The balance and the entry that explains its change, or nothing where there is no such account.
+#[instrument(name = "ledger.transfer", level = "debug", skip_all)]
 pub async fn transfer(
     within: &mut Transaction,
     account: AccountSid,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use sqlx::{Result, query_as, query_scalar};
+use tracing::instrument;
 
 use super::settings::{Changes, Given, Row, columns};
 use super::{Move, Number, Tenancy};
@@ -58,6 +59,7 @@ impl Row {
 }
 
 /// Many at once, each of an account of its own; what is held of them, in their order.
+#[instrument(name = "numbers.find", level = "debug", skip_all)]
 pub async fn find(db: &Db, asked: &[(AccountSid, NumberSid)]) -> Result<Vec<Option<Number>>> {
     let (accounts, sids): (Vec<_>, Vec<_>) = asked.iter().copied().unzip();
     let rows = numbers!(place
@@ -125,12 +127,14 @@ macro_rules! updates {
 }
 
 /// Does one update. It waits until nobody else holds the row; constraints refuse what does not fit together.
+#[instrument(name = "numbers.update", level = "debug", skip_all)]
 pub async fn update(db: &Db, asked: Asked, now: DateTime<Utc>) -> Result<Option<Number>> {
     let (account, asked) = (asked.account, &[asked]);
     Ok(columns!(updates! { "", "", asked, now }).fetch_optional(db).await?.map(|row| row.number(account)))
 }
 
 /// Changes many, in their order, but for those that somebody holds or that a constraint would refuse.
+#[instrument(name = "numbers.update_past", level = "debug", skip_all)]
 pub async fn update_past(db: &Db, asked: &[Asked], now: DateTime<Utc>) -> Result<Vec<Option<Number>>> {
     let rows = columns!(updates! { "skip locked", " and settings_fit(new)", asked, now });
     let mut changed: Vec<_> = asked.iter().map(|_| None).collect();
@@ -143,6 +147,7 @@ pub async fn update_past(db: &Db, asked: &[Asked], now: DateTime<Utc>) -> Result
 
 /// Everyone who held a number, the earliest first: in the order of their releases as the database counted them, for the
 /// clocks of several machines differ. Ended and open tenancies are each found by an index of their own.
+#[instrument(name = "numbers.history", level = "debug", skip_all)]
 pub async fn history(within: &mut Transaction, number: PhoneNumber) -> Result<Vec<Tenancy>> {
     query_as!(
         Tenancy,
@@ -166,6 +171,7 @@ pub async fn history(within: &mut Transaction, number: PhoneNumber) -> Result<Ve
 
 /// Every move of a number through the stock, the earliest first, in the order in which the database counted them. A sale
 /// is told by its tenancy, by the same two indexes as in [`history`], and comes right before that one's first release.
+#[instrument(name = "numbers.moves", level = "debug", skip_all)]
 pub async fn moves(within: &mut Transaction, number: PhoneNumber) -> Result<Vec<Move>> {
     query_as!(
         Move,
@@ -192,6 +198,7 @@ pub async fn moves(within: &mut Transaction, number: PhoneNumber) -> Result<Vec<
 }
 
 /// The number that a tenancy is of, ended or not.
+#[instrument(name = "numbers.digits_of", level = "debug", skip_all)]
 pub async fn digits_of(db: &Db, sid: NumberSid) -> Result<Option<PhoneNumber>> {
     query_scalar!(
         r#"select phone_number as "phone_number: PhoneNumber" from tenancies where sid = $1"#,

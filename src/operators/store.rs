@@ -3,11 +3,13 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::{Result, query, query_scalar};
+use tracing::instrument;
 
 use super::{Action, Operator, Outcome};
 use crate::db::Db;
 use crate::values::sid::AccountSid;
 
+#[instrument(name = "operators.begin", level = "debug", skip_all)]
 pub async fn begin(db: &Db, operator: &Operator, action: &Action, now: DateTime<Utc>) -> Result<i64> {
     query_scalar!(
         "insert into operator_actions (at, operator, login, action, arguments)
@@ -22,6 +24,7 @@ pub async fn begin(db: &Db, operator: &Operator, action: &Action, now: DateTime<
     .await
 }
 
+#[instrument(name = "operators.end", level = "debug", skip_all)]
 pub async fn end(db: &Db, id: i64, outcome: &Outcome, now: DateTime<Utc>) -> Result<()> {
     let (word, reason, account) = match outcome {
         Outcome::Done(account) => ("done", None, *account),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as};
+use tracing::instrument;
 
 use super::Order;
 use crate::accounts::Status;
@@ -228,6 +229,7 @@ fn area(order: &Order) -> Option<i16> {
 }
 
 /// Attempts purchases, all in one transaction; what became of each, in their order.
+#[instrument(name = "purchases.buy", level = "debug", skip_all)]
 pub async fn buy(db: &Db, look: Look, bids: &[Bid], now: DateTime<Utc>) -> Result<Vec<Attempt>> {
     match look {
         Look::Past => columns!(purchases! { "false", "skip locked", "skip locked", db, bids, now }),
@@ -244,6 +246,7 @@ pub struct First {
     pub started_at: DateTime<Utc>,
 }
 
+#[instrument(name = "purchases.recall", level = "debug", skip_all)]
 pub async fn recall(db: &Db, account: AccountSid, key: &str, since: DateTime<Utc>) -> Result<Option<First>> {
     query_as!(
         First,
@@ -259,6 +262,7 @@ pub async fn recall(db: &Db, account: AccountSid, key: &str, since: DateTime<Utc
 }
 
 /// Forgets a key that is too old.
+#[instrument(name = "purchases.forget", level = "debug", skip_all)]
 pub async fn forget(db: &Db, account: AccountSid, key: &str, since: DateTime<Utc>) -> Result<()> {
     query!(
         "delete from idempotency_keys where account_sid = $1 and key = $2 and created_at <= $3",
@@ -273,6 +277,7 @@ pub async fn forget(db: &Db, account: AccountSid, key: &str, since: DateTime<Utc
 
 /// Forgets all keys that are too old. There is no index by age, which each purchase would pay for: the
 /// keys of a day are read in a moment.
+#[instrument(name = "purchases.forget_all", level = "debug", skip_all)]
 pub async fn forget_all(db: &Db, since: DateTime<Utc>) -> Result<u64> {
     let result = query!("delete from idempotency_keys where created_at <= $1", since).execute(db).await?;
     Ok(result.rows_affected())

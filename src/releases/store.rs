@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as, query_scalar};
+use tracing::instrument;
 
 use super::Released;
 use crate::db::{Db, Transaction};
@@ -46,6 +47,7 @@ macro_rules! release {
 }
 
 /// Ends a tenancy; 0 where there is no open one.
+#[instrument(name = "releases.release", level = "debug", skip_all)]
 pub async fn release(db: &Db, account: AccountSid, sid: NumberSid, now: DateTime<Utc>) -> Result<u64> {
     release!(
         "held as materialized (
@@ -65,6 +67,7 @@ pub async fn release(db: &Db, account: AccountSid, sid: NumberSid, now: DateTime
 
 /// Ends many tenancies, but for those that have rows which somebody holds, and says which. No row is waited for, so the
 /// order of locks does not matter.
+#[instrument(name = "releases.release_past", level = "debug", skip_all)]
 pub async fn release_past(
     db: &Db,
     asked: &[(AccountSid, NumberSid)],
@@ -95,6 +98,7 @@ pub async fn release_past(
 }
 
 /// Ends all tenancies of an account.
+#[instrument(name = "releases.release_all", level = "debug", skip_all)]
 pub async fn release_all(within: &mut Transaction, account: AccountSid, now: DateTime<Utc>) -> Result<u64> {
     release!(
         "held as materialized (
@@ -113,6 +117,7 @@ pub async fn release_all(within: &mut Transaction, account: AccountSid, now: Dat
 
 /// Ends tenancies whose fee is due since then or longer, of accounts that have not paid since then: a
 /// thousand at most. All are locked before anything is changed: a credit may have paid meanwhile.
+#[instrument(name = "releases.release_unpaid", level = "debug", skip_all)]
 pub async fn release_unpaid(within: &mut Transaction, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
     release!(
         "overdue as materialized (
@@ -144,6 +149,7 @@ pub async fn release_unpaid(within: &mut Transaction, since: DateTime<Utc>, now:
 }
 
 /// Locks the number of a tenancy; `None` where there is no such tenancy.
+#[instrument(name = "releases.hold_number", level = "debug", skip_all)]
 pub async fn hold_number(within: &mut Transaction, sid: NumberSid) -> Result<Option<PhoneNumber>> {
     query_scalar!(
         r#"select stock.phone_number as "phone_number: PhoneNumber"
@@ -157,6 +163,7 @@ pub async fn hold_number(within: &mut Transaction, sid: NumberSid) -> Result<Opt
 }
 
 /// Where a tenancy and its number, which is locked, are now.
+#[instrument(name = "releases.released", level = "debug", skip_all)]
 pub async fn released(within: &mut Transaction, sid: NumberSid) -> Result<Released> {
     query_as!(
         Released,
@@ -177,6 +184,7 @@ pub async fn released(within: &mut Transaction, sid: NumberSid) -> Result<Releas
 
 /// Opens an ended tenancy again, whose number is locked; 0 where its account is closed. Months
 /// that began while nobody held it are nobody's to pay.
+#[instrument(name = "releases.restore", level = "debug", skip_all)]
 pub async fn restore(within: &mut Transaction, sid: NumberSid, now: DateTime<Utc>) -> Result<u64> {
     let result = query!(
         "with number as (

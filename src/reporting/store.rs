@@ -2,11 +2,13 @@
 
 use futures_util::stream::BoxStream;
 use sqlx::{Result, query_as, query_scalar};
+use tracing::instrument;
 
 use super::{Described, Form, View};
 use crate::db::{Db, Transaction};
 
 /// The views with these names, in their order.
+#[instrument(name = "reporting.describe", level = "debug", skip_all)]
 pub async fn describe(db: &Db, names: &[String]) -> Result<Vec<Described>> {
     query_as!(
         Described,
@@ -20,6 +22,7 @@ pub async fn describe(db: &Db, names: &[String]) -> Result<Vec<Described>> {
 }
 
 /// The columns of a view with a text type, in their order.
+#[instrument(name = "reporting.texts", level = "debug", skip_all)]
 pub async fn texts(db: &Db, view: &str) -> Result<Vec<String>> {
     query_scalar!(
         r#"select attname::text as "name!" from pg_attribute
@@ -33,6 +36,7 @@ pub async fn texts(db: &Db, view: &str) -> Result<Vec<String>> {
 }
 
 /// The rows of a view, written by PostgreSQL, which sends each one by itself.
+#[instrument(name = "reporting.copy", level = "debug", skip_all)]
 pub async fn copy(within: &mut Transaction, view: View, form: Form) -> Result<BoxStream<'_, Result<impl AsRef<[u8]>>>> {
     let View { name, order } = view;
     let (row, options) = match form {

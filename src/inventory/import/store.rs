@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_scalar};
+use tracing::instrument;
 
 use crate::db::Transaction;
 use crate::values::phone::Kind;
@@ -18,11 +19,13 @@ pub struct Batch {
 }
 
 /// Takes the id of an import. Its row is written by [`record_import`].
+#[instrument(name = "inventory.import.next_import", level = "debug", skip_all)]
 pub async fn next_import(within: &mut Transaction) -> Result<i64> {
     query_scalar!(r#"select nextval(pg_get_serial_sequence('imports', 'id')) as "id!""#).fetch_one(&mut **within).await
 }
 
 /// Adds a batch of numbers, and returns how many were new.
+#[instrument(name = "inventory.import.add_batch", level = "debug", skip_all)]
 pub async fn add_batch(
     within: &mut Transaction,
     batch: &Batch,
@@ -49,6 +52,7 @@ pub async fn add_batch(
 }
 
 /// Collects a batch's properties for [`apply_changes`]. If the file names a number twice, the last row counts.
+#[instrument(name = "inventory.import.collect_changes", level = "debug", skip_all)]
 pub async fn collect_changes(within: &mut Transaction, batch: &Batch) -> Result<()> {
     query!(
         "insert into import_changes (phone_number, provider, provider_cost, note)
@@ -84,6 +88,7 @@ macro_rules! changed {
 
 /// Applies and deletes the collected changes, and returns how many numbers changed. Only those are locked, in the order
 /// of `pick`, as buyers that wait do.
+#[instrument(name = "inventory.import.apply_changes", level = "debug", skip_all)]
 pub async fn apply_changes(within: &mut Transaction) -> Result<u64> {
     let result = changed!(
         query,
@@ -102,6 +107,7 @@ pub async fn apply_changes(within: &mut Transaction) -> Result<u64> {
 }
 
 /// How many numbers [`apply_changes`] would change.
+#[instrument(name = "inventory.import.count_changes", level = "debug", skip_all)]
 pub async fn count_changes(within: &mut Transaction) -> Result<i64> {
     changed!(query_scalar, "with change as (select * from import_changes) select count(*) as \"count!\"", "")
         .fetch_one(&mut **within)
@@ -119,6 +125,7 @@ pub struct ImportEntry<'a> {
     pub rejected: i64,
 }
 
+#[instrument(name = "inventory.import.record_import", level = "debug", skip_all)]
 pub async fn record_import(within: &mut Transaction, entry: &ImportEntry<'_>, at: DateTime<Utc>) -> Result<()> {
     query!(
         "insert into imports (id, at, file, operator, added, already_known, changed, rejected)

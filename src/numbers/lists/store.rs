@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use futures_util::TryStreamExt;
 use sqlx::{Result, query_as, query_scalar};
+use tracing::instrument;
 
 use super::{Held, Stretch};
 use crate::db::Db;
@@ -18,6 +19,7 @@ use crate::values::sid::{AccountSid, NumberSid};
 /// does. Both kinds are walked on one index and merged. The inner limits, one more than
 /// [`LARGEST_SIZE`](crate::values::page::LARGEST_SIZE), tell the planner that a walk of the index is enough. Each walk
 /// names its columns, because every column that a step of the plan passes on costs time.
+#[instrument(name = "numbers.lists.stretches", level = "debug", skip_all)]
 pub async fn stretches(db: &Db, asked: &[Stretch]) -> Result<Vec<Held>> {
     let rows = numbers!(place and total
         "select ",
@@ -67,6 +69,7 @@ pub async fn stretches(db: &Db, asked: &[Stretch]) -> Result<Vec<Held>> {
 
 /// The number at an offset. The cost grows with the offset; if the list is shorter, it costs nothing. Each kind is
 /// sorted by itself, which the index does, so that the two are merged and not sorted.
+#[instrument(name = "numbers.lists.place", level = "debug", skip_all)]
 pub async fn place(db: &Db, account: AccountSid, kind: Option<Kind>, before: i64) -> Result<Option<NumberSid>> {
     query_scalar!(
         r#"select sid as "sid!: NumberSid" from (
@@ -90,6 +93,7 @@ pub async fn place(db: &Db, account: AccountSid, kind: Option<Kind>, before: i64
 
 /// The number that lies `between` numbers before `from`, or before the end of the list: a walk backwards on the same
 /// index. `None` if the account never held `from`. The inner limits, as in [`stretches`], are one more than `between`.
+#[instrument(name = "numbers.lists.place_back", level = "debug", skip_all)]
 pub async fn place_back(
     db: &Db,
     account: AccountSid,
@@ -128,6 +132,7 @@ pub async fn place_back(
 }
 
 /// The number of items in an account's list; `None` if it never held the number `after`.
+#[instrument(name = "numbers.lists.count", level = "debug", skip_all)]
 pub async fn count(db: &Db, account: AccountSid, kind: Option<Kind>, after: Option<NumberSid>) -> Result<Option<i64>> {
     query_scalar!(
         r#"select numbers_held(accounts, $2) as "total!" from accounts
@@ -141,6 +146,7 @@ pub async fn count(db: &Db, account: AccountSid, kind: Option<Kind>, after: Opti
 }
 
 /// The number with these digits, if the account holds it.
+#[instrument(name = "numbers.lists.find_by_digits", level = "debug", skip_all)]
 pub async fn find_by_digits(db: &Db, account: AccountSid, number: PhoneNumber) -> Result<Option<Number>> {
     let row = numbers!(
         "select ",

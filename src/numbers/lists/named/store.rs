@@ -2,6 +2,7 @@
 //! its digits.
 
 use sqlx::{Result, query_as, query_scalar};
+use tracing::instrument;
 
 use super::Named;
 use crate::db::Db;
@@ -13,6 +14,7 @@ use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
 /// `size` numbers after one of them, or from the beginning.
+#[instrument(name = "numbers.lists.named.list", level = "debug", skip_all)]
 pub async fn list(db: &Db, named: Named<'_>, after: Option<NumberSid>, size: u32) -> Result<Vec<Number>> {
     let rows = numbers!(
         "with place as materialized (
@@ -56,6 +58,7 @@ pub async fn list(db: &Db, named: Named<'_>, after: Option<NumberSid>, size: u32
 /// The number of items, up to one more than [`REACH`](crate::values::page::REACH); `None` if the account never held the
 /// number `after`. The `order by` makes PostgreSQL walk the index: it expects every name to be frequent, and would read
 /// the whole table.
+#[instrument(name = "numbers.lists.named.count", level = "debug", skip_all)]
 pub async fn count(db: &Db, named: Named<'_>, after: Option<NumberSid>) -> Result<Option<i64>> {
     query_scalar!(
         r#"select (select count(*) from (
@@ -86,6 +89,7 @@ pub async fn count(db: &Db, named: Named<'_>, after: Option<NumberSid>) -> Resul
 }
 
 /// The number at an offset. The cost grows with the offset.
+#[instrument(name = "numbers.lists.named.place", level = "debug", skip_all)]
 pub async fn place(db: &Db, named: Named<'_>, before: i64) -> Result<Option<NumberSid>> {
     query_scalar!(
         r#"select sid as "sid!: NumberSid" from (
@@ -117,6 +121,7 @@ pub async fn place(db: &Db, named: Named<'_>, before: i64) -> Result<Option<Numb
 
 /// The number that lies `between` numbers before `from`, or before the end of the list; `None` if the account never
 /// held `from`.
+#[instrument(name = "numbers.lists.named.place_back", level = "debug", skip_all)]
 pub async fn place_back(
     db: &Db,
     named: Named<'_>,
