@@ -29,9 +29,8 @@ with buyer as materialized (
     update stock set state = 'in_use', moved_by = 'sale', state_since = at, tenancy_sid = buyer.tenancy_sid
     from debit, buyer where stock.phone_number = debit.phone_number
 ), tenancy as (
-    insert into tenancies (sid, account_sid, phone_number, kind, price, started_at, updated_at, due_on, url, method)
-    select tenancy_sid, account_sid, phone_number, 'local', price, at, at, month_begins(at, 1),
-        'http://example.com/answer', 'POST'
+    insert into tenancies (sid, account_sid, phone_number, kind, price, started_at, updated_at, url, method)
+    select tenancy_sid, account_sid, phone_number, 'local', price, at, at, 'http://example.com/answer', 'POST'
     from debit, buyer
 ), entry as (
     insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)

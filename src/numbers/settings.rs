@@ -117,10 +117,10 @@ macro_rules! columns {
             "number_settings[]",
             "friendly_name, url, method, sms_url, sms_method, voice_fallback_url, voice_fallback_method,
                 sms_fallback_url, sms_fallback_method, voice_caller_id_lookup",
-            "friendly_name as \"friendly_name: FriendlyName\", url, method as \"method: Method\",
-                sms_url, sms_method as \"sms_method: Method\",
-                voice_fallback_url, voice_fallback_method as \"voice_fallback_method: Method\",
-                sms_fallback_url, sms_fallback_method as \"sms_fallback_method: Method\",
+            "friendly_name as \"friendly_name: _\", url, method as \"method: _\",
+                sms_url, sms_method as \"sms_method: _\",
+                voice_fallback_url, voice_fallback_method as \"voice_fallback_method: _\",
+                sms_fallback_url, sms_fallback_method as \"sms_fallback_method: _\",
                 voice_caller_id_lookup as \"voice_caller_id_lookup!\"",
             $($said)*
         }

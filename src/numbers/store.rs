@@ -15,7 +15,7 @@ use crate::inventory::{Cause, State};
 use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
-use crate::values::text::{FriendlyName, Method};
+use crate::values::text::Method;
 
 /// `query_as!` for rows of `tenancies`: what the statement says before and after their columns. `columns` stands for the
 /// same columns again, within a statement.

@@ -14,7 +14,6 @@ use crate::numbers::settings::{Row, columns};
 use crate::numbers::store::numbers;
 use crate::values::phone::{Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid};
-use crate::values::text::{FriendlyName, Method};
 
 /// Parts of lists, each of another account; returns their numbers, in order. The last part costs what the first one
 /// does. Both kinds are walked on one index and merged. The inner limits, one more than

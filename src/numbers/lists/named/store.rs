@@ -12,7 +12,6 @@ use crate::numbers::store::numbers;
 use crate::values::phone::Kind;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
-use crate::values::text::{FriendlyName, Method};
 
 /// `size` numbers after one of them, or from the beginning.
 #[instrument(name = "numbers.lists.named.list", level = "debug", skip_all)]
