@@ -257,7 +257,7 @@ fn logs_are_json_and_tell_the_request_and_none_of_its_secrets() {
         lines.iter().filter(move |line| line["message"] == "close" && line["span"]["name"] == name)
     };
     assert_eq!(closed("request").filter(|line| line["span"]["id"] == "from-the-test").count(), 3);
-    for statement in ["purchases.buy", "accounts.stored_token", "numbers.lists.stretches"] {
+    for statement in ["purchases.buy", "accounts.stored_token", "numbers.lists.named.list"] {
         assert!(closed(statement).any(|line| line["time.busy"].is_string()), "{statement}");
     }
 }
