@@ -1,29 +1,22 @@
 //! The command line: one file for each family of commands.
 
-use std::io::{self, Write};
-use std::pin::pin;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 
 use crate::config::LogFormat;
-use crate::db::transact::{Commits, telling};
-use crate::db::{self, Db, MigrateError};
-use crate::error::Error;
-use crate::operators::{Action, Operator};
-use crate::platform::embedded_pg;
+use crate::db;
+use crate::operators::Action;
 use crate::values::clock::Clock;
-use crate::values::sid::AccountSid;
 
 mod account;
 mod action;
 mod audit;
+mod context;
 mod database;
 mod demo;
+mod failure;
 mod front;
 mod import;
 mod inventory;
@@ -40,6 +33,7 @@ mod show;
 mod table;
 mod terminal;
 
+use context::{Context, FAREWELL, stop_signals};
 use database::Database;
 use options::{Global, Output};
 
@@ -85,60 +79,10 @@ enum Verb {
     Report(report::Report),
 }
 
-/// How a command ended that did not do what was asked, or could not say so: one clear line. They are told apart by what
-/// has become of it.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// What was asked for cannot be: nothing was changed.
-    #[error("{0}")]
-    Bad(String),
-    /// A use case refused: nothing was changed.
-    #[error("{0}")]
-    Refused(String),
-    /// Nothing was changed, or no more than what was committed before.
-    #[error("{0}")]
-    Failed(Error),
-    /// It is done and stands, but found what must not be.
-    #[error("{0}")]
-    Found(String),
-    #[error("{0}")]
-    Migrate(#[from] MigrateError),
-    #[error("{0}")]
-    Embedded(#[from] embedded_pg::Error),
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// It is done, but its answer could not be shown.
-    #[error("{0}")]
-    Untold(String),
-    /// It is done, but for what was rejected.
-    #[error("{0}")]
-    Partly(String),
-    /// The database's answer was lost: nobody knows whether it is done.
-    #[error("{0}")]
-    Lost(String),
-    #[error("interrupted")]
-    Interrupted,
-    /// The same, of a command that does all or nothing.
-    #[error("interrupted: {0}")]
-    Undone(&'static str),
-    /// Whoever read the answer has seen enough, as `| head` does.
-    #[error("nobody reads the answer")]
-    NoReader,
-}
-
-impl Failure {
-    /// What the process ends with.
-    pub const fn exit_code(&self) -> i32 {
-        match self {
-            Self::Interrupted | Self::Undone(_) => 130,
-            _ => 1,
-        }
-    }
-}
-
+use failure::Done;
+pub use failure::Failure;
 pub use terminal::tell;
-
-type Done = Result<(), Failure>;
+use terminal::{write_out, written};
 
 impl Command {
     /// Reads the command line; ends the process where it is wrong.
@@ -196,21 +140,6 @@ impl Command {
     }
 }
 
-/// Becomes true at the first SIGTERM or SIGINT.
-fn stop_signals() -> Result<watch::Receiver<bool>, Failure> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let (tell, told) = watch::channel(false);
-    tokio::spawn(async move {
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        tell.send(true)
-    });
-    Ok(told)
-}
-
-/// How long a command waits in the end: for the answer to a commit that is under way at a signal, for its outcome to be
-/// recorded, and for its connections to close.
-const FAREWELL: Duration = Duration::from_secs(5);
-
 impl Verb {
     async fn run(self, context: &Context, database: &Database) -> Done {
         match self {
@@ -259,97 +188,6 @@ impl Verb {
     fn has_csv(&self) -> bool {
         matches!(self, Self::Report(_) | Self::Inventory(inventory::Inventory::List(_)))
     }
-}
-
-/// What a command works with.
-struct Context {
-    output: Output,
-    clock: Clock,
-    db: Db,
-    stop: watch::Receiver<bool>,
-    operator: Operator,
-    /// What is to be recorded; `None` where nothing is changed.
-    action: Option<Action>,
-    /// The account that the command made.
-    made: OnceLock<AccountSid>,
-    /// As [`Verb::when_undone`].
-    undone: Option<&'static str>,
-}
-
-impl Context {
-    /// Returns at SIGTERM or SIGINT.
-    async fn stopped(&self) {
-        // The sender goes only after it has told.
-        let _ = self.stop.clone().wait_for(|stop| *stop).await;
-    }
-
-    /// Does the work, or as much of it as is done at SIGTERM or SIGINT. Where PostgreSQL commits just then, its answer
-    /// is waited for, for a while: cut off, it may commit or not.
-    async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let (work, mut commits) = telling(work);
-        let mut work = pin!(work);
-        // What is done is done, also where a signal came.
-        tokio::select! {
-            biased;
-            done = &mut work => return done,
-            () = self.stopped() => {}
-        }
-        tokio::select! {
-            biased;
-            done = &mut work => return done,
-            _ = commits.wait_for(|commits| *commits != Commits::Asked) => {}
-            () = tokio::time::sleep(FAREWELL) => {}
-        }
-        Err(self.interrupted(*commits.borrow()))
-    }
-
-    fn interrupted(&self, commits: Commits) -> Failure {
-        match (commits, self.undone) {
-            (Commits::Asked, _) => Error::Unknown("interrupted before it came".to_owned()).into(),
-            (Commits::Answered, Some(_)) => Failure::Untold("it was interrupted before it could say so".to_owned()),
-            (Commits::None, Some(undone)) => Failure::Undone(undone),
-            (Commits::None | Commits::Answered, None) => Failure::Interrupted,
-        }
-    }
-
-    /// What must be done before a server serves; `None` where it is told to stop meanwhile, as it may be for long.
-    async fn before_serving<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<Option<T>, Failure> {
-        match self.unless_stopped(work).await {
-            Err(Failure::Interrupted) => Ok(None),
-            done => done.map(Some),
-        }
-    }
-
-    /// Compares the clock with the database's. Where that cannot be done, what comes next will say why.
-    async fn compare_clock(&self) {
-        if let Err(error) = db::clock::compare(&self.clock, &self.db).await {
-            tracing::warn!("this machine's clock could not be compared with the database's: {error}");
-        }
-    }
-
-    async fn once_ready(&self, database: &Database, work: impl Future<Output = Done>) -> Done {
-        self.unless_stopped(database.ready()).await?;
-        if self.action.is_some() {
-            self.compare_clock().await;
-        }
-        match &self.action {
-            Some(action) => action::recorded(self, action, work).await,
-            None => self.unless_stopped(work).await,
-        }
-    }
-}
-
-/// Writes to standard output.
-fn write_out(text: &str) -> Done {
-    let mut out = io::stdout().lock();
-    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
-}
-
-fn written(result: io::Result<()>) -> Done {
-    result.map_err(|error| match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::NoReader,
-        _ => Failure::Untold(format!("the answer could not be written: {error}")),
-    })
 }
 
 #[cfg(test)]

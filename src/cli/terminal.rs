@@ -1,10 +1,12 @@
-//! Texts of tenants and files on the operator's terminal.
+//! The terminal: answers on standard output, lines on standard error, and texts of tenants and files on the operator's terminal.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+
+use super::{Done, Failure};
 
 /// The text with everything escaped that a terminal would obey or not show: control characters, line breaks of
 /// every kind, and what Unicode calls format characters (zero-width, the marks that turn the direction, tags).
@@ -30,6 +32,19 @@ fn is_hidden(c: char) -> bool {
         return c.is_ascii_control();
     }
     matches!(c.general_category(), Control | Format | LineSeparator | ParagraphSeparator)
+}
+
+/// Writes to standard output.
+pub fn write_out(text: &str) -> Done {
+    let mut out = io::stdout().lock();
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+pub fn written(result: io::Result<()>) -> Done {
+    result.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::NoReader,
+        _ => Failure::Untold(format!("the answer could not be written: {error}")),
+    })
 }
 
 /// Writes a line to standard error. Where nobody reads it, there is nobody to tell.

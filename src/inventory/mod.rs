@@ -8,15 +8,19 @@ use crate::db::transact::{again, commit, transact};
 use crate::db::{Db, ProcessLock, Transaction, begin_locked};
 use crate::error::{Denied, Refuses, Result};
 use crate::values::clock::Clock;
-use crate::values::money::{Cost, Money};
+use crate::values::money::Cost;
 use crate::values::phone::{AreaCode, Kind, PhoneNumber};
 use crate::values::sid::AccountSid;
 
 mod adding;
 pub mod import;
+mod prices;
 mod store;
+mod thresholds;
 
 pub use adding::{Added, Counted, MOST_AT_ONCE, MOST_REJECTIONS, Rejection, add};
+pub use prices::{Price, prices, set_price};
+pub use thresholds::{Threshold, set_threshold, thresholds};
 
 /// Why the stock or its prices are not changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,37 +210,6 @@ pub async fn fold_counts(db: &Db) -> Result<()> {
     Ok(store::fold_counts(db).await?)
 }
 
-/// How many available numbers of an area code are too few.
-#[derive(Debug, serde::Serialize)]
-pub struct Threshold {
-    pub kind: Kind,
-    pub area_code: i16,
-    pub threshold: i32,
-}
-
-/// All thresholds, by kind and area code.
-///
-/// # Errors
-/// If the database is out of reach.
-pub async fn thresholds(db: &Db) -> Result<Vec<Threshold>> {
-    Ok(store::thresholds(db).await?)
-}
-
-/// Sets the threshold of an area code; 0 removes it.
-///
-/// # Errors
-/// If the database is out of reach.
-pub async fn set_threshold(db: &Db, area_code: AreaCode, threshold: i32) -> Result<()> {
-    transact(db, async |within| {
-        match threshold {
-            0 => store::remove_threshold(within, area_code).await?,
-            _ => store::set_threshold(within, area_code, threshold).await?,
-        }
-        Ok(())
-    })
-    .await
-}
-
 /// Locks the numbers, if each of them is in one of these states.
 async fn lock(
     within: &mut Transaction,
@@ -263,37 +236,6 @@ pub const fn state_name(state: State) -> &'static str {
         State::Quarantined => "quarantined",
         State::Withdrawn => "withdrawn",
     }
-}
-
-/// The price of the next sale: of one account, or of all that have none of their own.
-#[derive(Debug, serde::Serialize)]
-pub struct Price {
-    pub kind: Kind,
-    pub account_sid: Option<AccountSid>,
-    pub price: Money,
-}
-
-/// All prices: the general ones first, then those of single accounts.
-///
-/// # Errors
-/// If the database is out of reach.
-pub async fn prices(db: &Db) -> Result<Vec<Price>> {
-    Ok(store::prices(db).await?)
-}
-
-/// Sets the price a month of the next sales. Numbers that are sold keep their price.
-///
-/// # Errors
-/// [`Refused::NoAccount`]
-pub async fn set_price(db: &Db, kind: Kind, account: Option<AccountSid>, price: Money) -> Result<(), Denied<Refused>> {
-    transact(db, async |within| match account {
-        None => Ok(store::set_general_price(within, kind, price).await?),
-        Some(sid) => match store::set_account_price(within, kind, sid, price).await? {
-            0 => Err(Refused::NoAccount(sid).into()),
-            _ => Ok(()),
-        },
-    })
-    .await
 }
 
 /// One transaction at a time adds to the stock, so that two never wait for each other's rows. Not a lock on `stock`

@@ -24,7 +24,7 @@ pub struct Settings {
 /// A callback's URL and method. There is no method without a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callback {
-    pub url: String,
+    pub url: CallbackUrl,
     pub method: Method,
 }
 
@@ -74,7 +74,7 @@ impl CallbackChange {
     /// The callback of a number that had none before.
     fn first(&self) -> Option<Callback> {
         let method = self.method.unwrap_or_default();
-        self.url.value().map(|url| Callback { url: url.as_str().to_owned(), method })
+        self.url.value().map(|url| Callback { url: url.clone(), method })
     }
 }
 
@@ -105,7 +105,7 @@ impl Settings {
         let Self { friendly_name, voice, voice_fallback, sms, sms_fallback, voice_caller_id_lookup: _ } = self;
         let callbacks = [voice, voice_fallback, sms, sms_fallback].into_iter().flatten();
         let name = friendly_name.as_ref().map_or(0, |name| name.as_str().len());
-        name + callbacks.map(|callback| callback.url.len()).sum::<usize>()
+        name + callbacks.map(|callback| callback.url.as_str().len()).sum::<usize>()
     }
 }
 
@@ -117,10 +117,10 @@ macro_rules! columns {
             "number_settings[]",
             "friendly_name, url, method, sms_url, sms_method, voice_fallback_url, voice_fallback_method,
                 sms_fallback_url, sms_fallback_method, voice_caller_id_lookup",
-            "friendly_name as \"friendly_name: _\", url, method as \"method: _\",
-                sms_url, sms_method as \"sms_method: _\",
-                voice_fallback_url, voice_fallback_method as \"voice_fallback_method: _\",
-                sms_fallback_url, sms_fallback_method as \"sms_fallback_method: _\",
+            "friendly_name as \"friendly_name: _\", url as \"url: _\", method as \"method: _\",
+                sms_url as \"sms_url: _\", sms_method as \"sms_method: _\",
+                voice_fallback_url as \"voice_fallback_url: _\", voice_fallback_method as \"voice_fallback_method: _\",
+                sms_fallback_url as \"sms_fallback_url: _\", sms_fallback_method as \"sms_fallback_method: _\",
                 voice_caller_id_lookup as \"voice_caller_id_lookup!\"",
             $($said)*
         }
@@ -136,13 +136,13 @@ pub struct Row {
     pub started_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub friendly_name: Option<FriendlyName>,
-    pub url: Option<String>,
+    pub url: Option<CallbackUrl>,
     pub method: Option<Method>,
-    pub sms_url: Option<String>,
+    pub sms_url: Option<CallbackUrl>,
     pub sms_method: Option<Method>,
-    pub voice_fallback_url: Option<String>,
+    pub voice_fallback_url: Option<CallbackUrl>,
     pub voice_fallback_method: Option<Method>,
-    pub sms_fallback_url: Option<String>,
+    pub sms_fallback_url: Option<CallbackUrl>,
     pub sms_fallback_method: Option<Method>,
     pub voice_caller_id_lookup: bool,
     /// Where many were asked for: for which of them this is, counted from 1.
@@ -153,7 +153,7 @@ pub struct Row {
 
 impl Row {
     pub fn settings(self) -> Settings {
-        let callback = |url: Option<String>, method| url.zip(method).map(|(url, method)| Callback { url, method });
+        let callback = |url: Option<CallbackUrl>, method| url.zip(method).map(|(url, method)| Callback { url, method });
         Settings {
             friendly_name: self.friendly_name,
             voice: callback(self.url, self.method),

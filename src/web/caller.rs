@@ -6,12 +6,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::http::Method;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use futures_util::{FutureExt, StreamExt};
 
 use crate::db::Db;
 use crate::db::replica::{Replica, Source};
@@ -19,16 +19,13 @@ use crate::error::{Denied, Error};
 use crate::values::sid::{AccountSid, NumberSid};
 use crate::web::answer_memory::Reservation;
 use crate::web::asked::Asked;
-use crate::web::deadline::Deadline;
+use crate::web::form::form;
 use crate::web::frame::Framed;
 use crate::web::params::{Heeded, Params};
-use crate::web::refused::{Fault, Refused};
+use crate::web::refused::Refused;
 use crate::web::state::{State, incomplete};
 
 type Result<T, E = Denied<Refused>> = std::result::Result<T, E>;
-
-/// The largest body that is read.
-pub const LARGEST_BODY: usize = 16 * 1024;
 
 /// How clients are treated.
 #[derive(Clone, Copy, Debug)]
@@ -167,70 +164,6 @@ fn address(request: &HttpRequest, trust_proxy: bool) -> IpAddr {
     let forwarded = if trust_proxy { forwarded() } else { None };
     let peer = || request.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
     forwarded.unwrap_or_else(peer)
-}
-
-async fn form(
-    request: &HttpRequest,
-    mut payload: Payload,
-    deadline: &Deadline,
-    longest: Duration,
-) -> Result<Params, Refused> {
-    if !is_unencoded(request) {
-        return Err(Refused::Encoded);
-    }
-    let declared = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|length: usize| length > LARGEST_BODY) {
-        return Err(Refused::BodyTooLarge);
-    }
-    let body = deadline.wait(longest, read(&mut payload)).await.map_err(Fault::SlowBody)??;
-    if !body.is_empty() && !is_form(request) {
-        return Err(Refused::NotAForm);
-    }
-    has_no_line_feed(&body)?;
-    if matches!(body.first(), Some(b'{' | b'[')) {
-        return Err(Fault::Json.into());
-    }
-    Params::parse(&body)
-}
-
-/// Reads the whole body. The rest of one that is too large is not read.
-async fn read(payload: &mut Payload) -> Result<Vec<u8>, Refused> {
-    let mut body = Vec::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| Fault::CutBody)?;
-        if body.len() + chunk.len() > LARGEST_BODY {
-            return Err(Refused::BodyTooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// A form has no lines. A line feed of a file or here-document would become part of the last value, and a second line
-/// part of the first one's.
-fn has_no_line_feed(body: &[u8]) -> Result<(), Fault> {
-    let ends_line = |byte: &u8| matches!(byte, b'\n' | b'\r');
-    match body.iter().rposition(ends_line) {
-        None => Ok(()),
-        Some(last) if last + 1 == body.len() => Err(Fault::LineFeedAtEnd),
-        Some(_) => Err(Fault::LineFeed),
-    }
-}
-
-fn is_unencoded(request: &HttpRequest) -> bool {
-    let encodings = request.headers().get_all(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?"));
-    encodings
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .all(|encoding| encoding.is_empty() || encoding.eq_ignore_ascii_case("identity"))
-}
-
-/// Old clients send no content type; their bodies are forms.
-fn is_form(request: &HttpRequest) -> bool {
-    request.headers().get(CONTENT_TYPE).is_none_or(|value| {
-        let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
-        essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
-    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The catalogue of error codes, one for all API versions: each has a page, to which answers lead.
 
-use super::caller::LARGEST_BODY;
+use super::form::LARGEST_BODY;
 use crate::purchases::KEY_HOURS;
 use crate::values::page::LARGEST_SIZE;
 use crate::values::text::{CallbackUrl, FriendlyName};

@@ -8,6 +8,7 @@ pub mod caller;
 pub mod codes;
 pub mod connections;
 pub mod deadline;
+pub mod form;
 pub mod frame;
 pub mod listen;
 pub mod observe;

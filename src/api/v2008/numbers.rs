@@ -125,6 +125,6 @@ impl Record for Number {
 }
 
 fn callback(to: &mut impl Fields, [url, method]: [&'static str; 2], callback: Option<&Callback>) {
-    to.text(url, callback.map_or("", |callback| &callback.url));
+    to.text(url, callback.map_or("", |callback| callback.url.as_str()));
     to.plain(method, &callback.map_or("", |callback| callback.method.as_str()));
 }

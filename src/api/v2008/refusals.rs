@@ -10,8 +10,8 @@ use crate::error::{Denied, Error, Limit};
 use crate::values::page::{LARGEST_SIZE, REACH};
 use crate::values::phone::Kind;
 use crate::values::text::{NotACallbackUrl, NotAMethod, NotAName};
-use crate::web::caller::LARGEST_BODY;
 use crate::web::codes::Code;
+use crate::web::form::LARGEST_BODY;
 use crate::web::refused::{Fault, Refused};
 use crate::{numbers, purchases, releases};
 

@@ -1,0 +1,114 @@
+//! What a command works with, and what becomes of it at a signal.
+
+use std::pin::pin;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::database::Database;
+use super::options::Output;
+use super::{Done, Failure, action};
+use crate::db::transact::{Commits, telling};
+use crate::db::{self, Db};
+use crate::error::Error;
+use crate::operators::{Action, Operator};
+use crate::values::clock::Clock;
+use crate::values::sid::AccountSid;
+
+/// What a command works with.
+pub struct Context {
+    pub output: Output,
+    pub clock: Clock,
+    pub db: Db,
+    pub stop: watch::Receiver<bool>,
+    pub operator: Operator,
+    /// What is to be recorded; `None` where nothing is changed.
+    pub action: Option<Action>,
+    /// The account that the command made.
+    pub made: OnceLock<AccountSid>,
+    /// What is said where it is interrupted before it has changed anything, of a command that does all or nothing.
+    pub undone: Option<&'static str>,
+}
+
+impl Context {
+    /// Returns at SIGTERM or SIGINT.
+    pub async fn stopped(&self) {
+        // The sender goes only after it has told.
+        let _ = self.stop.clone().wait_for(|stop| *stop).await;
+    }
+
+    /// Does the work, or as much of it as is done at SIGTERM or SIGINT. Where PostgreSQL commits just then, its answer
+    /// is waited for, for a while: cut off, it may commit or not.
+    pub async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let (work, mut commits) = telling(work);
+        let mut work = pin!(work);
+        // What is done is done, also where a signal came.
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = self.stopped() => {}
+        }
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            _ = commits.wait_for(|commits| *commits != Commits::Asked) => {}
+            () = tokio::time::sleep(FAREWELL) => {}
+        }
+        Err(self.interrupted(*commits.borrow()))
+    }
+
+    fn interrupted(&self, commits: Commits) -> Failure {
+        match (commits, self.undone) {
+            (Commits::Asked, _) => Error::Unknown("interrupted before it came".to_owned()).into(),
+            (Commits::Answered, Some(_)) => Failure::Untold("it was interrupted before it could say so".to_owned()),
+            (Commits::None, Some(undone)) => Failure::Undone(undone),
+            (Commits::None | Commits::Answered, None) => Failure::Interrupted,
+        }
+    }
+
+    /// What must be done before a server serves; `None` where it is told to stop meanwhile, as it may be for long.
+    pub async fn before_serving<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<Option<T>, Failure> {
+        match self.unless_stopped(work).await {
+            Err(Failure::Interrupted) => Ok(None),
+            done => done.map(Some),
+        }
+    }
+
+    /// Compares the clock with the database's. Where that cannot be done, what comes next will say why.
+    pub async fn compare_clock(&self) {
+        if let Err(error) = db::clock::compare(&self.clock, &self.db).await {
+            tracing::warn!("this machine's clock could not be compared with the database's: {error}");
+        }
+    }
+
+    pub async fn once_ready(&self, database: &Database, work: impl Future<Output = Done>) -> Done {
+        self.unless_stopped(database.ready()).await?;
+        if self.action.is_some() {
+            self.compare_clock().await;
+        }
+        match &self.action {
+            Some(action) => action::recorded(self, action, work).await,
+            None => self.unless_stopped(work).await,
+        }
+    }
+}
+
+/// Becomes true at the first SIGTERM or SIGINT.
+pub fn stop_signals() -> Result<watch::Receiver<bool>, Failure> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (tell, told) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        tell.send(true)
+    });
+    Ok(told)
+}
+
+/// How long a command waits in the end: for the answer to a commit that is under way at a signal, for its outcome to be
+/// recorded, and for its connections to close.
+pub const FAREWELL: Duration = Duration::from_secs(5);

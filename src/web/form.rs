@@ -1,0 +1,83 @@
+//! The body of a request that changes something: a form of limited size, read strictly.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::dev::Payload;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use futures_util::StreamExt;
+
+use super::deadline::Deadline;
+use super::params::Params;
+use super::refused::{Fault, Refused};
+
+/// The largest body that is read.
+pub const LARGEST_BODY: usize = 16 * 1024;
+
+/// Reads the form of a request.
+///
+/// # Errors
+/// Those of a body that does not come in time, is too large, is no form, or cannot be read.
+pub async fn form(
+    request: &HttpRequest,
+    mut payload: Payload,
+    deadline: &Deadline,
+    longest: Duration,
+) -> Result<Params, Refused> {
+    if !is_unencoded(request) {
+        return Err(Refused::Encoded);
+    }
+    let declared = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length: usize| length > LARGEST_BODY) {
+        return Err(Refused::BodyTooLarge);
+    }
+    let body = deadline.wait(longest, read(&mut payload)).await.map_err(Fault::SlowBody)??;
+    if !body.is_empty() && !is_form(request) {
+        return Err(Refused::NotAForm);
+    }
+    has_no_line_feed(&body)?;
+    if matches!(body.first(), Some(b'{' | b'[')) {
+        return Err(Fault::Json.into());
+    }
+    Params::parse(&body)
+}
+
+/// Reads the whole body. The rest of one that is too large is not read.
+async fn read(payload: &mut Payload) -> Result<Vec<u8>, Refused> {
+    let mut body = Vec::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| Fault::CutBody)?;
+        if body.len() + chunk.len() > LARGEST_BODY {
+            return Err(Refused::BodyTooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// A form has no lines. A line feed of a file or here-document would become part of the last value, and a second line
+/// part of the first one's.
+fn has_no_line_feed(body: &[u8]) -> Result<(), Fault> {
+    let ends_line = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    match body.iter().rposition(ends_line) {
+        None => Ok(()),
+        Some(last) if last + 1 == body.len() => Err(Fault::LineFeedAtEnd),
+        Some(_) => Err(Fault::LineFeed),
+    }
+}
+
+fn is_unencoded(request: &HttpRequest) -> bool {
+    let encodings = request.headers().get_all(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?"));
+    encodings
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .all(|encoding| encoding.is_empty() || encoding.eq_ignore_ascii_case("identity"))
+}
+
+/// Old clients send no content type; their bodies are forms.
+fn is_form(request: &HttpRequest) -> bool {
+    request.headers().get(CONTENT_TYPE).is_none_or(|value| {
+        let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+        essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    })
+}
