@@ -21,8 +21,8 @@ pub enum Error {
     /// The same request may go through later.
     #[error("{0}")]
     Unavailable(Unavailable),
-    /// The caller asks for more than its share; there is more after this wait.
-    #[error("{of:?}: more than its share")]
+    /// A limit of the caller, or of all who wait for argon2; the same request may pass after this wait.
+    #[error("{of:?}: too many")]
     TooMany { of: Limit, wait: Duration },
     /// PostgreSQL took it back whole because others were at the same rows; the same again may go through at once.
     #[error("others came in between again and again, and nothing was changed: {0}")]
@@ -55,7 +55,7 @@ pub enum Unavailable {
     Time(Duration),
 }
 
-/// What one caller can have too much of.
+/// Which limit was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     /// Tokens that wait to be verified, of all callers together.

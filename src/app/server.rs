@@ -25,7 +25,7 @@ use crate::monitoring::Instance;
 use crate::numbers::lists::Lists;
 use crate::numbers::{Lookups, Updates};
 use crate::platform::tls::Certificate;
-use crate::purchases::Counter;
+use crate::purchases::PurchaseQueues;
 use crate::releases::Releases;
 use crate::values::clock::Clock;
 use crate::web::answer_memory::AnswerMemory;
@@ -38,7 +38,7 @@ use crate::web::observe::observe;
 use crate::web::pages::{self, ERROR_PAGE};
 use crate::web::refused::Refused;
 use crate::web::routes::resource;
-use crate::web::state::State;
+use crate::web::state::WorkerState;
 
 /// How the server runs.
 #[derive(Clone)]
@@ -84,8 +84,8 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
     let workers = settings.workers.max(1);
     let share = |all: u32| all / u32::try_from(workers).unwrap_or(u32::MAX);
     let (connections, waiting) = (share(settings.connections).max(1), share(limits.max_waiting));
-    let counter = Counter::new(workers / 2, limits.max_waiting as usize);
-    settings.instance.queue("purchase", &counter, Counter::waiting);
+    let purchases = PurchaseQueues::new(workers / 2, limits.max_waiting as usize);
+    settings.instance.queue("purchase", &purchases, PurchaseQueues::waiting);
     let ways = ListenOptions {
         workers,
         max: MaxConnections::per_thread(limits.max_connections, workers, limits.trust_proxy),
@@ -93,30 +93,9 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
         keep_alive: limits.keep_alive,
     };
     connections::raise_file_limit(ways.max.with_extra() * workers, settings.connections);
+    let shared = Shared { settings, connections, waiting, purchases, gate, memory, watch, clients };
     let app = move || {
-        // A pool for each worker: a connection stays on the thread that serves with it.
-        let database = db::serving(&settings.database, connections, waiting);
-        let replica = settings.replica.as_ref().map(|options| db::reading(options, connections, waiting));
-        let most = waiting as usize;
-        let state = State {
-            faces: FACES,
-            traffic: settings.instance.worker(&database, replica.as_ref()),
-            lookups: Lookups::new(&database, replica.as_ref(), most),
-            lists: Lists::new(&database, replica.as_ref(), most),
-            updates: Updates::new(&database, &settings.clock, most),
-            releases: Releases::new(&database, &settings.clock, most),
-            counter: counter.clone(),
-            replica: replica.zip(watch.clone()).map(|(db, watch)| Replica::new(db, watch)),
-            db: database,
-            clock: settings.clock.clone(),
-            gate: Arc::clone(&gate),
-            memory: Arc::clone(&memory),
-            clients,
-        };
-        settings.instance.queue("lookup", &state.lookups, Lookups::waiting);
-        settings.instance.queue("list", &state.lists, Lists::waiting);
-        settings.instance.queue("update", &state.updates, Updates::waiting);
-        settings.instance.queue("release", &state.releases, Releases::waiting);
+        let state = shared.worker();
         let (page, own) = (v2008::ROUTES.len(), v2008::ROUTES.len() + 1);
         App::new()
             .wrap(from_fn(frame))
@@ -133,12 +112,58 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
     listen(listener, tls, ways, app)
 }
 
+/// What all workers share.
+#[derive(Clone)]
+struct Shared {
+    settings: Settings,
+    /// Of each worker.
+    connections: u32,
+    /// Requests that may wait for each queue of a worker.
+    waiting: u32,
+    purchases: PurchaseQueues,
+    gate: Arc<Gate>,
+    memory: Arc<AnswerMemory>,
+    watch: Option<Arc<Watch>>,
+    clients: Clients,
+}
+
+impl Shared {
+    /// The state of one more worker. It has pools of its own: a connection stays on the thread that serves with it.
+    fn worker(&self) -> WorkerState {
+        let Self { settings, connections, waiting, .. } = self;
+        let Settings { clock, instance, .. } = settings;
+        let db = db::serving(&settings.database, *connections, *waiting);
+        let replica = settings.replica.as_ref().map(|options| db::reading(options, *connections, *waiting));
+        let most = *waiting as usize;
+        let state = WorkerState {
+            faces: FACES,
+            traffic: instance.worker(&db, replica.as_ref()),
+            lookups: Lookups::new(&db, replica.as_ref(), most),
+            lists: Lists::new(&db, replica.as_ref(), most),
+            updates: Updates::new(&db, clock, most),
+            releases: Releases::new(&db, clock, most),
+            purchases: self.purchases.clone(),
+            replica: replica.zip(self.watch.clone()).map(|(db, watch)| Replica::new(db, watch)),
+            db,
+            clock: clock.clone(),
+            gate: Arc::clone(&self.gate),
+            memory: Arc::clone(&self.memory),
+            clients: self.clients,
+        };
+        instance.queue("lookup", &state.lookups, Lookups::waiting);
+        instance.queue("list", &state.lists, Lists::waiting);
+        instance.queue("update", &state.updates, Updates::waiting);
+        instance.queue("release", &state.releases, Releases::waiting);
+        state
+    }
+}
+
 /// Holds the answer to a write back until its author finds it again, through whichever instance.
 async fn settle(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let state = State::of(request.request()).map_err(Denied::<Refused>::from)?;
+    let state = WorkerState::of(request.request()).map_err(Denied::<Refused>::from)?;
     let writes = !request.method().is_safe();
     let response = next.call(request).await?;
     if let Some(replica) = state.replica.as_ref().filter(|_| writes && response.status().is_success()) {

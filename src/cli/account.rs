@@ -9,7 +9,7 @@ use crate::accounts::{self, AuthToken, Created};
 use crate::releases::Closed;
 use crate::values::money::Money;
 use crate::values::sid::AccountSid;
-use crate::values::text::FriendlyName;
+use crate::values::text::{FriendlyName, LONGEST_NOTE};
 use crate::{billing, ledger, releases};
 
 #[derive(Subcommand, Debug)]
@@ -65,9 +65,10 @@ pub struct Transfer {
     note: Option<String>,
 }
 
-fn note(text: &str) -> Result<String, &'static str> {
-    let fits = text.chars().count() <= 255 && !text.chars().any(char::is_control);
-    fits.then(|| text.to_owned()).ok_or("at most 255 characters are expected, and no control characters")
+fn note(text: &str) -> Result<String, String> {
+    let fits = text.chars().count() <= LONGEST_NOTE && !text.chars().any(char::is_control);
+    fits.then(|| text.to_owned())
+        .ok_or_else(|| format!("at most {LONGEST_NOTE} characters are expected, and no control characters"))
 }
 
 impl Account {

@@ -1,4 +1,4 @@
-//! `demo`: something to look at within a minute.
+//! `demo`: something to locking at within a minute.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -17,7 +17,7 @@ use crate::db::replica::Source;
 use crate::db::{self, ProcessLock};
 use crate::numbers::Settings;
 use crate::numbers::lists::{Filter, Lists};
-use crate::purchases::{self, Counter, Order, Purchase};
+use crate::purchases::{self, Order, Purchase, PurchaseQueues};
 use crate::values::money::Money;
 use crate::values::page::{Cursor, Page};
 use crate::values::phone::Kind;
@@ -152,7 +152,7 @@ async fn held_number(context: &Context, account: AccountSid) -> Result<String, F
         return Ok(number.sid.to_string());
     }
     let order = Order { kind: Kind::Local, area_code: None, settings: Settings::default(), key: None };
-    match purchases::buy(&Counter::new(1, 1), db, clock, account, order.into()).await {
+    match purchases::buy(&PurchaseQueues::new(1, 1), db, clock, account, order.into()).await {
         Ok(Purchase::Made(number) | Purchase::Replayed(number)) => Ok(number.sid.to_string()),
         Err(error) => {
             tracing::warn!("the demo account holds no number and could not buy one: {}", Failure::from(error));

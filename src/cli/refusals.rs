@@ -63,7 +63,7 @@ impl Worded for numbers::Refused {
             Self::Suspended => "The account is suspended".to_owned(),
             Self::LoneVoiceFallback => "a fallback for calls needs a URL for calls".to_owned(),
             Self::LoneSmsFallback => "a fallback for messages needs a URL for messages".to_owned(),
-            Self::NoSuchPlace | Self::BeyondReach => "there is no such page".to_owned(),
+            Self::UnknownCursor | Self::BeyondReach => "there is no such page".to_owned(),
             Self::NotInStock(number) => format!("{number} is not in stock"),
             Self::NeverSold(sid) => format!("There is no number {sid}"),
         }
@@ -79,7 +79,7 @@ impl Worded for purchases::Refused {
             Self::Insufficient { balance, price } => {
                 format!("The balance of {balance} does not cover the first month's price of {price}")
             }
-            Self::KeyIsAnothers => "The idempotency key was used for another request".to_owned(),
+            Self::KeyReused => "The idempotency key was used for another request".to_owned(),
         }
     }
 }

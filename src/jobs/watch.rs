@@ -16,7 +16,7 @@ const CHECK_EVERY: Duration = Duration::from_mins(1);
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Watches the jobs until dropped: reports to monitoring when they last ran, and warns at each interval while no run
-/// has finished for two. An instance with `--jobs off` watches too.
+/// has finished for two. With `--jobs off` nothing is watched.
 pub async fn watch(db: Db, clock: Clock, every: Duration, instance: Arc<Instance>) {
     let interval = TimeDelta::from_std(every).unwrap_or(TimeDelta::MAX);
     let begun = clock.now();

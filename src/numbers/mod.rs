@@ -36,7 +36,7 @@ pub enum Refused {
     /// The same for messages.
     LoneSmsFallback,
     /// A page is to lie beside a number that the account never held.
-    NoSuchPlace,
+    UnknownCursor,
     /// A page so far on in a list that it is not found by its number.
     BeyondReach,
     NotInStock(PhoneNumber),

@@ -14,11 +14,11 @@ use crate::values::money::Money;
 use crate::values::phone::{AreaCode, Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid, random_bits};
 
-mod counter;
+mod queues;
 mod store;
 
-pub use counter::Counter;
-use store::{Attempt, Bid, Look};
+pub use queues::PurchaseQueues;
+use store::{Attempt, Bid, Locking};
 
 /// What is to be bought.
 #[derive(Debug)]
@@ -59,10 +59,15 @@ pub enum Refused {
         price: Money,
     },
     /// The idempotency key came with another request.
-    KeyIsAnothers,
+    KeyReused,
 }
 
 impl Refuses for Refused {}
+
+impl IdempotencyKey {
+    /// The longest key, in characters of ASCII.
+    pub const LONGEST: usize = 255;
+}
 
 /// For how many hours an idempotency key is remembered.
 pub const KEY_HOURS: i64 = 24;
@@ -81,41 +86,41 @@ const LATEST_ATTEMPT: Duration = Duration::from_secs(2);
 /// # Errors
 /// Each [`Refused`], and when this machine's clock is wrong.
 pub async fn buy(
-    counter: &Counter,
+    queues: &PurchaseQueues,
     db: &Db,
     clock: &Clock,
     account: AccountSid,
     order: Arc<Order>,
 ) -> Result<Purchase, Denied<Refused>> {
     clock.trusted()?;
-    // The first look passes over whatever others hold. Only when it finds nothing does another wait for
-    // them: some may let go.
-    let (mut look, begun) = (Look::Past, Instant::now());
+    // The first attempt skips locked rows. If it finds nothing, later ones wait for them: a lock may be released unused.
+    let (mut locking, begun) = (Locking::SkipAll, Instant::now());
     for _ in 0..MOST_ATTEMPTS {
         if begun.elapsed() > LATEST_ATTEMPT {
             break;
         }
         let sid = NumberSid::random();
-        let from = match look {
-            Look::Waiting => 0,                // all who wait do so in one order, so that no circle closes
+        let from = match locking {
+            Locking::WaitForStock => 0, // all who wait do so in one order, so that no circle closes
             _ => (random_bits() >> 97) as i32, // 31 random bits
         };
         let bid = Bid { account, order: Arc::clone(&order), sid, from };
-        let Some((attempt, now)) = counter.attempt(db, clock, look, bid).await? else {
-            look = look.closer();
+        let Some((attempt, now)) = queues.attempt(db, clock, locking, bid).await? else {
+            locking = locking.stricter();
             continue;
         };
-        match verdict(&attempt, look) {
+        match verdict(&attempt, locking) {
             Verdict::Bought(phone_number, at) => {
                 return Ok(Purchase::Made(bought(account, &order, sid, phone_number, at)));
             }
             Verdict::KeyIsKnown => match recall(db, account, &order, now).await? {
                 Some(number) => return Ok(Purchase::Replayed(number)),
                 // It was too old and is gone now, or the purchase beside this one came to nothing.
-                None => look = look.max(Look::PastNumbers),
+                None => locking = locking.max(Locking::WaitForAccount),
             },
-            Verdict::LookAgain(closer) => look = closer,
-            // What was waited for may have gone to this order's own first try, whose key it was too early to see.
+            Verdict::Retry(stricter) => locking = stricter,
+            // The number may have been bought by this client's earlier attempt, committed after our statement began: look
+            // for the key before refusing.
             Verdict::Refused(refused) => {
                 return Ok(recall(db, account, &order, now).await?.map(Purchase::Replayed).ok_or(refused)?);
             }
@@ -136,31 +141,31 @@ pub async fn forget_old_keys(db: &Db, clock: &Clock) -> Result<u64> {
 enum Verdict {
     Bought(PhoneNumber, DateTime<Utc>),
     KeyIsKnown,
-    LookAgain(Look),
+    Retry(Locking),
     Refused(Refused),
 }
 
 /// What an attempt means. A refusal needs evidence that explains it; where others of the batch, or of
-/// another instance, got in the way, a closer look decides.
-fn verdict(attempt: &Attempt, look: Look) -> Verdict {
+/// another instance, got in the way, stricter locking decides.
+fn verdict(attempt: &Attempt, locking: Locking) -> Verdict {
     use accounts::Status;
     match (attempt.bought.zip(attempt.at), attempt.candidate, attempt.status) {
         (Some((number, at)), _, _) => Verdict::Bought(number, at),
         _ if attempt.key_is_known => Verdict::KeyIsKnown,
-        (_, _, None) if look == Look::Past => Verdict::LookAgain(Look::PastNumbers),
+        (_, _, None) if locking == Locking::SkipAll => Verdict::Retry(Locking::WaitForAccount),
         (_, _, None | Some(Status::Closed)) => Verdict::Refused(Refused::AccountGone),
         (_, _, Some(Status::Suspended)) => Verdict::Refused(Refused::Suspended),
-        (None, None, _) if look == Look::Waiting => Verdict::Refused(Refused::NoNumber),
-        (None, None, _) => Verdict::LookAgain(Look::Waiting),
+        (None, None, _) if locking == Locking::WaitForStock => Verdict::Refused(Refused::NoNumber),
+        (None, None, _) => Verdict::Retry(Locking::WaitForStock),
         _ if attempt.balance < Some(attempt.price) => {
             let balance = attempt.balance.unwrap_or(Money::ZERO);
             Verdict::Refused(Refused::Insufficient { balance, price: attempt.price })
         }
-        _ => Verdict::LookAgain(look.closer()),
+        _ => Verdict::Retry(locking.stricter()),
     }
 }
 
-/// A number as the one who just bought it sees it: all of it is known without another look.
+/// A number as its buyer sees it: all of it is known without another statement.
 fn bought(account: AccountSid, order: &Order, sid: NumberSid, phone_number: PhoneNumber, at: DateTime<Utc>) -> Number {
     let settings = order.settings.clone();
     Number { sid, account_sid: account, phone_number, settings, started_at: at, updated_at: at }
@@ -170,7 +175,7 @@ fn bought(account: AccountSid, order: &Order, sid: NumberSid, phone_number: Phon
 /// settings are those of the answer, whatever became of the number since.
 ///
 /// # Errors
-/// [`Refused::KeyIsAnothers`]
+/// [`Refused::KeyReused`]
 async fn recall(
     db: &Db,
     account: AccountSid,
@@ -183,7 +188,7 @@ async fn recall(
         Some(first) if first.request == key.request => {
             Ok(Some(bought(account, order, first.sid, first.phone_number, first.started_at)))
         }
-        Some(_) => Err(Refused::KeyIsAnothers.into()),
+        Some(_) => Err(Refused::KeyReused.into()),
         None => {
             store::forget(db, account, &key.text, since).await?;
             Ok(None)

@@ -22,24 +22,24 @@ use crate::values::money::Money;
 use crate::values::phone::{Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid};
 
-/// How purchases look for their numbers, and for the accounts that pay, the closest last.
+/// How purchases lock their numbers, and the accounts that pay; the strictest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Look {
+pub enum Locking {
     /// From a random place on, past what others hold: never waits, may miss the last numbers, and leaves
     /// out accounts that are busy elsewhere.
-    Past,
+    SkipAll,
     /// Past the numbers that others hold, but waiting for the account: first of all, so that no numbers are held
     /// meanwhile. Only for bids of one account.
-    PastNumbers,
+    WaitForAccount,
     /// From the beginning on, waiting for whoever holds anything: misses nothing. Only for one bid.
-    Waiting,
+    WaitForStock,
 }
 
-impl Look {
-    pub const fn closer(self) -> Self {
+impl Locking {
+    pub const fn stricter(self) -> Self {
         match self {
-            Self::Past => Self::PastNumbers,
-            Self::PastNumbers | Self::Waiting => Self::Waiting,
+            Self::SkipAll => Self::WaitForAccount,
+            Self::WaitForAccount | Self::WaitForStock => Self::WaitForStock,
         }
     }
 }
@@ -98,8 +98,8 @@ macro_rules! purchases {
                 ) as asked
             ), waited_for as materialized (
                 -- Sees: nothing. Locks: the account, where all bids are of one that was busy elsewhere. Here: to wait for
-                -- it before any stock is held is the one exception from the order of locks, and safe: from here on
-                -- stock that others hold is passed over.
+                -- it before any stock is held is an exception from the order of locks, and safe: from here on
+                -- locked stock is skipped.
                 select sid from accounts where "
                 + $waits_first
                 + " and sid = any($1) for no key update
@@ -230,11 +230,11 @@ fn area(order: &Order) -> Option<i16> {
 
 /// Attempts purchases, all in one transaction; what became of each, in their order.
 #[instrument(name = "purchases.buy", level = "debug", skip_all)]
-pub async fn buy(db: &Db, look: Look, bids: &[Bid], now: DateTime<Utc>) -> Result<Vec<Attempt>> {
-    match look {
-        Look::Past => columns!(purchases! { "false", "skip locked", "skip locked", db, bids, now }),
-        Look::PastNumbers => columns!(purchases! { "true", "skip locked", "", db, bids, now }),
-        Look::Waiting => columns!(purchases! { "false", "", "", db, bids, now }),
+pub async fn buy(db: &Db, locking: Locking, bids: &[Bid], now: DateTime<Utc>) -> Result<Vec<Attempt>> {
+    match locking {
+        Locking::SkipAll => columns!(purchases! { "false", "skip locked", "skip locked", db, bids, now }),
+        Locking::WaitForAccount => columns!(purchases! { "true", "skip locked", "", db, bids, now }),
+        Locking::WaitForStock => columns!(purchases! { "false", "", "", db, bids, now }),
     }
 }
 

@@ -4,8 +4,7 @@
 pub const DEFAULT_SIZE: u32 = 50;
 pub const LARGEST_SIZE: u32 = 1000;
 
-/// How many numbers of a list the parameter `Page` alone can reach. To find a page by its number, all numbers before it
-/// are walked.
+/// How many items of a list the number of a page can reach. To find a page by its number, all items before it are walked.
 pub const REACH: i64 = 100_000;
 
 /// The page that is asked for. `K` is the key of an item.

@@ -5,6 +5,9 @@ use std::fmt;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use url::Url;
 
+/// The longest note on a number or an entry of the ledger, in characters.
+pub const LONGEST_NOTE: usize = 255;
+
 /// A name: 1 to [`FriendlyName::LONGEST`] characters (Unicode scalar values), none of them a control character.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::Type)]
 #[sqlx(transparent)]

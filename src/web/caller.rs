@@ -21,9 +21,9 @@ use crate::web::answer_memory::Reservation;
 use crate::web::asked::Asked;
 use crate::web::form::form;
 use crate::web::frame::Framed;
-use crate::web::params::{Heeded, Params};
+use crate::web::params::{KnownParameters, Params};
 use crate::web::refused::Refused;
-use crate::web::state::{State, incomplete};
+use crate::web::state::{WorkerState, incomplete};
 
 type Result<T, E = Denied<Refused>> = std::result::Result<T, E>;
 
@@ -43,7 +43,7 @@ pub struct Call {
     pub account: AccountSid,
     /// The database, with this account's share of the connections.
     pub db: Db,
-    pub state: Rc<State>,
+    pub state: Rc<WorkerState>,
     pub asked: Asked,
     /// The form of a POST or PUT; the query of any other method.
     pub input: Params,
@@ -70,8 +70,8 @@ impl Call {
     /// Makes sure that a form says all that the client seems to mean.
     ///
     /// # Errors
-    /// Those of [`Heeded::check`].
-    pub fn heeds(&self, heeded: &Heeded<'_>) -> Result<(), Refused> {
+    /// Those of [`KnownParameters::check`].
+    pub fn check_names(&self, heeded: &KnownParameters<'_>) -> Result<(), Refused> {
         heeded.check(&self.input, &self.query)
     }
 
@@ -86,11 +86,11 @@ impl Call {
         }
     }
 
-    /// Reserves memory for an answer that is a page of `rows` rows, until the client has taken it: see [`State::memory`].
+    /// Reserves memory for an answer that is a page of `rows` rows, until the client has taken it: see [`WorkerState::memory`].
     ///
     /// # Errors
     /// [`Error::TooMany`] if the account has its share of the memory, [`Error::Unavailable`] if there is none left.
-    pub async fn makes_room(&self, rows: u32) -> Result<(), Error> {
+    pub async fn reserve_page(&self, rows: u32) -> Result<(), Error> {
         let room = self.state.memory.for_page(self.account, rows).await?;
         self.request.extensions_mut().insert(room);
         Ok(())
@@ -99,8 +99,8 @@ impl Call {
     /// Says how many bytes the rows of the answer are.
     ///
     /// # Errors
-    /// As [`Call::makes_room`], if they are more than was reserved.
-    pub fn holds(&self, bytes: usize) -> Result<(), Error> {
+    /// As [`Call::reserve_page`], if they are more than was reserved.
+    pub fn resize_reservation(&self, bytes: usize) -> Result<(), Error> {
         self.request.extensions_mut().get_mut::<Reservation>().map_or(Ok(()), |room| room.grow(bytes))
     }
 
@@ -117,7 +117,7 @@ impl FromRequest for Call {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         async move {
-            let state = State::of(&request)?;
+            let state = WorkerState::of(&request)?;
             // It is not read after this.
             let framed = request.extensions_mut().remove::<Framed>();
             let Framed { asked, query, deadline } = framed.ok_or_else(incomplete)?;

@@ -17,7 +17,7 @@ use super::deadline::Deadline;
 use super::params::{METHOD, Params};
 use super::refused::{Fault, Refused};
 use super::site::Site;
-use super::state::{State, incomplete};
+use super::state::{WorkerState, incomplete};
 use crate::db::LONGEST_REQUEST;
 use crate::error::{Denied, Error, Unavailable};
 
@@ -55,7 +55,7 @@ pub async fn frame(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let state = State::of(request.request()).map_err(Denied::<Refused>::from)?;
+    let state = WorkerState::of(request.request()).map_err(Denied::<Refused>::from)?;
     let under_way = connections::under_way(request.request());
     let is_head = request.method() == Method::HEAD;
     let site = Site::of(request.request(), state.clients.trust_proxy);
@@ -64,7 +64,7 @@ pub async fn frame(
     let face = face_of(&asked.path, state.faces).or(state.faces.first()).ok_or_else(|| failed(incomplete()))?;
     let answer = |error: &actix_web::Error| (face.refusal)(representation, &site, error);
     let refused = |error: &actix_web::Error| InternalError::from_response("refused", answer(error)).into();
-    let deadline = match hand_on(&mut request, asked) {
+    let deadline = match normalize(&mut request, asked) {
         Ok(deadline) => deadline,
         Err(error) => return Err(refused(&Denied::from(error).into())),
     };
@@ -98,7 +98,7 @@ fn face_of<'a>(path: &str, faces: &'a [Face]) -> Option<&'a Face> {
 }
 
 /// Normalizes the path and the method of a request, and passes on what they say.
-fn hand_on(request: &mut ServiceRequest, asked: Asked) -> Result<Deadline, Refused> {
+fn normalize(request: &mut ServiceRequest, asked: Asked) -> Result<Deadline, Refused> {
     let query = Params::parse(request.query_string().as_bytes())?;
     let method = method(request.method(), &query)?;
     if asked.path != request.path() {

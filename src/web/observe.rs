@@ -13,8 +13,8 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse};
 use tracing::Instrument;
 
-use super::routes::{self, Led};
-use super::state::State;
+use super::routes::{self, MatchedRoute};
+use super::state::WorkerState;
 use super::traffic::{METHODS, Sale, micros};
 use crate::values::phone::Kind;
 use crate::values::sid::random_bits;
@@ -45,7 +45,7 @@ pub async fn observe(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let seen = Seen::of(&request);
+    let seen = RequestLog::of(&request);
     let span = tracing::debug_span!("request", id = seen.id.to_str().unwrap_or_default());
     match next.call(request).instrument(span).await {
         Ok(mut response) => {
@@ -61,24 +61,24 @@ pub async fn observe(
 }
 
 /// A request, as far as it is told of afterwards: neither its path, nor what it brings along.
-struct Seen {
+struct RequestLog {
     id: HeaderValue,
-    led: Led,
+    matched: MatchedRoute,
     method: usize,
     began: Instant,
-    state: Option<Rc<State>>,
+    state: Option<Rc<WorkerState>>,
 }
 
-impl Seen {
+impl RequestLog {
     fn of(request: &ServiceRequest) -> Self {
         let sent = request.headers().get(REQUEST_ID).filter(|id| is_id(id.as_bytes()));
         let method = request.method().as_str();
         Self {
             id: sent.cloned().unwrap_or_else(new_id),
-            led: routes::led(request),
+            matched: routes::matched(request),
             method: METHODS.iter().position(|name| *name == method).unwrap_or(METHODS.len() - 1),
             began: Instant::now(),
-            state: State::of(request.request()).ok(),
+            state: WorkerState::of(request.request()).ok(),
         }
     }
 
@@ -89,7 +89,7 @@ impl Seen {
             (told.get::<Sold>().copied(), told.get().map_or_else(String::new, |Cause(cause)| cause.clone()))
         };
         if let Some(state) = &self.state {
-            state.traffic.answered(self.led.index(), self.method, status, took);
+            state.traffic.answered(self.matched.index(), self.method, status, took);
             if let Some(Sold { kind, sale }) = sold {
                 state.traffic.sold(kind, sale);
             }
@@ -103,7 +103,7 @@ impl Seen {
     fn log(&self, status: u16, took: Duration, cause: &str) {
         let (request_id, duration_us) = (self.id.to_str().unwrap_or_default(), micros(took));
         let method = METHODS.get(self.method).copied().unwrap_or_default();
-        let route = self.state.as_ref().map_or("", |state| state.traffic.route(self.led.index()));
+        let route = self.state.as_ref().map_or("", |state| state.traffic.route(self.matched.index()));
         match status {
             503 => tracing::warn!(%request_id, %method, %route, status, duration_us, %cause, "answered 503"),
             500.. => tracing::error!(%request_id, %method, %route, status, duration_us, %cause, "answered 500"),

@@ -74,13 +74,13 @@ pub const METHOD: &str = "_method";
 
 /// The parameters of a form that costs money or changes what is paid for. Unknown ones are ignored, but a name that
 /// looks like one of these is refused.
-pub struct Heeded<'a> {
+pub struct KnownParameters<'a> {
     pub names: &'a [&'static str],
     /// Names that other versions use, each with the right one here.
     pub elsewhere: &'a [(&'static str, &'static str)],
 }
 
-impl Heeded<'_> {
+impl KnownParameters<'_> {
     /// Refuses what the client probably means otherwise, in a form and in the query beside it.
     ///
     /// # Errors
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_looks_like_a_parameter_and_is_none_is_refused() {
-        let heeded = Heeded { names: &["AreaCode", "Url", "Method"], elsewhere: &[("VoiceUrl", "write Url")] };
+        let heeded = KnownParameters { names: &["AreaCode", "Url", "Method"], elsewhere: &[("VoiceUrl", "write Url")] };
         let check = |form: &str, query: &str| {
             heeded.check(&Params::parse(form.as_bytes()).unwrap(), &Params::parse(query.as_bytes()).unwrap())
         };

@@ -13,9 +13,9 @@ use crate::error::Denied;
 
 /// The index of the route of a request. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Led(Rc<Cell<Option<usize>>>);
+pub struct MatchedRoute(Rc<Cell<Option<usize>>>);
 
-impl Led {
+impl MatchedRoute {
     /// `None` until the request is routed.
     pub fn index(&self) -> Option<usize> {
         self.0.get()
@@ -32,8 +32,8 @@ pub fn resource(index: usize, path: &str, methods: &[&str]) -> Resource {
     let allow =
         HeaderValue::try_from(format!("{}{head}, OPTIONS", methods.join(", "))).expect("method names are ASCII");
     let note = fn_guard(move |context| {
-        if let Some(Led(led)) = context.req_data().get() {
-            led.set(Some(index));
+        if let Some(MatchedRoute(cell)) = context.req_data().get() {
+            cell.set(Some(index));
         }
         true
     });
@@ -49,8 +49,8 @@ pub fn resource(index: usize, path: &str, methods: &[&str]) -> Resource {
 }
 
 /// Gives a request what [`resource`] notes its index in.
-pub fn led(request: &impl HttpMessage) -> Led {
-    let led = Led::default();
-    request.extensions_mut().insert(led.clone());
-    led
+pub fn matched(request: &impl HttpMessage) -> MatchedRoute {
+    let matched = MatchedRoute::default();
+    request.extensions_mut().insert(matched.clone());
+    matched
 }

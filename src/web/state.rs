@@ -15,12 +15,12 @@ use crate::db::replica::Replica;
 use crate::error::{Error, Result};
 use crate::numbers::lists::Lists;
 use crate::numbers::{Lookups, Updates};
-use crate::purchases::Counter;
+use crate::purchases::PurchaseQueues;
 use crate::releases::Releases;
 use crate::values::clock::Clock;
 
 /// One for each thread that serves, but for what is shared by all of them.
-pub struct State {
+pub struct WorkerState {
     /// The versions of the API. The first one answers where a path belongs to none.
     pub faces: &'static [Face],
     pub db: Db,
@@ -38,10 +38,10 @@ pub struct State {
     pub updates: Updates,
     pub releases: Releases,
     /// Shared by all threads.
-    pub counter: Counter,
+    pub purchases: PurchaseQueues,
 }
 
-impl State {
+impl WorkerState {
     /// The state of the thread that serves a request.
     ///
     /// # Errors

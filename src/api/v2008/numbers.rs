@@ -12,7 +12,7 @@ use crate::numbers::lists::Filter;
 use crate::numbers::settings::Callback;
 use crate::values::phone::Kind;
 use crate::web::caller::Call;
-use crate::web::params::Heeded;
+use crate::web::params::KnownParameters;
 
 /// `GET …/IncomingPhoneNumbers`
 pub async fn list(call: Call) -> Result<HttpResponse, Refusal> {
@@ -39,7 +39,7 @@ pub async fn show(call: Call) -> Result<HttpResponse, Refusal> {
 /// `POST` or `PUT …/IncomingPhoneNumbers/{Sid}`
 pub async fn update(call: Call) -> Result<HttpResponse, Refusal> {
     let sid = call.number()?;
-    call.heeds(&Heeded { names: &settings::PARAMETERS, elsewhere: &settings::NAMES_OF_2010 })?;
+    call.check_names(&KnownParameters { names: &settings::PARAMETERS, elsewhere: &settings::NAMES_OF_2010 })?;
     let changes = settings::read(&call.input)?;
     let number = call.state.updates.update(&call.db, call.account, sid, changes).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &number))
@@ -49,9 +49,9 @@ async fn list_of(call: &Call, kind: Option<Kind>) -> Result<HttpResponse, Refusa
     let page = page::read(&call.input)?;
     let (number, name) = (call.input.filled(&["PhoneNumber"])?, call.input.filled(&["FriendlyName"])?);
     let filter = Filter { kind, number: number.map(|number| number.parse().ok()), name: name.map(str::to_owned) };
-    call.makes_room(page.size + 1).await?;
+    call.reserve_page(page.size + 1).await?;
     let slice = call.read(async |source| call.state.lists.page(source, call.account, &filter, page).await).await?;
-    call.holds(slice.items.iter().map(Number::bytes).sum())?;
+    call.resize_reservation(slice.items.iter().map(Number::bytes).sum())?;
     let given = [("PhoneNumber", number), ("FriendlyName", name)];
     let filters: Vec<_> = given.iter().filter_map(|(name, value)| Some((*name, (*value)?))).collect();
     let ends = slice.items.first().zip(slice.items.last()).map(|(first, last)| [first.sid, last.sid]);

@@ -18,14 +18,14 @@ pub fn read(query: &Params) -> Result<Page<NumberSid>, Refusal> {
 }
 
 fn cursor(query: &Params) -> Result<Cursor<NumberSid>, Refusal> {
-    let sid = |text: &str| text.parse().map_err(|_| Unfit::Place.into());
+    let sid = |text: &str| text.parse().map_err(|_| Unfit::Cursor.into());
     match (query.get("AfterSid")?, query.get("BeforeSid")?, query.get("Last")?) {
         (None, None, None) => Ok(Cursor::ByNumber),
         (Some(text), None, None) => sid(text).map(Cursor::After),
         (None, Some(text), None) => sid(text).map(Cursor::Before),
         (None, None, Some("true")) => Ok(Cursor::Last),
         (None, None, Some(_)) => Err(Unfit::Last.into()),
-        _ => Err(Unfit::Places.into()),
+        _ => Err(Unfit::Cursors.into()),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::purchases::{self, IdempotencyKey, Order, Purchase};
 use crate::values::phone::{AreaCode, Kind};
 use crate::web::caller::Call;
 use crate::web::observe::Sold;
-use crate::web::params::{Heeded, Params};
+use crate::web::params::{KnownParameters, Params};
 use crate::web::traffic::Sale;
 
 /// `POST …/IncomingPhoneNumbers/Local`
@@ -30,7 +30,7 @@ pub async fn buy_tollfree(call: Call) -> Result<HttpResponse, Refusal> {
 
 async fn buy(call: &Call, kind: Kind) -> Result<HttpResponse, Refusal> {
     let (state, order) = (&call.state, Arc::new(order(call, kind)?));
-    let (number, sale) = match purchases::buy(&state.counter, &call.db, &state.clock, call.account, order).await? {
+    let (number, sale) = match purchases::buy(&state.purchases, &call.db, &state.clock, call.account, order).await? {
         Purchase::Made(number) => (number, Sale::Made),
         Purchase::Replayed(number) => (number, Sale::Replayed),
     };
@@ -47,7 +47,7 @@ async fn buy(call: &Call, kind: Kind) -> Result<HttpResponse, Refusal> {
 
 fn order(call: &Call, kind: Kind) -> Result<Order, Refusal> {
     let names: Vec<_> = heeded().collect();
-    call.heeds(&Heeded { names: &names, elsewhere: &ELSEWHERE })?;
+    call.check_names(&KnownParameters { names: &names, elsewhere: &ELSEWHERE })?;
     let area_code = call.input.get("AreaCode")?.filter(|text| !text.is_empty()).map(str::parse::<AreaCode>);
     let area_code = area_code.transpose().map_err(|_| Unfit::AreaCode)?;
     let settings = Settings::first(&settings::read(&call.input)?)?;
@@ -62,7 +62,7 @@ fn idempotency_key(call: &Call) -> Result<Option<String>, Unfit> {
     if given.any(|other| other != key) {
         return Err(Unfit::IdempotencyKeys(names));
     }
-    if !(1..=255).contains(&key.len()) || !key.iter().all(u8::is_ascii_graphic) {
+    if !(1..=IdempotencyKey::LONGEST).contains(&key.len()) || !key.iter().all(u8::is_ascii_graphic) {
         return Err(Unfit::IdempotencyKey);
     }
     Ok(String::from_utf8(key.to_vec()).ok())

@@ -7,13 +7,14 @@ use actix_web::{HttpResponse, ResponseError};
 
 use crate::accounts;
 use crate::error::{Denied, Error, Limit};
+use crate::purchases::{self, IdempotencyKey};
 use crate::values::page::{LARGEST_SIZE, REACH};
 use crate::values::phone::Kind;
 use crate::values::text::{NotACallbackUrl, NotAMethod, NotAName};
 use crate::web::codes::Code;
 use crate::web::form::LARGEST_BODY;
 use crate::web::refused::{Fault, Refused};
-use crate::{numbers, purchases, releases};
+use crate::{numbers, releases};
 
 /// An answer that refuses, and its cause for the log.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -51,10 +52,10 @@ pub enum Unfit {
     Page,
     PageSize,
     Last,
-    /// A place in a list that is no Sid.
-    Place,
-    /// More than one place in a list.
-    Places,
+    /// A cursor that is no Sid.
+    Cursor,
+    /// More than one cursor.
+    Cursors,
     AreaCode,
     FriendlyName(NotAName),
     Url(&'static str, NotACallbackUrl),
@@ -132,7 +133,7 @@ const NOT_FOUND: &str = "There is no such resource in this account";
 const SUSPENDED: &str = "The account is suspended: it can read and release numbers only; ask the operator";
 const LONE_VOICE_FALLBACK: &str = "VoiceFallbackUrl needs a Url: set Url too, or clear VoiceFallbackUrl";
 const LONE_SMS_FALLBACK: &str = "SmsFallbackUrl needs an SmsUrl: set SmsUrl too, or clear SmsFallbackUrl";
-const NO_SUCH_PLACE: &str = "AfterSid and BeforeSid must be the Sid of a number of this account, as nextpageuri and \
+const UNKNOWN_CURSOR: &str = "AfterSid and BeforeSid must be the Sid of a number of this account, as nextpageuri and \
     previouspageuri give it";
 
 /// What cannot be read of a request, or is not the caller's.
@@ -203,8 +204,8 @@ impl Worded for Unfit {
                 (Code::PageSize, format!("PageSize (or num) must be a whole number from 1 to {LARGEST_SIZE}"))
             }
             Self::Last => (Code::InvalidParameter, "Last must be true; leave it out for any other page".to_owned()),
-            Self::Place => (Code::InvalidParameter, NO_SUCH_PLACE.to_owned()),
-            Self::Places => (Code::InvalidParameter, "Send one of AfterSid, BeforeSid and Last".to_owned()),
+            Self::Cursor => (Code::InvalidParameter, UNKNOWN_CURSOR.to_owned()),
+            Self::Cursors => (Code::InvalidParameter, "Send one of AfterSid, BeforeSid and Last".to_owned()),
             Self::AreaCode => (
                 Code::AreaCode,
                 "AreaCode must be a US area code of three digits, such as 415; leave it out for a number from anywhere"
@@ -215,7 +216,8 @@ impl Worded for Unfit {
             Self::Method(name, must) => (Code::Method, format!("{name} {must}")),
             Self::Flag(name) => (Code::InvalidParameter, format!("{name} must be true, false, 1 or 0")),
             Self::IdempotencyKey => {
-                (Code::InvalidParameter, "Idempotency-Key must be 1 to 255 visible ASCII characters".to_owned())
+                let longest = IdempotencyKey::LONGEST;
+                (Code::InvalidParameter, format!("Idempotency-Key must be 1 to {longest} visible ASCII characters"))
             }
             Self::IdempotencyKeys(names) => {
                 (Code::RepeatedParameter, format!("{} must not differ; send one key", names.join(" and ")))
@@ -246,7 +248,7 @@ impl Worded for numbers::Refused {
             Self::Suspended => (Code::AccountNotActive, SUSPENDED.to_owned()),
             Self::LoneVoiceFallback => (Code::VoiceFallback, LONE_VOICE_FALLBACK.to_owned()),
             Self::LoneSmsFallback => (Code::SmsFallback, LONE_SMS_FALLBACK.to_owned()),
-            Self::NoSuchPlace => (Code::InvalidParameter, NO_SUCH_PLACE.to_owned()),
+            Self::UnknownCursor => (Code::InvalidParameter, UNKNOWN_CURSOR.to_owned()),
             Self::BeyondReach => (
                 Code::InvalidParameter,
                 format!(
@@ -268,7 +270,7 @@ impl Worded for purchases::Refused {
                 Code::InsufficientBalance,
                 format!("The balance of {balance} does not cover the first month's price of {price}"),
             ),
-            Self::KeyIsAnothers => (
+            Self::KeyReused => (
                 Code::IdempotencyKey,
                 format!(
                     "The idempotency key was used for another request within {} hours; send a new one",

@@ -108,7 +108,7 @@ impl Db {
     /// locks.
     ///
     /// # Errors
-    /// 20429 if the account has too many requests under way.
+    /// [`error::Error::TooMany`] if the account has too many requests under way.
     pub fn of(&self, account: AccountSid, writes: bool) -> error::Result<Self> {
         let share = self.shared.shares.of(account, writes)?;
         Ok(Self { share: Some(Arc::new(share)), ..self.of_all() })

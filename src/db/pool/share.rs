@@ -116,7 +116,7 @@ impl Shares {
     /// The account's share for one more request.
     ///
     /// # Errors
-    /// 20429 if it has too many under way.
+    /// [`error::Error::TooMany`] if it has too many under way.
     pub(super) fn of(&self, account: AccountSid, writes: bool) -> error::Result<Share> {
         let share = Share { allowance: self.accounts.hold(account, Allowance::default), writes };
         match share.allowance.requests.fetch_add(1, Ordering::Relaxed) {

@@ -5,9 +5,10 @@ use super::store::Batch;
 use super::truncated;
 use crate::values::money::{Cost, NotACost};
 use crate::values::phone::{Digits, NotAPhoneNumber, PhoneNumber};
+use crate::values::text::LONGEST_NOTE;
 
 /// The longest provider or note, in characters.
-const MAX_TEXT: usize = 255;
+const MAX_TEXT: usize = LONGEST_NOTE;
 
 /// Why a row cannot be stored.
 #[derive(Debug)]

@@ -11,6 +11,9 @@ use crate::values::page::{self, Cursor, DEFAULT_SIZE, REACH};
 use crate::values::phone::{Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid};
 
+/// The statements read one number more than the largest page holds; PostgreSQL plans for a limit that it knows.
+const _: () = assert!(page::LARGEST_SIZE + 1 == 1001);
+
 mod named;
 mod store;
 
@@ -68,7 +71,7 @@ impl Lists {
     /// A page of an account's numbers.
     ///
     /// # Errors
-    /// [`Refused::NoSuchPlace`], [`Refused::BeyondReach`]
+    /// [`Refused::UnknownCursor`], [`Refused::BeyondReach`]
     pub async fn page(
         &self,
         source: Source<'_>,
@@ -115,7 +118,7 @@ impl Lists {
             Some(total) => Some(total),
             None => store::count(db, all.account, all.kind, after).await?,
         };
-        Ok(Slice::new(page, total.ok_or(Refused::NoSuchPlace)?, held.numbers))
+        Ok(Slice::new(page, total.ok_or(Refused::UnknownCursor)?, held.numbers))
     }
 
     async fn stretch(&self, source: Source<'_>, db: &Db, stretch: Stretch) -> Result<Held> {
@@ -202,7 +205,7 @@ async fn begin<L: Places>(db: &Db, list: &L, page: Page) -> Result<(Page, Beginn
         Cursor::ByNumber => Ok((page, begin_by_number(db, list, page).await?)),
         Cursor::After(sid) => Ok((page, Beginning::After(sid))),
         Cursor::Before(sid) => {
-            let before = list.place_back(db, Some(sid), page.size.into()).await?.ok_or(Refused::NoSuchPlace)?;
+            let before = list.place_back(db, Some(sid), page.size.into()).await?.ok_or(Refused::UnknownCursor)?;
             // Where fewer are left before it than a page holds, that is the first page.
             let number = if before.is_some() { page.number } else { 0 };
             Ok((Page { number, ..page }, before.map_or(Beginning::First, Beginning::After)))

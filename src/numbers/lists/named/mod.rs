@@ -59,7 +59,7 @@ pub async fn page(
     let named = Named { account, kind, name, default };
     let (page, beginning) = begin(db, &named, page).await?;
     let after = beginning.after();
-    let total = store::count(db, named, after).await?.ok_or(Refused::NoSuchPlace)?.min(REACH);
+    let total = store::count(db, named, after).await?.ok_or(Refused::UnknownCursor)?.min(REACH);
     let numbers = match beginning {
         Beginning::Past => Vec::new(),
         _ => store::list(db, named, after, page.size + 1).await?,

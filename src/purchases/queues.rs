@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::store::{self, Attempt, Bid, Look};
+use super::store::{self, Attempt, Bid, Locking};
 use crate::db::batch::{Batches, failed};
 use crate::db::per_account::{Held, PerAccount};
 use crate::db::{Db, violated};
@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::values::clock::Clock;
 use crate::values::sid::AccountSid;
 
-/// One counter for the whole process.
+/// The queues of purchases, one set for the whole process.
 ///
 /// - Purchases that come to a lane while a batch is under way become the next one: one statement, one
 ///   transaction, for purchases of one account as for those of many. Each account has its lane, so that within
@@ -24,35 +24,35 @@ use crate::values::sid::AccountSid;
 ///
 /// Both that wait for rows do so on their account's share of the connections.
 #[derive(Clone)]
-pub struct Counter(Arc<Queues>);
+pub struct PurchaseQueues(Arc<Queues>);
 
 struct Queues {
-    lanes: Vec<Lane>,
+    lanes: Vec<BidQueue>,
     most_waiting: usize,
-    of_busy: PerAccount<Lane>,
+    of_busy: PerAccount<BidQueue>,
 }
 
-type Lane = Batches<Job, Outcome>;
+type BidQueue = Batches<Job, Outcome>;
 
-/// A bid, and what its batch needs: that is done on the connections of the job that comes first.
+/// A bid. Its batch uses the connections of its first job: lanes are shared by all workers, and pools are not.
 struct Job {
     bid: Bid,
     db: Db,
     clock: Clock,
     /// The queue of a busy account stays until the batch is done, also where all clients have hung up: others go behind it.
-    _queue: Option<Held<Lane>>,
+    _queue: Option<Held<BidQueue>>,
 }
 
-/// Nothing came of it where others may have been in the way: a closer look may do.
+/// `None`: others may have interfered; try with stricter locking.
 type Outcome = Result<Option<Tried>>;
 
 /// An attempt, and when it was made.
 pub type Tried = (Attempt, DateTime<Utc>);
 
-impl Counter {
-    /// A counter where so many batches may be under way, and so many purchases wait for each of them.
+impl PurchaseQueues {
+    /// At most `lanes` batches may run, and `most_waiting` purchases wait for each of them.
     pub fn new(lanes: usize, most_waiting: usize) -> Self {
-        let lane = || Batches::new(most_waiting, |jobs| together(Look::Past, Db::of_all, jobs));
+        let lane = || Batches::new(most_waiting, |jobs| run_batch(Locking::SkipAll, Db::of_all, jobs));
         let lanes = (0..lanes.max(1)).map(|_| lane()).collect();
         Self(Arc::new(Queues { lanes, most_waiting, of_busy: PerAccount::default() }))
     }
@@ -63,40 +63,40 @@ impl Counter {
     }
 
     /// Attempts a purchase, with others where that may be. The connections are those of its account.
-    pub(super) async fn attempt(&self, db: &Db, clock: &Clock, look: Look, bid: Bid) -> Outcome {
+    pub(super) async fn attempt(&self, db: &Db, clock: &Clock, locking: Locking, bid: Bid) -> Outcome {
         let (account, db, clock) = (bid.account, db.clone(), clock.clone());
-        match look {
-            Look::Past => its(&self.0.lanes, account).join(Job { bid, db, clock, _queue: None }).await?,
-            Look::PastNumbers => {
+        match locking {
+            Locking::SkipAll => lane_of(&self.0.lanes, account).join(Job { bid, db, clock, _queue: None }).await?,
+            Locking::WaitForAccount => {
                 let hold = || self.0.of_busy.hold(account, || self.queue());
                 let (queue, kept) = (hold(), hold());
                 queue.join(Job { bid, db, clock, _queue: Some(kept) }).await?
             }
-            Look::Waiting => {
+            Locking::WaitForStock => {
                 let alone = vec![Job { bid, db, clock, _queue: None }];
-                together(look, Db::clone, alone).await.pop().unwrap_or(Ok(None))
+                run_batch(locking, Db::clone, alone).await.pop().unwrap_or(Ok(None))
             }
         }
     }
 
     /// The queue of an account that is busy elsewhere.
-    fn queue(&self) -> Lane {
-        Batches::new(self.0.most_waiting, |jobs| together(Look::PastNumbers, Db::clone, jobs))
+    fn queue(&self) -> BidQueue {
+        Batches::new(self.0.most_waiting, |jobs| run_batch(Locking::WaitForAccount, Db::clone, jobs))
     }
 }
 
-/// The one among these that is always an account's.
-fn its<T>(all: &[T], account: AccountSid) -> &T {
+/// The lane of an account, always the same.
+fn lane_of<T>(all: &[T], account: AccountSid) -> &T {
     let mut hasher = DefaultHasher::new();
     account.hash(&mut hasher);
     &all[(hasher.finish() % all.len() as u64) as usize]
 }
 
-/// A batch. Where one of it may be the fault of another, nothing comes of any.
-async fn together(look: Look, of: fn(&Db) -> Db, jobs: Vec<Job>) -> Vec<Outcome> {
+/// Runs a batch. If one bid's key was used meanwhile, all bids are tried again.
+async fn run_batch(locking: Locking, of: fn(&Db) -> Db, jobs: Vec<Job>) -> Vec<Outcome> {
     let Some(Job { db, clock, .. }) = jobs.first() else { return Vec::new() };
     let (db, now, bids) = (of(db), clock.now(), jobs.iter().map(|job| job.bid.clone()).collect::<Vec<_>>());
-    match store::buy(&db, look, &bids, now).await {
+    match store::buy(&db, locking, &bids, now).await {
         Ok(attempts) => attempts.into_iter().map(|attempt| Ok(Some((attempt, now)))).collect(),
         Err(error) if violated(&error) == Some("idempotency_keys_pkey") => bids.iter().map(|_| Ok(None)).collect(),
         Err(error) => failed(error, bids.len()),
