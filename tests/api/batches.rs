@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::{join, join_all};
 use sqlx::{Connection, PgConnection};
 
-use crate::support::{Account, Answer, Server, World, eventually, test};
+use crate::support::{Account, Answer, Server, World, eventually, test, timed, within};
 
 /// Has many requests come while the first of them waits for the table of tenancies: they wait for one batch.
 async fn together(world: &World, requests: impl Future<Output = Vec<Answer>>) -> Vec<Answer> {
@@ -174,26 +174,81 @@ fn an_update_and_a_release_wait_for_their_own_row_only() {
         let held = holders(world, &server).await;
         let mut holder = world.db.begin().await.expect("a transaction");
         let lock = "select from tenancies where sid = any($1::uuid[]) for update";
-        let busy: Vec<_> = held[..2].iter().map(|(_, sid)| sid[2..].to_owned()).collect();
+        // Both are of one account. The release that waits holds that account, so those of the other are released.
+        let busy: Vec<_> = [&held[0], &held[2]].iter().map(|(_, sid)| sid[2..].to_owned()).collect();
         sqlx::query(lock).bind(&busy).execute(&mut *holder).await.expect("a lock");
         let name = [("FriendlyName", "Renamed")];
-        let change = async |n: usize| {
-            let (account, sid) = &held[n];
-            if n.is_multiple_of(2) {
-                server.post(account, &format!("/IncomingPhoneNumbers/{sid}"), &name).await.status
-            } else {
-                server.release(account, sid).await.status
-            }
-        };
+        let path = |n: usize| format!("/IncomingPhoneNumbers/{}", held[n].1);
+        let update = async |n: usize| server.post(&held[n].0, &path(n), &name).await.status;
+        let release = async |n: usize| server.delete(&held[n].0, &path(n)).await.status;
         let others = async {
-            let others = join_all((2..40).map(&change)).await;
-            assert!(others.iter().enumerate().all(|(n, status)| *status == [200, 204][n % 2]), "{others:?}");
+            let updates = join_all((4..40).step_by(2).map(&update));
+            let releases = join_all((1..40).step_by(2).map(&release));
+            let (updated, released) = join(updates, releases).await;
+            assert_eq!((updated, released), (vec![200; 18], vec![204; 20]));
             holder.rollback().await.expect("the rows are free");
         };
         // Two seconds is as long as they wait: on a slow machine the others may take that long.
-        let (first, second) = join(join(change(0), change(1)), others).await.0;
+        let (first, second) = join(join(update(0), release(2)), others).await.0;
         assert!([200, 503].contains(&first) && [204, 503].contains(&second), "{first} {second}");
         server.stop().await;
+    });
+}
+
+#[test]
+fn releases_of_others_do_not_wait_for_rows_of_an_account_that_somebody_holds() {
+    test(async |world| {
+        let server = one_thread(world);
+        let held = holders(world, &server).await;
+        let (busy, others): (Vec<_>, Vec<_>) = held.iter().partition(|(account, _)| account.sid == held[0].0.sid);
+        let (mut busy, mut others) = (busy.chunks(2), others.chunks(2));
+        let release = async |(account, sid): &(Account, String)| server.release(account, sid).await.status;
+        for lock in [
+            "select from accounts where sid = $1::text::uuid for update",
+            "select from tenancies where account_sid = $1::text::uuid for update",
+        ] {
+            within(Duration::from_secs(1), "the releases of others", async || {
+                let mut holder = world.db.begin().await.expect("a transaction");
+                sqlx::query(lock).bind(&held[0].0.sid[2..]).execute(&mut *holder).await.expect("a lock");
+                let others = async {
+                    eventually("one waits for the row", async || world.waiting().await > 0).await;
+                    let others = others.next().expect("some are left").iter().map(|held| release(held));
+                    let (took, gone) = timed(join_all(others)).await;
+                    assert_eq!(gone, [204; 2]);
+                    holder.rollback().await.expect("the row is free");
+                    took
+                };
+                let busy = busy.next().expect("some are left").iter().map(|held| release(held));
+                let (took, busy) = join(others, join_all(busy)).await;
+                // Two seconds is as long as they wait.
+                assert!(busy.iter().all(|status| [204, 503].contains(status)), "{busy:?}");
+                took
+            })
+            .await;
+        }
+        server.stop().await;
+    });
+}
+
+#[test]
+fn an_update_that_waits_for_another_keeps_what_that_one_changed() {
+    test(async |world| {
+        world.stock(4_158_670_000, 2).await;
+        let account = world.account("5.00").await;
+        let sid = world.server.buy(&account, &[]).await.assert_status(201).element("Sid");
+        let path = format!("/IncomingPhoneNumbers/{sid}");
+        let mut other = world.db.begin().await.expect("a transaction");
+        let change = "update tenancies set url = 'http://example.com/', method = 'GET'";
+        sqlx::query(change).execute(&mut *other).await.expect("a change");
+        let commit = async {
+            eventually("the update waits", async || world.waiting().await > 0).await;
+            other.commit().await.expect("a commit");
+        };
+        let (updated, ()) = join(world.server.post(&account, &path, &[("FriendlyName", "Home")]), commit).await;
+        for answer in [updated, world.server.get(&account, &path).await] {
+            let found = ["FriendlyName", "Url", "Method"].map(|name| answer.assert_status(200).element(name));
+            assert_eq!(found, ["Home", "http://example.com/", "GET"]);
+        }
     });
 }
 

@@ -28,6 +28,7 @@ mod paths;
 mod pools;
 mod properties;
 mod races;
+mod reads;
 mod reporting;
 mod request_ids;
 mod requests;

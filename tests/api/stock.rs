@@ -116,6 +116,25 @@ fn many_runs_at_once_recycle_each_number_once() {
 }
 
 #[test]
+fn a_run_leaves_a_number_that_somebody_holds_to_the_next_one() {
+    test(async |world| {
+        world.stock(NUMBER, 3).await;
+        let account = world.account("50.00").await;
+        for _ in 0..3 {
+            let sid = buy(world, &account).await;
+            release(world, &account, &sid).await;
+        }
+        world.clock.advance(TimeDelta::days(45));
+        let mut holder = world.db.begin().await.expect("a transaction");
+        let lock = "select from stock where phone_number = 4158670001 for update";
+        sqlx::query(lock).execute(&mut *holder).await.expect("a lock");
+        assert_eq!(world.recycle().await, 2, "it waits for nobody");
+        holder.rollback().await.expect("the number is let go");
+        assert_eq!(world.recycle().await, 1);
+    });
+}
+
+#[test]
 fn a_withdrawal_does_not_shorten_the_quarantine() {
     test(async |world| {
         let (account, sid) = holder(world).await;

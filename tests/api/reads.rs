@@ -1,0 +1,130 @@
+//! What PostgreSQL reads to do a thing: a few rows, however many there are.
+
+use chrono::TimeDelta;
+use numberbank::db::{self, Db};
+use numberbank::values::phone::PhoneNumber;
+use numberbank::{billing, inventory, numbers};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
+
+use crate::support::{Account, Server, World, eventually, test_without_audit};
+
+/// How many there are of everything.
+const MANY: u32 = 20_000;
+
+/// What may be read: far more than is needed, and far less than there is.
+const FEW: i64 = 1_000;
+
+/// A number that is sold, and the first of those that were held before.
+const SOLD: i64 = 4_152_000_001;
+const HELD_BEFORE: i64 = 2_128_670_001;
+
+/// Many accounts, numbers for sale, in quarantine and sold, and tenancies that have ended; of each kind one that is looked
+/// for.
+async fn many(world: &World) -> Account {
+    let account = world.large_account(MANY, "Everywhere").await;
+    let db = db::for_command(&world.options);
+    for range in [HELD_BEFORE..=HELD_BEFORE + i64::from(MANY), 3_058_670_000..=3_058_670_009] {
+        inventory::add(&db, &world.clock, &[range], |_| {}).await.expect("stock");
+    }
+    let statements = format!(
+        "set session_replication_role = replica;
+        alter table stock set (autovacuum_enabled = off);
+        alter table tenancies set (autovacuum_enabled = off);
+        alter table accounts set (autovacuum_enabled = off);
+        insert into accounts (sid, name, credential, token_digest, created_at, updated_at)
+            select gen_random_uuid(), 'Another', gen_random_uuid(), sha256('x'), now(), now()
+            from generate_series(1, {MANY});
+        insert into stock (phone_number, kind, state, state_since, quarantined_at, added_at)
+            select 9042000000 + n, 'local', 'quarantined', since, since, '2008-01-01'
+            from generate_series(1, {MANY}) as n, lateral (values (case n when 1 then timestamptz '2008-01-01'
+                else '2008-03-31' end)) as quarantine (since);
+        insert into tenancies (sid, account_sid, phone_number, kind, price, started_at, updated_at, due_on, ended_at)
+            select gen_random_uuid(), (select sid from accounts where name = 'Another' limit 1), phone_number, 'local', 100,
+                '2007-01-01', '2007-02-01', '2007-02-01', '2007-02-01' from stock where area_code = 212;
+        update tenancies set friendly_name = 'Rare', due_on = '2008-04-01' where phone_number = {SOLD};
+        update tenancies set account_sid = '{sid}' where phone_number = {HELD_BEFORE} and ended_at is not null;
+        reset session_replication_role;
+        vacuum analyze stock; vacuum analyze tenancies; vacuum analyze accounts",
+        sid = &account.sid[2..]
+    );
+    let mut connection = PgConnection::connect_with(&world.options).await.expect("a connection");
+    for statement in statements.split(';') {
+        raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut connection).await.expect("many");
+    }
+    connection.close().await.expect("it ends");
+    db.close().await;
+    account
+}
+
+/// How many connections there are: what they read is counted for certain when they are closed.
+async fn connections(world: &World) -> i64 {
+    world.value("select count(*) from pg_stat_activity where datname = current_database()").await
+}
+
+/// How many entries of tables and indexes were read.
+async fn read(world: &World) -> i64 {
+    let statement = "select ((select sum(seq_tup_read) from pg_stat_user_tables)
+        + (select sum(idx_tup_read) from pg_stat_user_indexes))::bigint";
+    world.value(statement).await
+}
+
+/// Does something on connections of its own, and fails where they read a lot.
+async fn reads_few(world: &World, what: &str, work: impl AsyncFnOnce(&Server, &Db)) {
+    let (others, before) = (connections(world).await, read(world).await);
+    let (server, db) = (world.another_server(), db::for_jobs(&world.options));
+    work(&server, &db).await;
+    server.stop().await;
+    db.close().await;
+    eventually("they hang up", async || connections(world).await <= others).await;
+    eventually("it is counted", async || read(world).await > before).await;
+    let read = read(world).await - before;
+    assert!(read < FEW, "{what} read {read} rows and entries");
+}
+
+#[test]
+fn nothing_reads_more_than_it_needs() {
+    test_without_audit(async |world| {
+        let others = connections(world).await;
+        let account = &many(world).await;
+        eventually("those who made them hang up", async || connections(world).await <= others).await;
+        let clock = &world.clock;
+        for (form, number) in [(&[("AreaCode", "305")][..], "305"), (&[], "")] {
+            reads_few(world, "a purchase", async |server, _| {
+                let bought = server.buy(account, form).await;
+                assert!(bought.assert_status(201).element("PhoneNumber").starts_with(number));
+            })
+            .await;
+        }
+        for (list, total) in [("?PageSize=50", MANY + 2), ("?FriendlyName=Rare", 1), ("?PhoneNumber=4152000001", 1)] {
+            reads_few(world, list, async |server, _| {
+                let page = server.get(account, &format!("/IncomingPhoneNumbers{list}")).await;
+                assert_eq!(page.assert_status(200).attribute("total"), total.to_string());
+            })
+            .await;
+        }
+        reads_few(world, "the history of a number", async |_, db| {
+            let number = PhoneNumber::new(HELD_BEFORE).expect("a number");
+            numbers::biography(db, number).await.expect("a biography");
+        })
+        .await;
+        reads_few(world, "a run of the fees", async |_, db| {
+            let billed = billing::bill(db, clock, clock.now(), TimeDelta::days(14), |_| {}).await.expect("a run");
+            assert_eq!(billed.charged, 1);
+        })
+        .await;
+        reads_few(world, "a recycling", async |_, db| {
+            let quarantine = inventory::Quarantine { local: TimeDelta::days(45), tollfree: TimeDelta::days(45) };
+            let recycled = inventory::recycle(db, clock, clock.now(), quarantine).await.expect("a run");
+            assert_eq!(recycled, 1);
+        })
+        .await;
+        for report in ["accounts where sid =", "tenancies where ended_at is not null and account_sid ="] {
+            reads_few(world, report, async |_, db| {
+                let statement = format!("select count(*) from reporting.{report} '{}'", account.sid);
+                let found = sqlx::query_scalar::<_, i64>(AssertSqlSafe(statement)).fetch_one(db).await;
+                assert_eq!(found.expect("a report"), 1);
+            })
+            .await;
+        }
+    });
+}
