@@ -114,7 +114,8 @@ impl Gate {
     ///
     /// # Errors
     /// [`Refused::NotAuthenticated`] for an unknown or closed account and for a wrong token alike. [`Error::TooMany`]
-    /// when too many verifications wait, the account asks too often, or the address was wrong too often.
+    /// if too many verifications wait, the account sends too many requests, or too many wrong tokens came from the
+    /// address.
     pub async fn admit(&self, db: &Db, sid: AccountSid, token: &str, address: IpAddr) -> Result<(), Denied<Refused>> {
         let digest = self.digest(token);
         match self.recall(sid, digest)? {
@@ -135,7 +136,7 @@ impl Gate {
             match right {
                 Some(true) => return Ok(()),
                 Some(false) => return Err(Refused::NotAuthenticated.into()),
-                // The pilot's client hung up, or was refused: somebody else takes over.
+                // The leader's client hung up, or its request failed: try again, maybe as the leader.
                 None => {}
             }
         }

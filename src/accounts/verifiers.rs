@@ -82,7 +82,7 @@ impl Verifiers {
     /// Whether a token is the one that was hashed. A wrong one is counted even if its client hangs up meanwhile.
     ///
     /// # Errors
-    /// When the address was wrong too often, when the line is full, or when the turn does not come in time.
+    /// If too many wrong tokens came from the address, the queue is full, or the wait is too long.
     pub async fn verify(&self, task: Task) -> Result<bool> {
         self.limiters.may_try(&task)?;
         let (outcome, told) = oneshot::channel();

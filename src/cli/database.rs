@@ -26,7 +26,7 @@ impl Database {
         }
         begin_again_without_libpqs_variables()?;
         let settings =
-            embedded_pg::Settings { data_dir: global.data_dir.clone(), bin: global.pg_bin.clone(), fsync: true };
+            embedded_pg::ClusterOptions { data_dir: global.data_dir.clone(), bin: global.pg_bin.clone(), fsync: true };
         let cluster = blocking(move || Cluster::open(&settings)).await??;
         Ok(Self { options: db::options(&cluster.url()).map_err(Failure::Bad)?, private: Some(cluster) })
     }

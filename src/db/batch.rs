@@ -17,7 +17,7 @@ use crate::error::{Error, Result, Unavailable};
 /// The largest batch: each job waits for the slowest of its batch.
 pub(super) const LARGEST: usize = 64;
 
-/// Jobs of one kind, with an outcome for each. Cheap to clone.
+/// A queue of jobs of one kind, and their outcomes. Cheap to clone.
 pub struct Batches<J, O>(Arc<Inner<J, O>>);
 
 struct Inner<J, O> {
@@ -25,7 +25,7 @@ struct Inner<J, O> {
     work: Box<Work<J, O>>,
 }
 
-/// Does many jobs, and gives their outcomes in the same order.
+/// Does the jobs of a batch, and returns their outcomes in the same order.
 type Work<J, O> = dyn Fn(Vec<J>) -> BoxFuture<'static, Vec<O>> + Send + Sync;
 
 struct Queue<J, O> {
@@ -43,8 +43,8 @@ impl<J, O> Clone for Batches<J, O> {
 }
 
 impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
-    /// At most this many jobs may wait, beside those of the next batch. `work` does many and gives their outcomes in the
-    /// same order.
+    /// At most `most_waiting` jobs may wait, beyond those of the next batch. `work` does the jobs of a batch, and
+    /// returns their outcomes in the same order.
     pub fn new<W>(most_waiting: usize, work: impl Fn(Vec<J>) -> W + Send + Sync + 'static) -> Self
     where
         W: Future<Output = Vec<O>> + Send + 'static,
@@ -53,16 +53,16 @@ impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
         Self(Arc::new(Inner { queue, work: Box::new(move |jobs| work(jobs).boxed()) }))
     }
 
-    /// Has a job done, also where the one who asked for it has gone meanwhile.
+    /// Does a job, in a batch. The batch goes on even if the client hangs up.
     ///
     /// # Errors
-    /// When too many jobs wait already, or the work took too long or ended without an outcome.
+    /// If too many jobs wait, the batch takes longer than [`LONGEST_REQUEST`], or it ends without an outcome.
     pub async fn join(&self, job: J) -> Result<O> {
         let (teller, outcome) = oneshot::channel();
         if let Some(turn) = self.enter(job, teller)? {
             tokio::spawn(turn.take());
         }
-        // It panicked, or the thread that did it has come to its end, as happens when the server stops.
+        // The batch panicked, or its thread ended because the server stops.
         outcome.await.map_err(|_| late())?
     }
 
@@ -111,7 +111,7 @@ impl<J: Send + 'static, O: Send + 'static> Turn<J, O> {
             if jobs.is_empty() {
                 continue;
             }
-            // On a connection that died silently it would go on for ever, and all who come later would wait for it.
+            // A dead connection would never answer, and block all later batches.
             let outcomes: Vec<_> = match timeout(LONGEST_REQUEST, (self.batches.0.work)(jobs)).await {
                 Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
                 Err(_) => tellers.iter().map(|_| Err(late())).collect(),
@@ -141,15 +141,15 @@ impl<J, O> Drop for Turn<J, O> {
     }
 }
 
-/// Reads of one kind, which go together where they ask the same database.
+/// Reads of one kind, in one queue for each database.
 pub struct Reads<J, O> {
     of_primary: Batches<J, Result<O>>,
     of_replica: Batches<J, Result<O>>,
 }
 
 impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
-    /// At most this many may wait for each database. `work` reads many and gives their outcomes in the same order. Where
-    /// there is no replica, none is asked.
+    /// At most `most_waiting` jobs may wait for each database. `work` returns the outcomes in the order of its jobs.
+    /// Without a replica, there is only one queue.
     pub fn new<W>(
         primary: &Db,
         replica: Option<&Db>,
@@ -160,7 +160,7 @@ impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
         W: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
     {
         let batches = |db: &Db| {
-            // It is for all who asked: none of them can be slow by itself.
+            // Not limited to one account: a batch serves many, and no job in it is slow.
             let db = db.of_all();
             Batches::new(most_waiting, move |jobs: Vec<J>| {
                 let (many, work) = (jobs.len(), work(db.clone(), jobs));
@@ -180,10 +180,10 @@ impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
         self.of_primary.waiting() + self.of_replica.waiting()
     }
 
-    /// Has something read.
+    /// Does a read, in a batch.
     ///
     /// # Errors
-    /// As [`Batches::join`], and when the database refuses or is out of reach.
+    /// As [`Batches::join`], and if the database refuses or is out of reach.
     pub async fn join(&self, source: Source<'_>, job: J) -> Result<O> {
         match source {
             Source::Primary(_) => self.of_primary.join(job).await?,
@@ -196,8 +196,8 @@ impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
 pub struct Writes<J, O>(Batches<J, Result<Option<O>>>);
 
 impl<J: Send + 'static, O: Send + 'static> Writes<J, O> {
-    /// At most this many may wait, beside those of the next batch. `work` changes many and gives their outcomes in the same
-    /// order; `None` is the outcome of what it did not change, for whatever reason.
+    /// At most `most_waiting` jobs may wait, beyond those of the next batch. `work` returns the outcomes in the order
+    /// of its jobs; `None` for a job that the batch did not do.
     pub fn new<W>(db: &Db, most_waiting: usize, work: impl Fn(Db, Vec<J>) -> W + Send + Sync + 'static) -> Self
     where
         W: Future<Output = sqlx::Result<Vec<Option<O>>>> + Send + 'static,
@@ -214,16 +214,16 @@ impl<J: Send + 'static, O: Send + 'static> Writes<J, O> {
         }))
     }
 
-    /// How many wait for the batch under way.
+    /// The number of jobs that wait for the batch under way.
     pub fn waiting(&self) -> usize {
         self.0.waiting()
     }
 
-    /// Has something changed. `None` means that the batch did not change it: the caller then does it alone, and finds out
-    /// why.
+    /// Does a write, in a batch. `None` means that the batch did not do it: the caller then does it alone, and finds
+    /// out why.
     ///
     /// # Errors
-    /// As [`Batches::join`], and when the database is out of reach.
+    /// As [`Batches::join`], and if the database is out of reach.
     pub async fn join(&self, job: J) -> Result<Option<O>> {
         self.0.join(job).await?
     }
@@ -292,7 +292,7 @@ mod tests {
                 doubled(jobs).await
             }
         });
-        // Asked once each, so that they queue up and go no further.
+        // Polled once each: they are queued, and wait.
         let mut first = Box::pin(batches.join(0));
         assert!((&mut first).now_or_never().is_none());
         while batches.waiting() > 0 {

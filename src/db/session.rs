@@ -27,11 +27,11 @@ pub enum Purpose {
 }
 
 /// Names and values, as SQL writes them.
-type Settings = &'static [(&'static str, &'static str)];
+type Parameters = &'static [(&'static str, &'static str)];
 
 /// For every purpose. Other schemas are never searched, and temporary tables last. A dead client is noticed within two
 /// minutes; else it would hold its locks for hours.
-const COMMON: Settings = &[
+const COMMON: Parameters = &[
     ("search_path", "public, pg_temp"),
     ("default_transaction_isolation", "'read committed'"),
     ("client_encoding", "'UTF8'"),
@@ -49,7 +49,7 @@ const COMMON: Settings = &[
 const SINCE: [(u32, &str, &str); 2] = [(140_000, "idle_session_timeout", "0"), (170_000, "transaction_timeout", "0")];
 
 impl Purpose {
-    fn settings(self) -> Settings {
+    fn parameters(self) -> Parameters {
         match self {
             Self::Serving => &[
                 ("statement_timeout", "'4s'"),
@@ -91,7 +91,7 @@ impl Purpose {
     fn statements(self, version: u32) -> String {
         let mut text = String::new();
         let since = SINCE.iter().filter(|(first, ..)| version >= *first).map(|(_, name, value)| (*name, *value));
-        for (name, value) in self.settings().iter().chain(COMMON).copied().chain(since) {
+        for (name, value) in self.parameters().iter().chain(COMMON).copied().chain(since) {
             let _ = write!(text, "set {name} = {value};");
         }
         text

@@ -1,26 +1,25 @@
-//! What PostgreSQL means by an error: its SQLSTATEs, and the constraints that it names.
+//! The meaning of PostgreSQL's errors: SQLSTATEs, and the constraints that they name.
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::error::{Error, Unavailable};
 
-/// The name of the constraint that a statement ran into, if it was one.
+/// The name of the violated constraint, if there is one.
 pub fn violated(error: &sqlx::Error) -> Option<&str> {
     error.as_database_error().and_then(|error| error.constraint())
 }
 
-/// Whether others came in between of a statement, so that the same again, which sees what they did, may succeed.
+/// Whether other transactions changed the same rows, so that a retry may succeed.
 ///
-/// PostgreSQL ended it to let another one go on, or it held the row's new version against a constraint before it noticed
-/// that the row is newer than what the statement began with. Constraints called `…_not_negative` guard what each statement
-/// that takes something away has compared itself, in the row that it locked: where one is met, that was an older version.
+/// PostgreSQL ended the statement in favour of another one, or it checked a constraint on an old version of the row.
+/// Constraints called `…_not_negative` guard amounts that each statement has compared itself, in the row that it
+/// locked: so a violation means an old version.
 fn is_overtaken(error: &sqlx::Error) -> bool {
     matches!(sqlstate(error).as_deref(), Some("40P01" | "40001"))
         || violated(error).is_some_and(|constraint| constraint.ends_with("_not_negative"))
 }
 
-/// Whether no connection like the one that said this is of use any more: the server ended it, or is not the
-/// primary (any more).
+/// Whether the connection, and others like it, cannot be used any more: the server ended it, or is not the primary.
 pub fn ends_connection(error: &sqlx::Error) -> bool {
     let Some(error) = error.as_database_error() else { return false };
     let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
@@ -30,15 +29,15 @@ pub fn ends_connection(error: &sqlx::Error) -> bool {
         || ["08", "57P"].iter().any(|class| state.starts_with(class))
 }
 
-/// The state of a statement that would write on a standby, or where transactions are read-only.
+/// The SQLSTATE of a write on a standby, or in a read-only transaction.
 const READ_ONLY: &str = "25006";
 
-/// Whether the server refused to write, for it is a standby or made read-only.
+/// Whether the server refused to write, because it is a standby or read-only.
 pub fn is_read_only(error: &sqlx::Error) -> bool {
     sqlstate(error).as_deref() == Some(READ_ONLY)
 }
 
-/// Whether the server has no room on its disk, or memory, or may not use more of them.
+/// Whether the server is out of disk, memory, or other resources.
 pub fn is_full(error: &sqlx::Error) -> bool {
     sqlstate(error).is_some_and(|state| state.starts_with("53"))
 }
@@ -50,7 +49,7 @@ fn sqlstate(error: &sqlx::Error) -> Option<String> {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
-        // Causes name no statement and no value: PostgreSQL's text may quote both.
+        // Causes hold no statement and no value: PostgreSQL's text may quote both.
         let out_of_reach = match &error {
             E::Io(_) | E::Tls(_) | E::Protocol(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => true,
             E::Database(_) => sqlstate(&error).is_some_and(|state| is_passing(&state)),
@@ -67,7 +66,7 @@ impl From<sqlx::Error> for Error {
             | E::Migrate(_)
             | E::InvalidSavePointStatement
             | E::BeginFailed => false,
-            // sqlx's enum may grow; what is unknown is not blamed on the network.
+            // sqlx's enum may grow; an unknown error is not blamed on the network.
             _ => false,
         };
         match error.to_string() {
@@ -78,8 +77,8 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// SQLSTATEs of a server that goes away, comes up, is full, is a standby, lets nobody in, has no such database
-/// for the moment, or gave up waiting.
+/// SQLSTATEs of a server that stops, starts, is full, is a standby, accepts no connection, has no such database at the
+/// moment, or timed out.
 fn is_passing(state: &str) -> bool {
     let class = state.get(..2).unwrap_or_default();
     matches!(class, "08" | "28" | "3D" | "40" | "53" | "57") || matches!(state, READ_ONLY | "55P03")

@@ -13,7 +13,7 @@ const MOST_TRIES: usize = 5;
 /// Retries work that PostgreSQL rolled back because others changed the same rows.
 ///
 /// # Errors
-/// Those of the work; [`Error::Overtaken`] where others came in between each time.
+/// Those of the work; [`Error::Overtaken`] if every try failed.
 pub async fn again<T, E: Retried, W: Future<Output = Result<T, E>>>(work: impl Fn() -> W) -> Result<T, E> {
     for _ in 1..MOST_TRIES {
         match work().await {
@@ -28,7 +28,7 @@ pub async fn again<T, E: Retried, W: Future<Output = Result<T, E>>>(work: impl F
 /// can fail after it.
 ///
 /// # Errors
-/// Those of the work, and of [`commit`]; but for [`Error::Unknown`], nothing was changed.
+/// Those of the work and of [`commit`]. Unless it is [`Error::Unknown`], nothing was changed.
 pub async fn transact<T, E: Retried>(db: &Db, work: impl AsyncFn(&mut Transaction) -> Result<T, E>) -> Result<T, E> {
     again(|| once(db, &work)).await
 }

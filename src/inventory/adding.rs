@@ -67,7 +67,7 @@ const BATCH: i64 = 50_000;
 /// with the number of those done since the last call.
 ///
 /// # Errors
-/// [`Refused::TooMany`], and when this machine's clock is wrong.
+/// [`Refused::TooMany`], and if this machine's clock is wrong.
 pub async fn add(
     db: &Db,
     clock: &Clock,

@@ -118,7 +118,8 @@ impl Imported {
 /// Memory does not grow with the file: the reading thread is two batches ahead at most.
 ///
 /// # Errors
-/// [`Refused::File`], [`Refused::BadRows`], and when this machine's clock is wrong; nothing is stored then. [`Error::Unknown`] where the answer to the commit was lost. What `heard` returns.
+/// [`Refused::File`], [`Refused::BadRows`], and if this machine's clock is wrong; then nothing is stored.
+/// [`Error::Unknown`] if the answer to the commit was lost. And the errors of `on_event`.
 pub async fn import<E: From<Denied<Refused>>>(
     db: &Db,
     clock: &Clock,
@@ -242,7 +243,7 @@ enum Part {
     Rows(Batch, Vec<BadRow>),
 }
 
-/// Reads the file and sends it on in parts; ends early when nobody listens any more.
+/// Reads the file and sends it in parts. Ends early if the receiver is gone.
 fn read(source: impl Read, reading: &Reading, to: &mpsc::Sender<Part>) -> Result<(), Refused> {
     let refused = Refused::File;
     let unreadable = |Unreadable(reason)| Refused::File(reason);

@@ -29,15 +29,15 @@ pub enum Refused {
     NoAccount(AccountSid),
     /// More numbers than [`MOST_AT_ONCE`].
     TooMany(i64),
-    /// A file that cannot be read, or not further than some line, and why.
+    /// A file that cannot be read, or not beyond some line, and why.
     File(String),
-    /// A file has bad rows: how many, and how many for which reason.
+    /// A file has bad rows: how many, and how many by reason.
     BadRows(u64, Vec<Counted>),
 }
 
 impl Refuses for Refused {}
 
-/// Where a number is in its life.
+/// The state of a number in stock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
 #[sqlx(type_name = "stock_state", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -142,7 +142,7 @@ pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
 /// changed.
 ///
 /// # Errors
-/// [`Refused::NotInStock`], [`Refused::CannotWithdraw`] for one that is in use, and when this machine's clock is wrong.
+/// [`Refused::NotInStock`], [`Refused::CannotWithdraw`] for one that is in use, and if this machine's clock is wrong.
 pub async fn withdraw(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result<u64, Denied<Refused>> {
     clock.trusted()?;
     let movable = [State::Available, State::Quarantined, State::Withdrawn];
@@ -157,8 +157,8 @@ pub async fn withdraw(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result
 /// on sale stays so. Returns how many changed.
 ///
 /// # Errors
-/// [`Refused::NotInStock`], [`Refused::CannotReturn`] for one that is in use or quarantined, and when this machine's clock
-/// is wrong.
+/// [`Refused::NotInStock`], [`Refused::CannotReturn`] for one that is in use or quarantined, and if this machine's
+/// clock is wrong.
 pub async fn put_back(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result<u64, Denied<Refused>> {
     clock.trusted()?;
     transact(db, async |within| {
@@ -237,7 +237,7 @@ pub async fn set_threshold(db: &Db, area_code: AreaCode, threshold: i32) -> Resu
     .await
 }
 
-/// Holds the numbers as they are, if each of them is in one of these states.
+/// Locks the numbers, if each of them is in one of these states.
 async fn lock(
     within: &mut Transaction,
     numbers: &[PhoneNumber],

@@ -59,7 +59,7 @@ struct Queue {
 }
 
 impl Instance {
-    /// Tells what the threads share, before there are any.
+    /// Sets what the workers share, before they start.
     pub fn starts(
         &self,
         routes: Arc<[String]>,
@@ -67,7 +67,7 @@ impl Instance {
         answer_memory: Arc<AnswerMemory>,
         watch: Option<Arc<Watch>>,
     ) {
-        // An instance starts once.
+        // Fails only at a second start, which there is none of.
         let _ = self.parts.set(Parts { routes, gate, answer_memory, watch });
     }
 

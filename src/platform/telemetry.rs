@@ -20,7 +20,7 @@ pub fn start(format: LogFormat) {
     // A line that cannot be written is lost. Else tracing would report that on standard error too, and panic.
     let logs =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
-    // The spans of requests and statements, on demand at debug: each with the time that it took.
+    // Spans of requests and statements, at debug only: each with the time that it took.
     let logs = logs.with_span_events(FmtSpan::CLOSE);
     match format {
         LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
-mod watch;
+mod skew;
 
-pub use watch::{Comparison, Offset, Watch, WrongClock};
+pub use skew::{Comparison, Offset, Skew, WrongClock};
 
 /// A clock: UTC, in whole microseconds, as PostgreSQL stores them.
 #[derive(Clone, Debug, Default)]
@@ -14,7 +14,7 @@ pub enum Clock {
     #[default]
     System,
     /// The system's clock, and its offset from the database's.
-    Watched(Arc<Watch>),
+    Watched(Arc<Skew>),
     /// Stands still until it is moved.
     Frozen(Arc<Mutex<DateTime<Utc>>>),
 }
@@ -40,7 +40,7 @@ impl Clock {
     pub fn now(&self) -> DateTime<Utc> {
         let now = match self {
             Self::System => Utc::now(),
-            Self::Watched(watch) => watch.adjusted(Utc::now()),
+            Self::Watched(skew) => skew.adjusted(Utc::now()),
             Self::Frozen(at) => *at.lock().unwrap_or_else(PoisonError::into_inner),
         };
         now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
@@ -58,7 +58,7 @@ impl Clock {
     /// How far it is off.
     pub fn trusted(&self) -> Result<(), WrongClock> {
         match self {
-            Self::Watched(watch) => watch.judge(self.now()),
+            Self::Watched(skew) => skew.judge(self.now()),
             Self::System | Self::Frozen(_) => Ok(()),
         }
     }
@@ -66,7 +66,7 @@ impl Clock {
     /// The offset of a watched clock from the database's, once they were compared.
     pub fn offset(&self) -> Option<Offset> {
         match self {
-            Self::Watched(watch) => watch.offset(self.now()),
+            Self::Watched(skew) => skew.offset(self.now()),
             Self::System | Self::Frozen(_) => None,
         }
     }
@@ -81,7 +81,7 @@ impl Clock {
     pub fn advance(&self, by: TimeDelta) {
         match self {
             Self::System => {}
-            Self::Watched(watch) => watch.advance(by),
+            Self::Watched(skew) => skew.advance(by),
             Self::Frozen(at) => *at.lock().unwrap_or_else(PoisonError::into_inner) += by,
         }
     }

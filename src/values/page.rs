@@ -1,6 +1,6 @@
 //! Pages of a list.
 
-/// The page size when none is asked for, and the largest one.
+/// The default page size, and the largest.
 pub const DEFAULT_SIZE: u32 = 50;
 pub const LARGEST_SIZE: u32 = 1000;
 
@@ -8,7 +8,7 @@ pub const LARGEST_SIZE: u32 = 1000;
 /// are walked.
 pub const REACH: i64 = 100_000;
 
-/// Which page of a list is asked for. `K` is the key of an item.
+/// The page that is asked for. `K` is the key of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page<K> {
     /// Counted from 0.
@@ -17,21 +17,21 @@ pub struct Page<K> {
     pub cursor: Cursor<K>,
 }
 
-/// Where a page begins. All but the first cost the same everywhere in a list.
+/// How a page is found. All but the first way cost the same anywhere in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cursor<K> {
-    /// Unspecified: the page's number tells.
+    /// Unspecified: by the page's number.
     ByNumber,
-    /// Right after the item of this key.
+    /// After the item with this key.
     After(K),
-    /// The page ends right before the item of this key.
+    /// The page ends before the item with this key.
     Before(K),
-    /// The page ends with the list; its number is yet to be found.
+    /// The last page. Its number is not known yet.
     Last,
 }
 
 impl<K> Page<K> {
-    /// How many numbers of the whole list lie before this page.
+    /// How many items of the list come before this page.
     pub fn start(&self) -> i64 {
         i64::from(self.number) * i64::from(self.size)
     }
@@ -47,7 +47,7 @@ impl<K> Page<K> {
 #[derive(Debug)]
 pub struct Slice<T, K> {
     pub page: Page<K>,
-    /// How many there are in the whole list.
+    /// The number of items in the whole list.
     pub total: i64,
     pub items: Vec<T>,
     /// Whether the list goes on after this page. Read, not computed from the total: others buy and release meanwhile.
@@ -55,7 +55,7 @@ pub struct Slice<T, K> {
 }
 
 impl<T, K> Slice<T, K> {
-    /// Makes a page of `items`, of which one more than the page holds was asked for.
+    /// `items` are those of the page and, if there is one, the next.
     pub fn new(page: Page<K>, total: i64, mut items: Vec<T>) -> Self {
         let size = page.size as usize;
         let more = items.len() > size;
@@ -73,7 +73,7 @@ impl<T, K> Slice<T, K> {
         (self.total + size - 1) / size
     }
 
-    /// The offsets of the first and the last item in the whole list; 0 and 0 when there is none.
+    /// The offsets of the first and the last item in the whole list; 0 and 0 if there is none.
     pub fn offsets(&self) -> (i64, i64) {
         match i64::try_from(self.items.len()) {
             Ok(count) if count > 0 => (self.page.start(), self.page.start() + count - 1),

@@ -72,7 +72,7 @@ impl FromStr for AreaCode {
     }
 }
 
-/// Ten digits, in any spelling. They need not be a number of the plan.
+/// Ten digits, which may be no number of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digits(i64);
 
@@ -87,7 +87,7 @@ impl Digits {
     }
 }
 
-/// A number of the plan: ten digits, a US area code first and then an exchange that begins with 2 to 9.
+/// A number of the plan: a US area code, and then an exchange that begins with 2 to 9.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct PhoneNumber(i64);
@@ -165,7 +165,7 @@ impl PhoneNumber {
         self.0 / 10_000 % 1000
     }
 
-    /// Three digits, for there are ten of them.
+    /// Three digits, because there are ten in all.
     const fn first_three(self) -> u16 {
         (self.0 / 10_000_000) as u16
     }
@@ -217,7 +217,7 @@ impl fmt::Display for PhoneNumber {
 impl FromStr for PhoneNumber {
     type Err = NotAPhoneNumber;
 
-    /// In any spelling, as [`Digits`] are read.
+    /// Reads any spelling, as [`Digits`] do.
     fn from_str(text: &str) -> Result<Self, NotAPhoneNumber> {
         Self::new(text.parse::<Digits>()?.value())
     }

@@ -22,7 +22,7 @@ impl Representation {
     }
 }
 
-/// What is asked for, apart from by whom: set once for each request, before it is routed.
+/// What a request asks for, except the caller: set once for each request, before it is routed.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub representation: Representation,

@@ -1,5 +1,5 @@
-//! The extractor that is the proof of who asks: a handler that takes a [`Call`] runs only for an
-//! authenticated caller, on the caller's own path, with a body that could be read.
+//! The extractor that authenticates: a handler that takes a [`Call`] runs only for an authenticated caller, on the
+//! caller's own path, with a body that could be read.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -30,25 +30,25 @@ type Result<T, E = Denied<Refused>> = std::result::Result<T, E>;
 /// The largest body that is read.
 pub const LARGEST_BODY: usize = 16 * 1024;
 
-/// How clients are dealt with.
+/// How clients are treated.
 #[derive(Clone, Copy, Debug)]
 pub struct Clients {
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
-    /// Whether a proxy tells the truth: the last address in `X-Forwarded-For` is the client's, and
-    /// `X-Forwarded-Proto` and `X-Forwarded-Host` are what the client asked for.
+    /// Whether a proxy is trusted: the last address in `X-Forwarded-For` is the client's, and `X-Forwarded-Proto` and
+    /// `X-Forwarded-Host` are what the client asked for.
     pub trust_proxy: bool,
 }
 
 /// A request of an authenticated caller.
 pub struct Call {
-    /// The caller, who is also the owner of the path.
+    /// The caller, who owns the path.
     pub account: AccountSid,
-    /// Connections for this account, which has its share of them: what one request does keeps no other account waiting.
+    /// The database, with this account's share of the connections.
     pub db: Db,
     pub state: Rc<State>,
     pub asked: Asked,
-    /// The form of a POST or PUT, the query of anything else.
+    /// The form of a POST or PUT; the query of any other method.
     pub input: Params,
     /// The query of a POST or PUT, which has no parameters to be heeded; of anything else nothing.
     query: Params,
@@ -65,7 +65,7 @@ impl Call {
     /// The number that the path names. What is no Sid names nothing that is there.
     ///
     /// # Errors
-    /// [`Refused::NotFound`] for what is no Sid.
+    /// [`Refused::NotFound`] for a text that is not a Sid.
     pub fn number(&self) -> Result<NumberSid, Refused> {
         self.path("Sid").parse().map_err(|_| Refused::NotFound)
     }
@@ -92,7 +92,7 @@ impl Call {
     /// Reserves memory for an answer that is a page of `rows` rows, until the client has taken it: see [`State::memory`].
     ///
     /// # Errors
-    /// [`Error::TooMany`] where the account's share of the memory is taken, [`Error::Unavailable`] where all of it is.
+    /// [`Error::TooMany`] if the account has its share of the memory, [`Error::Unavailable`] if there is none left.
     pub async fn makes_room(&self, rows: u32) -> Result<(), Error> {
         let room = self.state.memory.for_page(self.account, rows).await?;
         self.request.extensions_mut().insert(room);
@@ -102,7 +102,7 @@ impl Call {
     /// Says how many bytes the rows of the answer are.
     ///
     /// # Errors
-    /// As [`Call::makes_room`], where they are more than there was made room for.
+    /// As [`Call::makes_room`], if they are more than was reserved.
     pub fn holds(&self, bytes: usize) -> Result<(), Error> {
         self.request.extensions_mut().get_mut::<Reservation>().map_or(Ok(()), |room| room.grow(bytes))
     }
@@ -121,7 +121,7 @@ impl FromRequest for Call {
         let (request, payload) = (request.clone(), payload.take());
         async move {
             let state = State::of(&request)?;
-            // Nobody after this asks for it.
+            // It is not read after this.
             let framed = request.extensions_mut().remove::<Framed>();
             let Framed { asked, query, deadline } = framed.ok_or_else(incomplete)?;
             let (account, token) = credentials(&request).ok_or(Refused::NotAuthenticated)?;
@@ -156,8 +156,8 @@ fn credentials(request: &HttpRequest) -> Option<(AccountSid, String)> {
     Some((user.parse().ok()?, token.to_owned()))
 }
 
-/// Where the request comes from. What a client says of itself counts for nothing: it is the peer, or
-/// whom a proxy that is trusted has added as its own peer, at the end.
+/// The client's address. A client's own claim counts for nothing: it is the peer's address, or the one that a trusted
+/// proxy has appended last.
 fn address(request: &HttpRequest, trust_proxy: bool) -> IpAddr {
     let forwarded = || {
         let last = request.headers().get_all("X-Forwarded-For").last()?.to_str().ok()?;
@@ -193,7 +193,7 @@ async fn form(
     Params::parse(&body)
 }
 
-/// The whole body. Of one that is too large the rest is left.
+/// Reads the whole body. The rest of one that is too large is not read.
 async fn read(payload: &mut Payload) -> Result<Vec<u8>, Refused> {
     let mut body = Vec::new();
     while let Some(chunk) = payload.next().await {
@@ -206,8 +206,8 @@ async fn read(payload: &mut Payload) -> Result<Vec<u8>, Refused> {
     Ok(body)
 }
 
-/// A form has no lines. What a file or a here-document adds would become a part of the last value, and what
-/// stands on a second line a part of the first one.
+/// A form has no lines. A line feed of a file or here-document would become part of the last value, and a second line
+/// part of the first one's.
 fn has_no_line_feed(body: &[u8]) -> Result<(), Fault> {
     let ends_line = |byte: &u8| matches!(byte, b'\n' | b'\r');
     match body.iter().rposition(ends_line) {
@@ -225,7 +225,7 @@ fn is_unencoded(request: &HttpRequest) -> bool {
         .all(|encoding| encoding.is_empty() || encoding.eq_ignore_ascii_case("identity"))
 }
 
-/// Old clients send no content type at all; what they send is a form.
+/// Old clients send no content type; their bodies are forms.
 fn is_form(request: &HttpRequest) -> bool {
     request.headers().get(CONTENT_TYPE).is_none_or(|value| {
         let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
@@ -262,7 +262,7 @@ mod tests {
         exact.then(|| whole.chunks(8).map(byte).collect())
     }
 
-    /// The same as [`credentials`], by the letter.
+    /// A model of [`credentials`].
     fn plainly(header: &[u8]) -> Option<(String, String)> {
         let header = std::str::from_utf8(header).ok().filter(|header| header.is_ascii())?;
         let encoded = header.get(..6).filter(|scheme| scheme.to_lowercase() == "basic ").map(|_| header[6..].trim())?;
@@ -273,7 +273,7 @@ mod tests {
         sid.then(|| (text[..colon].to_owned(), text[colon + 1..].to_owned()))
     }
 
-    /// Credentials that are right, nearly right, and of another kind altogether.
+    /// Credentials that are right, almost right, and of another scheme.
     fn hostile() -> impl Strategy<Value = Vec<u8>> {
         let user = prop_oneof![4 => Just(SID.to_owned()), 1 => "AC[0-9a-fA-F]{31,33}", 1 => "\\PC{0,40}"];
         let text = prop_oneof![
@@ -297,7 +297,7 @@ mod tests {
     proptest! {
         #[test]
         fn credentials_are_read_by_the_letter_or_not_at_all(header in prop_oneof![9 => hostile(), 1 => vec(any::<u8>(), 0..100)]) {
-            // What is no header at all never gets here.
+            // Invalid headers never get here.
             if let Ok(value) = HeaderValue::from_bytes(&header) {
                 let request = TestRequest::default().insert_header((AUTHORIZATION, value)).to_http_request();
                 let read = credentials(&request).map(|(sid, token)| (sid.to_string(), token));

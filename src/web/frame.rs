@@ -1,4 +1,4 @@
-//! The frame around every request: a plain path and method before it, one shape of error after it.
+//! The frame around every request: normalizes path and method before it, and gives every error one shape after it.
 
 use std::panic::AssertUnwindSafe;
 
@@ -21,16 +21,16 @@ use super::state::{State, incomplete};
 use crate::db::LONGEST_REQUEST;
 use crate::error::{Denied, Error, Unavailable};
 
-/// A version of the API, as far as the frame knows it.
+/// What the frame knows of an API version.
 pub struct Face {
-    /// What its paths begin with.
+    /// The prefix of its paths.
     pub tree: &'static str,
     /// The answer to a request that was refused or failed. What the error is, the version knows; the server is reached at
     /// this site.
     pub refusal: fn(Representation, &Site, &actix_web::Error) -> HttpResponse,
 }
 
-/// What the frame hands on with a request.
+/// What the frame passes on with a request.
 #[derive(Clone, Debug)]
 pub struct Framed {
     pub asked: Asked,
@@ -97,7 +97,7 @@ fn face_of<'a>(path: &str, faces: &'a [Face]) -> Option<&'a Face> {
     faces.iter().find(|face| path.starts_with(face.tree))
 }
 
-/// Makes the path and the method of a request plain, and hands on what it says beside them.
+/// Normalizes the path and the method of a request, and passes on what they say.
 fn hand_on(request: &mut ServiceRequest, asked: Asked) -> Result<Deadline, Refused> {
     let query = Params::parse(request.query_string().as_bytes())?;
     let method = method(request.method(), &query)?;
@@ -125,8 +125,8 @@ fn plain_path(path: &str, faces: &[Face]) -> Asked {
     }
 }
 
-/// The method that is meant: HEAD is GET without the body, which the server leaves out by itself,
-/// and `_method` lets clients that know no PUT and DELETE say so.
+/// The method that is meant. HEAD is GET without the body, which the server omits by itself. `_method` is for clients
+/// that know no PUT and DELETE.
 fn method(sent: &Method, params: &Params) -> Result<Method, Refused> {
     match (sent, params.get(METHOD)?) {
         (&Method::HEAD, None) => Ok(Method::GET),

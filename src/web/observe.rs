@@ -1,4 +1,4 @@
-//! What is seen of every request from outside: its id, what came of it, and how long that took.
+//! Gives each request its id, counts its answer, and logs failures.
 
 use std::rc::Rc;
 use std::sync::LazyLock;
@@ -21,16 +21,16 @@ use crate::values::sid::random_bits;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What a line for each request goes by in `RUST_LOG`.
+/// The log target of the line for each request.
 const ACCESS: &str = "numberbank::access";
 
-/// The longest id that is taken from a client.
+/// The longest id that a client may send.
 const LONGEST_ID: usize = 128;
 
-/// Told with an answer by whoever made it: the cause of a failure, which its client is not told.
+/// Travels with an answer to this middleware: the cause of a failure, which the client does not see.
 pub struct Cause(pub String);
 
-/// Told with an answer by the handler that was asked for a purchase.
+/// Travels with an answer to this middleware: the outcome of a purchase, from its handler.
 #[derive(Clone, Copy)]
 pub struct Sold {
     pub kind: Kind,
@@ -96,7 +96,7 @@ impl Seen {
         }
         self.log(status, took, &cause);
         response.headers_mut().insert(REQUEST_ID, self.id);
-        // `Content-Type`, not `content-type`: clients of 2012 look names up letter for letter.
+        // `Content-Type`, not `content-type`: clients of 2012 compare names letter for letter.
         response.head_mut().set_camel_case_headers(true);
     }
 
@@ -107,7 +107,7 @@ impl Seen {
         match status {
             503 => tracing::warn!(%request_id, %method, %route, status, duration_us, %cause, "answered 503"),
             500.. => tracing::error!(%request_id, %method, %route, status, duration_us, %cause, "answered 500"),
-            // On demand only: writing a line for each request would slow all of them down.
+            // Only if asked for: a line for each request would slow all of them down.
             _ => {
                 tracing::debug!(target: ACCESS, %request_id, %method, %route, status, duration_us, "answered");
             }
@@ -119,7 +119,7 @@ fn is_id(id: &[u8]) -> bool {
     (1..=LONGEST_ID).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
 }
 
-/// Unlike any other: of random bits that this process drew once, and a count.
+/// A unique id: random bits that this process drew once, and a counter.
 fn new_id() -> HeaderValue {
     static PROCESS: LazyLock<String> = LazyLock::new(|| format!("{:016x}", random_bits() >> 64));
     static COUNT: AtomicU64 = AtomicU64::new(1);

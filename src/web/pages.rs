@@ -17,10 +17,10 @@ pub fn of_error(code: Code) -> String {
 /// `GET /docs/errors/{code}`
 ///
 /// # Errors
-/// [`Refused::NotFound`] for a number that is no code.
+/// [`Refused::NotFound`] for a number that is not a code.
 pub async fn error(number: web::Path<String>) -> Result<HttpResponse, Denied<Refused>> {
     let code = number.parse().ok().and_then(Code::from_number);
-    // One page a code, under one name: `+21452` is not another.
+    // One path for each page: `+21452` is not another.
     let code = code.filter(|code| code.number().to_string() == *number).ok_or(Refused::NotFound)?;
     let (number, status, title) = (code.number(), code.status(), code.title());
     let body = format!(

@@ -36,7 +36,7 @@ impl Params {
     /// The value of a parameter that has several names.
     ///
     /// # Errors
-    /// [`Refused::Repeated`], by whichever name.
+    /// [`Refused::Repeated`], by any of the names.
     pub fn one_of(&self, names: &[&'static str]) -> Result<Option<&str>> {
         let mut found = self.0.iter().filter(|(name, _)| names.contains(&name.as_str()));
         let first = found.next().map(|(_, value)| value.as_str());
@@ -69,14 +69,14 @@ impl Params {
     }
 }
 
-/// The parameter by which a POST says that it is meant as another method.
+/// The parameter with which a POST asks to be treated as another method.
 pub const METHOD: &str = "_method";
 
 /// The parameters of a form that costs money or changes what is paid for. Unknown ones are ignored, but a name that
 /// looks like one of these is refused.
 pub struct Heeded<'a> {
     pub names: &'a [&'static str],
-    /// Names that mean something elsewhere, each with what is right here.
+    /// Names that other versions use, each with the right one here.
     pub elsewhere: &'a [(&'static str, &'static str)],
 }
 

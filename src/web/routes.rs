@@ -11,12 +11,12 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, Resource, web};
 use super::refused::Refused;
 use crate::error::Denied;
 
-/// The index of the route that a request's path has led to. Its clones are the same.
+/// The index of the route of a request. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Led(Rc<Cell<Option<usize>>>);
 
 impl Led {
-    /// `None` before the path has led anywhere.
+    /// `None` until the request is routed.
     pub fn index(&self) -> Option<usize> {
         self.0.get()
     }

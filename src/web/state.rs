@@ -1,4 +1,4 @@
-//! What a thread that serves works with.
+//! The state of a worker.
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -252,4 +252,12 @@ fn logs_are_json_and_tell_the_request_and_none_of_its_secrets() {
     let route = "/2008-08-01/Accounts/{AccountSid}/IncomingPhoneNumbers/Local";
     assert_eq!(failed["route"], route);
     assert!(failed["duration_us"].is_u64() && failed["cause"].is_string(), "{failed}");
+    // Which statement was slow can be asked: each tells its time, and so does each request, by its id.
+    let closed = |name: &'static str| {
+        lines.iter().filter(move |line| line["message"] == "close" && line["span"]["name"] == name)
+    };
+    assert_eq!(closed("request").filter(|line| line["span"]["id"] == "from-the-test").count(), 3);
+    for statement in ["purchases.buy", "accounts.stored_token", "numbers.lists.named.list"] {
+        assert!(closed(statement).any(|line| line["time.busy"].is_string()), "{statement}");
+    }
 }

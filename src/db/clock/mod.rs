@@ -26,19 +26,19 @@ const SAMPLES: usize = 3;
 /// # Errors
 /// If the database is out of reach. The last comparison stays.
 pub async fn compare(clock: &Clock, db: &Db) -> Result<()> {
-    let Clock::Watched(watch) = clock else { return Ok(()) };
-    watch.found(comparison(db).await?);
-    clock.offset().into_iter().for_each(|offset| watch.tell(offset));
+    let Clock::Watched(skew) = clock else { return Ok(()) };
+    skew.found(comparison(db).await?);
+    clock.offset().into_iter().for_each(|offset| skew.tell(offset));
     Ok(())
 }
 
 /// Compares again and again, until dropped.
 pub async fn keep_comparing(clock: Clock, db: Db) {
-    let Clock::Watched(watch) = &clock else { return };
+    let Clock::Watched(skew) = &clock else { return };
     loop {
         sleep(MIN_PAUSE).await;
         if clock.offset().is_some() {
-            let _ = timeout(MAX_PAUSE - MIN_PAUSE, watch.wanted()).await;
+            let _ = timeout(MAX_PAUSE - MIN_PAUSE, skew.wanted()).await;
         }
         if let Err(error) = compare(&clock, &db).await {
             tracing::debug!("this machine's clock could not be compared with the database's: {error}");

@@ -79,7 +79,7 @@ impl Watch {
     }
 }
 
-/// Where something is read.
+/// The source of reads.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
     Primary(&'a Db),
@@ -109,7 +109,7 @@ impl Replica {
     /// For one request of an account: see [`Db::of`].
     ///
     /// # Errors
-    /// When the account has too many requests under way.
+    /// If the account has too many requests under way.
     pub fn of(&self, account: AccountSid) -> Result<Self> {
         Ok(Self { db: self.db.of(account, false)?, watch: Arc::clone(&self.watch) })
     }
@@ -121,7 +121,7 @@ impl Replica {
     /// Those of the primary.
     pub async fn read<T, E>(&self, primary: &Db, read: impl AsyncFn(Source<'_>) -> Result<T, E>) -> Result<T, E> {
         if self.watch.is_fresh() {
-            // Also where it refuses: what others have just written, the primary alone may know.
+            // A refusal is asked again too: the primary may know something newer.
             if let Ok(Ok(found)) = timeout(TIMEOUT, read(Source::Replica(&self.db))).await {
                 return Ok(found);
             }

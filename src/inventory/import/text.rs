@@ -4,10 +4,10 @@ use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 
 use encoding_rs::{Decoder, DecoderResult, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-/// What a file is written in. A byte order mark at its beginning is believed before this.
+/// The encoding of a file. A byte order mark goes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
-    /// UTF-16 where the first characters look like it, else UTF-8.
+    /// UTF-16 if the first characters look like it, else UTF-8.
     #[default]
     Auto,
     Utf8,

@@ -26,7 +26,7 @@ use server::{Server, WATCH_EVERY};
 
 /// What the operator may choose.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct ClusterOptions {
     /// The data folder. `None` is the user's own data folder, or `/var/lib/numberbank` for root.
     pub data_dir: Option<PathBuf>,
     /// The folder of server programs (`PG_BIN`). `None` searches for one.
@@ -52,8 +52,8 @@ impl Cluster {
     /// # Errors
     ///
     /// Whatever keeps the server from running. A server that recovers slowly goes on after the error.
-    pub fn open(settings: &Settings) -> Result<Cluster, Error> {
-        let server = Arc::new(Server::prepare(settings)?);
+    pub fn open(options: &ClusterOptions) -> Result<Cluster, Error> {
+        let server = Arc::new(Server::prepare(options)?);
         let users = server.under_start_lock(|| {
             let users = open_file(&server.data_dir.join("users.lock"), server.owner.as_ref())?;
             users.lock_shared().map_err(|e| folder_error(&server.data_dir, e))?;

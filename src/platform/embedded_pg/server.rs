@@ -20,7 +20,7 @@ use super::folder::{
     Owner, check_folder, default_data_dir, folder_error, make_data_dir, make_pg_dir, open_file, server_user, socket,
 };
 use super::programs::{installations, leading_number, program_dirs};
-use super::{Error, Settings};
+use super::{ClusterOptions, Error};
 
 /// How often a server that starts or stops is checked.
 const POLL_EVERY: Duration = Duration::from_millis(10);
@@ -69,8 +69,8 @@ pub(super) struct Server {
 
 impl Server {
     /// Creates the folders and opens the start lock.
-    pub(super) fn prepare(settings: &Settings) -> Result<Server, Error> {
-        let wanted = settings.data_dir.clone().map_or_else(default_data_dir, Ok)?;
+    pub(super) fn prepare(options: &ClusterOptions) -> Result<Server, Error> {
+        let wanted = options.data_dir.clone().map_or_else(default_data_dir, Ok)?;
         let data_dir = std::path::absolute(&wanted).map_err(|e| folder_error(&wanted, e))?;
         let owner = server_user(&data_dir)?;
         // Checked before anything is created, and again after it, with symbolic links resolved.
@@ -87,8 +87,8 @@ impl Server {
             log: pg_dir.join("postgres.log"),
             data_dir,
             pg_dir,
-            bin: settings.bin.clone(),
-            fsync: settings.fsync,
+            bin: options.bin.clone(),
+            fsync: options.fsync,
             owner,
             child: Mutex::new(None),
         })

@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use numberbank::db;
-use numberbank::platform::embedded_pg::{Cluster, Settings};
+use numberbank::platform::embedded_pg::{Cluster, ClusterOptions};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use tokio::sync::Mutex;
@@ -25,7 +25,7 @@ fn start() -> Temporary {
     // As root, the server runs as another user, who must be able to enter.
     folder.prefix("nb-test-").permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755));
     let folder = folder.tempdir_in("/tmp").expect("a folder").keep();
-    let settings = Settings { data_dir: Some(folder), bin: None, fsync: false };
+    let settings = ClusterOptions { data_dir: Some(folder), bin: None, fsync: false };
     let cluster = Cluster::open(&settings).expect("PostgreSQL starts");
     let guard = Command::new("sh")
         .args(["-c", "cat; kill -QUIT \"$(head -n 1 \"$1\"/pg/cluster/postmaster.pid)\"; rm -rf \"$1\"", "sh"])

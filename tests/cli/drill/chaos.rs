@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use numberbank::platform::embedded_pg::{Cluster, Settings};
+use numberbank::platform::embedded_pg::{Cluster, ClusterOptions};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
@@ -53,7 +53,7 @@ pub async fn keep_database(scene: &Scene, mut cluster: Cluster) -> Cluster {
 }
 
 /// In an immediate stop, every process of the server ends at once; the next start recovers from the log.
-fn restart(cluster: Cluster, settings: &Settings, outage: Duration) -> Cluster {
+fn restart(cluster: Cluster, settings: &ClusterOptions, outage: Duration) -> Cluster {
     let server = Pid::from_raw(cluster.pid().expect("PostgreSQL runs"));
     kill(server, Signal::SIGQUIT).expect("the signal of pg_ctl stop -m immediate");
     cluster.close().expect("PostgreSQL is gone");

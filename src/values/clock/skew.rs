@@ -20,7 +20,7 @@ const MAX_OFFSET: TimeDelta = TimeDelta::seconds(30);
 
 /// A clock that is compared with the database's.
 #[derive(Debug, Default)]
-pub struct Watch {
+pub struct Skew {
     /// Microseconds that are added to the system's time; for tests.
     wrong_by: AtomicI64,
     compared: Mutex<Option<Comparison>>,
@@ -70,7 +70,7 @@ fn refusal(offset: Offset) -> WrongClock {
     WrongClock(format!("{offset}: beyond {most} s nothing is sold, billed or put on sale; set the clock right"))
 }
 
-impl Watch {
+impl Skew {
     pub(super) fn adjusted(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         now + TimeDelta::microseconds(self.wrong_by.load(Ordering::Relaxed))
     }
@@ -155,13 +155,13 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_wrong_after_the_comparison_is_noticed() {
-        let watch = Watch::default();
+        let skew = Skew::default();
         let now = DateTime::from_timestamp(1_207_074_392, 0).unwrap();
-        assert!(watch.judge(now).is_ok());
-        *watch.compared() =
+        assert!(skew.judge(now).is_ok());
+        *skew.compared() =
             Some(Comparison { moment: Instant::now(), database: now, uncertainty: TimeDelta::milliseconds(1) });
-        assert!(watch.judge(now + TimeDelta::seconds(10)).is_ok());
-        assert!(watch.judge(now + TimeDelta::seconds(45)).is_err());
-        assert!(watch.judge(now - TimeDelta::days(1)).is_err());
+        assert!(skew.judge(now + TimeDelta::seconds(10)).is_ok());
+        assert!(skew.judge(now + TimeDelta::seconds(45)).is_err());
+        assert!(skew.judge(now - TimeDelta::days(1)).is_err());
     }
 }
