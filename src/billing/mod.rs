@@ -2,7 +2,7 @@
 //!
 //! A tenancy names the month that is charged next and the day on which that begins (`due_month` and
 //! `due_on`). Charging one writes the ledger entry, takes it from the balance and goes on to the next
-//! month, in one transaction that holds the account: whoever comes second finds nothing due.
+//! month, in one transaction that holds the account: a second run finds nothing due.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 

@@ -13,10 +13,8 @@ use crate::db::{Db, Transaction};
 use crate::values::money::Money;
 use crate::values::sid::{AccountSid, NumberSid};
 
-/// What is due next, from a day on and by the end of another: of one day only, so that an account's months
-/// are charged in their order, and so many at most that no buyer waits long for an account. Once they are
-/// charged, or their account is unpaid, they are not due here any more: what unpaid accounts owe is
-/// [`settle`]d or left alone. Locks the accounts.
+/// The next day's due fees, and locks their accounts: of one day only, so that an account's months are charged in order,
+/// and a limited number, so that no buyer waits long. Those of unpaid accounts are not among them: see [`settle`].
 #[instrument(name = "billing.hold_due", level = "debug", skip_all)]
 pub async fn hold_due(within: &mut Transaction, from: NaiveDate, by: NaiveDate) -> Result<Vec<Due>> {
     query_as!(
@@ -96,8 +94,7 @@ pub async fn charge(
     .await
 }
 
-/// The unpaid accounts whose balance covers what they owe by a day, where that is anything at all. What
-/// is overdue is theirs, and few others'.
+/// Unpaid accounts whose balance now covers what they owe. The overdue rows are few.
 #[instrument(name = "billing.solvent", level = "debug", skip_all)]
 pub async fn solvent(db: &Db, by: NaiveDate) -> Result<Vec<AccountSid>> {
     query_scalar!(
@@ -139,8 +136,8 @@ pub async fn owed(db: impl PgExecutor<'_>, account: AccountSid, now: DateTime<Ut
     .await
 }
 
-/// Charges all that an unpaid account owes and makes it active again, where its balance covers that;
-/// the account is held. Due is what was due when it was found unpaid, or is by then.
+/// Charges all that an unpaid account owes and makes it active again, if its balance covers that. The account is locked
+/// already. Due is what was due when the account became unpaid, or is due by `by`.
 #[instrument(name = "billing.settle", level = "debug", skip_all)]
 pub async fn settle(
     within: &mut Transaction,

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::{Context, Done, FAREWELL, Failure};
 use crate::operators::{self, Action, Outcome};
 
-/// What a command line asks for: the words of the command, and the arguments that were said, were it by the
-/// environment. Those that every command takes, such as the database's URL, are not among them.
+/// The command's words, and the arguments given on the command line or by the environment. Those that every command takes,
+/// such as the database's URL, are not among them.
 pub fn asked(line: &clap::Command, matches: &ArgMatches) -> Action {
     let (mut command, mut given, mut words) = (line, matches, Vec::new());
     while let Some((name, below)) = given.subcommand() {

@@ -44,7 +44,7 @@ pub enum Failure {
     /// The same, of a command that does all or nothing.
     #[error("interrupted: {0}")]
     Undone(&'static str),
-    /// Whoever read the answer has seen enough, as `| head` does.
+    /// The reader of the answer has seen enough, as `| head` does.
     #[error("nobody reads the answer")]
     NoReader,
 }

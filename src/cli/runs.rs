@@ -8,6 +8,7 @@ use super::inventory::bar;
 use super::options::{Grace, Quarantine};
 use super::show::show;
 use super::{Context, Done, Failure};
+use crate::error::Error;
 use crate::values::clock::Clock;
 use crate::{billing, inventory};
 
@@ -63,8 +64,8 @@ impl Recycle {
 impl AsOf {
     /// The time by which things are due, and the clock that tells when they are done.
     fn on(&self, clock: &Clock) -> Result<(DateTime<Utc>, Clock), Failure> {
-        // Of a time to come, only this machine's own clock can be wrong.
-        clock.trusted().map_err(crate::error::Error::from)?;
+        // For a future `--as-of`, check this machine's clock now.
+        clock.trusted().map_err(Error::from)?;
         let now = clock.now();
         let as_of = self.as_of.unwrap_or(now);
         if as_of > now && !self.force {

@@ -25,16 +25,17 @@ struct Inner<J, O> {
     work: Box<Work<J, O>>,
 }
 
-/// Does the jobs of a batch, and returns their outcomes in the same order.
+/// Does the jobs of a batch, and returns their outcomes in the same order. Made in `Lookups::new`, `Lists::new`,
+/// `Updates::new`, `Releases::new` and `PurchaseQueues::new`.
 type Work<J, O> = dyn Fn(Vec<J>) -> BoxFuture<'static, Vec<O>> + Send + Sync;
 
 struct Queue<J, O> {
-    waiting: VecDeque<(J, Teller<O>)>,
+    waiting: VecDeque<(J, Reply<O>)>,
     most_waiting: usize,
     is_under_way: bool,
 }
 
-type Teller<O> = oneshot::Sender<Result<O>>;
+type Reply<O> = oneshot::Sender<Result<O>>;
 
 impl<J, O> Clone for Batches<J, O> {
     fn clone(&self) -> Self {
@@ -58,31 +59,31 @@ impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
     /// # Errors
     /// If too many jobs wait, the batch takes longer than [`LONGEST_REQUEST`], or it ends without an outcome.
     pub async fn join(&self, job: J) -> Result<O> {
-        let (teller, outcome) = oneshot::channel();
-        if let Some(turn) = self.enter(job, teller)? {
-            tokio::spawn(turn.take());
+        let (reply, outcome) = oneshot::channel();
+        if let Some(runner) = self.enter(job, reply)? {
+            tokio::spawn(runner.run());
         }
         // The batch panicked, or its thread ended because the server stops.
         outcome.await.map_err(|_| late())?
     }
 
     /// Queues a job. If no batch is under way, the caller is to run the queue.
-    fn enter(&self, job: J, teller: Teller<O>) -> Result<Option<Turn<J, O>>> {
+    fn enter(&self, job: J, reply: Reply<O>) -> Result<Option<Runner<J, O>>> {
         let mut queue = self.queue();
         if queue.waiting.len() >= queue.most_waiting + LARGEST {
             return Err(Error::Unavailable(Unavailable::Queue { waiting: queue.waiting.len() }));
         }
-        queue.waiting.push_back((job, teller));
+        queue.waiting.push_back((job, reply));
         let is_under_way = std::mem::replace(&mut queue.is_under_way, true);
-        Ok((!is_under_way).then(|| Turn { batches: self.clone(), is_over: false }))
+        Ok((!is_under_way).then(|| Runner { batches: self.clone(), is_over: false }))
     }
 
     /// The next batch. If the queue is empty, the run ends.
-    fn next(&self) -> Option<(Vec<J>, Vec<Teller<O>>)> {
+    fn next(&self) -> Option<(Vec<J>, Vec<Reply<O>>)> {
         let mut queue = self.queue();
         let many = queue.waiting.len().min(LARGEST);
         // Jobs whose client has hung up are dropped.
-        let batch: (Vec<J>, Vec<_>) = queue.waiting.drain(..many).filter(|(_, teller)| !teller.is_closed()).unzip();
+        let batch: (Vec<J>, Vec<_>) = queue.waiting.drain(..many).filter(|(_, reply)| !reply.is_closed()).unzip();
         queue.is_under_way = many > 0;
         (many > 0).then_some(batch)
     }
@@ -100,25 +101,25 @@ impl<J, O> Batches<J, O> {
 }
 
 /// The task that runs batches until the queue is empty.
-struct Turn<J, O> {
+struct Runner<J, O> {
     batches: Batches<J, O>,
     is_over: bool,
 }
 
-impl<J: Send + 'static, O: Send + 'static> Turn<J, O> {
-    async fn take(mut self) {
-        while let Some((jobs, tellers)) = self.batches.next() {
+impl<J: Send + 'static, O: Send + 'static> Runner<J, O> {
+    async fn run(mut self) {
+        while let Some((jobs, replies)) = self.batches.next() {
             if jobs.is_empty() {
                 continue;
             }
             // A dead connection would never answer, and block all later batches.
             let outcomes: Vec<_> = match timeout(LONGEST_REQUEST, (self.batches.0.work)(jobs)).await {
                 Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-                Err(_) => tellers.iter().map(|_| Err(late())).collect(),
+                Err(_) => replies.iter().map(|_| Err(late())).collect(),
             };
-            for (teller, outcome) in tellers.into_iter().zip(outcomes) {
+            for (reply, outcome) in replies.into_iter().zip(outcomes) {
                 // Fails only if the client has hung up.
-                let _ = teller.send(outcome);
+                let _ = reply.send(outcome);
             }
         }
         // By now, another task may run the queue.
@@ -131,7 +132,7 @@ fn late() -> Error {
 }
 
 /// If the task panics, or its thread ends, the waiting jobs get an error.
-impl<J, O> Drop for Turn<J, O> {
+impl<J, O> Drop for Runner<J, O> {
     fn drop(&mut self) {
         if !self.is_over {
             let mut queue = self.batches.queue();

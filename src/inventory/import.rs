@@ -25,10 +25,10 @@ mod text;
 pub use columns::{Mapping, Understood};
 pub use text::Encoding;
 
-/// The rows of one statement;
+/// Most rows in one statement.
 const BATCH: usize = 2_000;
 
-/// fewer if the bad rows among them hold this many bytes.
+/// Most bytes of bad rows in one batch.
 const MAX_BAD_BYTES: usize = 1 << 20;
 
 /// How to read the file.

@@ -9,8 +9,8 @@ use crate::db::Transaction;
 use crate::values::money::Money;
 use crate::values::sid::AccountSid;
 
-/// Locks an account, so that the next statement sees it as it then is: an update is held against the constraints of
-/// the row that it began with before it waits for whoever is changing that row.
+/// Locks the account before it is updated: PostgreSQL checks an update's constraints on the old version of a row before it
+/// waits for a newer one.
 #[instrument(name = "ledger.hold", level = "debug", skip_all)]
 pub async fn hold(within: &mut Transaction, account: AccountSid) -> Result<()> {
     query!("select from accounts where sid = $1 for no key update", account as AccountSid)

@@ -46,7 +46,7 @@ macro_rules! numbers {
 pub(super) use numbers;
 
 impl Row {
-    /// The place among what was asked for, counted from 0.
+    /// Index of the request that this row answers, from 0.
     pub fn place(&self) -> usize {
         self.place.and_then(|place| usize::try_from(place - 1).ok()).unwrap_or(usize::MAX)
     }
@@ -58,7 +58,7 @@ impl Row {
     }
 }
 
-/// Many at once, each of an account of its own; what is held of them, in their order.
+/// Finds many numbers, each in its account; `None` for one that is not held.
 #[instrument(name = "numbers.find", level = "debug", skip_all)]
 pub async fn find(db: &Db, asked: &[(AccountSid, NumberSid)]) -> Result<Vec<Option<Number>>> {
     let (accounts, sids): (Vec<_>, Vec<_>) = asked.iter().copied().unzip();

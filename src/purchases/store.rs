@@ -1,11 +1,8 @@
 //! The statements of a purchase.
 //!
-//! Lock order, here and everywhere: stock, then account, then tenancy. Whoever waits for an
-//! account's row may hold rows of stock, but nobody who holds an account waits for stock (but for
-//! `account close`, which says so), so no circle can close: who takes the account first passes over stock
-//! that others hold. Whoever waits for several rows of stock does so in the order of their `pick`. A row that
-//! a buyer waited for in vain stays locked until the buyer's statement ends, in use or not, so this holds for
-//! releases and withdrawals too.
+//! Lock order: stock, account, tenancy. A statement may wait for an account while it holds stock, never the reverse; one that
+//! locks the account first skips locked stock. Several rows of stock are locked in the order of `pick`, by releases and
+//! withdrawals too. A row that was waited for in vain stays locked until the statement ends.
 
 use std::sync::Arc;
 
@@ -31,7 +28,7 @@ pub enum Locking {
     /// Past the numbers that others hold, but waiting for the account: first of all, so that no numbers are held
     /// meanwhile. Only for bids of one account.
     WaitForAccount,
-    /// From the beginning on, waiting for whoever holds anything: misses nothing. Only for one bid.
+    /// From the beginning on, waiting for all locks: misses nothing. Only for one bid.
     WaitForStock,
 }
 
@@ -223,7 +220,7 @@ macro_rules! purchases {
 /// No number has this area code.
 const NOWHERE: i16 = 0;
 
-/// An area code of the other kind has none of this kind: nothing is searched for where nothing can be.
+/// No number of this kind has an area code of the other kind, so nothing is searched.
 fn area(order: &Order) -> Option<i16> {
     order.area_code.map(|code| if code.kind() == order.kind { code.as_smallint() } else { NOWHERE })
 }

@@ -13,7 +13,7 @@ use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
 /// Ends tenancies, as one statement: those that `held` finds, whose rows of stock it locks. These
-/// decide: whoever comes second finds that the number no longer belongs to the tenancy. A tenancy ends
+/// decide: a second release finds that the number no longer belongs to the tenancy. A tenancy ends
 /// no earlier than the number's last move, nor than the last month that was charged ahead of time.
 macro_rules! release {
     ($held:literal, $cause:literal, $to:expr, $now:ident $(, $value:expr)*) => {

@@ -59,7 +59,7 @@ impl Call {
         self.request.match_info().get(name).unwrap_or_default()
     }
 
-    /// The number that the path names. What is no Sid names nothing that is there.
+    /// The Sid in the path.
     ///
     /// # Errors
     /// [`Refused::NotFound`] for a text that is not a Sid.
@@ -67,12 +67,12 @@ impl Call {
         self.path("Sid").parse().map_err(|_| Refused::NotFound)
     }
 
-    /// Makes sure that a form says all that the client seems to mean.
+    /// Refuses misspelt and misplaced parameters.
     ///
     /// # Errors
     /// Those of [`KnownParameters::check`].
-    pub fn check_names(&self, heeded: &KnownParameters<'_>) -> Result<(), Refused> {
-        heeded.check(&self.input, &self.query)
+    pub fn check_names(&self, known: &KnownParameters<'_>) -> Result<(), Refused> {
+        known.check(&self.input, &self.query)
     }
 
     /// Reads numbers, where they may come from a replica too.

@@ -46,8 +46,8 @@ impl Framed {
     }
 }
 
-/// Around every request: makes its path and method plain, and of whatever goes wrong the answer of the version that was
-/// asked, in the representation that was asked for.
+/// Around every request: normalizes its path and method, and turns every error into the answer of the version and the
+/// representation that were asked for.
 ///
 /// # Errors
 /// An answer that refuses, of what never came to a handler.

@@ -60,7 +60,7 @@ pub async fn observe(
     }
 }
 
-/// A request, as far as it is told of afterwards: neither its path, nor what it brings along.
+/// What is logged and counted of a request: not its path, query or body.
 struct RequestLog {
     id: HeaderValue,
     matched: MatchedRoute,

@@ -55,7 +55,7 @@ pub enum Fault {
 impl Refuses for Refused {}
 
 impl From<accounts::Refused> for Refused {
-    /// Whoever is refused as an account is told nothing of it.
+    /// A stranger is not told why.
     fn from(_: accounts::Refused) -> Self {
         Self::NotAuthenticated
     }

@@ -101,7 +101,7 @@ pub async fn list<T: Record + Unpin + 'static>(asked: &Asked, list: List<'_, T>)
     response
 }
 
-/// The answer to a request that was refused or failed, whoever did so.
+/// The answer to a request that was refused or failed.
 pub fn refusal(representation: Representation, site: &Site, error: &actix_web::Error) -> HttpResponse {
     let refusal = if let Some(refusal) = error.as_error::<Refusal>() {
         refusal.clone()

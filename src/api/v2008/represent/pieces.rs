@@ -1,5 +1,5 @@
-//! The text of a list, handed out in pieces. A long one is written as the client takes it, from the rows that
-//! it is made of: they are a fifth of it at times, and are never held beside all of it.
+//! The text of a long list is written as the client takes it. Its rows are kept, not the text, which can be five times
+//! larger.
 
 use std::convert::Infallible;
 use std::pin::Pin;
