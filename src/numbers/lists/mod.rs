@@ -131,7 +131,7 @@ impl Lists {
 }
 
 /// A list in which a number is found by its offset.
-trait Places {
+trait ByOffset {
     /// How far its numbers are counted.
     const COUNTED: i64;
 
@@ -139,11 +139,11 @@ trait Places {
     async fn count(&self, db: &Db) -> sqlx::Result<i64>;
 
     /// The number at this offset; `None` if the list is shorter.
-    async fn place(&self, db: &Db, before: i64) -> sqlx::Result<Option<NumberSid>>;
+    async fn sid_at(&self, db: &Db, before: i64) -> sqlx::Result<Option<NumberSid>>;
 
     /// The number that lies `between` numbers before `from`, or before the end of the list. `Some(None)` if the list
     /// begins later, `None` if the account never held `from`.
-    async fn place_back(
+    async fn sid_before(
         &self,
         db: &Db,
         from: Option<NumberSid>,
@@ -158,24 +158,24 @@ struct All {
     kind: Option<Kind>,
 }
 
-impl Places for All {
+impl ByOffset for All {
     const COUNTED: i64 = i64::MAX;
 
     async fn count(&self, db: &Db) -> sqlx::Result<i64> {
         Ok(store::count(db, self.account, self.kind, None).await?.unwrap_or_default())
     }
 
-    async fn place(&self, db: &Db, before: i64) -> sqlx::Result<Option<NumberSid>> {
-        store::place(db, self.account, self.kind, before).await
+    async fn sid_at(&self, db: &Db, before: i64) -> sqlx::Result<Option<NumberSid>> {
+        store::sid_at(db, self.account, self.kind, before).await
     }
 
-    async fn place_back(
+    async fn sid_before(
         &self,
         db: &Db,
         from: Option<NumberSid>,
         between: i64,
     ) -> sqlx::Result<Option<Option<NumberSid>>> {
-        store::place_back(db, self.account, self.kind, from, between).await
+        store::sid_before(db, self.account, self.kind, from, between).await
     }
 }
 
@@ -200,12 +200,12 @@ impl Beginning {
 
 /// Finds where a page begins, and its number where the list alone tells it. Only keys are read here; the numbers are
 /// walked from there on, which costs the same everywhere.
-async fn begin<L: Places>(db: &Db, list: &L, page: Page) -> Result<(Page, Beginning), Denied<Refused>> {
+async fn begin<L: ByOffset>(db: &Db, list: &L, page: Page) -> Result<(Page, Beginning), Denied<Refused>> {
     match page.cursor {
         Cursor::ByNumber => Ok((page, begin_by_number(db, list, page).await?)),
         Cursor::After(sid) => Ok((page, Beginning::After(sid))),
         Cursor::Before(sid) => {
-            let before = list.place_back(db, Some(sid), page.size.into()).await?.ok_or(Refused::UnknownCursor)?;
+            let before = list.sid_before(db, Some(sid), page.size.into()).await?.ok_or(Refused::UnknownCursor)?;
             // Where fewer are left before it than a page holds, that is the first page.
             let number = if before.is_some() { page.number } else { 0 };
             Ok((Page { number, ..page }, before.map_or(Beginning::First, Beginning::After)))
@@ -217,17 +217,17 @@ async fn begin<L: Places>(db: &Db, list: &L, page: Page) -> Result<(Page, Beginn
                 // Beyond the count, the end is not known: this is the last page that was counted.
                 return Ok((page, begin_by_number(db, list, page).await?));
             }
-            let before = list.place_back(db, None, total - page.start()).await?.flatten();
+            let before = list.sid_before(db, None, total - page.start()).await?.flatten();
             Ok((page, before.map_or(Beginning::First, Beginning::After)))
         }
     }
 }
 
-async fn begin_by_number<L: Places>(db: &Db, list: &L, page: Page) -> Result<Beginning, Denied<Refused>> {
+async fn begin_by_number<L: ByOffset>(db: &Db, list: &L, page: Page) -> Result<Beginning, Denied<Refused>> {
     match page.start() {
         0 => Ok(Beginning::First),
         start if start < REACH => {
-            let before = list.place(db, start - 1).await?;
+            let before = list.sid_at(db, start - 1).await?;
             Ok(before.map_or(Beginning::Past, Beginning::After))
         }
         start if list.count(db).await? > start.min(L::COUNTED) => Err(Refused::BeyondReach.into()),

@@ -69,8 +69,8 @@ pub async fn stretches(db: &Db, asked: &[Stretch]) -> Result<Vec<Held>> {
 
 /// The number at an offset. The cost grows with the offset; if the list is shorter, it costs nothing. Each kind is
 /// sorted by itself, which the index does, so that the two are merged and not sorted.
-#[instrument(name = "numbers.lists.place", level = "debug", skip_all)]
-pub async fn place(db: &Db, account: AccountSid, kind: Option<Kind>, before: i64) -> Result<Option<NumberSid>> {
+#[instrument(name = "numbers.lists.sid_at", level = "debug", skip_all)]
+pub async fn sid_at(db: &Db, account: AccountSid, kind: Option<Kind>, before: i64) -> Result<Option<NumberSid>> {
     query_scalar!(
         r#"select sid as "sid!: NumberSid" from (
             (select started_at, sid from tenancies
@@ -93,8 +93,8 @@ pub async fn place(db: &Db, account: AccountSid, kind: Option<Kind>, before: i64
 
 /// The number that lies `between` numbers before `from`, or before the end of the list: a walk backwards on the same
 /// index. `None` if the account never held `from`. The inner limits, as in [`stretches`], are one more than `between`.
-#[instrument(name = "numbers.lists.place_back", level = "debug", skip_all)]
-pub async fn place_back(
+#[instrument(name = "numbers.lists.sid_before", level = "debug", skip_all)]
+pub async fn sid_before(
     db: &Db,
     account: AccountSid,
     kind: Option<Kind>,

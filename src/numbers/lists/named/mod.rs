@@ -1,6 +1,6 @@
 //! Lists of the numbers with a given name.
 
-use super::{Beginning, Page, Places, Slice, begin};
+use super::{Beginning, Page, ByOffset, Slice, begin};
 use crate::db::Db;
 use crate::error::Denied;
 use crate::numbers::Refused;
@@ -20,7 +20,7 @@ struct Named<'a> {
     default: Option<PhoneNumber>,
 }
 
-impl Places for Named<'_> {
+impl ByOffset for Named<'_> {
     /// There are no counts by name. Each page counts its list, so the count has a limit.
     const COUNTED: i64 = REACH;
 
@@ -28,17 +28,17 @@ impl Places for Named<'_> {
         Ok(store::count(db, *self, None).await?.unwrap_or_default())
     }
 
-    async fn place(&self, db: &Db, before: i64) -> sqlx::Result<Option<NumberSid>> {
-        store::place(db, *self, before).await
+    async fn sid_at(&self, db: &Db, before: i64) -> sqlx::Result<Option<NumberSid>> {
+        store::sid_at(db, *self, before).await
     }
 
-    async fn place_back(
+    async fn sid_before(
         &self,
         db: &Db,
         from: Option<NumberSid>,
         between: i64,
     ) -> sqlx::Result<Option<Option<NumberSid>>> {
-        store::place_back(db, *self, from, between).await
+        store::sid_before(db, *self, from, between).await
     }
 }
 

@@ -89,8 +89,8 @@ pub async fn count(db: &Db, named: Named<'_>, after: Option<NumberSid>) -> Resul
 }
 
 /// The number at an offset. The cost grows with the offset.
-#[instrument(name = "numbers.lists.named.place", level = "debug", skip_all)]
-pub async fn place(db: &Db, named: Named<'_>, before: i64) -> Result<Option<NumberSid>> {
+#[instrument(name = "numbers.lists.named.sid_at", level = "debug", skip_all)]
+pub async fn sid_at(db: &Db, named: Named<'_>, before: i64) -> Result<Option<NumberSid>> {
     query_scalar!(
         r#"select sid as "sid!: NumberSid" from (
             (select started_at, sid from tenancies
@@ -121,8 +121,8 @@ pub async fn place(db: &Db, named: Named<'_>, before: i64) -> Result<Option<Numb
 
 /// The number that lies `between` numbers before `from`, or before the end of the list; `None` if the account never
 /// held `from`.
-#[instrument(name = "numbers.lists.named.place_back", level = "debug", skip_all)]
-pub async fn place_back(
+#[instrument(name = "numbers.lists.named.sid_before", level = "debug", skip_all)]
+pub async fn sid_before(
     db: &Db,
     named: Named<'_>,
     from: Option<NumberSid>,
