@@ -44,6 +44,9 @@ left join (
     group by account_sid
 ) as charges on charges.account_sid = accounts.sid;
 
+-- In the order in which lists and purchases lock them, so that those of a running program wait and do not deadlock.
+lock table accounts, tenancies in access exclusive mode;
+
 -- The day on which a tenancy's next fee is due follows from its month.
 create function set_due_day() returns trigger language plpgsql as $$
 begin
@@ -133,16 +136,17 @@ create aggregate balance_after(balance bigint, amount bigint) (
     sfunc = add_amount, stype = bigint, parallel = safe
 );
 
--- Why an account is suspended, activated or closed: said by the statement that does so, and kept by its event only.
-alter table accounts add column changed_by change_reason;
+-- Why and when an account is suspended, activated or closed: said by the statement that does so, and kept by its event only.
+create type change_cause as (reason change_reason, at timestamptz);
+alter table accounts add column changed_by change_cause;
 
 create function tell_change() returns trigger language plpgsql as $$
 begin
     insert into account_events (account_sid, at, change, reason)
-    values (new.sid, new.updated_at, case
+    values (new.sid, (new.changed_by).at, case
         when new.closed_at is not null then 'closed'::account_change
         when new.suspended_at is null and new.unpaid_since is null then 'activated'
-        else 'suspended' end, new.changed_by);
+        else 'suspended' end, (new.changed_by).reason);
     new.changed_by := null;
     return new;
 end $$;

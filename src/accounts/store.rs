@@ -127,7 +127,7 @@ pub async fn rename(db: &Db, sid: AccountSid, name: &FriendlyName, now: DateTime
 pub async fn suspend(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
         "update accounts set suspended_at = coalesce(suspended_at, $2),
-            changed_by = case when suspended_at is null then 'operator'::change_reason end,
+            changed_by = case when suspended_at is null then ('operator', $2)::change_cause end,
             updated_at = case when suspended_at is null then greatest($2, updated_at) else updated_at end
         where sid = $1 and closed_at is null
         returning ",
@@ -144,7 +144,7 @@ pub async fn suspend(within: &mut Transaction, sid: AccountSid, now: DateTime<Ut
 pub async fn activate(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
         "update accounts set suspended_at = null, unpaid_since = null,
-            changed_by = case when status = 'suspended' then 'operator'::change_reason end,
+            changed_by = case when status = 'suspended' then ('operator', $2)::change_cause end,
             updated_at = case when status = 'suspended' then greatest($2, updated_at) else updated_at end
         where sid = $1 and closed_at is null
         returning ",
@@ -164,7 +164,7 @@ pub async fn close(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>
             select sid as it, closed_at is null and numbers_held(accounts, null) = 0 as closes
             from accounts where sid = $1 for update
         )
-        update accounts set changed_by = case when closes then 'operator'::change_reason end,
+        update accounts set changed_by = case when closes then ('operator', $2)::change_cause end,
             closed_at = case when closes then $2 else closed_at end,
             updated_at = case when closes then greatest($2, updated_at) else updated_at end
         from account where sid = it

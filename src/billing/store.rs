@@ -79,7 +79,7 @@ pub async fn charge(
         ), debit as (
             update accounts set balance = balance - amount,
                 unpaid_since = case when is_short then $3 else unpaid_since end,
-                changed_by = case when is_short then 'unpaid'::change_reason end,
+                changed_by = case when is_short then ('unpaid', $3)::change_cause end,
                 updated_at = case when is_short then greatest($3, updated_at) else updated_at end
             from account where sid = account_sid and (amount > 0 or is_short)
         )
@@ -157,7 +157,7 @@ pub async fn settle(
             cross join lateral generate_series(due_month, due_month + months_due(started_at, due_month, day) - 1) as month
         ), payer as (
             update accounts set balance = balance - owing, unpaid_since = null, updated_at = greatest($2, updated_at),
-                changed_by = case when suspended_at is null then 'paid'::change_reason end
+                changed_by = case when suspended_at is null then ('paid', $2)::change_cause end
             from (select coalesce(sum(price), 0)::bigint as owing from owed) as debt
             where sid = (select sid from unpaid) and balance >= owing
             returning sid

@@ -80,12 +80,16 @@ impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
 
     /// The next batch. If the queue is empty, the run ends.
     fn next(&self) -> Option<(Vec<J>, Vec<Reply<O>>)> {
+        let taken = self.take();
+        // Jobs whose client has hung up are dropped, without the lock: what a job holds may lock something else.
+        (!taken.is_empty()).then(|| taken.into_iter().filter(|(_, reply)| !reply.is_closed()).unzip())
+    }
+
+    fn take(&self) -> Vec<(J, Reply<O>)> {
         let mut queue = self.queue();
         let many = queue.waiting.len().min(LARGEST);
-        // Jobs whose client has hung up are dropped.
-        let batch: (Vec<J>, Vec<_>) = queue.waiting.drain(..many).filter(|(_, reply)| !reply.is_closed()).unzip();
         queue.is_under_way = many > 0;
-        (many > 0).then_some(batch)
+        queue.waiting.drain(..many).collect()
     }
 }
 
@@ -136,8 +140,11 @@ impl<J, O> Drop for Runner<J, O> {
     fn drop(&mut self) {
         if !self.is_over {
             let mut queue = self.batches.queue();
-            queue.waiting.clear();
+            let left = std::mem::take(&mut queue.waiting);
             queue.is_under_way = false;
+            drop(queue);
+            // Without the lock, as in `next`.
+            drop(left);
         }
     }
 }
@@ -309,5 +316,36 @@ mod tests {
         let sizes: Vec<_> = others.into_iter().map(|other| other.unwrap().1).collect();
         assert_eq!((sizes[0], sizes[65]), (LARGEST, 2));
         assert_eq!(batches.waiting(), 0);
+    }
+
+    /// Whatever is dropped with it looks at the queue, as a scrape of the metrics does.
+    struct Nosy(Batches<Nosy, ()>);
+
+    impl Drop for Nosy {
+        fn drop(&mut self) {
+            self.0.waiting();
+        }
+    }
+
+    #[test]
+    fn a_job_is_dropped_without_the_lock() {
+        let (told, done) = std::sync::mpsc::channel();
+        // On a thread of its own: a deadlock is to fail the test, not to hang it.
+        std::thread::spawn(move || {
+            let batches = Batches::<Nosy, ()>::new(80, |jobs| async move { jobs.iter().map(|_| ()).collect() });
+            let runner = || Runner { batches: batches.clone(), is_over: false };
+            let mut gone = Box::pin(batches.join(Nosy(batches.clone())));
+            // Queued behind a batch that is under way, until its client hangs up.
+            batches.queue().is_under_way = true;
+            assert!((&mut gone).now_or_never().is_none());
+            drop(gone);
+            assert!(batches.next().is_some_and(|(jobs, _)| jobs.is_empty()));
+            let mut left = Box::pin(batches.join(Nosy(batches.clone())));
+            assert!((&mut left).now_or_never().is_none());
+            drop(runner());
+            assert!(left.now_or_never().is_some_and(|outcome| outcome.is_err()));
+            told.send(()).expect("the test waits");
+        });
+        done.recv_timeout(Duration::from_secs(10)).expect("no deadlock");
     }
 }

@@ -104,9 +104,10 @@ async fn try_acquire(connection: &mut PgConnection, lock: ProcessLock) -> sqlx::
     }
 }
 
-/// Whether a statement failed because of a lock timeout, or `nowait`.
+/// Whether a statement failed because of others' locks: a lock timeout, `nowait`, or a deadlock.
 pub fn is_locked(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).as_deref() == Some("55P03")
+    let code = error.as_database_error().and_then(|error| error.code());
+    matches!(code.as_deref(), Some("55P03" | "40P01"))
 }
 
 /// The sessions that hold a lock, or without one, that lock any table of ours: a text for the operator.

@@ -16,6 +16,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::db::Db;
 use crate::db::replica::{Replica, Source};
 use crate::error::{Denied, Error};
+use crate::values::phone::Kind;
 use crate::values::sid::{AccountSid, NumberSid};
 use crate::web::answer_memory::Reservation;
 use crate::web::asked::Asked;
@@ -23,6 +24,7 @@ use crate::web::form::form;
 use crate::web::frame::Framed;
 use crate::web::params::{KnownParameters, Params};
 use crate::web::refused::Refused;
+use crate::web::routes::Progress;
 use crate::web::state::{WorkerState, incomplete};
 
 type Result<T, E = Denied<Refused>> = std::result::Result<T, E>;
@@ -102,6 +104,15 @@ impl Call {
     /// As [`Call::reserve_page`], if they are more than was reserved.
     pub fn resize_reservation(&self, bytes: usize) -> Result<(), Error> {
         self.request.extensions_mut().get_mut::<Reservation>().map_or(Ok(()), |room| room.grow(bytes))
+    }
+
+    /// Says that the request is a purchase, however it ends.
+    ///
+    /// # Errors
+    /// Where the request is not observed.
+    pub fn buys(&self, kind: Kind) -> Result<(), Error> {
+        let progress = self.request.extensions().get::<Progress>().cloned();
+        progress.map(|progress| progress.set_buys(kind)).ok_or_else(incomplete)
     }
 
     /// All values of a header.

@@ -13,10 +13,10 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse};
 use tracing::Instrument;
 
-use super::routes::{self, MatchedRoute};
+use super::codes::Code;
+use super::routes::Progress;
 use super::state::WorkerState;
 use super::traffic::{METHODS, Sale, micros};
-use crate::values::phone::Kind;
 use crate::values::sid::random_bits;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -30,12 +30,13 @@ const LONGEST_ID: usize = 128;
 /// Travels with an answer to this middleware: the cause of a failure, which the client does not see.
 pub struct Cause(pub String);
 
-/// Travels with an answer to this middleware: the outcome of a purchase, from its handler.
+/// Travels with an answer that refuses: its code.
 #[derive(Clone, Copy)]
-pub struct Sold {
-    pub kind: Kind,
-    pub sale: Sale,
-}
+pub struct RefusedBy(pub Code);
+
+/// Travels with the answer to a purchase that was made before.
+#[derive(Clone, Copy)]
+pub struct Replayed;
 
 /// Around the frame of every request: gives it an id, counts it, and logs what went wrong inside.
 ///
@@ -63,7 +64,7 @@ pub async fn observe(
 /// What is logged and counted of a request: not its path, query or body.
 struct RequestLog {
     id: HeaderValue,
-    matched: MatchedRoute,
+    progress: Progress,
     method: usize,
     began: Instant,
     state: Option<Rc<WorkerState>>,
@@ -75,7 +76,7 @@ impl RequestLog {
         let method = request.method().as_str();
         Self {
             id: sent.cloned().unwrap_or_else(new_id),
-            matched: routes::matched(request),
+            progress: Progress::begin(request),
             method: METHODS.iter().position(|name| *name == method).unwrap_or(METHODS.len() - 1),
             began: Instant::now(),
             state: WorkerState::of(request.request()).ok(),
@@ -84,13 +85,18 @@ impl RequestLog {
 
     fn end<B>(self, response: &mut HttpResponse<B>) {
         let (status, took) = (response.status().as_u16(), self.began.elapsed());
-        let (sold, cause) = {
+        let (sale, cause) = {
             let told = response.extensions();
-            (told.get::<Sold>().copied(), told.get().map_or_else(String::new, |Cause(cause)| cause.clone()))
+            let sale = match told.get() {
+                Some(RefusedBy(code)) => Sale::Refused(*code),
+                None if told.contains::<Replayed>() => Sale::Replayed,
+                None => Sale::Made,
+            };
+            (sale, told.get().map_or_else(String::new, |Cause(cause)| cause.clone()))
         };
         if let Some(state) = &self.state {
-            state.traffic.answered(self.matched.index(), self.method, status, took);
-            if let Some(Sold { kind, sale }) = sold {
+            state.traffic.answered(self.progress.route(), self.method, status, took);
+            if let Some(kind) = self.progress.buys() {
                 state.traffic.sold(kind, sale);
             }
         }
@@ -103,7 +109,7 @@ impl RequestLog {
     fn log(&self, status: u16, took: Duration, cause: &str) {
         let (request_id, duration_us) = (self.id.to_str().unwrap_or_default(), micros(took));
         let method = METHODS.get(self.method).copied().unwrap_or_default();
-        let route = self.state.as_ref().map_or("", |state| state.traffic.route(self.matched.index()));
+        let route = self.state.as_ref().map_or("", |state| state.traffic.route(self.progress.route()));
         match status {
             503 => tracing::warn!(%request_id, %method, %route, status, duration_us, %cause, "answered 503"),
             500.. => tracing::error!(%request_id, %method, %route, status, duration_us, %cause, "answered 500"),

@@ -10,15 +10,40 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, Resource, web};
 
 use super::refused::Refused;
 use crate::error::Denied;
+use crate::values::phone::Kind;
 
-/// The index of the route of a request. Clones share it.
+/// What became of a request so far: its route, and what its handler says. Clones share it, so that it is known of a request
+/// too that was cut off.
 #[derive(Clone, Debug, Default)]
-pub struct MatchedRoute(Rc<Cell<Option<usize>>>);
+pub struct Progress(Rc<Noted>);
 
-impl MatchedRoute {
-    /// `None` until the request is routed.
-    pub fn index(&self) -> Option<usize> {
-        self.0.get()
+#[derive(Debug, Default)]
+struct Noted {
+    route: Cell<Option<usize>>,
+    buys: Cell<Option<Kind>>,
+}
+
+impl Progress {
+    /// Gives a request one.
+    pub fn begin(request: &impl HttpMessage) -> Self {
+        let progress = Self::default();
+        request.extensions_mut().insert(progress.clone());
+        progress
+    }
+
+    /// The index of the route; `None` until the request is routed.
+    pub fn route(&self) -> Option<usize> {
+        self.0.route.get()
+    }
+
+    /// What kind of number the handler is about to buy, if it said so.
+    pub fn buys(&self) -> Option<Kind> {
+        self.0.buys.get()
+    }
+
+    /// Says that the request is a purchase.
+    pub fn set_buys(&self, kind: Kind) {
+        self.0.buys.set(Some(kind));
     }
 }
 
@@ -32,8 +57,8 @@ pub fn resource(index: usize, path: &str, methods: &[&str]) -> Resource {
     let allow =
         HeaderValue::try_from(format!("{}{head}, OPTIONS", methods.join(", "))).expect("method names are ASCII");
     let note = fn_guard(move |context| {
-        if let Some(MatchedRoute(cell)) = context.req_data().get() {
-            cell.set(Some(index));
+        if let Some(Progress(noted)) = context.req_data().get() {
+            noted.route.set(Some(index));
         }
         true
     });
@@ -46,11 +71,4 @@ pub fn resource(index: usize, path: &str, methods: &[&str]) -> Resource {
             }
         }
     }))
-}
-
-/// Gives a request what [`resource`] notes its index in.
-pub fn matched(request: &impl HttpMessage) -> MatchedRoute {
-    let matched = MatchedRoute::default();
-    request.extensions_mut().insert(matched.clone());
-    matched
 }

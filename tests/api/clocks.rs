@@ -7,7 +7,7 @@ use numberbank::error::Denied;
 use numberbank::inventory::{self, Quarantine};
 use numberbank::values::clock::Clock;
 use numberbank::values::phone::PhoneNumber;
-use numberbank::{billing, jobs, numbers, purchases, releases};
+use numberbank::{accounts, billing, jobs, numbers, purchases, releases};
 
 use crate::support::{Account, Answer, Server, World, beginning, test};
 
@@ -196,5 +196,19 @@ fn a_clock_that_is_set_wrong_stops_selling_at_once_and_set_right_goes_on() {
         clock.advance(TimeDelta::seconds(45));
         server.buy(&account, &[]).await.assert_status(201);
         server.stop().await;
+    });
+}
+
+#[test]
+fn an_event_has_the_time_of_its_action_and_not_of_the_accounts_last_change() {
+    test(async |world| {
+        let account = world.account("0.00").await;
+        let sid = account.sid.parse().expect("a Sid");
+        let ahead = Clock::frozen(world.clock.now() + TimeDelta::hours(1));
+        accounts::suspend(&world.db, &ahead, sid).await.expect("a suspension");
+        accounts::activate(&world.db, &world.clock, sid).await.expect("an activation");
+        let events = accounts::events(&world.db, sid).await.expect("the events");
+        let times: Vec<_> = events.iter().map(|event| event.at).collect();
+        assert_eq!(times, [ahead.now(), world.clock.now()]);
     });
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::future::{join, join_all};
-use numberbank::accounts::{self, Reason, Status};
+use numberbank::accounts::{self, Change, Reason, Status};
 use numberbank::billing::{self, Billed};
 use numberbank::db::Transaction;
 use numberbank::error::Denied;
@@ -300,5 +300,25 @@ fn a_release_that_is_ended_for_a_deadlock_is_done_again() {
         let sid = number.to_string();
         let (released, ()) = join(world.server.release(&account, &sid), crosswise).await;
         released.assert_status(204);
+    });
+}
+
+#[test]
+fn two_operators_who_do_the_same_at_once_leave_one_event() {
+    test(async |world| {
+        let account = world.account("1.00").await;
+        let (db, clock, sid) = (&world.db, &world.clock, sid(&account));
+        let suspend = || accounts::suspend(db, clock, sid);
+        let both = beside_a_credit(world, &account, 1, join(suspend(), suspend())).await;
+        assert!(both.0.is_ok() && both.1.is_ok());
+        let activate = || accounts::activate(db, clock, sid);
+        let both = beside_a_credit(world, &account, 1, join(activate(), activate())).await;
+        assert!(both.0.is_ok() && both.1.is_ok());
+        let close = || releases::close_account(db, clock, sid, false);
+        let both = beside_a_credit(world, &account, 1, join(close(), close())).await;
+        assert!(both.0.is_ok() && both.1.is_ok());
+        let events = accounts::events(db, sid).await.expect("the events");
+        let changes: Vec<_> = events.iter().map(|event| event.change).collect();
+        assert_eq!(changes, [Change::Suspended, Change::Activated, Change::Closed]);
     });
 }

@@ -14,34 +14,35 @@ use crate::numbers::settings::Settings;
 use crate::purchases::{self, IdempotencyKey, Order, Purchase};
 use crate::values::phone::{AreaCode, Kind};
 use crate::web::caller::Call;
-use crate::web::observe::Sold;
+use crate::web::observe::Replayed;
 use crate::web::params::{KnownParameters, Params};
-use crate::web::traffic::Sale;
 
 /// `POST …/IncomingPhoneNumbers/Local`
 pub async fn buy_local(call: Call) -> Result<HttpResponse, Refusal> {
-    buy(&call, Kind::Local).await.map_err(|refusal| refusal.of_purchase(Kind::Local))
+    buy(&call, Kind::Local).await
 }
 
 /// `POST …/IncomingPhoneNumbers/TollFree`
 pub async fn buy_tollfree(call: Call) -> Result<HttpResponse, Refusal> {
-    buy(&call, Kind::TollFree).await.map_err(|refusal| refusal.of_purchase(Kind::TollFree))
+    buy(&call, Kind::TollFree).await
 }
 
 async fn buy(call: &Call, kind: Kind) -> Result<HttpResponse, Refusal> {
+    call.buys(kind)?;
     let (state, order) = (&call.state, Arc::new(order(call, kind)?));
-    let (number, sale) = match purchases::buy(&state.purchases, &call.db, &state.clock, call.account, order).await? {
-        Purchase::Made(number) => (number, Sale::Made),
-        Purchase::Replayed(number) => (number, Sale::Replayed),
-    };
+    let (number, is_replay) =
+        match purchases::buy(&state.purchases, &call.db, &state.clock, call.account, order).await? {
+            Purchase::Made(number) => (number, false),
+            Purchase::Replayed(number) => (number, true),
+        };
     let mut response = represent::one(&call.asked, StatusCode::CREATED, &number);
     let location = format!("{TREE}/Accounts/{}/IncomingPhoneNumbers/{}", number.account_sid, number.sid);
     let headers = response.headers_mut();
     headers.insert(LOCATION, HeaderValue::try_from(location).expect("a path of Sids is a header value"));
-    if sale == Sale::Replayed {
+    if is_replay {
         headers.insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
+        response.extensions_mut().insert(Replayed);
     }
-    response.extensions_mut().insert(Sold { kind, sale });
     Ok(response)
 }
 

@@ -9,7 +9,6 @@ use crate::accounts;
 use crate::error::{Denied, Error, Limit};
 use crate::purchases::{self, IdempotencyKey};
 use crate::values::page::{LARGEST_SIZE, REACH};
-use crate::values::phone::Kind;
 use crate::values::text::{NotACallbackUrl, NotAMethod, NotAName};
 use crate::web::codes::Code;
 use crate::web::form::LARGEST_BODY;
@@ -28,21 +27,12 @@ pub struct Refusal {
     pub allow: Option<HeaderValue>,
     /// What happened inside, which no client is told.
     pub cause: Option<String>,
-    /// What a purchase was for that is refused by this.
-    pub purchase_of: Option<Kind>,
 }
 
 /// Lets handlers end with `?`. The frame around every request has the answer written.
 impl ResponseError for Refusal {
     fn error_response(&self) -> HttpResponse {
         HttpResponse::InternalServerError().finish()
-    }
-}
-
-impl Refusal {
-    /// The same, of a purchase.
-    pub fn of_purchase(self, kind: Kind) -> Self {
-        Self { purchase_of: Some(kind), ..self }
     }
 }
 
@@ -76,7 +66,7 @@ trait Worded {
 impl<R: Worded> From<R> for Refusal {
     fn from(reason: R) -> Self {
         let (code, message) = reason.words();
-        Self { code, message, retry_after: 1, allow: None, cause: None, purchase_of: None }
+        Self { code, message, retry_after: 1, allow: None, cause: None }
     }
 }
 
@@ -102,7 +92,7 @@ impl From<Error> for Refusal {
                 "An internal error occurred; look whether the request took effect before you try again",
             ),
         };
-        Self { code, message: message.to_owned(), retry_after: 1, allow: None, cause, purchase_of: None }
+        Self { code, message: message.to_owned(), retry_after: 1, allow: None, cause }
     }
 }
 
@@ -116,14 +106,14 @@ fn too_many(of: Limit, wait: Duration) -> Refusal {
     };
     let retry_after = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let message = format!("{what}; try again in {retry_after} s");
-    Refusal { code: Code::TooManyRequests, message, retry_after, allow: None, cause: None, purchase_of: None }
+    Refusal { code: Code::TooManyRequests, message, retry_after, allow: None, cause: None }
 }
 
 impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
         let allow = if let Refused::Method(allow) = &refused { Some(allow.clone()) } else { None };
         let (code, message) = read(refused);
-        Self { code, message, retry_after: 1, allow, cause: None, purchase_of: None }
+        Self { code, message, retry_after: 1, allow, cause: None }
     }
 }
 

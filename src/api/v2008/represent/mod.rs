@@ -13,12 +13,11 @@ use crate::values::page::{Cursor, Slice};
 use crate::values::sid::NumberSid;
 use crate::web::asked::{Asked, Representation};
 use crate::web::codes::Code;
-use crate::web::observe::{Cause, Sold};
+use crate::web::observe::{Cause, RefusedBy};
 use crate::web::pages::of_error;
 use crate::web::params::encode;
 use crate::web::refused::{Fault, Refused};
 use crate::web::site::Site;
-use crate::web::traffic::Sale;
 
 mod csv;
 mod json;
@@ -115,9 +114,7 @@ pub fn refusal(representation: Representation, site: &Site, error: &actix_web::E
     };
     let mut response = exception(representation, &site.to_string(), &refusal);
     let mut told = response.extensions_mut();
-    if let Some(kind) = refusal.purchase_of {
-        told.insert(Sold { kind, sale: Sale::Refused(refusal.code) });
-    }
+    told.insert(RefusedBy(refusal.code));
     if let Some(cause) = refusal.cause {
         told.insert(Cause(cause));
     }

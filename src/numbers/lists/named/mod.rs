@@ -1,6 +1,6 @@
 //! Lists of the numbers with a given name.
 
-use super::{Beginning, Page, ByOffset, Slice, begin};
+use super::{Beginning, ByOffset, Page, Slice, begin};
 use crate::db::Db;
 use crate::error::Denied;
 use crate::numbers::Refused;
