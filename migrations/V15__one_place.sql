@@ -54,8 +54,12 @@ begin
     return new;
 end $$;
 
-create trigger tenancies_due_day before insert or update of due_month on tenancies
+create trigger tenancies_due_day before update of due_month on tenancies
     for each row execute function set_due_day();
+
+-- A purchase says the day itself, by the same function: to begin a trigger for each row costs 5 % of it.
+create trigger tenancies_first_due_day before insert on tenancies
+    for each row when (new.due_on is null) execute function set_due_day();
 
 -- A toll-free number keeps nothing about SMS.
 create function drop_sms() returns trigger language plpgsql as $$

@@ -183,10 +183,10 @@ macro_rules! purchases {
                 from bought where stock.phone_number = bought.phone_number
             ), tenancy as (
                 -- Writes: who holds them from now on.
-                insert into tenancies (sid, account_sid, phone_number, kind, price, started_at, updated_at, "
+                insert into tenancies (sid, account_sid, phone_number, kind, price, started_at, updated_at, due_on, "
                 + $names
                 + ")
-                select sid, account, phone_number, kind, price, at, at, (settings).* from bought
+                select sid, account, phone_number, kind, price, at, at, month_begins(at, 1), (settings).* from bought
             ), entry as (
                 -- Writes: what was paid, in the order of the bids.
                 insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
