@@ -74,7 +74,7 @@ end $$;
 create trigger tenancies_drop_sms before insert or update of sms_url on tenancies
     for each row when (new.kind = 'tollfree' and new.sms_url is not null) execute function drop_sms();
 
--- In fewer words: no fallback is without its URL. So a fallback alone breaks that rule, whatever the kind.
+-- Without SmsUrl there is no SmsFallbackUrl either: another constraint refuses a fallback without its URL.
 alter table tenancies
     drop constraint tenancies_no_sms_on_tollfree,
     add constraint tenancies_no_sms_on_tollfree check (kind = 'local' or sms_url is null);

@@ -30,7 +30,7 @@ pub struct Breach {
 /// # Errors
 /// If the database is out of reach.
 pub async fn audit(db: &Db) -> Result<Vec<Breach>> {
-    // All statements read the same snapshot, whatever is bought and released meanwhile.
+    // All statements read the same snapshot, also while others buy and release.
     let mut snapshot = db.begin().await?;
     store::freeze(&mut snapshot).await?;
     let mut breaches = store::balances(&mut snapshot).await?;

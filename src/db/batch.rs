@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(batches.waiting(), 0);
     }
 
-    /// Whatever is dropped with it looks at the queue, as a scrape of the metrics does.
+    /// A job that locks the queue when it is dropped.
     struct Nosy(Batches<Nosy, ()>);
 
     impl Drop for Nosy {

@@ -95,7 +95,7 @@ macro_rules! updates {
     ($array:literal, $names:literal, $read:literal, $lock:literal, $fits:literal, $asked:ident, $now:ident) => {
         numbers!(place
             "with asked as (
-                -- Sees: what is asked for. Locks: nothing. Here: all else reads it.
+                -- Sees: what is asked for. Locks: nothing. First, because the rest of the statement reads it.
                 -- Of several updates of one number this statement does the first; the others are done alone, after it.
                 -- An update of another account's number takes no place from the owner's.
                 select distinct on (its_sid, its_account) *

@@ -80,7 +80,7 @@ macro_rules! purchases {
         query_as!(
             Attempt,
             "with bid as materialized (
-                -- Sees: what is asked for, and whether its key is known. Locks: nothing. Here: all others read it.
+                -- Sees: what is asked for, and whether its key is known. Locks: nothing. First, because the other CTEs read it.
                 -- Of the bids with one key, the first goes alone.
                 select asked.*, row_number() over (partition by kind, area order by place) as nth,
                     key is not null and (row_number() over (partition by account, key order by place) > 1

@@ -62,7 +62,7 @@ impl<T, K> Slice<T, K> {
         Self { page, total, items, more }
     }
 
-    /// The page's number. An empty list has only page 0, whatever was asked for.
+    /// The page's number. An empty list has only page 0, also if another page was asked for.
     pub fn number(&self) -> i64 {
         if self.total == 0 { 0 } else { i64::from(self.page.number) }
     }

@@ -1,5 +1,5 @@
-//! What every API version needs and none of them owns: who asks, what is asked, how long it may take, what an answer
-//! may cost, what is seen of a request from outside, and the connections of clients.
+//! What all API versions share: authentication, parameters, deadlines, memory for answers, logs and counters of requests,
+//! and the connections of clients.
 
 pub mod answer_memory;
 pub mod asked;

@@ -1,4 +1,4 @@
-//! The audit reports whatever is broken, and nothing else.
+//! The audit reports each broken invariant, and nothing else.
 
 use numberbank::audit;
 use sqlx::AssertSqlSafe;

@@ -1,4 +1,4 @@
-//! What the database itself refuses, whoever asks.
+//! What the constraints and triggers of the database refuse.
 //!
 //! `constraints.sql` has statements for each rule. The rules are those of a migrated database's catalogue: a new one cannot be
 //! forgotten.

@@ -23,7 +23,7 @@ fn sid(account: &Account) -> AccountSid {
     account.sid.parse().expect("a Sid")
 }
 
-/// Changes these accounts' balances, by so many cents each, in a transaction that stays open.
+/// Changes each account's balance by `cents`, in a transaction that stays open.
 async fn begun(world: &World, direction: Direction, accounts: &[&Account], cents: i64) -> Transaction {
     let mut accounts: Vec<_> = accounts.iter().map(|account| sid(account)).collect();
     accounts.sort();

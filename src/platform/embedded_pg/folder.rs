@@ -114,7 +114,7 @@ pub(super) fn make_data_dir(dir: &Path) -> io::Result<()> {
     }
     fs::create_dir_all(dir)?;
     if Uid::effective().is_root() {
-        // Whatever the umask is: the server's user must be able to enter.
+        // The umask may forbid it, but the server's user must be able to enter.
         fs::set_permissions(dir, fs::Permissions::from_mode(0o755))?;
     }
     Ok(())

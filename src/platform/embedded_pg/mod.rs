@@ -51,7 +51,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// Whatever keeps the server from running. A server that recovers slowly goes on after the error.
+    /// If the server cannot run. A server that recovers slowly goes on after the error.
     pub fn open(options: &ClusterOptions) -> Result<Cluster, Error> {
         let server = Arc::new(Server::prepare(options)?);
         let users = server.under_start_lock(|| {
