@@ -68,7 +68,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
     ("inventory", &["db", "error", "values"]),
     ("ledger", &["db", "error", "values"]),
     ("operators", &["db", "error", "values"]),
-    ("reporting", &["db", "error"]),
+    ("reporting", &["db", "error", "values"]),
     ("db", &["error", "values"]),
     ("error", &["values"]),
     ("config", &[]),

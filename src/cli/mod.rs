@@ -32,6 +32,7 @@ mod serve;
 mod show;
 mod table;
 mod terminal;
+mod times;
 
 use context::{Context, FAREWELL, stop_signals};
 use database::Database;

@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::error::{Denied, Error};
 use crate::inventory::{Counted, MOST_AT_ONCE, state_name};
-use crate::{accounts, inventory, ledger, numbers, purchases, releases};
+use crate::{accounts, inventory, ledger, numbers, purchases, releases, reporting};
 
 /// A reason that has words.
 trait Worded {
@@ -124,5 +124,21 @@ impl Worded for inventory::Refused {
                 )
             }
         }
+    }
+}
+
+impl Worded for reporting::Refused {
+    fn words(&self) -> String {
+        match self {
+            Self::NotLimitedBy { view, option, may } => {
+                format!("'report {view}' cannot be limited by {option}: it takes {}", may.join(", "))
+            }
+        }
+    }
+}
+
+impl From<reporting::Refused> for Failure {
+    fn from(refused: reporting::Refused) -> Self {
+        Self::Refused(refused.words())
     }
 }
