@@ -148,6 +148,9 @@ impl Worded for reporting::Refused {
             Self::NotLimitedBy { view, option, may } => {
                 format!("'report {view}' cannot be limited by {option}: it takes {}", may.join(", "))
             }
+            Self::PeriodOfAll { view } => {
+                format!("'report {view}' takes --since and --until together with --account or --number only")
+            }
         }
     }
 }

@@ -8,10 +8,8 @@ use clap::builder::PossibleValuesParser;
 use super::options::Output;
 use super::rows::Rows;
 use super::times::Period;
-use super::{Context, Done};
+use super::{Context, Done, Failure};
 use crate::reporting::{self, Form, Limits, VIEWS, View};
-use crate::values::phone::PhoneNumber;
-use crate::values::sid::AccountSid;
 
 #[derive(Args, Debug)]
 pub struct Report {
@@ -20,10 +18,10 @@ pub struct Report {
     name: String,
     /// Only of this account
     #[arg(long, value_name = "ACCOUNT")]
-    account: Option<AccountSid>,
+    account: Option<String>,
     /// Only of this number
     #[arg(long, value_name = "NUMBER")]
-    number: Option<PhoneNumber>,
+    number: Option<String>,
     #[command(flatten)]
     period: Period,
     /// At most so many rows
@@ -35,8 +33,18 @@ impl Report {
     pub async fn run(self, context: &Context) -> Done {
         let Some(view) = View::named(&self.name) else { return list(context).await };
         let [since, until] = self.period.ends(context.clock.now())?;
-        let limits = Limits { account: self.account, number: self.number, since, until, rows: self.limit };
+        let account = optional(self.account.as_deref().map(|text| context.account(text))).await?;
+        let number = optional(self.number.as_deref().map(|text| context.number(text))).await?;
+        let limits = Limits { account, number, since, until, rows: self.limit };
         print(context, &view.limited(limits)?).await
+    }
+}
+
+/// What an argument means, where it is given.
+pub async fn optional<T>(meant: Option<impl Future<Output = Result<T, Failure>>>) -> Result<Option<T>, Failure> {
+    match meant {
+        Some(meant) => meant.await.map(Some),
+        None => Ok(None),
     }
 }
 

@@ -22,6 +22,8 @@ pub use views::{VIEWS, View};
 pub enum Refused {
     /// The view has nothing that this option limits; those that do.
     NotLimitedBy { view: &'static str, option: &'static str, may: Vec<&'static str> },
+    /// Too much touches a period: only that of an account or a number is shown.
+    PeriodOfAll { view: &'static str },
 }
 
 impl Refuses for Refused {}
@@ -125,7 +127,7 @@ impl View {
     /// The rows of this view within the limits.
     ///
     /// # Errors
-    /// [`Refused::NotLimitedBy`].
+    /// Each [`Refused`].
     pub fn limited(self, limits: Limits) -> Result<Report, Refused> {
         let asked = [
             ("--account", limits.account.is_some()),
@@ -137,6 +139,10 @@ impl View {
             if is_asked && !self.limits().any(|may| may == option) {
                 return Err(Refused::NotLimitedBy { view: self.name, option, may: self.limits().collect() });
             }
+        }
+        let (is_of_all, is_period) = (!asked[0].1 && !asked[1].1, asked[2].1 || asked[3].1);
+        if is_of_all && is_period && matches!(self.time, views::Time::Stretch(..)) {
+            return Err(Refused::PeriodOfAll { view: self.name });
         }
         Ok(Report { limits, ..self.all() })
     }

@@ -62,10 +62,9 @@ fn selected(report: &Report, columns: &[Column], form: Form) -> String {
     let Report { view, limits, conditions, is_last } = report;
     let list: Vec<_> = columns.iter().map(|column| written(column, form)).collect();
     let conditions: Vec<_> = limited(report).into_iter().chain(conditions.iter().map(condition)).collect();
-    let conditions = if conditions.is_empty() { String::new() } else { format!(" where {}", conditions.join(" and ")) };
     let forwards = view.order.iter().map(|column| format!("report.{column}")).collect::<Vec<_>>().join(", ");
     let list = list.join(", ");
-    let from = format!("reporting.{} as report{conditions}", view.name);
+    let from = source(report, &conditions);
     match (limits.rows, is_last) {
         (None, _) => format!("select {list} from {from} order by {forwards}"),
         (Some(rows), false) => format!("select {list} from {from} order by {forwards} limit {rows}"),
@@ -97,12 +96,27 @@ fn written(column: &Column, form: Form) -> String {
     format!("{value} as {name}")
 }
 
+/// The rows that a report is about. Of two accounts in a row each has its index: so they are asked for one by one.
+fn source(Report { view, limits, .. }: &Report, conditions: &[String]) -> String {
+    let name = view.name;
+    let all = |more: Option<String>| {
+        let all: Vec<_> = conditions.iter().cloned().chain(more).collect();
+        if all.is_empty() { String::new() } else { format!(" where {}", all.join(" and ")) }
+    };
+    let of = |column: &&str, account| all(Some(equal(column, &Value::Account(account))));
+    match (limits.account, view.accounts) {
+        (Some(account), [column]) => format!("reporting.{name} as report{}", of(column, account)),
+        (Some(account), columns) => {
+            let parts = columns.iter().map(|column| of(column, account));
+            let parts: Vec<_> = parts.map(|part| format!("select * from reporting.{name} as report{part}")).collect();
+            format!("({}) as report", parts.join(" union all "))
+        }
+        (None, _) => format!("reporting.{name} as report{}", all(None)),
+    }
+}
+
 fn limited(Report { view, limits, .. }: &Report) -> Vec<String> {
     let mut all = Vec::new();
-    if let Some(account) = limits.account {
-        let any: Vec<_> = view.accounts.iter().map(|column| equal(column, &Value::Account(account))).collect();
-        all.push(format!("({})", any.join(" or ")));
-    }
     all.extend(limits.number.map(|number| equal("phone_number", &Value::Number(number))));
     all.extend(limits.since.and_then(|since| match view.time {
         Time::Never => None,
