@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::show::show;
-use super::{Context, Done, Failure, secret};
+use super::{Context, Done, Failure, lists, secret};
 use crate::accounts::{self, AuthToken, Created};
 use crate::releases::Closed;
 use crate::values::money::Money;
@@ -33,6 +33,11 @@ pub enum Account {
         #[arg(value_name = "ACCOUNT")]
         account: String,
     },
+    /// List the numbers that an account holds
+    Numbers(lists::Numbers),
+    /// List what changed an account's balance, the newest entry last: with the balance after each, and the month that a fee
+    /// pays for
+    Ledger(lists::Entries),
     /// Put money on an account; where that covers the fees that it owes, they are charged and it is active again
     Credit(Transfer),
     /// Take money off an account
@@ -95,6 +100,8 @@ impl Account {
             Self::Show { account } => {
                 show(*output, &billing::standing(db, clock, context.account(&account).await?).await?)
             }
+            Self::Numbers(numbers) => numbers.run(context).await,
+            Self::Ledger(entries) => entries.run(context).await,
             Self::Credit(Transfer { account, amount, note }) => {
                 let sid = context.account(&account).await?;
                 show(*output, &billing::credit(db, clock, sid, amount, note.as_deref()).await?)

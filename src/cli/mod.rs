@@ -20,6 +20,7 @@ mod failure;
 mod front;
 mod import;
 mod inventory;
+mod lists;
 mod number;
 pub mod options;
 mod price;
@@ -93,7 +94,8 @@ impl Command {
         let mut command = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut line).exit());
         command.asked = action::asked(&line, &matches);
         if command.global.output == Output::Csv && !command.verb.has_csv() {
-            let only = "--output csv is for 'report' and 'inventory list'; other commands answer with table or json\n";
+            let only =
+                "--output csv is for lists, as of 'report' and 'inventory list'; others answer with table or json\n";
             clap::Error::raw(ErrorKind::InvalidValue, only).exit();
         }
         command
@@ -166,7 +168,9 @@ impl Verb {
         use inventory::{Inventory, Threshold};
         match self {
             Self::Demo(_) | Self::Serve(_) | Self::Migrate | Self::Audit | Self::Report(_) => false,
-            Self::Account(command) => !matches!(command, Account::List | Account::Show { .. }),
+            Self::Account(command) => {
+                !matches!(command, Account::List | Account::Show { .. } | Account::Numbers(_) | Account::Ledger(_))
+            }
             Self::Inventory(Inventory::Import(import)) => !import.is_dry_run(),
             Self::Inventory(Inventory::List(_) | Inventory::Summary | Inventory::Threshold(Threshold::List)) => false,
             Self::Price(command) => !matches!(command, price::Price::List),
@@ -187,7 +191,15 @@ impl Verb {
 
     /// Whether its answer is rows and nothing else.
     fn has_csv(&self) -> bool {
-        matches!(self, Self::Report(_) | Self::Inventory(inventory::Inventory::List(_)))
+        use account::Account;
+        use inventory::{Inventory, Threshold};
+        match self {
+            Self::Report(_) => true,
+            Self::Account(command) => matches!(command, Account::List | Account::Numbers(_) | Account::Ledger(_)),
+            Self::Inventory(Inventory::List(_) | Inventory::Summary | Inventory::Threshold(Threshold::List)) => true,
+            Self::Price(command) => matches!(command, price::Price::List),
+            _ => false,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::options::Output;
+use super::rows::Rows;
 use super::table::Table;
 use super::terminal::visible;
 use super::{Done, Failure, write_out};
@@ -13,6 +14,9 @@ use super::{Done, Failure, write_out};
 /// Writes an answer: a list becomes a table, anything else lines of name and value.
 pub fn show(output: Output, answer: &impl Serialize) -> Done {
     let value = serde_json::to_value(answer).map_err(|error| Failure::Bad(error.to_string()))?;
+    if let (Output::Csv, Value::Array(rows)) = (output, &value) {
+        return lines(rows);
+    }
     write_out(&match output {
         Output::Json => format!("{value:#}\n"),
         _ => match &value {
@@ -21,6 +25,20 @@ pub fn show(output: Output, answer: &impl Serialize) -> Done {
             other => format!("{}\n", visible(&text(other))),
         },
     })
+}
+
+/// A list as CSV. Every text in it may have been chosen by somebody.
+fn lines(list: &[Value]) -> Done {
+    let names: Vec<_> = list.first().and_then(Value::as_object).into_iter().flat_map(Map::keys).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let mut rows = Rows::new(Output::Csv, names.iter().map(|name| (*name).clone()).collect());
+    rows.head(&names.iter().map(|name| name.as_str()).collect::<Vec<_>>())?;
+    for row in list.iter().filter_map(Value::as_object) {
+        rows.show(&row.values().map(text).collect::<Vec<_>>())?;
+    }
+    rows.end()
 }
 
 fn rows_table(rows: &[Value]) -> String {

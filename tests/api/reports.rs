@@ -195,3 +195,76 @@ fn a_limited_number_of_rows_is_the_first_or_the_last() {
         }
     });
 }
+
+/// Whether a text is written like this one, with any digits.
+fn is_like(text: &str, pattern: &str) -> bool {
+    let same = |(c, like): (char, char)| if like == '0' { c.is_ascii_digit() } else { c == like };
+    text.len() == pattern.len() && text.chars().zip(pattern.chars()).all(same)
+}
+
+/// Whether a value is written as its type is everywhere.
+fn is_dialect(name: &str, type_name: &str, value: &Value) -> bool {
+    let text = value.as_str().unwrap_or_default();
+    match (type_name, name) {
+        _ if value.is_null() => true,
+        ("timestamptz", _) => is_like(text, "0000-00-00T00:00:00.000Z"),
+        ("date", _) => is_like(text, "0000-00-00"),
+        ("numeric", _) => {
+            let (dollars, decimals) = text.trim_start_matches('-').split_once('.').unwrap_or_default();
+            let digits = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+            let shortest = decimals.len() == 2 || (3..=4).contains(&decimals.len()) && !decimals.ends_with('0');
+            digits(dollars) && digits(decimals) && shortest
+        }
+        ("int8", "phone_number") => is_like(text, "0000000000"),
+        ("int2" | "int4" | "int8", _) => value.is_i64(),
+        ("bool", _) => value.is_boolean(),
+        ("jsonb", _) => value.is_object(),
+        _ if name.ends_with("account_sid") => text.starts_with("AC") && text.len() == 34,
+        _ if name == "number_sid" => text.starts_with("PN") && text.len() == 34,
+        _ => value.is_string(),
+    }
+}
+
+#[test]
+fn every_value_is_written_as_its_type_is() {
+    test(async |world| {
+        scene(world).await;
+        let mut seen = std::collections::BTreeSet::new();
+        for view in VIEWS {
+            let statement = format!(
+                "select attname::text, typname::text from pg_attribute join pg_type on pg_type.oid = atttypid
+                where attrelid = 'reporting.{}'::regclass and attnum > 0 order by attnum",
+                view.name
+            );
+            let types: Vec<(String, String)> =
+                sqlx::query_as(AssertSqlSafe(statement)).fetch_all(&world.db).await.expect("the types");
+            let all = rows(world, &view.all()).await;
+            for row in &all {
+                assert!(row.keys().eq(types.iter().map(|(name, _)| name)), "{}: {row:?}", view.name);
+                for (name, type_name) in &types {
+                    let value = &row[name];
+                    assert!(is_dialect(name, type_name, value), "{}.{name}: {value}", view.name);
+                    seen.extend((!value.is_null()).then(|| type_name.clone()));
+                }
+            }
+            let lines = written(world, &view.all(), Form::Csv).await.join("\n");
+            let mut reader = csv::Reader::from_reader(lines.as_bytes());
+            for (row, line) in all.iter().zip(reader.records().map(|line| line.expect("a line"))) {
+                let cells = row.values().map(|value| match value {
+                    Value::Null => String::new(),
+                    Value::String(text) => text.clone(),
+                    // PostgreSQL writes its jsonb with blanks.
+                    Value::Object(_) => value.to_string().replace(':', ": "),
+                    other => other.to_string(),
+                });
+                assert!(line.iter().eq(cells), "{}: {line:?} {row:?}", view.name);
+            }
+        }
+        for type_name in ["timestamptz", "date", "numeric", "int2", "int4", "int8", "bool", "jsonb", "text"] {
+            assert!(seen.contains(type_name), "{type_name} of {seen:?}");
+        }
+        let costs = rows(world, &View::INVENTORY.all()).await;
+        let costs: Vec<_> = costs.iter().map(|row| row["provider_cost"].clone()).collect();
+        assert_eq!(costs, [json!("0.85"), json!("0.0085"), json!(null)]);
+    });
+}

@@ -5,6 +5,7 @@ mod clocks;
 mod commands;
 mod cut;
 mod databases;
+mod dialect;
 mod drill;
 mod failover;
 mod home;

@@ -115,7 +115,8 @@ fn a_table_is_as_wide_as_its_rows_and_a_long_one_is_whole() {
     assert_eq!(home.table(&["report", "low_stock"]), "kind  area_code  available  threshold\n");
     assert_eq!(home.json(&["report", "low_stock"]), json!([]));
     assert_eq!(home.json(&["inventory", "list"]), json!([]));
-    let header = "phone_number,kind,area_code,state,provider,provider_cost,note\n";
+    let header = "phone_number,kind,area_code,state,provider,state_since,account_sid,provider_cost,note,import,\
+        back_on_sale,retirement\n";
     assert_eq!(home.table(&["inventory", "list", "--output", "csv"]), header);
 
     home.json(&["inventory", "add", "4158670000-4158679999"]);
@@ -136,7 +137,8 @@ fn a_table_is_as_wide_as_its_rows_and_a_long_one_is_whole() {
         assert_eq!(home.json(command).as_array().map(Vec::len), Some(10_001));
     }
     let tollfree = home.table(&["inventory", "list", "--kind", "tollfree", "--output", "csv"]);
-    assert_eq!(tollfree, format!("{header}8005550100,tollfree,800,available,Acme,0.85,\"a, b\"\n"));
+    assert!(tollfree.starts_with(&format!("{header}8005550100,tollfree,800,available,Acme,2")), "{tollfree}");
+    assert!(tollfree.ends_with("Z,,0.85,\"a, b\",1,,\n"), "{tollfree}");
 }
 
 #[test]
@@ -171,7 +173,7 @@ fn csv_and_unknown_reports_are_bad_usage() {
     ] {
         home.run(arguments).assert_bad_usage();
     }
-    for arguments in [&["account", "list"][..], &["inventory", "summary"], &["audit"], &["migrate"], &["serve"]] {
+    for arguments in [&["account", "show", "Acme"][..], &["audit"], &["migrate"], &["serve"]] {
         let named = home.run(&[arguments, &["--output", "csv"]].concat());
         let meant = Ran::of(home.command(arguments).env("NUMBERBANK_OUTPUT", "csv").output());
         for refused in [named, meant] {

@@ -57,7 +57,7 @@ pub enum Output {
     Table,
     /// One JSON document
     Json,
-    /// A header and a line for each row; for 'report' and 'inventory list'
+    /// A header and a line for each row; for lists
     Csv,
 }
 
