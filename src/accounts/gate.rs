@@ -50,7 +50,7 @@ const MAX_LOOKUPS: usize = 4;
 
 /// How much work the gate takes on.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct GateLimits {
     /// Concurrent verifications by argon2, each with 19 MiB of memory.
     pub verifications: usize,
     /// Requests that may wait for one of these, at half a KB each.
@@ -86,7 +86,7 @@ struct Known {
 }
 
 impl Gate {
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: GateLimits) -> Self {
         let mut key = [0; 32];
         key[..16].copy_from_slice(&random_bits().to_ne_bytes());
         key[16..].copy_from_slice(&random_bits().to_ne_bytes());

@@ -55,7 +55,7 @@ pub async fn serve(
     let certificate = front.certificate;
     let server = app::serve(
         front.listener,
-        app::Settings {
+        app::ServerOptions {
             database: database.options.clone(),
             replica: settings.replica.options().map_err(Failure::Bad)?,
             workers: settings.workers(),
@@ -113,7 +113,7 @@ fn start_jobs(settings: &Serve, database: &Database, instance: &Arc<Instance>, c
     let Jobs::Every(every) = settings.jobs else { return tasks };
     let Context { db, clock, .. } = context;
     tasks.spawn(jobs::watch(db.clone(), clock.clone(), every, Arc::clone(instance)));
-    tasks.spawn(jobs::keep_running(jobs::Settings {
+    tasks.spawn(jobs::keep_running(jobs::JobOptions {
         database: database.options.clone(),
         clock: clock.clone(),
         every,

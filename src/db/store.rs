@@ -6,7 +6,7 @@ use tracing::instrument;
 
 /// The state of a database before the first migration.
 #[derive(Debug)]
-pub struct State {
+pub struct Inspection {
     pub encoding: String,
     pub is_made: bool,
     /// The schema of our tables, if not `public`.
@@ -14,9 +14,9 @@ pub struct State {
 }
 
 #[instrument(name = "db.inspect", level = "debug", skip_all)]
-pub async fn inspect(connection: &mut PgConnection) -> Result<State> {
+pub async fn inspect(connection: &mut PgConnection) -> Result<Inspection> {
     query_as!(
-        State,
+        Inspection,
         r#"select current_setting('server_encoding') as "encoding!",
             to_regclass('public.refinery_schema_history') is not null as "is_made!",
             (select nspname::text

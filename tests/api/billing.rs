@@ -418,10 +418,10 @@ fn the_operator_s_suspension_is_his_to_lift() {
     });
 }
 
-fn settings(world: &World) -> jobs::Settings {
+fn settings(world: &World) -> jobs::JobOptions {
     let quarantine = Quarantine { local: TimeDelta::days(45), tollfree: TimeDelta::days(10) };
     let (database, clock) = (world.options.clone(), world.clock.clone());
-    jobs::Settings { database, clock, every: Duration::from_millis(20), quarantine, grace: TimeDelta::days(14) }
+    jobs::JobOptions { database, clock, every: Duration::from_millis(20), quarantine, grace: TimeDelta::days(14) }
 }
 
 #[test]

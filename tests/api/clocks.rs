@@ -154,7 +154,7 @@ fn a_clock_that_is_wrong_by_more_than_thirty_seconds_sells_and_bills_nothing() {
             }
             let (database, quarantine) = (world.options.clone(), NO_QUARANTINE);
             let every = std::time::Duration::from_secs(1);
-            let jobs = jobs::Settings { database, clock, every, quarantine, grace: TimeDelta::days(14) };
+            let jobs = jobs::JobOptions { database, clock, every, quarantine, grace: TimeDelta::days(14) };
             assert!(jobs::run(&jobs).await.is_err());
             server.stop().await;
         }

@@ -113,7 +113,7 @@ async fn beside_a_held_row(world: &World, server: &Server, account: &Account) ->
 fn requests_beyond_those_that_may_wait_for_a_connection_are_503_at_once() {
     test(async |world| {
         let server =
-            world.server_with(&["--max-waiting", "0"], |settings: &mut app::Settings| settings.connections = 1);
+            world.server_with(&["--max-waiting", "0"], |settings: &mut app::ServerOptions| settings.connections = 1);
         let account = world.account("1.00").await;
         server.get(&account, "").await.assert_status(200);
         // The database gives the rename up after two seconds: had the read waited, it would have been too long.
@@ -211,7 +211,7 @@ fn postgresql_ends_a_statement_after_four_seconds() {
 fn a_connection_is_waited_for_two_seconds() {
     test(async |world| {
         slow_renames(world).await;
-        let server = world.server_with(&[], |settings: &mut app::Settings| settings.connections = 1);
+        let server = world.server_with(&[], |settings: &mut app::ServerOptions| settings.connections = 1);
         let account = &world.account("1.00").await;
         server.get(account, "").await.assert_status(200);
         within(TWO_SECONDS + BESIDES, "an answer without a connection", async || {

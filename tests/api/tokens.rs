@@ -205,7 +205,7 @@ fn those_who_wait_for_argon2_are_not_refused() {
 fn a_full_line_is_told_as_what_it_is() {
     test(async |world| {
         let accounts: Vec<_> = iter(0..30).then(async |n| choosy(world, &guess(n)).await).collect().await;
-        let server = world.server_with(&["--max-unverified", "0"], |settings: &mut app::Settings| {
+        let server = world.server_with(&["--max-unverified", "0"], |settings: &mut app::ServerOptions| {
             settings.verifications = 1;
         });
         let answers = join_all(accounts.iter().map(|account| server.get(account, ""))).await;
@@ -223,7 +223,7 @@ fn a_full_line_is_told_as_what_it_is() {
 #[test]
 fn argon2_is_waited_for_four_seconds() {
     test(async |world| {
-        let server = world.server_with(&[], |settings: &mut app::Settings| settings.verifications = 1);
+        let server = world.server_with(&[], |settings: &mut app::ServerOptions| settings.verifications = 1);
         let attacked = world.account("1.00").await;
         let slow = Params::new(65536, 6, 1, None).expect("parameters");
         store_hash(world, &attacked, Argon2::new(Algorithm::Argon2id, Version::V0x13, slow), true).await;
@@ -410,9 +410,10 @@ fn newcomers_come_in_beside_a_stranger_who_guesses_at_their_own_address() {
 fn newcomers_with_chosen_tokens_take_turns_with_a_stranger_elsewhere() {
     test(async |world| {
         // Nor does it need the limit of wrong ones. What the stranger has in the line takes far longer than newcomers wait.
-        let server = world.server_with(&["--failed-logins", "off", "--trust-proxy"], |settings: &mut app::Settings| {
-            settings.verifications = 1;
-        });
+        let server =
+            world.server_with(&["--failed-logins", "off", "--trust-proxy"], |settings: &mut app::ServerOptions| {
+                settings.verifications = 1;
+            });
         let attacked = world.account("1.00").await;
         let slow =
             Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(65536, 3, 1, None).expect("parameters"));

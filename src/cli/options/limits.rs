@@ -25,7 +25,7 @@ impl FromStr for PerPeriod {
 
 /// The limits of `serve` and `demo`.
 #[derive(Args, Clone, Debug)]
-pub struct Limits {
+pub struct LimitOptions {
     /// Seconds that the head of a request may take to arrive
     #[arg(long, env = "NUMBERBANK_HEADER_TIMEOUT", default_value_t = 10, value_name = "SECONDS",
         value_parser = clap::value_parser!(u16).range(1..=3600))]
@@ -78,7 +78,7 @@ pub struct Limits {
     pub trust_proxy: bool,
 }
 
-impl Limits {
+impl LimitOptions {
     /// As plain values.
     pub fn plain(&self) -> config::Limits {
         let seconds = |number: u16| Duration::from_secs(number.into());

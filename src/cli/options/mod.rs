@@ -15,7 +15,7 @@ mod serve;
 
 pub use front::{Front, is_loopback};
 pub use life::{Grace, Jobs, Quarantine};
-pub use limits::Limits;
+pub use limits::LimitOptions;
 pub use operator::Operator;
 pub use replica::Replica;
 pub use serve::Serve;

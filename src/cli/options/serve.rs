@@ -5,7 +5,7 @@ use std::thread::available_parallelism;
 
 use clap::Args;
 
-use super::{Front, Grace, Jobs, Limits, Quarantine, Replica};
+use super::{Front, Grace, Jobs, LimitOptions, Quarantine, Replica};
 
 /// What `serve` and `demo` take.
 #[derive(Args, Debug)]
@@ -44,7 +44,7 @@ pub struct Serve {
     pub grace: Grace,
 
     #[command(flatten)]
-    pub limits: Limits,
+    pub limits: LimitOptions,
 }
 
 impl Serve {

@@ -34,13 +34,13 @@ pub(super) struct Shares {
     /// Limits how many statements wait for the three above.
     places: Semaphore,
     accounts: PerAccount<Allowance>,
-    each: Limits,
+    each: AccountLimits,
     waiting: AtomicUsize,
 }
 
 /// The limits of one account.
 #[derive(Debug)]
-struct Limits {
+struct AccountLimits {
     connections: usize,
     waiting: usize,
     requests: usize,
@@ -103,7 +103,11 @@ impl Shares {
             of_writers: Arc::new(Semaphore::new(((connections - for_all) / 2).max(1))),
             places: Semaphore::new(most_waiting),
             accounts: PerAccount::default(),
-            each: Limits { connections: quarter, waiting: most_waiting / 4, requests: (most_waiting + LARGEST) / 4 },
+            each: AccountLimits {
+                connections: quarter,
+                waiting: most_waiting / 4,
+                requests: (most_waiting + LARGEST) / 4,
+            },
             waiting: AtomicUsize::new(0),
         }
     }

@@ -44,13 +44,13 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Watches a replica until it is dropped. One for the whole process.
 pub struct Watch {
-    state: Arc<State>,
+    state: Arc<Freshness>,
     _task: JoinSet<()>,
 }
 
 /// What the watch knows, and how it is woken.
 #[derive(Default)]
-struct State {
+struct Freshness {
     /// The replica holds all that was written before this moment; `None` while it cannot be used.
     fresh_as_of: watch::Sender<Option<Instant>>,
     wanted: Notify,
@@ -59,7 +59,7 @@ struct State {
 impl Watch {
     /// Starts the watch on the current runtime. The replica need not be there yet.
     pub fn start(primary: &PgConnectOptions, replica: &PgConnectOptions) -> Self {
-        let state = Arc::<State>::default();
+        let state = Arc::<Freshness>::default();
         let mut task = JoinSet::new();
         task.spawn(watch_forever(Arc::clone(&state), primary.clone(), replica.clone()));
         Self { state, _task: task }
@@ -157,7 +157,7 @@ type Side = &'static str;
 const PRIMARY: Side = "the primary";
 const REPLICA: Side = "the replica";
 
-async fn watch_forever(state: Arc<State>, primary: PgConnectOptions, replica: PgConnectOptions) {
+async fn watch_forever(state: Arc<Freshness>, primary: PgConnectOptions, replica: PgConnectOptions) {
     let (from, to) = (db::serving(&primary, 1, 1), db::reading(&replica, 1, 1));
     let mut logged = None;
     loop {
@@ -182,7 +182,7 @@ async fn is_replica(primary: &Db, replica: &Db) -> Result<(), Unfit> {
 }
 
 async fn follow(
-    state: &State,
+    state: &Freshness,
     primary: &Db,
     replica: &Db,
     logged: &mut Option<Result<(), String>>,

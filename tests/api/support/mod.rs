@@ -254,8 +254,8 @@ impl Server {
         Self::run(Self::settings(options, clock))
     }
 
-    pub fn settings(options: &PgConnectOptions, clock: &Clock) -> app::Settings {
-        app::Settings {
+    pub fn settings(options: &PgConnectOptions, clock: &Clock) -> app::ServerOptions {
+        app::ServerOptions {
             database: options.clone(),
             replica: None,
             workers: 1,
@@ -268,7 +268,7 @@ impl Server {
         }
     }
 
-    pub fn run(settings: app::Settings) -> Self {
+    pub fn run(settings: app::ServerOptions) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let site = format!("http://{}", listener.local_addr().expect("an address"));
         let server = app::serve(listener, settings).expect("a server");
