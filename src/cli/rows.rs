@@ -21,16 +21,16 @@ pub struct Rows {
     /// Lines of a table that are written together, its header first.
     waiting: Vec<u8>,
     table: Option<Table>,
-    /// The columns that hold texts of tenants and files, and their places once the header is known.
+    /// The columns that hold texts of tenants and files, and their indices once the header is known.
     texts: Vec<String>,
-    places: Option<Vec<usize>>,
+    indices: Option<Vec<usize>>,
 }
 
 impl Rows {
     /// Columns of these names hold texts that others chose.
     pub fn new(output: Output, texts: Vec<String>) -> Self {
         let out = BufWriter::with_capacity(1 << 16, io::stdout());
-        Self { output, out, before: "[\n", waiting: Vec::new(), table: None, texts, places: None }
+        Self { output, out, before: "[\n", waiting: Vec::new(), table: None, texts, indices: None }
     }
 
     /// Takes a row as it is: an object where the output is JSON, else a line of CSV, the header first.
@@ -51,22 +51,22 @@ impl Rows {
     /// Takes a line of CSV. Where a spreadsheet would take a text for a formula, an apostrophe goes first, by which it
     /// knows a text.
     fn add_line(&mut self, line: &[u8]) -> io::Result<()> {
-        let Some(places) = &self.places else {
+        let Some(indices) = &self.indices else {
             let header = record(line)?;
             let is_text = |name: &[u8]| self.texts.iter().any(|text| text.as_bytes() == name);
-            self.places = Some((0..).zip(&header).filter(|(_, name)| is_text(name)).map(|(place, _)| place).collect());
+            self.indices = Some((0..).zip(&header).filter(|(_, name)| is_text(name)).map(|(index, _)| index).collect());
             return self.out.write_all(line);
         };
         // No line without such a character holds a formula, so that most need not be read.
-        if places.is_empty() || !line.iter().any(|byte| is_mark(*byte)) {
+        if indices.is_empty() || !line.iter().any(|byte| is_mark(*byte)) {
             return self.out.write_all(line);
         }
         let cells = record(line)?;
-        let is_formula = |place: usize| places.contains(&place) && cells.get(place).is_some_and(begins_formula);
+        let is_formula = |index: usize| indices.contains(&index) && cells.get(index).is_some_and(begins_formula);
         if !(0..cells.len()).any(is_formula) {
             return self.out.write_all(line);
         }
-        let tamed = (0..).zip(&cells).map(|(place, cell)| match is_formula(place) {
+        let tamed = (0..).zip(&cells).map(|(index, cell)| match is_formula(index) {
             true => [b"'", cell].concat(),
             false => cell.to_vec(),
         });

@@ -145,8 +145,8 @@ pub struct Row {
     pub sms_fallback_url: Option<CallbackUrl>,
     pub sms_fallback_method: Option<Method>,
     pub voice_caller_id_lookup: bool,
-    /// Where many were asked for: for which of them this is, counted from 1.
-    pub place: Option<i64>,
+    /// Which of the numbers that were asked for this is, counted from 1; `None` if one was asked for.
+    pub ordinal: Option<i64>,
     /// How many there are in the whole list.
     pub total: Option<i64>,
 }

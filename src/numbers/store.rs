@@ -20,11 +20,11 @@ use crate::values::text::Method;
 /// `query_as!` for rows of `tenancies`: what the statement says before and after their columns. `columns` stands for the
 /// same columns again, within a statement.
 macro_rules! numbers {
-    (place and total $($said:tt)*) => {
-        columns!(numbers! { "place, total", $($said)* })
+    (ordinal and total $($said:tt)*) => {
+        columns!(numbers! { "ordinal, total", $($said)* })
     };
-    (place $($said:tt)*) => {
-        columns!(numbers! { "place, null::bigint as total", $($said)* })
+    (ordinal $($said:tt)*) => {
+        columns!(numbers! { "ordinal, null::bigint as total", $($said)* })
     };
     (
         $array:literal, $names:literal, $read:literal, $counts:literal,
@@ -39,7 +39,7 @@ macro_rules! numbers {
         )
     };
     ($before:literal, $($said:tt)*) => {
-        columns!(numbers! { "null::bigint as place, null::bigint as total", $before, $($said)* })
+        columns!(numbers! { "null::bigint as ordinal, null::bigint as total", $before, $($said)* })
     };
 }
 
@@ -47,8 +47,8 @@ pub(super) use numbers;
 
 impl Row {
     /// Index of the request that this row answers, from 0.
-    pub fn place(&self) -> usize {
-        self.place.and_then(|place| usize::try_from(place - 1).ok()).unwrap_or(usize::MAX)
+    pub fn index(&self) -> usize {
+        self.ordinal.and_then(|ordinal| usize::try_from(ordinal - 1).ok()).unwrap_or(usize::MAX)
     }
 
     /// The number, as one of the account in which it was looked for.
@@ -62,9 +62,9 @@ impl Row {
 #[instrument(name = "numbers.find", level = "debug", skip_all)]
 pub async fn find(db: &Db, asked: &[(AccountSid, NumberSid)]) -> Result<Vec<Option<Number>>> {
     let (accounts, sids): (Vec<_>, Vec<_>) = asked.iter().copied().unzip();
-    let rows = numbers!(place
+    let rows = numbers!(ordinal
         "select ",
-        " from unnest($1::uuid[], $2::uuid[]) with ordinality as asked (asked_account, asked_sid, place)
+        " from unnest($1::uuid[], $2::uuid[]) with ordinality as asked (asked_account, asked_sid, ordinal)
         join tenancies on sid = asked_sid and account_sid = asked_account and ended_at is null",
         &accounts as &[AccountSid],
         &sids as &[NumberSid]
@@ -73,8 +73,8 @@ pub async fn find(db: &Db, asked: &[(AccountSid, NumberSid)]) -> Result<Vec<Opti
     db.lend(async |connection| {
         let mut rows = rows.fetch(connection);
         while let Some(row) = rows.try_next().await? {
-            let place = row.place();
-            found[place] = Some(row.number(accounts[place]));
+            let index = row.index();
+            found[index] = Some(row.number(accounts[index]));
         }
         Ok(found)
     })
@@ -93,21 +93,21 @@ pub struct Asked {
 /// whether tenancies that others hold are passed over, `$fits` what must hold of one that is changed beside others.
 macro_rules! updates {
     ($array:literal, $names:literal, $read:literal, $lock:literal, $fits:literal, $asked:ident, $now:ident) => {
-        numbers!(place
+        numbers!(ordinal
             "with asked as (
                 -- Sees: what is asked for. Locks: nothing. First, because the rest of the statement reads it.
                 -- Of several updates of one number this statement does the first; the others are done alone, after it.
-                -- An update of another account's number takes no place from the owner's.
+                -- An update of another account's number does not stand in the way of its holder's.
                 select distinct on (its_sid, its_account) *
                 from (
                     select unnest($1::uuid[]) as its_sid, unnest($2::uuid[]) as its_account, unnest($3::" + $array + ") as given,
-                        generate_subscripts($1::uuid[], 1)::bigint as place
+                        generate_subscripts($1::uuid[], 1)::bigint as ordinal
                 ) as every
-                order by its_sid, its_account, place
+                order by its_sid, its_account, ordinal
             ), held as materialized (
                 -- Sees: the numbers as they are once nobody else holds them, which the statement's snapshot may not show.
                 -- Locks: them. Here: the change is made of what was locked.
-                select place, its_sid, greatest($4, updated_at) as new_updated_at,
+                select ordinal, its_sid, greatest($4, updated_at) as new_updated_at,
                     changed_settings(tenancies, given, $5) as new
                 from asked join tenancies on sid = its_sid and account_sid = its_account and ended_at is null
                 where exists (select from accounts where accounts.sid = its_account and status = 'active')
@@ -139,8 +139,8 @@ pub async fn update_past(db: &Db, asked: &[Asked], now: DateTime<Utc>) -> Result
     let rows = columns!(updates! { "skip locked", " and settings_fit(new)", asked, now });
     let mut changed: Vec<_> = asked.iter().map(|_| None).collect();
     for row in rows.fetch_all(db).await? {
-        let place = row.place();
-        changed[place] = Some(row.number(asked[place].account));
+        let index = row.index();
+        changed[index] = Some(row.number(asked[index].account));
     }
     Ok(changed)
 }
@@ -177,7 +177,7 @@ pub async fn moves(within: &mut Transaction, number: PhoneNumber) -> Result<Vec<
         Move,
         r#"select at as "at!", to_state as "to!: State", cause as "cause!: Cause", tenancy_sid as "sid: NumberSid"
         from (
-            select at, to_state, cause, tenancy_sid, id, 1 as turn from stock_moves where phone_number = $1
+            select at, to_state, cause, tenancy_sid, id, 1 as rank from stock_moves where phone_number = $1
             union all
             select started_at, 'in_use', 'sale', sid, release, 0
             from (
@@ -190,7 +190,7 @@ pub async fn moves(within: &mut Transaction, number: PhoneNumber) -> Result<Vec<
                 where phone_number = $1 and from_state = 'in_use' group by tenancy_sid
             ) as ends on tenancy_sid = sid
         ) as moves
-        order by id nulls last, turn"#,
+        order by id nulls last, rank"#,
         number as PhoneNumber
     )
     .fetch_all(&mut **within)

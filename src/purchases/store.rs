@@ -22,7 +22,7 @@ use crate::values::sid::{AccountSid, NumberSid};
 /// How purchases lock their numbers, and the accounts that pay; the strictest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Locking {
-    /// From a random place on, past what others hold: never waits, may miss the last numbers, and leaves
+    /// From a random start on, past what others hold: never waits, may miss the last numbers, and leaves
     /// out accounts that are busy elsewhere.
     SkipAll,
     /// Past the numbers that others hold, but waiting for the account: first of all, so that no numbers are held
@@ -82,8 +82,8 @@ macro_rules! purchases {
             "with bid as materialized (
                 -- Sees: what is asked for, and whether its key is known. Locks: nothing. First, because the other CTEs read it.
                 -- Of the bids with one key, the first goes alone.
-                select asked.*, row_number() over (partition by kind, area order by place) as nth,
-                    key is not null and (row_number() over (partition by account, key order by place) > 1
+                select asked.*, row_number() over (partition by kind, area order by ordinal) as nth,
+                    key is not null and (row_number() over (partition by account, key order by ordinal) > 1
                         or exists (select from idempotency_keys as known
                             where known.account_sid = account and known.key = asked.key)) as key_is_known
                 from (
@@ -91,7 +91,7 @@ macro_rules! purchases {
                         unnest($4::uuid[]) as sid, unnest($5::integer[]) as pick_from, unnest($6::text[]) as key,
                         unnest($7::bytea[]) as request, unnest($8::"
                 + $array
-                + ") as settings, generate_subscripts($1::uuid[], 1) as place
+                + ") as settings, generate_subscripts($1::uuid[], 1) as ordinal
                 ) as asked
             ), waited_for as materialized (
                 -- Sees: nothing. Locks: the account, where all bids are of one that was busy elsewhere. Here: to wait for
@@ -106,14 +106,14 @@ macro_rules! purchases {
                 where (select count(*) from waited_for) >= 0 group by kind, area
             ), candidate as materialized (
                 -- Sees: available numbers. Locks: those that it takes. Here: stock is locked first.
-                -- The next ones from a random place; at the end of the queue, on from its beginning. By area
+                -- The next ones from a random start; at the end of the queue, on from its beginning. By area
                 -- code and anywhere each walk an index of their own. An area code has one kind: asked for beside
                 -- it, the planner may walk all of the kind to find that the area code has none.
                 select wanted.kind, wanted.area, next.phone_number, next.state_since,
                     row_number() over (partition by wanted.kind, wanted.area) as nth
                 from wanted cross join lateral (
                     select there.phone_number, there.state_since
-                    from (values (pick_from, 2147483647), (0, pick_from - 1)) as stretch (low, high)
+                    from (values (pick_from, 2147483647), (0, pick_from - 1)) as range (low, high)
                     cross join lateral (
                         select * from (
                             select phone_number, state_since from stock
@@ -148,7 +148,7 @@ macro_rules! purchases {
                 select bid.*, candidate.phone_number, greatest($9, candidate.state_since) as at, cost.price,
                     holder.status, holder.balance, balance_after(holder.balance, -cost.price)
                     filter (where holder.status = 'active' and candidate.phone_number is not null and not key_is_known)
-                    over (partition by account order by place) as balance_after
+                    over (partition by account order by ordinal) as balance_after
                 from bid
                 left join candidate on candidate.kind = bid.kind and candidate.area is not distinct from bid.area
                     and candidate.nth = bid.nth
@@ -190,7 +190,7 @@ macro_rules! purchases {
             ), entry as (
                 -- Writes: what was paid, in the order of the bids.
                 insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
-                select account, at, 'purchase', -price, balance_after, sid, 0 from bought order by place
+                select account, at, 'purchase', -price, balance_after, sid, 0 from bought order by ordinal
             ), remembered as (
                 -- Writes: the keys. The same key, from elsewhere at the same time, fails here and takes all back.
                 insert into idempotency_keys (account_sid, key, request, tenancy_sid, created_at)
@@ -200,8 +200,8 @@ macro_rules! purchases {
                 match.price as \"price!: Money\", match.status as \"status?: Status\",
                 match.balance as \"balance?: Money\", match.key_is_known as \"key_is_known!\",
                 bought.at as \"at?\"
-            from match left join bought using (place)
-            order by place",
+            from match left join bought using (ordinal)
+            order by ordinal",
             &each($bids, |bid| bid.account) as &[AccountSid],
             &each($bids, |bid| bid.order.kind) as &[Kind],
             &each($bids, |bid| area(&bid.order)) as &[Option<i16>],

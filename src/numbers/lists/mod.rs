@@ -36,7 +36,7 @@ pub struct Filter {
 
 /// A part of a list: `size` numbers after one of them.
 #[derive(Clone, Copy, Debug)]
-struct Stretch {
+struct Part {
     account: AccountSid,
     kind: Option<Kind>,
     /// `None` means the beginning.
@@ -54,12 +54,12 @@ struct Held {
 
 /// The lists. Pages that come together are one batch.
 #[derive(Clone)]
-pub struct Lists(Arc<Reads<Stretch, Held>>);
+pub struct Lists(Arc<Reads<Part, Held>>);
 
 impl Lists {
     /// At most this many requests may wait for others.
     pub fn new(primary: &Db, replica: Option<&Db>, most_waiting: usize) -> Self {
-        let read = |db, asked: Vec<_>| async move { store::stretches(&db, &asked).await };
+        let read = |db, asked: Vec<_>| async move { store::parts(&db, &asked).await };
         Self(Arc::new(Reads::new(primary, replica, most_waiting, read)))
     }
 
@@ -110,7 +110,7 @@ impl Lists {
             Beginning::Past => Held::default(),
             _ => {
                 let All { account, kind } = all;
-                self.stretch(source, db, Stretch { account, kind, after, size: page.size + 1 }).await?
+                self.part(source, db, Part { account, kind, after, size: page.size + 1 }).await?
             }
         };
         // A page without numbers also shows the total.
@@ -121,12 +121,12 @@ impl Lists {
         Ok(Slice::new(page, total.ok_or(Refused::UnknownCursor)?, held.numbers))
     }
 
-    async fn stretch(&self, source: Source<'_>, db: &Db, stretch: Stretch) -> Result<Held> {
-        if stretch.size > DEFAULT_SIZE + 1 {
+    async fn part(&self, source: Source<'_>, db: &Db, part: Part) -> Result<Held> {
+        if part.size > DEFAULT_SIZE + 1 {
             // A large page goes in no batch, so that only its own client waits for it.
-            return Ok(store::stretches(db, &[stretch]).await?.pop().unwrap_or_default());
+            return Ok(store::parts(db, &[part]).await?.pop().unwrap_or_default());
         }
-        self.0.join(source, stretch).await
+        self.0.join(source, part).await
     }
 }
 

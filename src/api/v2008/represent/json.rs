@@ -19,8 +19,8 @@ pub fn around(name: &str) -> (Vec<u8>, String) {
 /// The rows of a list; `is_first` where none stands before them.
 pub fn rows<T: Record>(rows: &[T], is_first: bool, to: &mut Vec<u8>) {
     let mut json = Json { buffer: to, first: true };
-    for (place, row) in rows.iter().enumerate() {
-        if place > 0 || !is_first {
+    for (index, row) in rows.iter().enumerate() {
+        if index > 0 || !is_first {
             json.raw(",");
         }
         json.record(row);
