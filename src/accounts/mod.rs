@@ -19,8 +19,8 @@ mod token;
 mod verifiers;
 mod wrong_tokens;
 
-pub use token::AuthToken;
 use token::Verdict;
+pub use token::{AuthToken, NotAToken};
 
 /// What an account may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]

@@ -16,15 +16,12 @@ use crate::{billing, ledger, releases};
 pub enum Account {
     /// Create an account; prints its Sid and the token that is made for it, which is shown this once
     Create {
-        /// 1 to 64 characters
-        #[arg(long)]
+        #[arg(long, help = format!("1 to {} characters", FriendlyName::LONGEST))]
         name: FriendlyName,
         /// First balance in dollars
         #[arg(long, default_value = "0.00")]
         balance: Money,
-        /// Take the token from standard input instead of making one: a line of 8 to 64 visible ASCII characters. Good
-        /// for customers who come with a token that they keep
-        #[arg(long)]
+        #[arg(long, help = format!("{}. Good for customers who come with a token that they keep", token_stdin()))]
         token_stdin: bool,
     },
     /// List all accounts
@@ -49,8 +46,7 @@ pub enum Account {
     /// Make a new token; the old one stops working
     RotateToken {
         sid: AccountSid,
-        /// Take the token from standard input instead of making one: a line of 8 to 64 visible ASCII characters
-        #[arg(long)]
+        #[arg(long, help = token_stdin())]
         token_stdin: bool,
     },
 }
@@ -60,9 +56,16 @@ pub struct Transfer {
     sid: AccountSid,
     /// Dollars, as in 25.00
     amount: Money,
-    /// A word of why, for the ledger: at most 255 characters
-    #[arg(long, value_parser = note)]
+    #[arg(long, value_parser = note, help = format!("A reason, for the ledger: at most {LONGEST_NOTE} characters"))]
     note: Option<String>,
+}
+
+/// The help of `--token-stdin`.
+fn token_stdin() -> String {
+    let (least, most) = AuthToken::CHOSEN.into_inner();
+    format!(
+        "Take the token from standard input instead of making one: a line of {least} to {most} visible ASCII characters"
+    )
 }
 
 fn note(text: &str) -> Result<String, String> {

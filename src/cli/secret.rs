@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Read};
 
 use super::Failure;
-use crate::accounts::AuthToken;
+use crate::accounts::{AuthToken, NotAToken};
 
 /// More than any token and the end of its line.
 const MOST: u64 = 128;
@@ -23,5 +23,5 @@ fn read(input: impl Read + IsTerminal) -> Result<AuthToken, Failure> {
     let line = text.strip_suffix(b"\n").unwrap_or(&text);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let token = str::from_utf8(line).unwrap_or_default().parse();
-    token.map_err(|expected: &str| bad(&format!("one line of {expected}")))
+    token.map_err(|expected: NotAToken| bad(&format!("one line of {expected}")))
 }
