@@ -28,7 +28,7 @@ pub struct AuthToken {
 #[error("{} to {} visible ASCII characters without blanks is expected", AuthToken::CHOSEN.start(), AuthToken::CHOSEN.end())]
 pub struct NotAToken;
 
-/// What is stored of a token.
+/// What is stored instead of a token.
 pub enum Kept {
     /// The fast hash of a token that numberbank made.
     Digest([u8; 32]),

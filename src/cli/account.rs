@@ -14,7 +14,7 @@ use crate::{billing, ledger, releases};
 
 #[derive(Subcommand, Debug)]
 pub enum Account {
-    /// Create an account; prints its Sid and the token that is made for it, which is shown this once
+    /// Create an account; prints its Sid and its new token, which is never shown again
     Create {
         #[arg(long, help = format!("1 to {} characters", FriendlyName::LONGEST))]
         name: FriendlyName,
@@ -28,15 +28,15 @@ pub enum Account {
     List,
     /// Show one account
     Show { sid: AccountSid },
-    /// Put money on an account; where that covers the fees that it owes, they are charged and it is active again
+    /// Put money on an account; if an unpaid account can now pay its fees, they are charged and it is active again
     Credit(Transfer),
     /// Take money off an account
     Debit(Transfer),
     /// Forbid an account to buy and update
     Suspend { sid: AccountSid },
-    /// Allow it again
+    /// Allow an account to buy and update again
     Activate { sid: AccountSid },
-    /// Close an account for good
+    /// Close an account for ever
     Close {
         sid: AccountSid,
         /// Release the numbers that it still holds
@@ -109,7 +109,7 @@ async fn token(from_stdin: bool) -> Result<AuthToken, Failure> {
     if from_stdin { secret::token().await } else { Ok(AuthToken::random()) }
 }
 
-/// Shows a token that was made, this once. Where it cannot be shown, it is lost: that is no success.
+/// Shows a token that numberbank made. This is the only time, so if it cannot be shown, the command fails.
 fn reveal(context: &Context, created: &Created) -> Done {
     if created.auth_token.is_chosen() {
         return show(context.output, created);

@@ -59,8 +59,8 @@ pub struct Holder {
     pub since: Option<DateTime<Utc>>,
 }
 
-/// Up to three sessions that hold a lock on this table that a process lock waits for; without a table, any lock on any
-/// table of ours.
+/// Up to three sessions that hold a lock for which a process lock on this table would wait; without a table, any lock
+/// on any of our tables.
 #[instrument(name = "db.holders", level = "debug", skip_all)]
 pub async fn holders(connection: &mut PgConnection, table: Option<&str>) -> Result<Vec<Holder>> {
     query_as!(

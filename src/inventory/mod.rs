@@ -68,7 +68,7 @@ pub enum Cause {
     Unpaid,
     /// Its quarantine has ended.
     Recycle,
-    /// Back to its last holder.
+    /// The number went back to its last account.
     Restore,
     Withdraw,
     Return,

@@ -59,10 +59,10 @@ impl Quarantine {
     }
 }
 
-/// How long numbers are kept that are not paid.
+/// How long unpaid numbers are kept.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Grace {
-    /// Days that a number whose fee was not paid is kept before it is released
+    /// Days that an unpaid number is kept before it is released
     #[arg(long, env = "NUMBERBANK_GRACE", default_value_t = 14, value_name = "DAYS",
         value_parser = clap::value_parser!(u16).range(0..=MAX_DAYS))]
     pub grace: u16,

@@ -38,8 +38,8 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 const MIN_PAUSE: Duration = Duration::from_millis(1);
 const MAX_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long the replica may take for a read: the primary still has time for it then. And either server for one of the
-/// watch's own statements.
+/// How long the replica may take for a read, so that time is left to ask the primary. Also for each server, for one
+/// of the watch's own statements.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Watches a replica until it is dropped. One for the whole process.
@@ -121,7 +121,7 @@ impl Replica {
     /// Those of the primary.
     pub async fn read<T, E>(&self, primary: &Db, read: impl AsyncFn(Source<'_>) -> Result<T, E>) -> Result<T, E> {
         if self.watch.is_fresh() {
-            // A refusal is asked again too: the primary may know something newer.
+            // After a refusal the primary is asked too: it may know something newer.
             if let Ok(Ok(found)) = timeout(TIMEOUT, read(Source::Replica(&self.db))).await {
                 return Ok(found);
             }

@@ -15,10 +15,10 @@ use crate::numbers::store::numbers;
 use crate::values::phone::{Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid};
 
-/// Parts of lists, each of another account; returns their numbers, in order. The last part costs what the first one
-/// does. Both kinds are walked on one index and merged. The inner limits, one more than
-/// [`LARGEST_SIZE`](crate::values::page::LARGEST_SIZE), tell the planner that a walk of the index is enough. Each walk
-/// names its columns, because every column that a step of the plan passes on costs time.
+/// Reads parts of lists, each of any account, and returns their numbers in order. A part at the end of a list costs
+/// no more than one at the beginning. Both kinds are walked on one index and merged. The inner limits, one more than
+/// [`LARGEST_SIZE`](crate::values::page::LARGEST_SIZE), make the planner walk the index. Each walk names its columns,
+/// because every further column in a step of the plan costs time.
 #[instrument(name = "numbers.lists.parts", level = "debug", skip_all)]
 pub async fn parts(db: &Db, asked: &[Part]) -> Result<Vec<Held>> {
     let rows = numbers!(ordinal and total
@@ -60,15 +60,16 @@ pub async fn parts(db: &Db, asked: &[Part]) -> Result<Vec<Held>> {
             held[index].total = row.total;
             held[index].numbers.push(row.number(asked[index].account));
         }
-        // They are in order already, because of the walks; an `order by` would sort all of them again.
+        // This is quick: the walks have left each part in order. An `order by` in the statement would sort all parts
+        // together.
         held.iter_mut().for_each(|held| held.numbers.sort_by_key(|number| Reverse((number.started_at, number.sid))));
         Ok(held)
     })
     .await
 }
 
-/// The number at an offset. The cost grows with the offset; if the list is shorter, it costs nothing. Each kind is
-/// sorted by itself, which the index does, so that the two are merged and not sorted.
+/// The number at an offset. The cost grows with the offset, and is nothing if the list is shorter. The index gives
+/// each kind in order, so that PostgreSQL only merges the two.
 #[instrument(name = "numbers.lists.sid_at", level = "debug", skip_all)]
 pub async fn sid_at(db: &Db, account: AccountSid, kind: Option<Kind>, before: i64) -> Result<Option<NumberSid>> {
     query_scalar!(
@@ -91,8 +92,8 @@ pub async fn sid_at(db: &Db, account: AccountSid, kind: Option<Kind>, before: i6
     .await
 }
 
-/// The number that lies `between` numbers before `from`, or before the end of the list: a walk backwards on the same
-/// index. `None` if the account never held `from`. The inner limits, as in [`parts`], are one more than `between`.
+/// See [`ByOffset::sid_before`](super::ByOffset::sid_before). A walk backwards on the same index; its inner limits
+/// are those of [`parts`].
 #[instrument(name = "numbers.lists.sid_before", level = "debug", skip_all)]
 pub async fn sid_before(
     db: &Db,

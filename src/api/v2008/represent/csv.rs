@@ -1,8 +1,8 @@
-//! CSV: a head with the names, a line for each record.
+//! CSV: a header with the names, then a line for each record.
 
 use super::{Fields, Plain, Record};
 
-/// A row: elements that a record leaves out become empty cells.
+/// A row. An element that a record does not have becomes an empty cell.
 struct CsvRow {
     columns: std::slice::Iter<'static, &'static str>,
     cells: Vec<Vec<u8>>,

@@ -119,8 +119,7 @@ pub async fn sid_at(db: &Db, named: Named<'_>, before: i64) -> Result<Option<Num
     .await
 }
 
-/// The number that lies `between` numbers before `from`, or before the end of the list; `None` if the account never
-/// held `from`.
+/// See [`ByOffset::sid_before`](super::ByOffset::sid_before).
 #[instrument(name = "numbers.lists.named.sid_before", level = "debug", skip_all)]
 pub async fn sid_before(
     db: &Db,
