@@ -282,7 +282,7 @@ fn what_is_too_much_for_the_library_harms_nobody_else() {
                 Some(status) => {
                     assert_eq!((answers.len(), answers[0].status, answers[0].body.as_str()), (1, status, ""));
                 }
-                // No answer at all is allowed, not required.
+                // An answer is not required.
                 None => assert!(answers.iter().all(|answer| (400..500).contains(&answer.status)), "{answers:?}"),
             }
             assert_eq!(world.fingerprint().await, before);
@@ -297,11 +297,11 @@ enum FileRow {
     /// What should be stored of it.
     Good(Stored),
     Bad,
-    /// Its quotes are wrong: nobody can tell where the row ends.
+    /// Its quotes are wrong, so that the end of the row is unknown.
     Endless,
 }
 
-/// What is known of a number: number, provider, monthly cost in ten-thousandths of a dollar, note.
+/// A number in stock: digits, provider, monthly cost in ten-thousandths of a dollar, note.
 type Stored = (i64, Option<String>, Option<i64>, Option<String>);
 
 fn row() -> impl Strategy<Value = (String, FileRow)> {

@@ -353,8 +353,8 @@ fn a_list_of_both_kinds_shows_sms_on_local_numbers_only() {
     });
 }
 
-/// Walks a list while a number is bought, and three are released: one that was shown, one that was not, and the very
-/// one that the next page starts after.
+/// Walks a list while a number is bought and three are released: one that was shown, one that was not shown yet, and
+/// the one after which the next page begins.
 async fn walk_amid_changes(world: &World, account: &Account, first: &str, form: &[(&str, &str)]) {
     let held = walk(world, account, first).await;
     let (mut shown, mut gone) = (Vec::new(), BTreeSet::new());

@@ -1,4 +1,4 @@
-//! What PostgreSQL reads to do a thing: a few rows, however many there are.
+//! How much PostgreSQL reads for each operation: a few rows, however large the tables are.
 
 use chrono::TimeDelta;
 use numberbank::db::{self, Db};
@@ -8,18 +8,18 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
 
 use crate::support::{Account, Server, World, eventually, test_without_audit};
 
-/// How many there are of everything.
+/// The number of rows of each kind.
 const MANY: u32 = 20_000;
 
-/// What may be read: far more than is needed, and far less than there is.
+/// The most rows that may be read: far more than are needed, and far fewer than there are.
 const FEW: i64 = 1_000;
 
 /// A number that is sold, and the first of those that were held before.
 const SOLD: i64 = 4_152_000_001;
 const HELD_BEFORE: i64 = 2_128_670_001;
 
-/// Many accounts, numbers for sale, in quarantine and sold, and tenancies that have ended; of each kind one that is looked
-/// for.
+/// Makes many accounts, numbers on sale, in quarantine and in use, and ended tenancies. One of each kind is what the
+/// operations look for.
 async fn many(world: &World) -> Account {
     let account = world.large_account(MANY, "Everywhere").await;
     let db = db::for_command(&world.options);
@@ -56,19 +56,19 @@ async fn many(world: &World) -> Account {
     account
 }
 
-/// How many connections there are: what they read is counted for certain when they are closed.
+/// The number of connections. PostgreSQL surely has counted what they read once they are closed.
 async fn connections(world: &World) -> i64 {
     world.value("select count(*) from pg_stat_activity where datname = current_database()").await
 }
 
-/// How many entries of tables and indexes were read.
+/// The number of entries of tables and indexes that were read.
 async fn read(world: &World) -> i64 {
     let statement = "select ((select sum(seq_tup_read) from pg_stat_user_tables)
         + (select sum(idx_tup_read) from pg_stat_user_indexes))::bigint";
     world.value(statement).await
 }
 
-/// Does something on connections of its own, and fails where they read a lot.
+/// Does the work on connections of its own, and fails if they read a lot.
 async fn reads_few(world: &World, what: &str, work: impl AsyncFnOnce(&Server, &Db)) {
     let (others, before) = (connections(world).await, read(world).await);
     let (server, db) = (world.another_server(), db::for_jobs(&world.options));

@@ -162,7 +162,7 @@ impl<'a> Disk<'a> {
 
 impl Drop for Disk<'_> {
     fn drop(&mut self) {
-        // All that runs on it ends first; afterwards it could not be found any more.
+        // All processes on the disk end first, because after the unmount they could not be found.
         if let Some(postgres) = self.0.postgres() {
             let _ = kill(postgres, Signal::SIGQUIT);
         }

@@ -88,7 +88,7 @@ fn metrics_count_what_was_answered() {
     assert!(!samples.keys().any(|sample| sample.contains("made-up") || sample.contains(&rich[0])), "{samples:#?}");
 }
 
-/// Locks the tenancies while something is done.
+/// Locks the table of tenancies while `done` runs.
 fn without_tenancies(home: &Home, done: impl FnOnce()) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut locked = runtime.block_on(PgConnection::connect(&home.url("x"))).expect("a connection");
@@ -153,7 +153,7 @@ fn a_server_is_ready_while_its_database_answers() {
     assert_eq!(server.monitoring("/health/ready"), (200, "ready\n".to_owned()));
     assert_eq!(server.monitoring("/elsewhere").0, 404);
     let postgres = home.postgres().expect("PostgreSQL runs").to_string();
-    // While all its serving connections are used.
+    // While all its connections for requests are used.
     let signal = |signal: &str| {
         let children = Command::new("pkill").args([signal, "-P", &postgres]).status().expect("pkill");
         let parent = Command::new("kill").args([signal, &postgres]).status().expect("kill");
@@ -175,7 +175,7 @@ fn a_server_is_ready_where_its_database_makes_no_more_connections() {
     let server = home.start_as(&MONITORED, &[("NUMBERBANK_WORKERS", "1")]);
     let rich = account(&home, "5.00");
     assert_eq!((call(&server, &rich, "GET", "", ""), server.monitoring("/health/ready").0), (200, 200));
-    // As if others had taken the last one: existing connections go on.
+    // As if others had taken the last connection of the server. Open connections still work.
     home.sql("alter role numberbank nologin").expect("it is done");
     assert_eq!((call(&server, &rich, "GET", "", ""), server.monitoring("/health/ready").0), (200, 200));
 }
@@ -235,7 +235,7 @@ fn logs_are_json_and_tell_the_request_and_none_of_its_secrets() {
     };
     assert_eq!(send("POST", "").0, 201);
     assert_eq!(send("GET", "?FriendlyName=query-secret").0, 200);
-    // An error inside, as PostgreSQL tells it.
+    // An internal error, with PostgreSQL's message.
     home.sql("alter table tenancies rename to elsewhere").expect("it is done");
     assert_eq!(send("POST", "").0, 500);
     let log = server.err();
@@ -252,7 +252,8 @@ fn logs_are_json_and_tell_the_request_and_none_of_its_secrets() {
     let route = "/2008-08-01/Accounts/{AccountSid}/IncomingPhoneNumbers/Local";
     assert_eq!(failed["route"], route);
     assert!(failed["duration_us"].is_u64() && failed["cause"].is_string(), "{failed}");
-    // Which statement was slow can be asked: each tells its time, and so does each request, by its id.
+    // At debug, each statement logs its time, and so does each request, with its id. So the log shows which statement
+    // was slow.
     let closed = |name: &'static str| {
         lines.iter().filter(move |line| line["message"] == "close" && line["span"]["name"] == name)
     };

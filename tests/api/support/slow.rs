@@ -44,7 +44,7 @@ impl Server {
         TcpStream::connect(self.site.trim_start_matches("http://")).await.expect("a connection")
     }
 
-    /// Sends the beginning, then `again` again and again, until the server hangs up. Returns what the server sent.
+    /// Sends the beginning, and then `drop` again and again until the server hangs up. Returns what the server sent.
     pub async fn drip(&self, beginning: &str, drop: &str) -> String {
         let mut stream = self.connect().await;
         stream.write_all(beginning.as_bytes()).await.expect("the server reads");
