@@ -103,8 +103,10 @@ pub async fn buy(
         }
         let sid = NumberSid::random();
         let from = match locking {
-            Locking::WaitForStock => 0, // all who wait do so in one order, so that no circle closes
-            _ => (random_bits() >> 97) as i32, // 31 random bits
+            // All bids that wait lock numbers in one order, so that they cannot deadlock.
+            Locking::WaitForStock => 0,
+            // 31 random bits.
+            _ => (random_bits() >> 97) as i32,
         };
         let bid = Bid { account, order: Arc::clone(&order), sid, from };
         let Some((attempt, now)) = queues.attempt(db, clock, locking, bid).await? else {

@@ -1,4 +1,4 @@
---- Each rule of the database, and statements that it alone refuses. `constraints.rs` runs them.
+--- Each rule of the database, and statements that only this rule refuses. `constraints.rs` runs them.
 
 --- Checks
 
@@ -108,7 +108,7 @@ insert into health (is_one) values (false);
 insert into imports (at, file, operator, added, already_known, changed, rejected)
     values (now(), '-', 'Anna', 0, 1, 2, 0);
 
---- What there is once only
+--- Unique keys
 
 -- accounts_pkey
 insert into accounts (sid, name, credential, token_digest, created_at, updated_at)
@@ -177,7 +177,7 @@ insert into imports (id, at, file, operator, added, already_known, changed, reje
 -- import_changes_pkey
 insert into import_changes (phone_number) values (4158670000), (4158670000);
 
---- What must be there for what refers to it
+--- Foreign keys
 
 -- prices_account_sid_fkey
 insert into prices values ('local', gen_random_uuid(), 1);
