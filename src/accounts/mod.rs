@@ -34,10 +34,10 @@ pub enum Status {
     Closed,
 }
 
-/// Why an account was suspended or activated.
+/// Why something became of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
-#[sqlx(type_name = "change_reason", rename_all = "lowercase")]
-#[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "change_reason", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// An operator did it.
     Operator,
@@ -45,6 +45,10 @@ pub enum Reason {
     Unpaid,
     /// The balance covered all due fees again.
     Paid,
+    /// What could not be paid has left the account.
+    NothingOwed,
+    /// A number was moved to another account.
+    Moved,
 }
 
 /// An account as its owner and operators see it, without token and hash.
@@ -66,15 +70,17 @@ pub struct Account {
 
 /// What can happen to an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
-#[sqlx(type_name = "account_change", rename_all = "lowercase")]
-#[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "account_change", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Change {
     Suspended,
     Activated,
     Closed,
+    /// A number left it, and not by its holder's release.
+    NumberLost,
 }
 
-/// A change of an account's status.
+/// An event of an account.
 #[derive(Debug, serde::Serialize)]
 pub struct Happened {
     pub at: DateTime<Utc>,

@@ -99,7 +99,7 @@ pub async fn counts(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
         r#"with held as (
-            select kind, area_code, state, count(*) as numbers from stock group by kind, area_code, state
+            select kind, area_code, state, count(*) as numbers from stock where state <> 'retired' group by kind, area_code, state
         ), counted as (
             select kind, area_code, state, sum(count) as numbers
             from stock_counts
@@ -125,9 +125,16 @@ pub async fn purchases(within: &mut Transaction) -> Result<Vec<Breach>> {
         r#"with paid as (
             select tenancy_sid, account_sid, -amount as amount, count(*) as entries
             from ledger_entries where kind = 'purchase' group by tenancy_sid, account_sid, amount
+        ), first as (
+            select distinct on (tenancy_sid) tenancy_sid, from_account
+            from tenancy_transfers order by tenancy_sid, id
         ), sold as (
-            select sid, account_sid, price, tenancies.phone_number, tenancies.kind, stock.kind as kind_in_stock
-            from tenancies left join stock on stock.phone_number = tenancies.phone_number
+            -- To the account that held it before any transfer.
+            select sid, coalesce(from_account, account_sid) as account_sid, price, tenancies.phone_number, tenancies.kind,
+                stock.kind as kind_in_stock
+            from tenancies
+            left join first on first.tenancy_sid = sid
+            left join stock on stock.phone_number = tenancies.phone_number
         ), judged as (
             select coalesce(sid, tenancy_sid) as sid, concat_ws(', ',
                 case when sid is null then format('paid for with %s cents, but there is no such tenancy', amount) end,
@@ -149,7 +156,8 @@ pub async fn purchases(within: &mut Transaction) -> Result<Vec<Breach>> {
     .await
 }
 
-/// The months that were charged. The first one belongs to the purchases.
+/// The months that were charged, each to the account that held the number when it was due. The first one belongs to the
+/// purchases.
 #[instrument(name = "audit.months", level = "debug", skip_all)]
 pub async fn months(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
@@ -158,6 +166,14 @@ pub async fn months(within: &mut Transaction) -> Result<Vec<Breach>> {
             select tenancy_sid, account_sid, kind, -amount as amount, month,
                 row_number() over (partition by tenancy_sid, month) as time
             from ledger_entries where tenancy_sid is not null
+        ), holder as (
+            -- Of tenancies that were moved: who pays from which month until before which other.
+            select tenancy_sid as moved, to_account as payer, from_month,
+                lead(from_month) over (partition by tenancy_sid order by id) as until_month
+            from tenancy_transfers
+            union all
+            (select distinct on (tenancy_sid) tenancy_sid, from_account, 0, from_month
+            from tenancy_transfers order by tenancy_sid, id)
         ), judged as (
             select tenancy_sid, month, concat_ws(', ',
                 case when time > 1 then format('is charged %s times', time) end,
@@ -167,11 +183,14 @@ pub async fn months(within: &mut Transaction) -> Result<Vec<Breach>> {
                 case when charged.kind = 'monthly_fee' then concat_ws(', ',
                     case when sid is null then 'is charged, but there is no such tenancy' end,
                     case when amount <> price then format('is charged with %s cents, the price is %s', amount, price) end,
-                    case when charged.account_sid <> tenancies.account_sid then format('is paid by AC%s, sold to AC%s',
-                        replace(charged.account_sid::text, '-', ''), replace(tenancies.account_sid::text, '-', '')) end,
+                    case when charged.account_sid <> coalesce(payer, tenancies.account_sid)
+                        then format('is paid by AC%s, held by AC%s', replace(charged.account_sid::text, '-', ''),
+                            replace(coalesce(payer, tenancies.account_sid)::text, '-', '')) end,
                     case when month >= due_month then format('is charged, but next is month %s', due_month) end) end
             ) as what
-            from charged left join tenancies on sid = tenancy_sid
+            from charged
+            left join tenancies on sid = tenancy_sid
+            left join holder on moved = tenancy_sid and month >= from_month and (until_month is null or month < until_month)
         )
         select 4 as "invariant!", 'PN' || replace(tenancy_sid::text, '-', '') as "subject!",
             format('month %s %s', month, what) as "what!"
@@ -195,9 +214,9 @@ pub async fn due(within: &mut Transaction) -> Result<Vec<Breach>> {
     .await
 }
 
-/// Who held a number without a gap, and from when to when, as in `reporting.holdings`: from a sale or a restore to the
-/// tenancy's next release. Of a number that was sold more than once, each of these periods must begin after all earlier
-/// ones have ended. Numbers sold once, which are most, are left out first.
+/// The holdings of each number, as in `reporting.holdings`: from a sale, a restore or a transfer to the tenancy's
+/// next release or transfer. Of a number that was sold more than once, each holding must begin after all earlier ones
+/// have ended. Numbers that were sold once, which are most, are left out first.
 #[instrument(name = "audit.overlaps", level = "debug", skip_all)]
 pub async fn overlaps(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
@@ -209,6 +228,9 @@ pub async fn overlaps(within: &mut Transaction) -> Result<Vec<Breach>> {
             union all
             select phone_number, tenancy_sid, id, at, null, cause = 'restore', null
             from stock_moves where tenancy_sid is not null
+            union all
+            select phone_number, tenancy_sid, id, at, null, true, null
+            from tenancy_transfers join tenancies on sid = tenancy_sid
         ), holding as (
             select phone_number, sid, begins, at as held_from,
                 greatest(at, coalesce(lead(at) over of_tenancy, ended_at, 'infinity')) as held_until
@@ -224,6 +246,64 @@ pub async fn overlaps(within: &mut Transaction) -> Result<Vec<Breach>> {
                 held_from at time zone 'UTC', case when isfinite(held_before)
                     then format('holds it until %s', held_before at time zone 'UTC') else 'goes on' end) as "what!"
         from compared where held_before > held_from"#
+    )
+    .fetch_all(&mut **within)
+    .await
+}
+
+/// Each transfer of a tenancy is from the account that held it, and the last one to the account that holds it.
+#[instrument(name = "audit.transfers", level = "debug", skip_all)]
+pub async fn transfers(within: &mut Transaction) -> Result<Vec<Breach>> {
+    query_as!(
+        Breach,
+        r#"with judged as (
+            select tenancy_sid, concat_ws(', ',
+                case when from_account <> lag(to_account) over transfers
+                    then format('was moved from AC%s, which did not hold it', replace(from_account::text, '-', '')) end,
+                case when from_month < lag(from_month) over transfers or from_month < 1 or from_month > due_month
+                    then format('was moved with month %s, next is %s', from_month, due_month) end,
+                case when lead(id) over transfers is null and to_account <> account_sid
+                    then format('was moved to AC%s, is held by AC%s', replace(to_account::text, '-', ''),
+                        replace(account_sid::text, '-', '')) end) as what
+            from tenancy_transfers join tenancies on sid = tenancy_sid
+            window transfers as (partition by tenancy_sid order by id)
+        )
+        select 5 as "invariant!", 'PN' || replace(tenancy_sid::text, '-', '') as "subject!", what as "what!"
+        from judged where what <> ''"#
+    )
+    .fetch_all(&mut **within)
+    .await
+}
+
+/// What undoes an entry, and what belongs together. That each happens once is guarded by constraints. Entries that
+/// operators entered are few, and found by their index.
+#[instrument(name = "audit.corrections", level = "debug", skip_all)]
+pub async fn corrections(within: &mut Transaction) -> Result<Vec<Breach>> {
+    query_as!(
+        Breach,
+        r#"with entered as (
+            select account_sid, id, kind, amount, reverses, transfer from ledger_entries where kind in ('credit', 'debit')
+        ), judged as (
+            select undo.account_sid as sid, format('entry %s of %s cents reverses entry %s of %s cents%s', undo.id,
+                undo.amount, undo.reverses, undone.amount, case
+                    when undone.kind not in ('credit', 'debit') then ', a ' || undone.kind
+                    when undone.reverses is not null then ', itself a reversal'
+                    when undone.transfer is not null then ', half of a transfer' end) as what
+            from entered as undo join ledger_entries as undone
+                on undone.account_sid = undo.account_sid and undone.id = undo.reverses
+            where undo.amount <> -undone.amount or undone.kind not in ('credit', 'debit')
+                or undone.reverses is not null or undone.transfer is not null
+            union all
+            select min(account_sid::text)::uuid, format('transfer %s has %s entries that sum up to %s cents', transfer,
+                count(*), sum(amount))
+            from entered where transfer is not null
+            group by transfer having count(*) <> 2 or sum(amount) <> 0 or min(account_sid::text) = max(account_sid::text)
+            union all
+            select account_sid, format('the key of entry %s, a %s', entry_id, kind)
+            from ledger_keys join ledger_entries using (account_sid)
+            where ledger_entries.id = entry_id and kind not in ('credit', 'debit')
+        )
+        select 6 as "invariant!", 'AC' || replace(sid::text, '-', '') as "subject!", what as "what!" from judged"#
     )
     .fetch_all(&mut **within)
     .await

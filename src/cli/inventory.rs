@@ -149,7 +149,7 @@ impl Listing {
     async fn run(&self, Context { db, output, .. }: &Context) -> Done {
         let filter = Filter { area_code: self.area_code, kind: self.kind, state: self.state, import: self.import };
         let (mut rows, mut after) = (Rows::new(*output, vec!["provider".into(), "note".into()]), None);
-        rows.head(&["phone_number", "kind", "area_code", "state", "provider", "monthly_cost", "note"])?;
+        rows.head(&["phone_number", "kind", "area_code", "state", "provider", "provider_cost", "note"])?;
         loop {
             let chunk = inventory::list(db, filter, after, CHUNK).await?;
             let Some(last) = chunk.last() else { break };

@@ -52,16 +52,20 @@ pub enum State {
     Quarantined,
     /// Taken out of sale by the operator.
     Withdrawn,
+    /// Ours no longer.
+    Retired,
 }
 
 /// Why a number moves from one state to another. Only the trigger `stock_moved` knows which moves are legal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
-#[sqlx(type_name = "move_cause", rename_all = "lowercase")]
-#[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "move_cause", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Cause {
     Sale,
     /// By its holder.
     Release,
+    /// By the operator.
+    OperatorRelease,
     /// With its holder's account.
     Close,
     /// Its fee was not paid.
@@ -72,6 +76,7 @@ pub enum Cause {
     Restore,
     Withdraw,
     Return,
+    Retire,
 }
 
 /// How long a released number is not sold, by kind.
@@ -89,7 +94,7 @@ pub struct Stocked {
     pub area_code: i16,
     pub state: State,
     pub provider: Option<String>,
-    pub monthly_cost: Option<Cost>,
+    pub provider_cost: Option<Cost>,
     pub note: Option<String>,
 }
 
@@ -102,7 +107,9 @@ pub struct Summary {
     pub in_use: i64,
     pub quarantined: i64,
     pub withdrawn: i64,
+    /// Those of the four states before.
     pub total: i64,
+    pub retired: i64,
 }
 
 /// Which part of the stock to list.
@@ -235,6 +242,7 @@ pub const fn state_name(state: State) -> &'static str {
         State::InUse => "in_use",
         State::Quarantined => "quarantined",
         State::Withdrawn => "withdrawn",
+        State::Retired => "retired",
     }
 }
 

@@ -19,7 +19,7 @@ macro_rules! stocked {
             Stocked,
             $before + "phone_number as \"phone_number: PhoneNumber\", kind as \"kind: Kind\",
                 area_code as \"area_code!\", state as \"state: State\", provider,
-                provider_cost as \"monthly_cost: Cost\", note" + $after
+                provider_cost as \"provider_cost: Cost\", note" + $after
             $(, $value)*
         )
     };
@@ -91,7 +91,8 @@ pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
     query_as!(
         Summary,
         r#"select kind as "kind!: Kind", area_code as "area_code!", available as "available!", in_use as "in_use!",
-            quarantined as "quarantined!", withdrawn as "withdrawn!", total as "total!"
+            quarantined as "quarantined!", withdrawn as "withdrawn!", total as "total!",
+            retired as "retired!"
         from reporting.inventory_summary order by kind, area_code"#
     )
     .fetch_all(db)

@@ -16,7 +16,7 @@ pub struct View {
 }
 
 /// All views.
-pub const VIEWS: [View; 11] = [
+pub const VIEWS: [View; 17] = [
     View { name: "inventory", order: "phone_number" },
     View { name: "inventory_summary", order: "kind, area_code" },
     View { name: "low_stock", order: "kind, area_code" },
@@ -28,6 +28,12 @@ pub const VIEWS: [View; 11] = [
     View { name: "monthly_revenue", order: "month, kind, charge" },
     View { name: "operator_actions", order: "id" },
     View { name: "imports", order: "id" },
+    View { name: "transfers", order: "id" },
+    View { name: "account_events", order: "account_sid, id" },
+    View { name: "daily_revenue", order: "day, kind, charge, account_sid" },
+    View { name: "margins", order: "phone_number" },
+    View { name: "prices", order: "account_sid nulls first, kind" },
+    View { name: "price_history", order: "id" },
 ];
 
 /// A view and its description.

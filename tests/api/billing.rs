@@ -159,7 +159,8 @@ fn a_free_number_is_charged_nothing_and_never_refused_or_taken_away() {
             world.clock.advance(TimeDelta::days(31));
             world.bill().await;
         }
-        assert_eq!((world.standing(&account).await, held(world, &account).await.len()), (UNPAID, 1));
+        // The number that it could not pay has gone, and with it what it owed.
+        assert_eq!((world.standing(&account).await, held(world, &account).await.len()), (ACTIVE, 1));
         assert_eq!(fees(world).await.len(), 6);
     });
 }
@@ -283,12 +284,13 @@ fn an_unpaid_number_is_kept_for_the_grace_and_then_released() {
         world.clock.advance(TimeDelta::microseconds(1));
         assert_eq!(world.bill().await, Billed { released: 1, ..charged(0) });
         assert_eq!(held(world, &account).await.len(), 0);
-        assert_eq!(world.standing(&account).await, UNPAID);
+        // Nothing is owed any more.
+        assert_eq!(world.standing(&account).await, ACTIVE);
         let moved = "select string_agg(cause::text || ' ' || to_state, ', ') from stock_moves";
         assert_eq!(world.value::<String>(moved).await, "unpaid quarantined");
-        // Nothing is due any more, so any credit activates the account.
-        assert_eq!(world.credit(&account, "0.01").await.charged, 0);
-        assert_eq!(world.standing(&account).await, ACTIVE);
+        let events = "select string_agg(change || ' ' || reason, ', ' order by id) from account_events";
+        let expected = "suspended unpaid, number_lost unpaid, activated nothing_owed";
+        assert_eq!(world.value::<String>(events).await, expected);
     });
 }
 

@@ -40,7 +40,38 @@ async fn scene(world: &World) {
             select now(), 'Anna', 'anna@host', 'account list', '{}' from generate_series(1, 2);
         insert into operator_outcomes (action_id, at, outcome) select min(id), now(), 'done' from operator_actions;
         insert into imports (at, file, operator, added, already_known, changed, rejected)
-            values (now(), '-', 'Anna', 0, 1, 1, 0)";
+            values (now(), '-', 'Anna', 0, 1, 1, 0);
+        with mover as (
+            select tenancies.sid, account_sid as giver, accounts.sid as taker, price
+            from tenancies join accounts on accounts.sid <> account_sid where tenancies.kind = 'tollfree'
+        ), given as (
+            update accounts set tollfree_numbers = 0, monthly_fees = monthly_fees - price from mover where accounts.sid = giver
+        ), taken as (
+            update accounts set tollfree_numbers = 1, monthly_fees = monthly_fees + price from mover where accounts.sid = taker
+        ), moved as (
+            update tenancies set account_sid = taker from mover where tenancies.sid = mover.sid
+        )
+        insert into tenancy_transfers (tenancy_sid, at, from_account, to_account, from_month)
+            select sid, now(), giver, taker, 1 from mover;
+        update accounts set ref = 'crm-1' where sid = (select min(account_sid::text)::uuid from tenancies);
+        with given as (
+            update accounts set balance = balance + 100 where ref is not null returning sid, balance
+        )
+        insert into ledger_entries (account_sid, at, kind, amount, balance_after)
+            select sid, now(), 'credit', 100, balance from given;
+        with taken as (
+            update accounts set balance = balance - 100 where ref is not null returning sid, balance
+        )
+        insert into ledger_entries (account_sid, at, kind, amount, balance_after, reverses)
+            select sid, now(), 'debit', -100, balance, (select max(id) from ledger_entries where amount = 100) from taken;
+        with changed as (
+            update accounts set balance = balance + case when ref is null then 1 else -1 end returning sid, ref, balance
+        )
+        insert into ledger_entries (account_sid, at, kind, amount, balance_after, transfer)
+            select sid, now(), case when ref is null then 'credit' else 'debit' end::entry_kind,
+                case when ref is null then 1 else -1 end, balance, 1 from changed;
+        insert into ledger_keys select account_sid, 'once', min(id), '{}', '{}'
+            from ledger_entries where kind = 'credit' group by account_sid";
     raw_sql(of_operators).execute(&world.db).await.expect("rows of operators");
 }
 
@@ -103,12 +134,13 @@ fn a_ledger_entry_is_never_changed_and_a_tenancy_never_deleted() {
         scene(world).await;
         let kept: Vec<(String, bool, bool, bool)> = sqlx::query_as(KEPT).fetch_all(&world.db).await.expect("triggers");
         let tables: Vec<_> = kept.iter().map(|(table, ..)| table.as_str()).collect();
-        let expected = ["account_events", "imports", "ledger_entries", "operator_actions", "operator_outcomes"];
-        assert_eq!(tables, [&expected[..], &["stock_moves", "tenancies"]].concat());
+        let expected = ["account_events", "imports", "ledger_entries", "ledger_keys", "operator_actions"];
+        let more = ["operator_outcomes", "price_changes", "stock_moves", "tenancies", "tenancy_transfers"];
+        assert_eq!(tables, [expected, more].concat());
         let mut connection = PgConnection::connect_with(&world.options).await.expect("a connection");
         for (table, truncate, delete, update) in kept {
             assert_eq!((truncate, delete, update), (true, true, table != "tenancies"), "{table}");
-            let column = if table == "operator_outcomes" { "reason = 'x'" } else { "at = now()" };
+            let column = if table == "ledger_keys" { "answer = '{}'" } else { "at = now()" };
             let mut statements = vec![format!("truncate {table} cascade"), format!("delete from {table}")];
             if update {
                 statements.push(format!("update {table} set {column}"));

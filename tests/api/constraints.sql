@@ -108,6 +108,47 @@ insert into health (is_one) values (false);
 insert into imports (at, file, operator, added, already_known, changed, rejected)
     values (now(), '-', 'Anna', 0, 1, 2, 0);
 
+-- stock_moves_retirement_has_reason
+insert into stock_moves (phone_number, at, from_state, to_state, cause)
+    values (4158670000, now(), 'available', 'retired', 'retire');
+insert into stock_moves (phone_number, at, from_state, to_state, cause, retirement)
+    values (4158670000, now(), 'available', 'withdrawn', 'withdraw', 'mistake');
+
+-- stock_moves_note_length
+insert into stock_moves (phone_number, at, from_state, to_state, cause, note)
+    values (4158670000, now(), 'available', 'withdrawn', 'withdraw', '');
+insert into stock_moves (phone_number, at, from_state, to_state, cause, note)
+    values (4158670000, now(), 'available', 'withdrawn', 'withdraw', repeat('x', 256));
+
+-- account_events_number_lost
+insert into account_events (account_sid, at, change, reason) select sid, now(), 'number_lost', 'unpaid' from accounts;
+insert into account_events (account_sid, at, change, reason, tenancy_sid)
+    select account_sid, now(), 'closed', 'operator', sid from tenancies;
+
+-- account_events_note_length
+insert into account_events (account_sid, at, change, reason, note) select sid, now(), 'closed', 'operator', '' from accounts;
+insert into account_events (account_sid, at, change, reason, note)
+    select sid, now(), 'closed', 'operator', repeat('x', 256) from accounts;
+
+-- quarantine_lengths_not_negative
+update quarantine_lengths set days = -1;
+
+-- tenancy_transfers_to_another
+insert into tenancy_transfers (tenancy_sid, at, from_account, to_account, from_month)
+    select sid, now(), account_sid, account_sid, 1 from tenancies;
+
+-- accounts_ref_length
+update accounts set ref = '' where ref is not null;
+update accounts set ref = repeat('x', 65) where ref is not null;
+
+-- ledger_keys_length
+insert into ledger_keys select account_sid, '', id, '{}', '{}' from ledger_entries where kind = 'purchase' limit 1;
+insert into ledger_keys select account_sid, repeat('x', 256), id, '{}', '{}'
+    from ledger_entries where kind = 'purchase' limit 1;
+
+-- price_changes_general_has_price
+insert into price_changes (at, kind) values (now(), 'local');
+
 --- Unique keys
 
 -- accounts_pkey
@@ -157,8 +198,8 @@ insert into stock_moves (phone_number, id, at, from_state, to_state, cause) over
     select phone_number, id, at, from_state, to_state, cause from stock_moves;
 
 -- account_events_pkey
-insert into account_events (id, account_sid, at, change, reason) overriding system value
-    select id, account_sid, at, change, reason from account_events;
+insert into account_events (id, account_sid, at, change, reason, tenancy_sid) overriding system value
+    select id, account_sid, at, change, reason, tenancy_sid from account_events;
 
 -- operator_actions_pkey
 insert into operator_actions (id, at, operator, login, action, arguments) overriding system value
@@ -176,6 +217,33 @@ insert into imports (id, at, file, operator, added, already_known, changed, reje
 
 -- import_changes_pkey
 insert into import_changes (phone_number) values (4158670000), (4158670000);
+
+-- quarantine_lengths_pkey
+insert into quarantine_lengths select * from quarantine_lengths;
+
+-- tenancy_transfers_pkey
+insert into tenancy_transfers select * from tenancy_transfers;
+
+-- accounts_ref_key
+update accounts set ref = 'crm-1';
+
+-- ledger_entries_reversed_once
+insert into ledger_entries (account_sid, at, kind, amount, balance_after, reverses)
+    select account_sid, at, kind, amount, balance_after, reverses from ledger_entries where reverses is not null;
+
+-- ledger_entries_transfer_halves
+insert into ledger_entries (account_sid, at, kind, amount, balance_after, transfer)
+    select account_sid, at, kind, amount, balance_after, transfer from ledger_entries where transfer is not null;
+
+-- ledger_keys_pkey
+insert into ledger_keys select account_sid, key, max(ledger_entries.id), '{}', '{}'
+    from ledger_keys join ledger_entries using (account_sid) where kind = 'purchase' group by account_sid, key;
+
+-- ledger_keys_one_for_an_entry
+insert into ledger_keys select account_sid, 'another', entry_id, '{}', '{}' from ledger_keys;
+
+-- price_changes_pkey
+insert into price_changes (id, at, kind, price) overriding system value select id, at, kind, price from price_changes;
 
 --- Foreign keys
 
@@ -221,6 +289,24 @@ insert into operator_outcomes (action_id, at, outcome) values (0, now(), 'done')
 -- operator_outcomes_account_sid_fkey
 insert into operator_outcomes (action_id, at, outcome, account_sid)
     select max(id), now(), 'done', gen_random_uuid() from operator_actions;
+
+-- tenancy_transfers_tenancy_sid_fkey
+insert into tenancy_transfers (tenancy_sid, at, from_account, to_account, from_month)
+    select gen_random_uuid(), at, from_account, to_account, from_month from tenancy_transfers;
+
+-- tenancy_transfers_to_account_fkey
+insert into tenancy_transfers (tenancy_sid, at, from_account, to_account, from_month)
+    select tenancy_sid, at, from_account, gen_random_uuid(), from_month from tenancy_transfers;
+
+-- ledger_entries_reverses_fkey
+insert into ledger_entries (account_sid, at, kind, amount, balance_after, reverses)
+    select sid, now(), 'credit', 1, 1, -1 from accounts;
+
+-- ledger_keys_entry_fkey
+insert into ledger_keys select sid, 'another', -1, '{}', '{}' from accounts limit 1;
+
+-- price_changes_account_sid_fkey
+insert into price_changes (at, kind, account_sid, price) values (now(), 'local', gen_random_uuid(), 1);
 
 --- Rules of triggers
 

@@ -345,7 +345,7 @@ fn row() -> impl Strategy<Value = (String, FileRow)> {
 async fn stock(world: &World) -> Vec<Stored> {
     let stock = inventory::list(&world.db, Filter::default(), None, 1000).await.expect("the stock");
     let row = |row: inventory::Stocked| {
-        let cost = row.monthly_cost.map(|cost| cost.ten_thousandths());
+        let cost = row.provider_cost.map(|cost| cost.ten_thousandths());
         (row.phone_number.digits(), row.provider, cost, row.note)
     };
     stock.into_iter().map(row).collect()

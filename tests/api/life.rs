@@ -97,6 +97,15 @@ impl Model {
     fn release(&mut self, index: usize) {
         self.tenancies[index].is_open = false;
         self.quarantined.insert(self.tenancies[index].number.clone(), self.now);
+        self.gone(index, self.tenancies[index].account);
+    }
+
+    /// An account that owes nothing any more, because a number has left it, is active again.
+    fn gone(&mut self, index: usize, account: usize) {
+        let owes = self.due(Some(account)).iter().any(|due| self.tenancies[*due].price > 0);
+        if self.tenancies[index].price > 0 && !owes {
+            self.unpaid_since[account] = None;
+        }
     }
 
     fn restore(&mut self, index: usize) -> bool {

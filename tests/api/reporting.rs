@@ -12,21 +12,40 @@ use sqlx::AssertSqlSafe;
 use crate::support::{Account, World, test};
 
 /// Every view with its columns. A column is never renamed or dropped, new ones come at the end.
-const VIEWS: [(&str, &str); 11] = [
-    ("accounts", "sid name status reason balance numbers_held monthly_cost spent_this_month created_at owed"),
+const VIEWS: [(&str, &str); 17] = [
+    ("account_events", "account_sid account_name id at change reason phone_number number_sid note"),
+    (
+        "accounts",
+        "sid name status reason balance numbers_held monthly_fees spent_this_month created_at owed ref unpaid_since \
+        last_used_on",
+    ),
+    ("daily_revenue", "day kind charge account_sid count amount"),
     ("holdings", "phone_number account_sid held_from held_until number_sid"),
     ("imports", "id at file operator added already_known changed rejected"),
-    ("inventory", "phone_number kind area_code state provider state_since account_sid provider_cost note import"),
-    ("inventory_summary", "kind area_code available in_use quarantined withdrawn total"),
-    ("ledger", "account_sid at kind amount balance_after phone_number note id number_sid"),
+    (
+        "inventory",
+        "phone_number kind area_code state provider state_since account_sid provider_cost note import back_on_sale \
+        retirement",
+    ),
+    ("inventory_summary", "kind area_code available in_use quarantined withdrawn total retired"),
+    (
+        "ledger",
+        "account_sid at kind amount balance_after phone_number note id number_sid account_name period_from period_to \
+        reverses transfer",
+    ),
     ("low_stock", "kind area_code available threshold"),
+    ("margins", "phone_number kind account_sid price provider provider_cost margin"),
     ("monthly_revenue", "month kind charge count amount"),
-    ("moves", "phone_number at from_state to_state cause number_sid id"),
+    ("moves", "phone_number at from_state to_state cause number_sid id note retirement"),
     (
         "operator_actions",
-        "id begun_at operator login database_role action arguments outcome reason ended_at account_created",
+        "id begun_at operator login database_role action arguments outcome reason ended_at account_created account_sid \
+        phone_number counts",
     ),
-    ("tenancies", "sid phone_number kind account_sid started_at ended_at price configured"),
+    ("price_history", "id at kind account_sid price operator"),
+    ("prices", "account_sid kind price"),
+    ("tenancies", "sid phone_number kind account_sid started_at ended_at price configured next_fee_on"),
+    ("transfers", "id phone_number number_sid at from_account_sid to_account_sid note"),
 ];
 
 const FIRST: i64 = 4_158_675_309;
@@ -67,9 +86,9 @@ fn the_views_show_what_is() {
         let db = &world.db;
         let summary = json!([
             { "kind": "local", "area_code": 415,
-              "available": 0, "in_use": 0, "quarantined": 1, "withdrawn": 0, "total": 1 },
+              "available": 0, "in_use": 0, "quarantined": 1, "withdrawn": 0, "total": 1, "retired": 0 },
             { "kind": "tollfree", "area_code": 800,
-              "available": 1, "in_use": 1, "quarantined": 0, "withdrawn": 0, "total": 2 },
+              "available": 1, "in_use": 1, "quarantined": 0, "withdrawn": 0, "total": 2, "retired": 0 },
         ]);
         assert_eq!(json!(rows(db, "select * from reporting.inventory_summary order by kind").await), summary);
 
@@ -162,8 +181,9 @@ fn an_account_s_month_follows_the_calendar() {
             let shown: String = sqlx::query_scalar(shown).fetch_one(&mut *session).await.expect("an account");
             let shown: Value = serde_json::from_str(&shown).expect("JSON");
             let expected = json!({ "sid": account.sid, "name": "Test", "status": "active", "reason": null,
-                "balance": 47.0, "numbers_held": 1, "monthly_cost": 2.0, "spent_this_month": spent,
-                "created_at": "2008-04-01T18:26:32+00:00", "owed": 0.0 });
+                "balance": 47.0, "numbers_held": 1, "monthly_fees": 2.0, "spent_this_month": spent,
+                "created_at": "2008-04-01T18:26:32+00:00", "owed": 0.0, "ref": null,
+                "unpaid_since": null, "last_used_on": null });
             assert_eq!(shown, expected, "{now}");
         }
         world.suspend(&account).await;

@@ -33,7 +33,7 @@ fn a_file_is_stored_whole_or_with_its_bad_rows_named_not_at_all() {
     let stock = home.json(&["inventory", "list"]);
     assert_eq!(stock.as_array().map(Vec::len), Some(2));
     assert_eq!((&stock[0]["phone_number"], &stock[0]["provider"]), (&json!("4158675309"), &json!("Acme")));
-    assert_eq!((&stock[0]["monthly_cost"], &stock[0]["note"]), (&json!("0.85"), &json!("a, b")));
+    assert_eq!((&stock[0]["provider_cost"], &stock[0]["note"]), (&json!("0.85"), &json!("a, b")));
     assert_eq!((&stock[1]["kind"], &stock[1]["provider"]), (&json!("tollfree"), &json!(null)));
 
     let refused = home.run(&["inventory", "import", &bad]);
@@ -100,7 +100,7 @@ fn a_carrier_s_file_is_understood_and_a_dry_run_tells_how() {
     let imported = import(&["--map", "lata=provider", "--operator", "Anna"]).done_json();
     assert_eq!((counts(&imported), &imported["left_out"]), (json!([2, 0, 0, 0]), &json!(["Carrier"])));
     let stock = home.json(&["inventory", "list"]);
-    let said = |at: usize| json!([stock[at]["provider"], stock[at]["monthly_cost"], stock[at]["note"]]);
+    let said = |at: usize| json!([stock[at]["provider"], stock[at]["provider_cost"], stock[at]["note"]]);
     assert_eq!(said(0), json!(["722", "0.0085", "first\r\nsecond"]));
     assert_eq!(said(1), json!(["722", "0.50", null]));
     let table = home.table(&["inventory", "list"]);
@@ -139,7 +139,7 @@ fn an_update_sets_what_the_file_says_and_nothing_else() {
     assert_eq!(counts(&home.json(&["inventory", "import", &other, "--update"])), json!([0, 1, 1, 0]));
     let stock = home.json(&["inventory", "list"]);
     let said =
-        |at: usize| json!([stock[at]["state"], stock[at]["provider"], stock[at]["monthly_cost"], stock[at]["note"]]);
+        |at: usize| json!([stock[at]["state"], stock[at]["provider"], stock[at]["provider_cost"], stock[at]["note"]]);
     assert_eq!(said(0), json!(["available", "Other", "0.85", "x"]));
     assert_eq!(said(1), json!(["withdrawn", "Acme", null, null]));
     assert_eq!(home.json(&["audit"])["ok"], true);

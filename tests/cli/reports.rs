@@ -70,7 +70,7 @@ fn a_table_is_as_wide_as_its_rows_and_a_long_one_is_whole() {
     assert_eq!(home.table(&["report", "low_stock"]), "kind  area_code  available  threshold\n");
     assert_eq!(home.json(&["report", "low_stock"]), json!([]));
     assert_eq!(home.json(&["inventory", "list"]), json!([]));
-    let header = "phone_number,kind,area_code,state,provider,monthly_cost,note\n";
+    let header = "phone_number,kind,area_code,state,provider,provider_cost,note\n";
     assert_eq!(home.table(&["inventory", "list", "--output", "csv"]), header);
 
     home.json(&["inventory", "add", "4158670000-4158679999"]);

@@ -36,7 +36,7 @@ impl ValueEnum for Kind {
 
 impl ValueEnum for State {
     fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Available, Self::InUse, Self::Quarantined, Self::Withdrawn]
+        &[Self::Available, Self::InUse, Self::Quarantined, Self::Withdrawn, Self::Retired]
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
@@ -45,6 +45,7 @@ impl ValueEnum for State {
             Self::Available | Self::InUse => value,
             Self::Quarantined => value.help("Released, and not sold again until its quarantine has ended"),
             Self::Withdrawn => value.help("Taken out of sale by the operator"),
+            Self::Retired => value.help("Ours no longer"),
         })
     }
 }
