@@ -27,9 +27,9 @@ use crate::values::sid::AccountSid;
 pub(super) struct Shares {
     /// One permit for each connection of the pool.
     all: Arc<Semaphore>,
-    /// One for each connection that statements of single accounts may use.
+    /// One permit for each connection that statements of single accounts may use.
     of_accounts: Arc<Semaphore>,
-    /// One for each of these that may write.
+    /// One permit for each connection that statements of single accounts may use to write.
     of_writers: Arc<Semaphore>,
     /// Limits how many statements wait for the three above.
     waiters: Semaphore,
@@ -51,7 +51,7 @@ struct AccountLimits {
 struct Allowance {
     /// Requests under way.
     requests: AtomicUsize,
-    /// Made for its first own statement: most requests only join batches, and have none.
+    /// Made for the account's first statement of its own: most requests only join batches.
     connections: OnceLock<Connections>,
 }
 

@@ -13,7 +13,7 @@ pub const LONGEST_RECORD: usize = 1 << 14;
 /// The possible delimiters of cells.
 pub const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 
-/// Why the file cannot be read on, and what would be right.
+/// Why the rest of the file cannot be read, and what would be right.
 #[derive(Debug)]
 pub struct Unreadable(pub String);
 
@@ -40,7 +40,7 @@ enum CsvState {
     CellBegins,
     Unquoted,
     Quoted,
-    /// After a quote within quotes: the quote is doubled, or the cell has ended.
+    /// After a quote within a quoted cell: either it is the first of a doubled quote, or the cell has ended.
     Closed,
     /// The quoted cell has ended; only blanks may follow.
     Ended,
