@@ -4,7 +4,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::Value;
 
-use super::{Context, Done, FAREWELL, Failure};
+use super::{Context, Done, Failure};
 use crate::operators::{self, Action, Outcome};
 
 /// The words of the command, and the arguments from the command line or the environment. Arguments of all commands,
@@ -33,21 +33,13 @@ fn said(argument: &Arg, given: &ArgMatches) -> Option<Value> {
     }
 }
 
-/// Records an action, does its work, and records the outcome.
+/// Does the work of an action, and has it recorded. A signal before its beginning is recorded leaves no record.
 pub async fn recorded(context: &Context, action: &Action, work: impl Future<Output = Done>) -> Done {
     let Context { db, clock, operator, .. } = context;
     let begin = async { Ok(operators::begin(db, clock, operator, action).await?) };
     let begun = context.unless_stopped(begin).await?;
-    let done = context.unless_stopped(work).await.map_err(|failure| plainly(action, failure));
-    // The work cannot be undone now. If the outcome cannot be recorded, a warning says so, and the record stays
-    // without an outcome.
-    let outcome = outcome(context, &done);
-    match tokio::time::timeout(FAREWELL, operators::end(db, clock, begun, &outcome)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!("the outcome of this action could not be recorded: {error}"),
-        Err(_) => tracing::warn!("the outcome of this action could not be recorded in time"),
-    }
-    done
+    let work = async { context.unless_stopped(work).await.map_err(|failure| plainly(action, failure)) };
+    begun.around(db, clock, work, |done| (outcome(done), context.about())).await
 }
 
 /// Adds to a failure whether the action was done.
@@ -63,7 +55,12 @@ fn plainly(action: &Action, failure: Failure) -> Failure {
 
 /// How to find out whether an action was done, or how to repeat it safely.
 fn remedy(action: &Action) -> String {
-    let sid = action.arguments.get("sid").and_then(Value::as_str).unwrap_or("SID");
+    let sid = action
+        .arguments
+        .get("account")
+        .or_else(|| action.arguments.get("sid"))
+        .and_then(Value::as_str)
+        .unwrap_or("SID");
     match action.words.as_str() {
         "account create" => "'numberbank account list' shows whether there is such an account, and \
             'numberbank account rotate-token SID' makes a token for it"
@@ -80,11 +77,9 @@ fn remedy(action: &Action) -> String {
     }
 }
 
-fn outcome(context: &Context, done: &Done) -> Outcome {
+fn outcome(done: &Done) -> Outcome {
     match done {
-        Ok(()) | Err(Failure::NoReader | Failure::Untold(_) | Failure::Partly(_) | Failure::Found(_)) => {
-            Outcome::Done(context.made.get().copied())
-        }
+        Ok(()) | Err(Failure::NoReader | Failure::Untold(_) | Failure::Partly(_) | Failure::Found(_)) => Outcome::Done,
         Err(Failure::Refused(why) | Failure::Bad(why)) => Outcome::Refused(why.clone()),
         Err(Failure::Interrupted | Failure::Undone(_)) => Outcome::Interrupted,
         Err(Failure::Lost(_)) => Outcome::Unknown,
