@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::{join, join_all};
 use sqlx::{Connection, PgConnection};
 
+use crate::support::proxy::Proxy;
 use crate::support::{Account, Answer, Server, World, eventually, test, timed, within};
 
 /// Sends many requests while the first of them waits for the table of tenancies, so that the others become one batch.
@@ -275,12 +276,14 @@ fn releases_that_come_together_are_one_transaction_and_each_number_is_released_o
 }
 
 #[test]
-fn lookups_and_pages_that_come_together_take_one_connection_each() {
+fn lookups_and_pages_that_come_together_take_one_connection_and_few_statements() {
     test(async |world| {
-        let server = one_thread(world);
+        let proxy = Proxy::start(&world.options);
+        let server = Server::start(&proxy.options(), &world.clock);
         let held = &holders(world, &server).await;
         let mut holder = world.db.begin().await.expect("a transaction");
         sqlx::query("lock table tenancies in access exclusive mode").execute(&mut *holder).await.expect("a lock");
+        let before = proxy.requests();
         let reads = join(
             join_all(held.iter().map(async |(account, sid)| {
                 let answer = server.get(account, &format!("/IncomingPhoneNumbers/{sid}")).await;
@@ -299,6 +302,9 @@ fn lookups_and_pages_that_come_together_take_one_connection_each() {
             holder.rollback().await.expect("the table is free");
         };
         join(reads, count).await;
+        // Two lookups and two pages; tokens are confirmed besides.
+        let statements = proxy.requests() - before;
+        assert!(statements < 20, "{statements} statements for 40 lookups and 40 pages");
         server.stop().await;
     });
 }

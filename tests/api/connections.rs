@@ -359,6 +359,34 @@ fn a_request_that_comes_while_the_answer_before_it_waits_is_answered() {
     });
 }
 
+// Memory of heads
+
+#[test]
+fn heads_that_do_not_end_take_16_mib_of_a_thread_at_most() {
+    test(async |world| {
+        let server = world.limited_server(&PATIENT);
+        let mut short = connect_from(&server, "127.0.0.1", 4096).await;
+        short.write_all(&REQUEST.as_bytes()[..30]).await.expect("it is sent");
+        let head = format!("{}X: {}", &REQUEST[..REQUEST.len() - 2], "x".repeat(20 * 1024));
+        let mut long = Vec::new();
+        for _ in 0..900 {
+            let mut stream = connect_from(&server, "127.0.0.1", 4096).await;
+            // It may be cut off meanwhile.
+            let _ = stream.write_all(head.as_bytes()).await;
+            long.push(stream);
+        }
+        // Some 815 of them have room.
+        let mut cut_off = 0;
+        eventually("the longest are cut off", async || {
+            cut_off = long.iter_mut().filter_map(|stream| is_cut_off(stream).then_some(())).count();
+            cut_off >= 75
+        })
+        .await;
+        assert!(cut_off < 100 && !is_cut_off(&mut short), "{cut_off} are cut off");
+        server.stop().await;
+    });
+}
+
 // Memory of one account's answers
 
 /// All URLs of all numbers as a page shows them, in each representation.

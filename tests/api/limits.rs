@@ -235,6 +235,43 @@ fn a_connection_is_waited_for_two_seconds() {
     });
 }
 
+/// How long a list waits for memory.
+const A_SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn memory_for_an_answer_is_waited_for_a_second() {
+    test(async |world| {
+        // A page of a thousand takes all that one account may have: a third.
+        let server = world.server_with(&[], |settings| settings.limits.answer_memory = 30);
+        let accounts = world.known_accounts(&[&server], 4, "1.00").await;
+        let page = "/IncomingPhoneNumbers?PageSize=1000";
+        for (late, status, code) in [(&accounts[0], 429, 20429), (&accounts[3], 503, 20503)] {
+            within(A_SECOND + BESIDES, "an answer without memory", async || {
+                // Those who have the memory wait for the table, for two seconds at most.
+                let mut holder = world.db.begin().await.expect("a transaction");
+                let lock = "lock table tenancies in access exclusive mode";
+                sqlx::query(lock).execute(&mut *holder).await.expect("a lock");
+                let ask = async {
+                    eventually("a list waits", async || world.waiting().await > 0).await;
+                    sleep(Duration::from_millis(100)).await;
+                    let (took, answer) = timed(server.get(late, page)).await;
+                    holder.rollback().await.expect("the table is free");
+                    // Where it came so late that there was memory, another try tells.
+                    if answer.status != status {
+                        return Duration::MAX;
+                    }
+                    assert_later(&answer, status, code);
+                    assert!(took >= A_SECOND, "{took:?} is too soon: there may be memory in a moment");
+                    took
+                };
+                join(join_all(accounts[..3].iter().map(|account| server.get(account, page))), ask).await.1
+            })
+            .await;
+        }
+        server.stop().await;
+    });
+}
+
 // How often
 
 #[test]
