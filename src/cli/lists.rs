@@ -28,7 +28,7 @@ pub struct Stock {
     /// Only numbers from this provider, named exactly
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
-    /// Only what came in with this import; 'report imports' lists them
+    /// Only numbers of this import; 'report imports' lists all imports
     #[arg(long, value_name = "ID")]
     import: Option<i64>,
     /// At most so many numbers

@@ -33,7 +33,7 @@ pub enum Refused {
     NoAccount(AccountSid),
     /// More numbers than [`MOST_AT_ONCE`].
     TooMany(i64),
-    /// A file that cannot be read, or not beyond some line, and why.
+    /// A file cannot be read, or not beyond some line, and why.
     File(String),
     /// A file has bad rows: how many, and how many by reason.
     BadRows(u64, Vec<Counted>),
@@ -62,17 +62,17 @@ pub enum State {
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     Sale,
-    /// By its holder.
+    /// The account that holds it has released it.
     Release,
     /// By the operator.
     OperatorRelease,
-    /// With its holder's account.
+    /// The account that held it was closed.
     Close,
     /// Its fee was not paid.
     Unpaid,
     /// Its quarantine has ended.
     Recycle,
-    /// Back to its last holder.
+    /// The number went back to its last account.
     Restore,
     Withdraw,
     Return,

@@ -1,4 +1,4 @@
---- Each rule of the database, and statements that it alone refuses. `constraints.rs` runs them.
+--- Each rule of the database, and statements that only this rule refuses. `constraints.rs` runs them.
 
 --- Checks
 
@@ -149,7 +149,7 @@ insert into ledger_keys select account_sid, repeat('x', 256), id, '{}', '{}'
 -- price_changes_general_has_price
 insert into price_changes (at, kind) values (now(), 'local');
 
---- What there is once only
+--- Unique keys
 
 -- accounts_pkey
 insert into accounts (sid, name, credential, token_digest, created_at, updated_at)
@@ -245,7 +245,7 @@ insert into ledger_keys select account_sid, 'another', entry_id, '{}', '{}' from
 -- price_changes_pkey
 insert into price_changes (id, at, kind, price) overriding system value select id, at, kind, price from price_changes;
 
---- What must be there for what refers to it
+--- Foreign keys
 
 -- prices_account_sid_fkey
 insert into prices values ('local', gen_random_uuid(), 1);

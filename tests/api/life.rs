@@ -15,7 +15,7 @@ const ACCOUNTS: usize = 2;
 const NUMBERS: usize = 4;
 const PRICES: [i64; 3] = [0, 100, 250];
 
-/// What may happen. Accounts and tenancies are indexes, the latter modulo their count; amounts are cents.
+/// A step of a test. Accounts and tenancies are indexes, those of tenancies modulo their count; amounts are cents.
 #[derive(Clone, Debug)]
 enum Step {
     Price(usize),
@@ -43,7 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What must be true.
+/// The model: what must be true.
 #[derive(Clone, Default)]
 struct Model {
     now: DateTime<Utc>,
@@ -120,7 +120,7 @@ impl Model {
         goes
     }
 
-    /// The indexes of the tenancies that are due, the longest due first; of one account or of all.
+    /// The indexes of the tenancies that are due, the oldest first, of one account or of all.
     fn due(&self, account: Option<usize>) -> Vec<usize> {
         let of = |tenancy: &Tenancy| account.is_none_or(|account| account == tenancy.account);
         let is_due = |tenancy: &Tenancy| tenancy.is_open && tenancy.due() <= self.now.date_naive() && of(tenancy);
