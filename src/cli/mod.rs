@@ -13,6 +13,7 @@ use crate::values::clock::Clock;
 mod account;
 mod action;
 mod audit;
+mod confirm;
 mod context;
 mod database;
 mod demo;
@@ -28,6 +29,7 @@ mod refusals;
 mod report;
 mod rows;
 mod runs;
+mod screen;
 mod secret;
 mod serve;
 mod show;
@@ -93,7 +95,7 @@ impl Command {
         let matches = line.get_matches_mut();
         let mut command = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut line).exit());
         command.asked = action::asked(&line, &matches);
-        if command.global.output == Output::Csv && !command.verb.has_csv() {
+        if command.global.output() == Output::Csv && !command.verb.has_csv() {
             let only =
                 "--output csv is for lists, as of 'report' and 'inventory list'; others answer with table or json\n";
             clap::Error::raw(ErrorKind::InvalidValue, only).exit();
@@ -118,7 +120,7 @@ impl Command {
         let database = Database::open(&self.global).await?;
         let db = db::for_command(&database.options);
         let context = Context {
-            output: self.global.output,
+            output: self.global.output(),
             clock: Clock::watched(),
             db,
             stop,

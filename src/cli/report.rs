@@ -59,7 +59,7 @@ async fn list(Context { db, output, .. }: &Context) -> Done {
 pub async fn print(Context { db, output, .. }: &Context, report: &reporting::Report) -> Done {
     let columns = reporting::columns(db, report.view()).await?;
     let texts = columns.iter().filter(|column| column.is_text()).map(|column| column.name.clone()).collect();
-    let mut rows = Rows::new(*output, texts);
+    let mut rows = Rows::new(*output, texts).foremost(report.view().foremost(&columns));
     let form = if *output == Output::Json { Form::Json } else { Form::Csv };
     reporting::rows(db, report, &columns, form, |row| rows.add(row)).await?;
     rows.end()

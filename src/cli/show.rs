@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::options::Output;
 use super::rows::Rows;
+use super::screen::Screen;
 use super::table::Table;
 use super::terminal::visible;
 use super::{Done, Failure, write_out};
@@ -20,8 +21,8 @@ pub fn show(output: Output, answer: &impl Serialize) -> Done {
     write_out(&match output {
         Output::Json => format!("{value:#}\n"),
         _ => match &value {
-            Value::Array(rows) => rows_table(rows),
-            Value::Object(fields) => fields_table(fields),
+            Value::Array(rows) => rows_table(rows, Screen::of(output)),
+            Value::Object(fields) => fields_table(fields, Screen::of(output)),
             other => format!("{}\n", visible(&text(other))),
         },
     })
@@ -41,23 +42,24 @@ fn lines(list: &[Value]) -> Done {
     rows.end()
 }
 
-fn rows_table(rows: &[Value]) -> String {
+fn rows_table(rows: &[Value], screen: Screen) -> String {
     let Some(Value::Object(first)) = rows.first() else { return "(none)\n".to_owned() };
     let header: Vec<_> = first.keys().cloned().collect();
     let rows: Vec<Vec<_>> =
         rows.iter().filter_map(Value::as_object).map(|row| row.values().map(text).collect()).collect();
-    let (table, mut shown) = (Table::of(Some(&header), &rows), String::new());
+    let (table, mut shown) = (Table::of(Some(&header), &rows, screen, None), String::new());
     once(&header).chain(&rows).for_each(|row| table.write(&mut shown, row));
+    shown.extend(table.left_out().map(|told| told + "\n"));
     shown
 }
 
-fn fields_table(fields: &Map<String, Value>) -> String {
+fn fields_table(fields: &Map<String, Value>, screen: Screen) -> String {
     let single = fields.iter().filter(|(_, value)| !value.is_array());
     let rows: Vec<_> = single.map(|(name, value)| [name.clone(), text(value)]).collect();
-    let (table, mut shown) = (Table::of(None, &rows), String::new());
+    let (table, mut shown) = (Table::of(None, &rows, screen, None), String::new());
     rows.iter().for_each(|row| table.write(&mut shown, row));
     for (name, rows) in fields.iter().filter_map(|(name, value)| Some((name, value.as_array()?))) {
-        shown += &format!("\n{name}\n{}", rows_table(rows));
+        shown += &format!("\n{name}\n{}", rows_table(rows, screen));
     }
     shown
 }

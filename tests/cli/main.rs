@@ -22,4 +22,5 @@ mod reports;
 mod runs;
 mod secrets;
 mod switch;
+mod terminals;
 mod tls;
