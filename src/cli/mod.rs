@@ -138,6 +138,7 @@ impl Command {
             action: self.verb.is_action().then_some(self.asked),
             about: Mutex::default(),
             undone: self.verb.when_undone(),
+            so_far: Mutex::default(),
         };
         let done = self.verb.run(&context, &database).await;
         // Closes the connections before the private PostgreSQL stops, which would cut off those in use and log that.
