@@ -21,7 +21,7 @@ mod token;
 mod verifiers;
 mod wrong_tokens;
 
-pub use finding::{MOST_LISTED, Named, resolve};
+pub use finding::{MOST_LISTED, Named, resolve, search};
 use token::Verdict;
 pub use token::{AuthToken, NotAToken};
 

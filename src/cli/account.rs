@@ -32,6 +32,8 @@ pub enum Account {
         #[arg(value_name = "ACCOUNT")]
         account: String,
     },
+    /// Find accounts by a part of their name or ref, the beginning of their Sid, or a number that they hold or held
+    Find(lists::Search),
     /// List the numbers that an account holds
     Numbers(lists::Numbers),
     /// List what changed an account's balance, the newest entry last: with the balance after each, and the month that a fee
@@ -109,6 +111,7 @@ impl Account {
             Self::Show { account } => {
                 show(*output, &billing::standing(db, clock, context.account(&account).await?).await?)
             }
+            Self::Find(search) => search.run(context).await,
             Self::Numbers(numbers) => numbers.run(context).await,
             Self::Ledger(entries) => entries.run(context).await,
             Self::Credit(Transfer { account, amount, note }) => {

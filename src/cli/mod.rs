@@ -184,9 +184,10 @@ impl Verb {
         match self {
             Self::Demo(_) | Self::Serve(_) | Self::Migrate | Self::Audit | Self::Report(_) => false,
             Self::Completions(_) | Self::Man(_) => false,
-            Self::Account(command) => {
-                !matches!(command, Account::List | Account::Show { .. } | Account::Numbers(_) | Account::Ledger(_))
-            }
+            Self::Account(command) => !matches!(
+                command,
+                Account::List | Account::Show { .. } | Account::Find(_) | Account::Numbers(_) | Account::Ledger(_)
+            ),
             Self::Inventory(Inventory::Import(import)) => !import.is_dry_run(),
             Self::Inventory(Inventory::List(_) | Inventory::Summary | Inventory::Threshold(Threshold::List)) => false,
             Self::Price(command) => !matches!(command, price::Price::List),
@@ -211,7 +212,9 @@ impl Verb {
         use inventory::{Inventory, Threshold};
         match self {
             Self::Report(_) => true,
-            Self::Account(command) => matches!(command, Account::List | Account::Numbers(_) | Account::Ledger(_)),
+            Self::Account(command) => {
+                matches!(command, Account::List | Account::Find(_) | Account::Numbers(_) | Account::Ledger(_))
+            }
             Self::Inventory(Inventory::List(_) | Inventory::Summary | Inventory::Threshold(Threshold::List)) => true,
             Self::Price(command) => matches!(command, price::Price::List),
             _ => false,

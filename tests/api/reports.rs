@@ -118,7 +118,6 @@ fn columns_of(view: &str) -> (&'static [&'static str], bool, Option<&'static str
 }
 
 /// The rows with these limits are those of all rows for which this holds; or none of the rows can be limited so.
-#[track_caller]
 async fn assert_limited(world: &World, view: View, may: bool, limits: Limits, holds: impl Fn(&Row) -> bool) {
     let name = view.name;
     match view.limited(limits) {
@@ -159,7 +158,7 @@ fn every_report_is_limited_to_what_was_asked_for() {
                 [0, 1, 24, 25, 48, 49, 72, 800].into_iter().flat_map(|hours| [(hours, None), (hours, first)])
             {
                 let number = number.filter(|_| has_number);
-                let is_it = |row: &Row| number.is_none() || row["phone_number"] == FIRST.to_string();
+                let is_it = |row: &Row| number.is_none() || row["phone_number"] == json!(FIRST.to_string());
                 let moment = begun + TimeDelta::hours(hours);
                 let text = moment.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
                 let of = |row: &Row| row[time.unwrap_or_default()].as_str().unwrap_or_default().to_owned();
