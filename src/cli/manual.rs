@@ -207,10 +207,8 @@ mod tests {
             for argument in command.get_arguments().filter(|argument| argument.is_global_set()) {
                 assert_eq!(argument.get_help_heading(), Some("Global options"), "{path} {}", argument.get_id());
             }
-            let own = command.get_arguments().filter(|argument| !argument.is_global_set());
-            for argument in own.filter(|argument| argument.get_help_heading().is_some()) {
-                panic!("{path} {} is an option of its own", argument.get_id());
-            }
+            let mut own = command.get_arguments().filter(|argument| !argument.is_global_set());
+            assert!(own.all(|argument| argument.get_help_heading().is_none()), "{path} has options of its own");
         }
     }
 }
