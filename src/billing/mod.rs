@@ -95,8 +95,8 @@ async fn charge(db: &Db, clock: &Clock, from: NaiveDate, by: NaiveDate) -> Resul
     // A fresh look after the accounts are held: no month is charged twice, no released number at all.
     let due = store::hold_due(&mut transaction, from, by).await?;
     let Some(Due { due_on, .. }) = due.first() else { return Ok(None) };
-    let sids: Vec<_> = due.iter().map(|due| due.sid).collect();
-    let charges = store::charge(&mut transaction, &sids, *due_on, clock.now()).await?;
+    let (sids, accounts): (Vec<_>, Vec<_>) = due.iter().map(|due| (due.sid, due.account)).unzip();
+    let charges = store::charge(&mut transaction, &sids, &accounts, *due_on, clock.now()).await?;
     commit(transaction).await?;
     Ok(Some((*due_on, due.len() as u64, charges)))
 }
@@ -113,6 +113,7 @@ pub async fn count_due(db: &Db, as_of: DateTime<Utc>) -> Result<u64> {
 #[derive(Debug)]
 struct Due {
     sid: NumberSid,
+    account: AccountSid,
     due_on: NaiveDate,
 }
 

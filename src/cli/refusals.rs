@@ -89,6 +89,11 @@ impl Worded for releases::Refused {
         match self {
             Self::NotHeld => "The account holds no such number".to_owned(),
             Self::NeverSold(sid) => format!("There is no number {sid}"),
+            Self::NotInStock(number) => format!("{number} is not in stock"),
+            Self::NotInUse(number, state) => format!("{number} is {}; nobody holds it", state_name(*state)),
+            Self::HeldUnderAnother(number, sid) => {
+                format!("{number} is held under {sid} no longer: name the number, or the Sid of who holds it now")
+            }
             Self::IsHeld(number, sid) => format!("{number} is held under {sid} already"),
             Self::NotQuarantined(number, state) => {
                 format!("{number} is {}; it can be given back only while it is in quarantine", state_name(*state))
@@ -97,6 +102,12 @@ impl Worded for releases::Refused {
                 format!("{number} had another holder after {sid}; it can go back to its last one only")
             }
             Self::HolderClosed(sid) => format!("the account that held {sid} is closed for good"),
+            Self::SameAccount(number, account) => format!("{account} holds {number} already"),
+            Self::NoTaker(account) => format!("There is no account {account}"),
+            Self::TakerClosed(account) => format!("{account} is closed for good and takes no number"),
+            Self::TakerSuspended(account) => {
+                format!("{account} is suspended and takes no number: activate it first, or pay what it owes")
+            }
         }
     }
 }

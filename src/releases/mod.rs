@@ -16,12 +16,20 @@ use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
 mod store;
+mod transfers;
 
-/// Why a number is not released, or not given back.
+pub use transfers::transfer;
+
+/// Why a number is not released, not given back, or not moved to another account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// The account holds no such number (any more).
     NotHeld,
+    NotInStock(PhoneNumber),
+    /// Nobody holds it.
+    NotInUse(PhoneNumber, State),
+    /// Held under another Sid than the one that was named.
+    HeldUnderAnother(PhoneNumber, NumberSid),
     NeverSold(NumberSid),
     /// Held under this Sid already.
     IsHeld(PhoneNumber, NumberSid),
@@ -30,6 +38,13 @@ pub enum Refused {
     NotLast(PhoneNumber, NumberSid),
     /// The account that held it is closed.
     HolderClosed(NumberSid),
+    /// The account to which it is to go: holds it already,
+    SameAccount(PhoneNumber, AccountSid),
+    /// is not there,
+    NoTaker(AccountSid),
+    /// or may hold no further numbers.
+    TakerClosed(AccountSid),
+    TakerSuspended(AccountSid),
 }
 
 impl Refuses for Refused {}
@@ -88,6 +103,41 @@ async fn release_alone(db: &Db, clock: &Clock, account: AccountSid, sid: NumberS
     .await
 }
 
+/// Ends a customer's number, also that of a suspended account: its events say so, with the note. Returns all that is known
+/// of the number then. `sid` names the tenancy that is meant; `None`: whichever there is.
+///
+/// # Errors
+/// [`Refused::NotInStock`], [`Refused::NotInUse`], [`Refused::HeldUnderAnother`], and when this machine's clock is wrong.
+pub async fn release_by_operator(
+    db: &Db,
+    clock: &Clock,
+    number: PhoneNumber,
+    sid: Option<NumberSid>,
+    note: Option<&str>,
+) -> Result<Biography, Denied<Refused>> {
+    clock.trusted()?;
+    transact(db, async |within| {
+        hold_in_use(within, number, sid).await?;
+        store::release_by_operator(within, number, note, clock.now()).await?;
+        Ok(numbers::biography_within(within, number).await?.ok_or(Refused::NotInStock(number))?)
+    })
+    .await
+}
+
+/// Locks a number that is in use; returns the Sid of its tenancy, whose account cannot change from here on.
+async fn hold_in_use(
+    within: &mut Transaction,
+    number: PhoneNumber,
+    sid: Option<NumberSid>,
+) -> Result<NumberSid, Denied<Refused>> {
+    let (state, held) = store::hold(within, number).await?.ok_or(Refused::NotInStock(number))?;
+    let held = held.ok_or(Refused::NotInUse(number, state))?;
+    match sid {
+        Some(sid) if sid != held => Err(Refused::HeldUnderAnother(number, sid).into()),
+        _ => Ok(held),
+    }
+}
+
 /// An account that was closed.
 #[derive(Debug)]
 pub struct Closed {
@@ -139,18 +189,45 @@ pub async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Res
 /// that is known of the number then.
 ///
 /// # Errors
-/// Each [`Refused`] but the first, and when this machine's clock is wrong.
+/// [`Refused::NeverSold`], [`Refused::IsHeld`], [`Refused::NotQuarantined`], [`Refused::NotLast`],
+/// [`Refused::HolderClosed`], and when this machine's clock is wrong.
 pub async fn restore(db: &Db, clock: &Clock, sid: NumberSid) -> Result<Biography, Denied<Refused>> {
     clock.trusted()?;
     transact(db, async |within| {
         let number = store::hold_number(within, sid).await?.ok_or(Refused::NeverSold(sid))?;
-        refuse_unless_last(within, sid, number).await?;
-        match store::restore(within, sid, clock.now()).await? {
-            0 => Err(Refused::HolderClosed(sid).into()),
-            _ => Ok(numbers::biography_within(within, number).await?.ok_or(Refused::NeverSold(sid))?),
-        }
+        restore_held(within, clock, sid, number).await
     })
     .await
+}
+
+/// The same, of a number under whichever Sid it was held last.
+///
+/// # Errors
+/// Those of [`restore`], and [`Refused::NotInStock`].
+pub async fn restore_number(db: &Db, clock: &Clock, number: PhoneNumber) -> Result<Biography, Denied<Refused>> {
+    clock.trusted()?;
+    transact(db, async |within| {
+        let (state, held) = store::hold(within, number).await?.ok_or(Refused::NotInStock(number))?;
+        let sid = match held {
+            Some(sid) => Some(sid),
+            None => store::last_tenancy(within, number).await?,
+        };
+        restore_held(within, clock, sid.ok_or(Refused::NotQuarantined(number, state))?, number).await
+    })
+    .await
+}
+
+async fn restore_held(
+    within: &mut Transaction,
+    clock: &Clock,
+    sid: NumberSid,
+    number: PhoneNumber,
+) -> Result<Biography, Denied<Refused>> {
+    refuse_unless_last(within, sid, number).await?;
+    match store::restore(within, sid, clock.now()).await? {
+        0 => Err(Refused::HolderClosed(sid).into()),
+        _ => Ok(numbers::biography_within(within, number).await?.ok_or(Refused::NotInStock(number))?),
+    }
 }
 
 async fn refuse_unless_last(
