@@ -11,6 +11,7 @@ use crate::values::sid::AccountSid;
 use crate::values::text::FriendlyName;
 
 mod fair_queue;
+mod finding;
 pub mod gate;
 pub mod rate_limit;
 mod single_flight;
@@ -19,6 +20,7 @@ mod token;
 mod verifiers;
 mod wrong_tokens;
 
+pub use finding::{MOST_LISTED, Named, resolve};
 pub use token::AuthToken;
 use token::Verdict;
 
@@ -96,6 +98,10 @@ pub enum Refused {
     Unknown(AccountSid),
     Suspended,
     Closed(AccountSid),
+    /// No account has this Sid, ref or name, or a Sid that begins so.
+    Unnamed(String),
+    /// Several accounts have, of which the first are named.
+    Several(String, Vec<Named>),
     HoldsNumbers {
         account: AccountSid,
         numbers: i64,

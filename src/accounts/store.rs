@@ -6,7 +6,7 @@ use tracing::instrument;
 use uuid::Uuid;
 
 use super::token::{Kept, Stored};
-use super::{Account, Change, Happened, Reason, Status};
+use super::{Account, Change, Happened, MOST_LISTED, Named, Reason, Status};
 use crate::db::{Db, Transaction};
 use crate::values::money::Money;
 use crate::values::sid::AccountSid;
@@ -66,6 +66,30 @@ pub async fn list(db: &Db) -> Result<Vec<Account>> {
 #[instrument(name = "accounts.find", level = "debug", skip_all)]
 pub async fn find(db: impl PgExecutor<'_>, sid: AccountSid) -> Result<Option<Account>> {
     accounts!("select ", " from accounts where sid = $1", sid as AccountSid).fetch_optional(db).await
+}
+
+/// Accounts that have a text as their ref or name, or a Sid in a range; one more than a refusal lists. Each by its index.
+#[instrument(name = "accounts.named", level = "debug", skip_all)]
+pub async fn named(db: &Db, text: &str, sids: Option<(Uuid, Uuid)>) -> Result<Vec<Named>> {
+    let (low, high) = sids.unzip();
+    query_as!(
+        Named,
+        r#"select sid as "sid!: AccountSid", name as "name!", ref as reference, status as "status!: Status"
+        from (
+            select sid, name, ref, status from accounts where sid between $2 and $3
+            union
+            select sid, name, ref, status from accounts where ref = $1
+            union
+            select sid, name, ref, status from accounts where name = $1
+        ) as fits
+        order by sid limit $4"#,
+        text,
+        low,
+        high,
+        MOST_LISTED as i64 + 1
+    )
+    .fetch_all(db)
+    .await
 }
 
 /// The credential in force, unless the account is closed or does not exist. Fails on a standby, which may not know of it yet.

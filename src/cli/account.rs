@@ -8,7 +8,6 @@ use super::{Context, Done, Failure, secret};
 use crate::accounts::{self, AuthToken, Created};
 use crate::releases::Closed;
 use crate::values::money::Money;
-use crate::values::sid::AccountSid;
 use crate::values::text::{FriendlyName, LONGEST_NOTE};
 use crate::{billing, ledger, releases};
 
@@ -30,25 +29,36 @@ pub enum Account {
     /// List all accounts
     List,
     /// Show one account
-    Show { sid: AccountSid },
+    Show {
+        #[arg(value_name = "ACCOUNT")]
+        account: String,
+    },
     /// Put money on an account; where that covers the fees that it owes, they are charged and it is active again
     Credit(Transfer),
     /// Take money off an account
     Debit(Transfer),
     /// Forbid an account to buy and update
-    Suspend { sid: AccountSid },
+    Suspend {
+        #[arg(value_name = "ACCOUNT")]
+        account: String,
+    },
     /// Allow it again
-    Activate { sid: AccountSid },
+    Activate {
+        #[arg(value_name = "ACCOUNT")]
+        account: String,
+    },
     /// Close an account for good
     Close {
-        sid: AccountSid,
+        #[arg(value_name = "ACCOUNT")]
+        account: String,
         /// Release the numbers that it still holds
         #[arg(long)]
         release_numbers: bool,
     },
     /// Make a new token; the old one stops working
     RotateToken {
-        sid: AccountSid,
+        #[arg(value_name = "ACCOUNT")]
+        account: String,
         /// Take the token from standard input instead of making one: a line of 8 to 64 visible ASCII characters
         #[arg(long)]
         token_stdin: bool,
@@ -57,7 +67,8 @@ pub enum Account {
 
 #[derive(Args, Debug)]
 pub struct Transfer {
-    sid: AccountSid,
+    #[arg(value_name = "ACCOUNT")]
+    account: String,
     /// Dollars, as in 25.00
     amount: Money,
     /// A word of why, for the ledger: at most 255 characters
@@ -77,25 +88,35 @@ impl Account {
         match self {
             Self::Create { name, balance, token_stdin } => {
                 let created = accounts::create_with(db, clock, &name, balance, token(token_stdin).await?).await?;
-                context.made.get_or_init(|| created.sid);
+                context.is_about(created.sid);
                 reveal(context, &created)
             }
             Self::List => show(*output, &accounts::list(db).await?),
-            Self::Show { sid } => show(*output, &billing::standing(db, clock, sid).await?),
-            Self::Credit(Transfer { sid, amount, note }) => {
+            Self::Show { account } => {
+                show(*output, &billing::standing(db, clock, context.account(&account).await?).await?)
+            }
+            Self::Credit(Transfer { account, amount, note }) => {
+                let sid = context.account(&account).await?;
                 show(*output, &billing::credit(db, clock, sid, amount, note.as_deref()).await?)
             }
-            Self::Debit(Transfer { sid, amount, note }) => {
+            Self::Debit(Transfer { account, amount, note }) => {
+                let sid = context.account(&account).await?;
                 show(*output, &ledger::debit(db, clock, sid, amount, note.as_deref()).await?)
             }
-            Self::Suspend { sid } => show(*output, &accounts::suspend(db, clock, sid).await?),
-            Self::Activate { sid } => show(*output, &accounts::activate(db, clock, sid).await?),
-            Self::Close { sid, release_numbers } => {
+            Self::Suspend { account } => {
+                show(*output, &accounts::suspend(db, clock, context.account(&account).await?).await?)
+            }
+            Self::Activate { account } => {
+                show(*output, &accounts::activate(db, clock, context.account(&account).await?).await?)
+            }
+            Self::Close { account, release_numbers } => {
+                let sid = context.account(&account).await?;
                 let Closed { account, released } = releases::close_account(db, clock, sid, release_numbers).await?;
                 let (status, balance) = (account.status, account.balance);
                 show(*output, &json!({ "sid": sid, "status": status, "balance": balance, "released": released }))
             }
-            Self::RotateToken { sid, token_stdin } => {
+            Self::RotateToken { account, token_stdin } => {
+                let sid = context.account(&account).await?;
                 reveal(context, &accounts::replace_token(db, clock, sid, token(token_stdin).await?).await?)
             }
         }

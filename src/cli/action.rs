@@ -4,7 +4,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::Value;
 
-use super::{Context, Done, FAREWELL, Failure};
+use super::{Context, Done, Failure};
 use crate::operators::{self, Action, Outcome};
 
 /// The command's words, and the arguments given on the command line or by the environment. Those that every command takes,
@@ -33,20 +33,13 @@ fn said(argument: &Arg, given: &ArgMatches) -> Option<Value> {
     }
 }
 
-/// Does the work of an action between its entry and its outcome.
+/// Does the work of an action, and has it recorded. Until it has begun, a signal leaves no trace.
 pub async fn recorded(context: &Context, action: &Action, work: impl Future<Output = Done>) -> Done {
     let Context { db, clock, operator, .. } = context;
     let begin = async { Ok(operators::begin(db, clock, operator, action).await?) };
     let begun = context.unless_stopped(begin).await?;
-    let done = context.unless_stopped(work).await.map_err(|failure| plainly(action, failure));
-    // What is done is done: that this could not be written down is told, and the entry stays without an outcome.
-    let outcome = outcome(context, &done);
-    match tokio::time::timeout(FAREWELL, operators::end(db, clock, begun, &outcome)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!("the outcome of this action could not be recorded: {error}"),
-        Err(_) => tracing::warn!("the outcome of this action could not be recorded in time"),
-    }
-    done
+    let work = async { context.unless_stopped(work).await.map_err(|failure| plainly(action, failure)) };
+    begun.around(db, clock, work, |done| (outcome(done), context.about())).await
 }
 
 /// Says of a failure whether the action is done or not.
@@ -62,7 +55,12 @@ fn plainly(action: &Action, failure: Failure) -> Failure {
 
 /// How to find out whether an action was done, or to do it again without harm.
 fn remedy(action: &Action) -> String {
-    let sid = action.arguments.get("sid").and_then(Value::as_str).unwrap_or("SID");
+    let sid = action
+        .arguments
+        .get("account")
+        .or_else(|| action.arguments.get("sid"))
+        .and_then(Value::as_str)
+        .unwrap_or("SID");
     match action.words.as_str() {
         "account create" => "'numberbank account list' shows whether there is such an account, and \
             'numberbank account rotate-token SID' makes a token for it"
@@ -79,11 +77,9 @@ fn remedy(action: &Action) -> String {
     }
 }
 
-fn outcome(context: &Context, done: &Done) -> Outcome {
+fn outcome(done: &Done) -> Outcome {
     match done {
-        Ok(()) | Err(Failure::NoReader | Failure::Untold(_) | Failure::Partly(_) | Failure::Found(_)) => {
-            Outcome::Done(context.made.get().copied())
-        }
+        Ok(()) | Err(Failure::NoReader | Failure::Untold(_) | Failure::Partly(_) | Failure::Found(_)) => Outcome::Done,
         Err(Failure::Refused(why) | Failure::Bad(why)) => Outcome::Refused(why.clone()),
         Err(Failure::Interrupted | Failure::Undone(_)) => Outcome::Interrupted,
         Err(Failure::Lost(_)) => Outcome::Unknown,

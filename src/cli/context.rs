@@ -1,7 +1,7 @@
 //! What a command works with, and what becomes of it at a signal.
 
 use std::pin::pin;
-use std::sync::OnceLock;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,9 +13,11 @@ use super::{Done, Failure, action};
 use crate::db::transact::{Commits, telling};
 use crate::db::{self, Db};
 use crate::error::Error;
-use crate::operators::{Action, Operator};
+use crate::operators::{About, Action, Operator};
 use crate::values::clock::Clock;
+use crate::values::phone::{NotAPhoneNumber, PhoneNumber, Reason};
 use crate::values::sid::AccountSid;
+use crate::{accounts, numbers};
 
 /// What a command works with.
 pub struct Context {
@@ -26,13 +28,52 @@ pub struct Context {
     pub operator: Operator,
     /// What is to be recorded; `None` where nothing is changed.
     pub action: Option<Action>,
-    /// The account that the command made.
-    pub made: OnceLock<AccountSid>,
+    /// What the command is about, as far as it has found that out.
+    pub about: Mutex<About>,
     /// What is said where it is interrupted before it has changed anything, of a command that does all or nothing.
     pub undone: Option<&'static str>,
 }
 
 impl Context {
+    /// The account that an argument means.
+    pub async fn account(&self, text: &str) -> Result<AccountSid, Failure> {
+        let account = accounts::resolve(&self.db, text).await?;
+        self.is_about(account);
+        Ok(account)
+    }
+
+    /// The number that an argument means: in any spelling, or by the Sid of a tenancy.
+    pub async fn number(&self, text: &str) -> Result<PhoneNumber, Failure> {
+        let number = match (text.parse(), text.parse()) {
+            (Ok(sid), _) => numbers::digits_of(&self.db, sid).await?,
+            (_, Ok(number)) => number,
+            (_, Err(error)) => return Err(not_a_number(&error)),
+        };
+        self.noted(|about| about.number = Some(number));
+        Ok(number)
+    }
+
+    /// Notes an account for the record of the action.
+    pub fn is_about(&self, account: AccountSid) {
+        self.noted(|about| about.account = Some(account));
+    }
+
+    /// Notes for the record of the action what it did, counted.
+    pub fn counted(&self, counts: &impl serde::Serialize) {
+        self.noted(|about| about.counts = serde_json::to_value(counts).ok());
+    }
+
+    /// What the command is about, as far as it has found that out.
+    pub fn about(&self) -> About {
+        self.about.lock().map(|about| about.clone()).unwrap_or_default()
+    }
+
+    fn noted(&self, note: impl FnOnce(&mut About)) {
+        if let Ok(mut about) = self.about.lock() {
+            note(&mut about);
+        }
+    }
+
     /// Returns at SIGTERM or SIGINT.
     pub async fn stopped(&self) {
         // The sender goes only after it has told.
@@ -96,6 +137,13 @@ impl Context {
             None => self.unless_stopped(work).await,
         }
     }
+}
+
+fn not_a_number(error: &NotAPhoneNumber) -> Failure {
+    Failure::Bad(match error.reason {
+        Reason::NotTenDigits => format!("'{}' is neither a phone number of ten digits nor the Sid of one", error.text),
+        _ => error.to_string(),
+    })
 }
 
 /// Becomes true at the first SIGTERM or SIGINT.

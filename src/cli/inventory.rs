@@ -76,10 +76,14 @@ impl Inventory {
             Self::List(listing) => listing.run(context).await,
             Self::Summary => show(*output, &inventory::summary(db).await?),
             Self::Withdraw { numbers } => {
-                show(*output, &json!({ "withdrawn": inventory::withdraw(db, clock, &each(&numbers)?).await? }))
+                let withdrawn = json!({ "withdrawn": inventory::withdraw(db, clock, &each(&numbers)?).await? });
+                context.counted(&withdrawn);
+                show(*output, &withdrawn)
             }
             Self::Return { numbers } => {
-                show(*output, &json!({ "returned": inventory::put_back(db, clock, &each(&numbers)?).await? }))
+                let returned = json!({ "returned": inventory::put_back(db, clock, &each(&numbers)?).await? });
+                context.counted(&returned);
+                show(*output, &returned)
             }
             Self::Threshold(command) => command.run(context).await,
         }
@@ -122,6 +126,7 @@ async fn add(context: &Context, ranges: &[RangeInclusive<i64>]) -> Done {
     let added = inventory::add(db, clock, ranges, |count| bar.inc(count)).await;
     bar.finish_and_clear();
     let added = added?;
+    context.counted(&added);
     let shown = show(*output, &added);
     match told(added.rejected, &added.rejected_by_reason) {
         None => shown,

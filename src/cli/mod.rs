@@ -1,6 +1,6 @@
 //! The command line: one file for each family of commands.
 
-use std::sync::OnceLock;
+use std::sync::Mutex;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -122,7 +122,7 @@ impl Command {
             stop,
             operator: self.global.operator.who(),
             action: self.verb.is_action().then_some(self.asked),
-            made: OnceLock::new(),
+            about: Mutex::default(),
             undone: self.verb.when_undone(),
         };
         let done = self.verb.run(&context, &database).await;

@@ -3,8 +3,7 @@
 use clap::Subcommand;
 
 use super::show::show;
-use super::{Context, Done, Failure};
-use crate::values::phone::{NotAPhoneNumber, Reason};
+use super::{Context, Done};
 use crate::values::sid::NumberSid;
 use crate::{numbers, releases};
 
@@ -13,32 +12,19 @@ pub enum Number {
     /// Show a number and everyone who held it
     Show {
         /// In any spelling, as in '+1 (415) 867-5309', or the Sid of a number that was ever sold
-        #[arg(value_name = "NUMBER_OR_SID")]
-        which: String,
+        #[arg(value_name = "NUMBER")]
+        number: String,
     },
     /// Give a released number back to its last holder, while it is in quarantine
     Restore { sid: NumberSid },
 }
 
 impl Number {
-    pub async fn run(self, Context { db, clock, output, .. }: &Context) -> Done {
+    pub async fn run(self, context: &Context) -> Done {
+        let Context { db, clock, output, .. } = context;
         match self {
-            Self::Show { which } => {
-                let number = match (which.parse(), which.parse()) {
-                    (Ok(sid), _) => numbers::digits_of(db, sid).await?,
-                    (_, Ok(number)) => number,
-                    (_, Err(error)) => return Err(not_a_number(&error)),
-                };
-                show(*output, &numbers::biography(db, number).await?)
-            }
+            Self::Show { number } => show(*output, &numbers::biography(db, context.number(&number).await?).await?),
             Self::Restore { sid } => show(*output, &releases::restore(db, clock, sid).await?),
         }
     }
-}
-
-fn not_a_number(error: &NotAPhoneNumber) -> Failure {
-    Failure::Bad(match error.reason {
-        Reason::NotTenDigits => format!("'{}' is neither a phone number of ten digits nor the Sid of one", error.text),
-        _ => error.to_string(),
-    })
 }

@@ -1,6 +1,7 @@
 //! Refusals in the words of a command: one line each, which says what would be right.
 
 use super::Failure;
+use crate::accounts::{MOST_LISTED, Named};
 use crate::error::{Denied, Error};
 use crate::inventory::{Counted, MOST_AT_ONCE, state_name};
 use crate::{accounts, inventory, ledger, numbers, purchases, releases};
@@ -37,6 +38,10 @@ impl Worded for accounts::Refused {
             Self::Unknown(account) => format!("There is no account {account}"),
             Self::Suspended => "The account is suspended: it can read and release numbers only".to_owned(),
             Self::Closed(account) => format!("{account} is closed for good"),
+            Self::Unnamed(text) => format!(
+                "There is no account '{text}': give its Sid or the beginning of it (6 characters or more), its ref, or its name"
+            ),
+            Self::Several(text, fits) => several(text, fits),
             Self::HoldsNumbers { account, numbers } => {
                 format!(
                     "{account} still holds {numbers} numbers: release them first, or close it with --release-numbers"
@@ -44,6 +49,16 @@ impl Worded for accounts::Refused {
             }
         }
     }
+}
+
+/// Lists the accounts that a text fits.
+fn several(text: &str, fits: &[Named]) -> String {
+    let told = fits.iter().take(MOST_LISTED).map(|Named { sid, name, reference, .. }| match reference {
+        Some(reference) => format!("{sid} {name} (ref {reference})"),
+        None => format!("{sid} {name}"),
+    });
+    let more = if fits.len() > MOST_LISTED { ", and more" } else { "" };
+    format!("'{text}' fits several accounts: {}{more}", told.collect::<Vec<_>>().join(", "))
 }
 
 impl Worded for ledger::Refused {

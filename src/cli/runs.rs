@@ -39,7 +39,8 @@ struct AsOf {
 }
 
 impl Bill {
-    pub async fn run(self, Context { db, clock, output, .. }: &Context) -> Done {
+    pub async fn run(self, context: &Context) -> Done {
+        let Context { db, clock, output, .. } = context;
         let (as_of, clock) = self.as_of.on(clock)?;
         let bar = bar(Some(billing::count_due(db, as_of).await?), "{human_pos} of {human_len} fees, {per_sec}");
         // A missed run of several months meets a number more than once.
@@ -49,15 +50,20 @@ impl Bill {
         };
         let billed = billing::bill(db, &clock, as_of, self.grace.length(), progress).await;
         bar.finish_and_clear();
-        show(*output, &billed?)
+        let billed = billed?;
+        context.counted(&billed);
+        show(*output, &billed)
     }
 }
 
 impl Recycle {
-    pub async fn run(self, Context { db, clock, output, .. }: &Context) -> Done {
+    pub async fn run(self, context: &Context) -> Done {
+        let Context { db, clock, output, .. } = context;
         let (as_of, clock) = self.as_of.on(clock)?;
         let recycled = inventory::recycle(db, &clock, as_of, self.quarantine.lengths()).await?;
-        show(*output, &json!({ "recycled": recycled }))
+        let recycled = json!({ "recycled": recycled });
+        context.counted(&recycled);
+        show(*output, &recycled)
     }
 }
 

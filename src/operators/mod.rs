@@ -4,11 +4,15 @@
 //! action's own transaction, a refused action would leave no trace, and a run of the fees has many. So nothing happens
 //! unrecorded; an action whose process was killed has no outcome.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use crate::db::Db;
 use crate::error::Result;
 use crate::values::clock::Clock;
+use crate::values::phone::PhoneNumber;
 use crate::values::sid::AccountSid;
 
 mod store;
@@ -30,11 +34,19 @@ pub struct Action {
     pub arguments: Map<String, Value>,
 }
 
+/// What an action was about, as far as that is known when it ends.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct About {
+    pub account: Option<AccountSid>,
+    pub number: Option<PhoneNumber>,
+    /// What it did, counted.
+    pub counts: Option<Value>,
+}
+
 /// The outcome of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// With the account that was created, if any.
-    Done(Option<AccountSid>),
+    Done,
     /// Nothing was changed; the reason.
     Refused(String),
     /// What was committed by then stays.
@@ -57,10 +69,26 @@ pub async fn begin(db: &Db, clock: &Clock, operator: &Operator, action: &Action)
     Ok(Begun(store::begin(db, operator, action, clock.now()).await?))
 }
 
-/// Records the outcome of an action.
-///
-/// # Errors
-/// If the database is out of reach.
-pub async fn end(db: &Db, clock: &Clock, Begun(id): Begun, outcome: &Outcome) -> Result<()> {
-    Ok(store::end(db, id, outcome, clock.now()).await?)
+/// How long the record of an outcome may take.
+const LONGEST_END: Duration = Duration::from_secs(5);
+
+impl Begun {
+    /// Does the work of the action and records its outcome, as `told` tells it. What is done is done: if the outcome cannot
+    /// be recorded, this is logged, and the action stays without one.
+    pub async fn around<T>(
+        self,
+        db: &Db,
+        clock: &Clock,
+        work: impl Future<Output = T>,
+        told: impl FnOnce(&T) -> (Outcome, About),
+    ) -> T {
+        let done = work.await;
+        let (outcome, about) = told(&done);
+        match timeout(LONGEST_END, store::end(db, self.0, &outcome, &about, clock.now())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!("the outcome of this action could not be recorded: {error}"),
+            Err(_) => tracing::warn!("the outcome of this action could not be recorded in time"),
+        }
+        done
+    }
 }

@@ -5,8 +5,9 @@ use serde_json::json;
 use sqlx::{Result, query, query_scalar};
 use tracing::instrument;
 
-use super::{Action, Operator, Outcome};
+use super::{About, Action, Operator, Outcome};
 use crate::db::Db;
+use crate::values::phone::PhoneNumber;
 use crate::values::sid::AccountSid;
 
 #[instrument(name = "operators.begin", level = "debug", skip_all)]
@@ -25,22 +26,25 @@ pub async fn begin(db: &Db, operator: &Operator, action: &Action, now: DateTime<
 }
 
 #[instrument(name = "operators.end", level = "debug", skip_all)]
-pub async fn end(db: &Db, id: i64, outcome: &Outcome, now: DateTime<Utc>) -> Result<()> {
-    let (word, reason, account) = match outcome {
-        Outcome::Done(account) => ("done", None, *account),
-        Outcome::Refused(reason) => ("refused", Some(reason), None),
-        Outcome::Failed => ("failed", None, None),
-        Outcome::Interrupted => ("interrupted", None, None),
-        Outcome::Unknown => ("unknown", None, None),
+pub async fn end(db: &Db, id: i64, outcome: &Outcome, about: &About, now: DateTime<Utc>) -> Result<()> {
+    let (word, reason) = match outcome {
+        Outcome::Done => ("done", None),
+        Outcome::Refused(reason) => ("refused", Some(reason)),
+        Outcome::Failed => ("failed", None),
+        Outcome::Interrupted => ("interrupted", None),
+        Outcome::Unknown => ("unknown", None),
     };
     query!(
-        "insert into operator_outcomes (action_id, at, outcome, reason, account_sid)
-        values ($1, $2, $3::text::action_outcome, $4, $5)",
+        // An account that is named by its whole Sid may not be there.
+        "insert into operator_outcomes (action_id, at, outcome, reason, account_sid, phone_number, counts)
+        values ($1, $2, $3::text::action_outcome, $4, (select sid from accounts where sid = $5), $6, $7::text::jsonb)",
         id,
         now,
         word,
         reason,
-        account as Option<AccountSid>
+        about.account as Option<AccountSid>,
+        about.number.map(PhoneNumber::digits),
+        about.counts.as_ref().map(ToString::to_string)
     )
     .execute(db)
     .await?;

@@ -32,11 +32,11 @@ fn account(home: &Home, name: &str) -> [String; 2] {
 fn actions(sid: &str, file: &str) -> Vec<(Vec<String>, Value)> {
     let action = |line: &str, arguments| (line.split(' ').map(|word| word.replace("SID", sid)).collect(), arguments);
     vec![
-        action("account credit SID 25.00 --note gift", json!({ "sid": sid, "amount": "25.00", "note": "gift" })),
-        action("account debit SID 1", json!({ "sid": sid, "amount": "1" })),
-        action("account suspend SID", json!({ "sid": sid })),
-        action("account activate SID", json!({ "sid": sid })),
-        action("account rotate-token SID", json!({ "sid": sid })),
+        action("account credit SID 25.00 --note gift", json!({ "account": sid, "amount": "25.00", "note": "gift" })),
+        action("account debit SID 1", json!({ "account": sid, "amount": "1" })),
+        action("account suspend SID", json!({ "account": sid })),
+        action("account activate SID", json!({ "account": sid })),
+        action("account rotate-token SID", json!({ "account": sid })),
         action(
             "inventory add 4158670000-4158670009 8005550100",
             json!({ "ranges": ["4158670000-4158670009", "8005550100"] }),
@@ -86,7 +86,7 @@ fn each_changing_command_leaves_an_entry_and_no_other_does() {
     expected.extend([
         json!(["account create", { "name": "Closing", "balance": "10.00" }, "done"]),
         json!(["number restore", { "sid": number }, "done"]),
-        json!(["account close", { "sid": closing, "release_numbers": true }, "done"]),
+        json!(["account close", { "account": closing, "release_numbers": true }, "done"]),
     ]);
     assert_eq!(told(&home, expected.len()), expected);
 
@@ -154,7 +154,7 @@ fn an_action_that_cannot_be_recorded_does_not_happen() {
     assert!(ran.err.contains("could not be recorded"), "{ran:?}");
     assert_eq!(status(), "suspended");
     home.sql("alter table hidden rename to operator_outcomes").expect("shown");
-    assert_eq!(told(&home, 1), [json!(["account suspend", { "sid": sid }, null])]);
+    assert_eq!(told(&home, 1), [json!(["account suspend", { "account": sid }, null])]);
 }
 
 #[test]
@@ -204,4 +204,30 @@ fn an_entry_holds_no_secret() {
     for secret in tokens.iter().map(String::as_str).chain([PASSWORD, "postgres:", "argon2"]) {
         assert!(!found.contains(secret), "{secret}: {found}");
     }
+}
+
+#[test]
+fn the_record_says_what_an_action_was_about_and_what_it_did() {
+    let home = Home::new();
+    let _server = home.start("serve", &[("NUMBERBANK_JOBS", "off")]);
+    let [sid, _] = account(&home, "Acme");
+    let [other, _] = account(&home, "Other");
+    let newest = || {
+        let entry = entries(&home).pop().expect("an entry");
+        json!([entry["outcome"], entry["account_sid"], entry["phone_number"], entry["counts"]])
+    };
+    for named in [&*sid, &sid[..12], "Acme"] {
+        home.json(&["account", "suspend", named]);
+        assert_eq!(newest(), json!(["done", sid, null, null]), "{named}");
+    }
+    home.json(&["inventory", "add", "4158670000-4158670009"]);
+    let counts = json!({ "added": 10, "already_known": 0, "rejected": 0 });
+    assert_eq!(newest(), json!(["done", null, null, counts]));
+    home.run(&["account", "debit", &other, "99.00"]).assert_refused("balance");
+    assert_eq!(newest(), json!(["refused", other, null, null]));
+    home.run(&["account", "suspend", "Nobody"]).assert_refused("There is no account 'Nobody'");
+    account(&home, "Acme");
+    home.run(&["account", "suspend", "Acme"]).assert_refused("fits several accounts: AC");
+    home.run(&["account", "suspend", "ACffffffffffffffffffffffffffffffff"]).assert_refused("There is no account ACff");
+    assert_eq!(newest(), json!(["refused", null, null, null]));
 }

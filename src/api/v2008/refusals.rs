@@ -222,6 +222,7 @@ impl Worded for accounts::Refused {
         match self {
             Self::NotAuthenticated => (Code::Authenticate, NOT_AUTHENTICATED.to_owned()),
             Self::Unknown(account) => (Code::NotFound, format!("There is no account {account}")),
+            Self::Unnamed(_) | Self::Several(..) => (Code::NotFound, "There is no such account".to_owned()),
             Self::Suspended => (Code::AccountNotActive, SUSPENDED.to_owned()),
             Self::Closed(account) => (Code::AccountNotActive, format!("{account} is closed for good")),
             Self::HoldsNumbers { account, numbers } => {
