@@ -400,6 +400,7 @@ where state = 'in_use';
 comment on column reporting.inventory_summary.total is 'numbers in stock: those of the four states before';
 comment on column reporting.inventory_summary.retired is 'numbers that were in stock and are ours no longer';
 comment on column reporting.inventory.state is 'available, in_use, quarantined (released, not sold again yet), withdrawn (by the operator) or retired (ours no longer)';
+comment on column reporting.inventory.state_since is 'when it came into its state or, where it is in use, to its holder';
 comment on column reporting.inventory.back_on_sale is 'when its quarantine ends; null unless it is quarantined';
 comment on column reporting.inventory.retirement is 'why it was retired: ported_out, returned or mistake; else null';
 comment on column reporting.accounts.monthly_fees is 'dollars a month for the numbers held now';

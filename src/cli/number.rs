@@ -1,7 +1,8 @@
 //! `number …`
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
+use super::options::note;
 use super::show::show;
 use super::{Context, Done};
 use crate::values::sid::NumberSid;
@@ -15,8 +16,33 @@ pub enum Number {
         #[arg(value_name = "NUMBER")]
         number: String,
     },
+    /// End a customer's number: it goes into quarantine
+    Release(Held),
+    /// Move a number to another account: it goes on there, with the same Sid, settings, price and days of its fees
+    Move {
+        #[command(flatten)]
+        held: Held,
+        /// The account that takes it, which must be active
+        #[arg(long, value_name = "ACCOUNT")]
+        to: String,
+    },
     /// Give a released number back to its last holder, while it is in quarantine
-    Restore { sid: NumberSid },
+    Restore {
+        /// In any spelling, or the Sid under which it was held
+        #[arg(value_name = "NUMBER")]
+        number: String,
+    },
+}
+
+/// A number that somebody holds.
+#[derive(Args, Debug)]
+pub struct Held {
+    /// In any spelling, or the Sid under which it is held
+    #[arg(value_name = "NUMBER")]
+    number: String,
+    /// A word of why, for the number's history: at most 255 characters
+    #[arg(long, value_name = "TEXT", value_parser = note)]
+    note: Option<String>,
 }
 
 impl Number {
@@ -24,7 +50,28 @@ impl Number {
         let Context { db, clock, output, .. } = context;
         match self {
             Self::Show { number } => show(*output, &numbers::biography(db, context.number(&number).await?).await?),
-            Self::Restore { sid } => show(*output, &releases::restore(db, clock, sid).await?),
+            Self::Release(Held { number: text, note }) => {
+                let number = context.number(&text).await?;
+                let released = releases::release_by_operator(db, clock, number, sid(&text), note.as_deref()).await?;
+                show(*output, &released)
+            }
+            Self::Move { held: Held { number: text, note }, to } => {
+                let (number, to) = (context.number(&text).await?, context.account(&to).await?);
+                show(*output, &releases::transfer(db, clock, number, sid(&text), to, note.as_deref()).await?)
+            }
+            Self::Restore { number: text } => {
+                let number = context.number(&text).await?;
+                let restored = match sid(&text) {
+                    Some(sid) => releases::restore(db, clock, sid).await?,
+                    None => releases::restore_number(db, clock, number).await?,
+                };
+                show(*output, &restored)
+            }
         }
     }
+}
+
+/// The tenancy that an argument names, where it is a Sid.
+fn sid(text: &str) -> Option<NumberSid> {
+    text.parse().ok()
 }

@@ -79,6 +79,19 @@ pub enum Cause {
     Retire,
 }
 
+/// Why a number is ours no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
+#[sqlx(type_name = "retirement", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Retirement {
+    /// To another provider.
+    PortedOut,
+    /// To the provider it came from.
+    Returned,
+    /// It never was ours.
+    Mistake,
+}
+
 /// How long a released number is not sold, by kind.
 #[derive(Clone, Copy, Debug)]
 pub struct Quarantine {
@@ -96,6 +109,17 @@ pub struct Stocked {
     pub provider: Option<String>,
     pub provider_cost: Option<Cost>,
     pub note: Option<String>,
+}
+
+/// Since when a number is where it is, and how that goes on.
+#[derive(Debug, serde::Serialize)]
+pub struct Since {
+    /// When it came into its state or, where it is in use, to its holder.
+    pub since: DateTime<Utc>,
+    /// When its quarantine ends; `None` unless it is quarantined.
+    pub back_on_sale: Option<DateTime<Utc>>,
+    /// Why it was retired, while it is.
+    pub retirement: Option<Retirement>,
 }
 
 /// The numbers of a kind and area code, by state.
@@ -137,8 +161,8 @@ pub async fn list(db: &Db, filter: Filter, after: Option<PhoneNumber>, limit: i6
 ///
 /// # Errors
 /// If the database is out of reach.
-pub async fn find(within: &mut Transaction, number: PhoneNumber) -> Result<Option<Stocked>> {
-    Ok(store::find(within, number).await?)
+pub async fn find(within: &mut Transaction, number: PhoneNumber) -> Result<Option<(Stocked, Since)>> {
+    Ok(store::find(within, number).await?.zip(store::since(within, number).await?))
 }
 
 /// The counts of each kind and area code.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as};
 use tracing::instrument;
 
-use super::{Filter, Price, State, Stocked, Summary, Threshold};
+use super::{Filter, Price, Retirement, Since, State, Stocked, Summary, Threshold};
 use crate::db::{Db, Transaction};
 use crate::values::money::{Cost, Money};
 use crate::values::phone::{AreaCode, Kind, PhoneNumber};
@@ -83,6 +83,19 @@ pub async fn find(within: &mut Transaction, number: PhoneNumber) -> Result<Optio
     stocked!("select ", " from stock where phone_number = $1", number as PhoneNumber)
         .fetch_optional(&mut **within)
         .await
+}
+
+/// Since when a number is where it is: as the view tells it.
+#[instrument(name = "inventory.since", level = "debug", skip_all)]
+pub async fn since(within: &mut Transaction, number: PhoneNumber) -> Result<Option<Since>> {
+    query_as!(
+        Since,
+        r#"select state_since as "since!", back_on_sale, retirement as "retirement: Retirement"
+        from reporting.inventory where phone_number = $1"#,
+        number as PhoneNumber
+    )
+    .fetch_optional(&mut **within)
+    .await
 }
 
 /// Reads the counts that every move maintains.

@@ -8,18 +8,18 @@ use chrono::{DateTime, Utc};
 
 use crate::db::batch::{Reads, Writes};
 use crate::db::replica::Source;
-use crate::db::{Db, Transaction, violated};
+use crate::db::{Db, violated};
 use crate::error::{Denied, Refuses, Result};
-use crate::inventory::{self, Cause, State, Stocked};
 use crate::values::clock::Clock;
-use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
+mod biography;
 pub mod lists;
 pub mod settings;
 mod store;
 
+pub use biography::{Biography, Move, Tenancy, Transferred, biography, biography_within};
 use settings::Changes;
 pub use settings::Settings;
 use store::Asked;
@@ -157,55 +157,6 @@ async fn update_alone(db: &Db, clock: &Clock, asked: Asked) -> Result<Number, De
             _ => Denied::Failed(error.into()),
         }),
     }
-}
-
-/// All that is known of a number: its place in stock, and everyone who held it.
-#[derive(Debug, serde::Serialize)]
-pub struct Biography {
-    #[serde(flatten)]
-    pub stocked: Stocked,
-    pub holder: Option<AccountSid>,
-    pub history: Vec<Tenancy>,
-    pub moves: Vec<Move>,
-}
-
-/// Who held a number from when to when; an open one has no end.
-#[derive(Debug, serde::Serialize)]
-pub struct Tenancy {
-    pub sid: NumberSid,
-    pub account_sid: AccountSid,
-    pub from: DateTime<Utc>,
-    pub to: Option<DateTime<Utc>>,
-    pub price: Money,
-}
-
-/// A move of a number from one state to another.
-#[derive(Debug, serde::Serialize)]
-pub struct Move {
-    pub at: DateTime<Utc>,
-    pub to: State,
-    pub cause: Cause,
-    /// The tenancy that began or ended with it.
-    pub sid: Option<NumberSid>,
-}
-
-/// The biography of a number.
-///
-/// # Errors
-/// [`Refused::NotInStock`]
-pub async fn biography(db: &Db, number: PhoneNumber) -> Result<Biography, Denied<Refused>> {
-    Ok(biography_within(&mut db.begin().await?, number).await?.ok_or(Refused::NotInStock(number))?)
-}
-
-/// The same, as a transaction sees it that may have moved the number; `None` where it is not in stock.
-///
-/// # Errors
-/// When the database is out of reach.
-pub async fn biography_within(within: &mut Transaction, number: PhoneNumber) -> Result<Option<Biography>> {
-    let Some(stocked) = inventory::find(within, number).await? else { return Ok(None) };
-    let (history, moves) = (store::history(within, number).await?, store::moves(within, number).await?);
-    let holder = history.iter().find(|tenancy| tenancy.to.is_none()).map(|tenancy| tenancy.account_sid);
-    Ok(Some(Biography { stocked, holder, history, moves }))
 }
 
 /// The digits of a number that was ever sold under this Sid.

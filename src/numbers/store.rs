@@ -7,12 +7,10 @@ use futures_util::TryStreamExt;
 use sqlx::{Result, query_as, query_scalar};
 use tracing::instrument;
 
+use super::Number;
 use super::settings::{Changes, Given, Row, columns};
-use super::{Move, Number, Tenancy};
+use crate::db::Db;
 use crate::db::batch::each;
-use crate::db::{Db, Transaction};
-use crate::inventory::{Cause, State};
-use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 use crate::values::text::Method;
@@ -143,58 +141,6 @@ pub async fn update_past(db: &Db, asked: &[Asked], now: DateTime<Utc>) -> Result
         changed[place] = Some(row.number(asked[place].account));
     }
     Ok(changed)
-}
-
-/// Everyone who held a number, the earliest first: in the order of their releases as the database counted them, for the
-/// clocks of several machines differ. Ended and open tenancies are each found by an index of their own.
-#[instrument(name = "numbers.history", level = "debug", skip_all)]
-pub async fn history(within: &mut Transaction, number: PhoneNumber) -> Result<Vec<Tenancy>> {
-    query_as!(
-        Tenancy,
-        r#"select sid as "sid!: NumberSid", account_sid as "account_sid!: AccountSid", started_at as "from!",
-            ended_at as "to", price as "price!: Money"
-        from (
-            select * from tenancies where phone_number = $1 and ended_at is not null
-            union all
-            select * from tenancies where phone_number = $1 and ended_at is null
-        ) as held
-        left join (
-            select tenancy_sid, min(id) as release from stock_moves
-            where phone_number = $1 and from_state = 'in_use' group by tenancy_sid
-        ) as ends on tenancy_sid = sid
-        order by release nulls last, started_at, sid"#,
-        number as PhoneNumber
-    )
-    .fetch_all(&mut **within)
-    .await
-}
-
-/// Every move of a number through the stock, the earliest first, in the order in which the database counted them. A sale
-/// is told by its tenancy, by the same two indexes as in [`history`], and comes right before that one's first release.
-#[instrument(name = "numbers.moves", level = "debug", skip_all)]
-pub async fn moves(within: &mut Transaction, number: PhoneNumber) -> Result<Vec<Move>> {
-    query_as!(
-        Move,
-        r#"select at as "at!", to_state as "to!: State", cause as "cause!: Cause", tenancy_sid as "sid: NumberSid"
-        from (
-            select at, to_state, cause, tenancy_sid, id, 1 as turn from stock_moves where phone_number = $1
-            union all
-            select started_at, 'in_use', 'sale', sid, release, 0
-            from (
-                select sid, started_at from tenancies where phone_number = $1 and ended_at is not null
-                union all
-                select sid, started_at from tenancies where phone_number = $1 and ended_at is null
-            ) as sales
-            left join (
-                select tenancy_sid, min(id) as release from stock_moves
-                where phone_number = $1 and from_state = 'in_use' group by tenancy_sid
-            ) as ends on tenancy_sid = sid
-        ) as moves
-        order by id nulls last, turn"#,
-        number as PhoneNumber
-    )
-    .fetch_all(&mut **within)
-    .await
 }
 
 /// The number that a tenancy is of, ended or not.

@@ -36,4 +36,5 @@ mod shares;
 mod stock;
 mod tenancy;
 mod tokens;
+mod transfers;
 mod walks;

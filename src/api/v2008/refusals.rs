@@ -275,9 +275,11 @@ impl Worded for purchases::Refused {
 impl Worded for releases::Refused {
     fn words(self) -> (Code, String) {
         match self {
-            Self::NotHeld | Self::NeverSold(_) | Self::NotInStock(_) | Self::NotInUse(..) | Self::HeldUnderAnother(..) => {
-                (Code::NotFound, NOT_FOUND.to_owned())
-            }
+            Self::NotHeld
+            | Self::NeverSold(_)
+            | Self::NotInStock(_)
+            | Self::NotInUse(..)
+            | Self::HeldUnderAnother(..) => (Code::NotFound, NOT_FOUND.to_owned()),
             // This version gives no number back, and moves none to another account.
             Self::IsHeld(..) | Self::NotQuarantined(..) | Self::NotLast(..) | Self::HolderClosed(_) => {
                 (Code::InvalidParameter, "The number cannot be given back".to_owned())

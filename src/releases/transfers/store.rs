@@ -22,12 +22,9 @@ pub struct Transfer<'a> {
 /// Who holds a tenancy, whose number is locked.
 #[instrument(name = "releases.transfers.holder", level = "debug", skip_all)]
 pub async fn holder(within: &mut Transaction, sid: NumberSid) -> Result<AccountSid> {
-    query_scalar!(
-        r#"select account_sid as "account_sid: AccountSid" from tenancies where sid = $1"#,
-        sid as NumberSid
-    )
-    .fetch_one(&mut **within)
-    .await
+    query_scalar!(r#"select account_sid as "account_sid: AccountSid" from tenancies where sid = $1"#, sid as NumberSid)
+        .fetch_one(&mut **within)
+        .await
 }
 
 /// Locks accounts; returns the status of each.
