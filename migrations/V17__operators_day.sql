@@ -93,8 +93,8 @@ begin
     return null;
 end $$;
 
--- For how many days a released number is not sold: as the last instance was started with, or the last `recycle`. So a
--- report can say when a number is back on sale.
+-- For how many days a released number is not sold: as the last run of the recycling was told, be it by `serve` or by
+-- `recycle`. So a report can say when a number is back on sale.
 create table quarantine_lengths (
     kind number_kind constraint quarantine_lengths_pkey primary key,
     days integer     not null constraint quarantine_lengths_not_negative check (days >= 0)
@@ -124,6 +124,13 @@ create index tenancy_transfers_to_account on tenancy_transfers (to_account);
 
 create trigger tenancy_transfers_append_only before update or delete or truncate on tenancy_transfers
     for each statement execute function refuse_change();
+
+-- When a tenancy began, if the account holds it or ever held it: its lists go on beside a number that was moved.
+create function began_for(account uuid, tenancy uuid) returns timestamptz language sql stable parallel safe as $$
+    select started_at from tenancies
+    where sid = tenancy and (account_sid = account
+        or exists (select from tenancy_transfers where tenancy_sid = tenancy and from_account = account))
+$$;
 
 create function tell_transfer() returns trigger language plpgsql as $$
 begin
@@ -476,5 +483,5 @@ comment on column reporting.margins.margin is 'dollars a month: the price less t
 grant select on reporting.prices, reporting.price_history, reporting.account_events, reporting.transfers,
     reporting.daily_revenue, reporting.margins to numberbank_reporting;
 
--- For our triggers only, whose role owns them.
-revoke execute on function tell_transfer(), activate_without_debt() from public;
+-- For our triggers and statements only, whose role owns them.
+revoke execute on function began_for(uuid, uuid), tell_transfer(), activate_without_debt() from public;

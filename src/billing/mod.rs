@@ -94,11 +94,11 @@ async fn charge(db: &Db, clock: &Clock, from: NaiveDate, by: NaiveDate) -> Resul
     let mut transaction = db.begin().await?;
     // A fresh look after the accounts are held: no month is charged twice, no released number at all.
     let due = store::hold_due(&mut transaction, from, by).await?;
-    let Some(Due { due_on, .. }) = due.first() else { return Ok(None) };
+    let Some(Due { day, .. }) = due.first() else { return Ok(None) };
     let (sids, accounts): (Vec<_>, Vec<_>) = due.iter().map(|due| (due.sid, due.account)).unzip();
-    let charges = store::charge(&mut transaction, &sids, &accounts, *due_on, clock.now()).await?;
+    let charges = store::charge(&mut transaction, &sids, &accounts, *day, clock.now()).await?;
     commit(transaction).await?;
-    Ok(Some((*due_on, due.len() as u64, charges)))
+    Ok(Some((*day, due.len() as u64, charges)))
 }
 
 /// How many numbers have a fee due by `as_of`.
@@ -114,7 +114,7 @@ pub async fn count_due(db: &Db, as_of: DateTime<Utc>) -> Result<u64> {
 struct Due {
     sid: NumberSid,
     account: AccountSid,
-    due_on: NaiveDate,
+    day: NaiveDate,
 }
 
 async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Result<u64> {

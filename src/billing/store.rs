@@ -29,7 +29,7 @@ pub async fn hold_due(within: &mut Transaction, from: NaiveDate, by: NaiveDate) 
         ), held as materialized (
             select sid from accounts where sid in (select account_sid from day) order by sid for update
         )
-        select day.sid as "sid: NumberSid", account_sid as "account: AccountSid", due_on
+        select day.sid as "sid: NumberSid", account_sid as "account: AccountSid", due_on as day
         from day join held on held.sid = account_sid"#,
         from,
         by

@@ -20,6 +20,7 @@ mod failure;
 mod front;
 mod import;
 mod inventory;
+mod moving;
 mod number;
 pub mod options;
 mod price;

@@ -2,11 +2,13 @@
 
 use clap::{Args, Subcommand};
 
-use super::options::note;
+use super::options::{NumberSettings, note};
 use super::show::show;
 use super::{Context, Done};
+use crate::error::Denied;
+use crate::values::money::Money;
 use crate::values::sid::NumberSid;
-use crate::{numbers, releases};
+use crate::{numbers, purchases, releases};
 
 #[derive(Subcommand, Debug)]
 pub enum Number {
@@ -15,6 +17,20 @@ pub enum Number {
         /// In any spelling, as in '+1 (415) 867-5309', or the Sid of a number that was ever sold
         #[arg(value_name = "NUMBER")]
         number: String,
+    },
+    /// Sell this very number to an account: a purchase like any other
+    Assign {
+        /// In any spelling; it must be on sale
+        #[arg(value_name = "NUMBER")]
+        number: String,
+        /// The account that pays and holds it
+        #[arg(long, value_name = "ACCOUNT")]
+        account: String,
+        /// Dollars a month, as in 0.50 [default: the account's price]
+        #[arg(long, value_name = "DOLLARS")]
+        price: Option<Money>,
+        #[command(flatten)]
+        settings: Box<NumberSettings>,
     },
     /// End a customer's number: it goes into quarantine
     Release(Held),
@@ -50,6 +66,11 @@ impl Number {
         let Context { db, clock, output, .. } = context;
         match self {
             Self::Show { number } => show(*output, &numbers::biography(db, context.number(&number).await?).await?),
+            Self::Assign { number, account, price, settings } => {
+                let settings = settings.first().map_err(Denied::from)?;
+                let (number, account) = (context.number(&number).await?, context.account(&account).await?);
+                show(*output, &purchases::assign(db, clock, account, number, price, settings).await?)
+            }
             Self::Release(Held { number: text, note }) => {
                 let number = context.number(&text).await?;
                 let released = releases::release_by_operator(db, clock, number, sid(&text), note.as_deref()).await?;

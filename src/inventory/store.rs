@@ -112,40 +112,19 @@ pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
     .await
 }
 
-/// Locks the numbers in the order of `pick`, as buyers that wait do, and returns those that exist.
-#[instrument(name = "inventory.lock", level = "debug", skip_all)]
-pub async fn lock(within: &mut Transaction, numbers: &[PhoneNumber]) -> Result<Vec<Stocked>> {
-    stocked!("select ", " from stock where phone_number = any($1) order by pick for update", numbers as &[PhoneNumber])
-        .fetch_all(&mut **within)
-        .await
-}
-
-#[instrument(name = "inventory.withdraw", level = "debug", skip_all)]
-pub async fn withdraw(within: &mut Transaction, numbers: &[PhoneNumber], now: DateTime<Utc>) -> Result<u64> {
-    let result = query!(
-        "update stock set state = 'withdrawn', moved_by = 'withdraw', state_since = greatest($2, state_since)
-        where phone_number = any($1) and state in ('available', 'quarantined')",
-        numbers as &[PhoneNumber],
-        now
+/// Keeps the lengths of quarantines. What is so already is not written.
+#[instrument(name = "inventory.keep_lengths", level = "debug", skip_all)]
+pub async fn keep_lengths(db: &Db, local: i64, tollfree: i64) -> Result<()> {
+    query!(
+        "update quarantine_lengths set days = told.days
+        from (values ('local'::number_kind, $1::bigint), ('tollfree', $2)) as told (kind, days)
+        where quarantine_lengths.kind = told.kind and quarantine_lengths.days <> told.days",
+        local,
+        tollfree
     )
-    .execute(&mut **within)
-    .await?;
-    Ok(result.rows_affected())
-}
-
-/// Puts them where they were: a quarantine goes on.
-#[instrument(name = "inventory.put_back", level = "debug", skip_all)]
-pub async fn put_back(within: &mut Transaction, numbers: &[PhoneNumber], now: DateTime<Utc>) -> Result<u64> {
-    let result = query!(
-        "update stock set moved_by = 'return', state_since = greatest($2, state_since),
-            state = case when quarantined_at is null then 'available'::stock_state else 'quarantined' end
-        where phone_number = any($1) and state = 'withdrawn'",
-        numbers as &[PhoneNumber],
-        now
-    )
-    .execute(&mut **within)
-    .await?;
-    Ok(result.rows_affected())
+    .execute(db)
+    .await
+    .map(drop)
 }
 
 /// Puts up to 5,000 numbers on sale whose quarantine began at `since` or earlier. Skips locked ones: the next run takes

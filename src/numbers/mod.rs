@@ -10,6 +10,7 @@ use crate::db::batch::{Reads, Writes};
 use crate::db::replica::Source;
 use crate::db::{Db, violated};
 use crate::error::{Denied, Refuses, Result};
+use crate::inventory::State;
 use crate::values::clock::Clock;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
@@ -40,6 +41,8 @@ pub enum Refused {
     /// A page so far on in a list that it is not found by its number.
     BeyondReach,
     NotInStock(PhoneNumber),
+    /// Not on sale in its state.
+    NotOnSale(PhoneNumber, State),
     NeverSold(NumberSid),
 }
 
@@ -156,6 +159,17 @@ async fn update_alone(db: &Db, clock: &Clock, asked: Asked) -> Result<Number, De
             Some("tenancies_sms_fallback_needs_sms_url") => Refused::LoneSmsFallback.into(),
             _ => Denied::Failed(error.into()),
         }),
+    }
+}
+
+/// Refuses a number that nobody can buy now.
+///
+/// # Errors
+/// [`Refused::NotInStock`], [`Refused::NotOnSale`]
+pub async fn refuse_unless_on_sale(db: &Db, number: PhoneNumber) -> Result<(), Denied<Refused>> {
+    match store::state(db, number).await?.ok_or(Refused::NotInStock(number))? {
+        State::Available => Ok(()),
+        state => Err(Refused::NotOnSale(number, state).into()),
     }
 }
 

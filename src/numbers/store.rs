@@ -11,6 +11,7 @@ use super::Number;
 use super::settings::{Changes, Given, Row, columns};
 use crate::db::Db;
 use crate::db::batch::each;
+use crate::inventory::State;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 use crate::values::text::Method;
@@ -141,6 +142,14 @@ pub async fn update_past(db: &Db, asked: &[Asked], now: DateTime<Utc>) -> Result
         changed[place] = Some(row.number(asked[place].account));
     }
     Ok(changed)
+}
+
+/// Where a number is in stock; `None` where it is not.
+#[instrument(name = "numbers.state", level = "debug", skip_all)]
+pub async fn state(db: &Db, number: PhoneNumber) -> Result<Option<State>> {
+    query_scalar!(r#"select state as "state: State" from stock where phone_number = $1"#, number as PhoneNumber)
+        .fetch_optional(db)
+        .await
 }
 
 /// The number that a tenancy is of, ended or not.

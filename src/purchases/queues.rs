@@ -20,7 +20,7 @@ use crate::values::sid::AccountSid;
 ///   an instance nobody waits for an account's row while others could go with it.
 /// - Those of an account that is busy elsewhere queue by themselves: one batch waits for the account, the others
 ///   for that batch.
-/// - A purchase that waits for numbers which others hold goes alone.
+/// - A purchase that waits for numbers which others hold goes alone, and so does one of a number that it names.
 ///
 /// Both that wait for rows do so on their account's share of the connections.
 #[derive(Clone)]
@@ -72,7 +72,7 @@ impl PurchaseQueues {
                 let (queue, kept) = (hold(), hold());
                 queue.join(Job { bid, db, clock, _queue: Some(kept) }).await?
             }
-            Locking::WaitForStock => {
+            Locking::WaitForStock | Locking::This => {
                 let alone = vec![Job { bid, db, clock, _queue: None }];
                 run_batch(locking, Db::clone, alone).await.pop().unwrap_or(Ok(None))
             }

@@ -72,11 +72,13 @@ async fn held_at(world: &World, time: DateTime<Utc>) -> Vec<String> {
     sqlx::query_scalar(held).bind(NUMBER).bind(time).fetch_all(&world.db).await.expect("holders")
 }
 
+/// An account, from when to when it held the number, and under which Sid.
+type Row = (String, DateTime<Utc>, Option<DateTime<Utc>>, String);
+
 /// The history of the number is the same as in `reporting.holdings`.
 async fn assert_told_alike(world: &World, told: &Biography) {
     let view = "select account_sid, held_from, held_until, number_sid from reporting.holdings
         where phone_number = $1 order by held_from, held_until";
-    type Row = (String, DateTime<Utc>, Option<DateTime<Utc>>, String);
     let view: Vec<Row> = sqlx::query_as(view).bind(NUMBER).fetch_all(&world.db).await.expect("holdings");
     let history = told.history.iter().map(|it| (it.account_sid.to_string(), it.from, it.to, it.sid.to_string()));
     assert_eq!(history.collect::<Vec<_>>(), view);
@@ -274,6 +276,35 @@ fn a_release_by_a_slow_clock_is_no_earlier_than_the_transfer_before_it() {
         assert_eq!(released.expect("a release").since.since, moved);
         assert_eq!(held_at(world, early).await, [one.sid]);
         assert_eq!(held_at(world, moved).await, [""; 0]);
+    });
+}
+
+/// A client walks through its list while the number beside which the next page lies is moved.
+#[test]
+fn a_list_goes_on_beside_a_number_that_was_moved() {
+    test(async |world| {
+        world.stock(NUMBER, 4).await;
+        let (one, other) = (world.account("50.00").await, world.account("50.00").await);
+        let mut held = Vec::new();
+        for at in 0..4 {
+            world.clock.advance(TimeDelta::seconds(1));
+            let bought = world.server.buy(&one, &[("FriendlyName", "Desk")]).await;
+            held.insert(0, (bought.element("Sid"), bought.element("PhoneNumber")));
+            assert_eq!(held.len(), at + 1);
+        }
+        let second = held[1].1.parse().expect("a number");
+        releases::transfer(&world.db, &world.clock, second, None, sid(&other), None).await.expect("a transfer");
+        let cursor = &held[1].0;
+        for named in ["", "&FriendlyName=Desk"] {
+            let below = |query: &str| format!("/IncomingPhoneNumbers?PageSize=2&{query}{named}");
+            let after = world.server.get(&one, &below(&format!("Page=1&AfterSid={cursor}"))).await;
+            assert_eq!(after.assert_status(200).elements("Sid"), [&*held[2].0, &*held[3].0], "{named}");
+            let before = world.server.get(&one, &below(&format!("Page=0&BeforeSid={cursor}"))).await;
+            assert_eq!(before.assert_status(200).elements("Sid")[0], held[0].0, "{named}");
+            let stranger = world.account("0.00").await;
+            let refused = world.server.get(&stranger, &below(&format!("Page=1&AfterSid={cursor}"))).await;
+            refused.assert_refused(400, 29002);
+        }
     });
 }
 

@@ -235,7 +235,9 @@ impl Worded for accounts::Refused {
 impl Worded for numbers::Refused {
     fn words(self) -> (Code, String) {
         match self {
-            Self::NotHeld | Self::NotInStock(_) | Self::NeverSold(_) => (Code::NotFound, NOT_FOUND.to_owned()),
+            Self::NotHeld | Self::NotInStock(_) | Self::NotOnSale(..) | Self::NeverSold(_) => {
+                (Code::NotFound, NOT_FOUND.to_owned())
+            }
             Self::Suspended => (Code::AccountNotActive, SUSPENDED.to_owned()),
             Self::LoneVoiceFallback => (Code::VoiceFallback, LONE_VOICE_FALLBACK.to_owned()),
             Self::LoneSmsFallback => (Code::SmsFallback, LONE_SMS_FALLBACK.to_owned()),
@@ -268,6 +270,7 @@ impl Worded for purchases::Refused {
                     purchases::KEY_HOURS
                 ),
             ),
+            Self::NotOnSale(why) => why.words(),
         }
     }
 }

@@ -13,6 +13,7 @@ mod note;
 mod operator;
 mod replica;
 mod serve;
+mod settings;
 
 pub use front::{Front, is_loopback};
 pub use life::{Grace, Jobs, Quarantine};
@@ -21,6 +22,7 @@ pub use note::note;
 pub use operator::Operator;
 pub use replica::Replica;
 pub use serve::Serve;
+pub use settings::NumberSettings;
 
 use crate::config::LogFormat;
 
