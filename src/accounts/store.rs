@@ -12,7 +12,7 @@ use crate::values::money::Money;
 use crate::values::sid::AccountSid;
 use crate::values::text::FriendlyName;
 
-/// `query_as!` for accounts: what the statement says before and after their columns.
+/// `query_as!` for accounts: the SQL before and after their columns.
 macro_rules! accounts {
     ($before:literal, $after:literal $(, $value:expr)*) => {
         query_as!(
@@ -27,7 +27,7 @@ macro_rules! accounts {
     };
 }
 
-/// The account and, where it starts with money, the credit that explains it.
+/// Creates an account and, if it starts with a balance, the ledger entry of that credit.
 #[instrument(name = "accounts.create", level = "debug", skip_all)]
 pub async fn create(
     within: &mut Transaction,
@@ -92,7 +92,8 @@ pub async fn named(db: &Db, text: &str, sids: Option<(Uuid, Uuid)>) -> Result<Ve
     .await
 }
 
-/// The credential in force, unless the account is closed or does not exist. Fails on a standby, which may not know of it yet.
+/// The current credential; `None` if the account is closed or does not exist. Fails on a standby, which may lack the
+/// newest credential.
 #[instrument(name = "accounts.credential", level = "debug", skip_all)]
 pub async fn credential(db: &Db, sid: AccountSid) -> Result<Option<Uuid>> {
     query_scalar!(
@@ -103,7 +104,7 @@ pub async fn credential(db: &Db, sid: AccountSid) -> Result<Option<Uuid>> {
     .await
 }
 
-/// The same, with what is stored of its token.
+/// The current credential and what is stored of its token; `None` if the account is closed or does not exist.
 #[instrument(name = "accounts.stored_token", level = "debug", skip_all)]
 pub async fn stored_token(db: &Db, sid: AccountSid) -> Result<Option<Stored>> {
     let row = query!(
@@ -117,7 +118,8 @@ pub async fn stored_token(db: &Db, sid: AccountSid) -> Result<Option<Stored>> {
     Ok(known.map(|(credential, chosen)| Stored { credential, chosen, digest: row.digest, hash: row.hash }))
 }
 
-/// Keeps the fast hash of a token that was made here beside its argon2 hash, once, and only while it is in force.
+/// Stores the fast hash of a token that numberbank made beside its argon2 hash. Only once, and only if the token is
+/// still the current one.
 #[instrument(name = "accounts.keep_digest", level = "debug", skip_all)]
 pub async fn keep_digest(db: &Db, sid: AccountSid, credential: Uuid, digest: &[u8]) -> Result<()> {
     query!(
@@ -146,7 +148,7 @@ pub async fn rename(db: &Db, sid: AccountSid, name: &FriendlyName, now: DateTime
     .await
 }
 
-/// Suspends the account; what is suspended by the operator already stays as it is.
+/// Suspends the account. Changes nothing if an operator has suspended it already.
 #[instrument(name = "accounts.suspend", level = "debug", skip_all)]
 pub async fn suspend(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
@@ -163,7 +165,7 @@ pub async fn suspend(within: &mut Transaction, sid: AccountSid, now: DateTime<Ut
     .await
 }
 
-/// Makes the account active, whatever it was suspended for.
+/// Makes the account active, for whatever reason it was suspended.
 #[instrument(name = "accounts.activate", level = "debug", skip_all)]
 pub async fn activate(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
@@ -201,7 +203,7 @@ pub async fn close(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>
     .await
 }
 
-/// What became of an account, the earliest first.
+/// The events of an account, the earliest first.
 #[instrument(name = "accounts.events", level = "debug", skip_all)]
 pub async fn events(db: &Db, sid: AccountSid) -> Result<Vec<Happened>> {
     query_as!(

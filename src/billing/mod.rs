@@ -1,8 +1,8 @@
-//! Billing: monthly fees, and what becomes of accounts that cannot pay them.
+//! Billing: monthly fees, and what happens to accounts that cannot pay them.
 //!
-//! A tenancy names the month that is charged next and the day on which that begins (`due_month` and
-//! `due_on`). Charging one writes the ledger entry, takes it from the balance and goes on to the next
-//! month, in one transaction that holds the account: a second run finds nothing due.
+//! A tenancy holds the month that is charged next (`due_month`) and the day on which that month begins (`due_on`). To
+//! charge a month, one transaction locks the account, writes the ledger entry, takes the fee from the balance and
+//! sets the next month. So a second run finds nothing due.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
@@ -20,16 +20,16 @@ mod store;
 
 use store::Charges;
 
-/// What a run of the fees did.
+/// What a run of billing did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Billed {
     /// Months that were charged.
     pub charged: i64,
-    /// What they came to.
+    /// The sum of their fees.
     pub amount: Money,
     /// Accounts that could not pay and were suspended.
     pub suspended: i64,
-    /// Accounts that can pay by now, did, and are active again.
+    /// Accounts that were suspended, have now paid, and are active again.
     pub activated: i64,
     /// Numbers that were released because their grace period has ended.
     pub released: u64,
@@ -45,15 +45,15 @@ impl Billed {
     }
 }
 
-/// Charges every fee that is due by `as_of`, the longest due first; suspends accounts that cannot pay, and
-/// activates those that by now can; releases what was not paid for longer than `grace`. `progress` hears how
-/// many more were looked at.
+/// Charges every fee that is due by `as_of`, the oldest first. Suspends accounts that cannot pay, and activates
+/// suspended ones that can pay now. Releases numbers that were not paid for longer than `grace`. Calls `progress`
+/// with the number of tenancies that were looked at since the last call.
 ///
-/// The work is done in batches, each by itself: killed at any point, the next run goes on; several
-/// at once charge each month once.
+/// The work is done in batches, each in its own transaction. If a run is killed, the next one continues. If several
+/// run at once, each month is still charged once.
 ///
 /// # Errors
-/// When the database is out of reach, or this machine's clock is wrong; what was charged stays.
+/// If the database is out of reach, or this machine's clock is wrong. What was charged by then stays charged.
 pub async fn bill(
     db: &Db,
     clock: &Clock,
@@ -63,7 +63,7 @@ pub async fn bill(
 ) -> Result<Billed> {
     clock.trusted()?;
     let mut billed = Billed { charged: 0, amount: Money::ZERO, suspended: 0, activated: 0, released: 0 };
-    // Where a number has gone, the balance may cover what is left.
+    // After numbers were released, the balance may cover the fees that are left.
     for account in store::solvent(db, as_of.date_naive()).await? {
         if let Some(settled) = again(|| settle(db, clock, account, as_of)).await? {
             billed.add(settled.charged, settled.amount)?;
@@ -89,10 +89,12 @@ async fn settle(db: &Db, clock: &Clock, account: AccountSid, by: DateTime<Utc>) 
     Ok(settled)
 }
 
-/// Charges what is due next, from a day on and by the end of another: the day, how many tenancies, and what came of it.
+/// Charges the next due fees, from the day `from` to the end of the day `by`. Returns their day, the number of
+/// tenancies, and what was charged.
 async fn charge(db: &Db, clock: &Clock, from: NaiveDate, by: NaiveDate) -> Result<Option<(NaiveDate, u64, Charges)>> {
     let mut transaction = db.begin().await?;
-    // A fresh look after the accounts are held: no month is charged twice, no released number at all.
+    // The tenancies are read again after the accounts are locked: so no month is charged twice, and no released
+    // number is charged.
     let due = store::hold_due(&mut transaction, from, by).await?;
     let Some(Due { day, .. }) = due.first() else { return Ok(None) };
     let (sids, accounts): (Vec<_>, Vec<_>) = due.iter().map(|due| (due.sid, due.account)).unzip();
@@ -127,24 +129,24 @@ async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Result<
     }
 }
 
-/// What a credit came to.
+/// What a credit did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Credited {
     pub sid: AccountSid,
     pub balance: Money,
-    /// Months that it paid, of an account that was suspended because it could not.
+    /// Months that were charged because of it, if the account was suspended as unpaid.
     pub charged: i64,
-    /// What is due all the same: more than the balance.
+    /// Fees that are still due, because they are more than the balance.
     pub owed: Money,
     pub status: Status,
 }
 
-/// Puts money on an account, in one transaction with what follows: where the account is suspended
-/// because it could not pay and the balance now covers all that is due, that is charged, the longest
-/// due first, and the account is active again.
+/// Puts money on an account. If the account is suspended as unpaid and its balance now covers all due fees, they are
+/// charged, the oldest first, and the account becomes active. All of it is one transaction.
 ///
 /// # Errors
-/// [`Refused::Nothing`], [`Refused::NoOpenAccount`], and when this machine's clock is wrong: it may bill.
+/// [`Refused::Nothing`], [`Refused::NoOpenAccount`], and, because it may charge fees, if this machine's clock is
+/// wrong.
 pub async fn credit(
     db: &Db,
     clock: &Clock,
@@ -166,18 +168,18 @@ pub async fn credit(
     .await
 }
 
-/// An account, what it owes, and what became of it.
+/// An account, what it owes, and its events.
 #[derive(Debug, serde::Serialize)]
 pub struct Standing {
     #[serde(flatten)]
     pub account: Account,
-    /// Of an account that is suspended because it could not pay: what a credit must cover, together with the balance.
+    /// If the account is suspended as unpaid: the fees that its balance must cover to make it active.
     pub owed: Money,
     /// The earliest first.
     pub events: Vec<Happened>,
 }
 
-/// How an account stands.
+/// The standing of an account.
 ///
 /// # Errors
 /// [`accounts::Refused::Unknown`]
@@ -186,7 +188,7 @@ pub async fn standing(db: &Db, clock: &Clock, account: AccountSid) -> Result<Sta
     Ok(Standing { account: found, owed, events: accounts::events(db, account).await? })
 }
 
-/// What an unpaid account has paid after all.
+/// What an unpaid account has paid later.
 struct Settled {
     charged: i64,
     amount: Money,

@@ -13,17 +13,14 @@ use crate::{billing, ledger, releases};
 
 #[derive(Subcommand, Debug)]
 pub enum Account {
-    /// Create an account; prints its Sid and the token that is made for it, which is shown this once
+    /// Create an account; prints its Sid and its new token, which is never shown again
     Create {
-        /// 1 to 64 characters
-        #[arg(long)]
+        #[arg(long, help = format!("1 to {} characters", FriendlyName::LONGEST))]
         name: FriendlyName,
         /// First balance in dollars
         #[arg(long, default_value = "0.00")]
         balance: Money,
-        /// Take the token from standard input instead of making one: a line of 8 to 64 visible ASCII characters. Good
-        /// for customers who come with a token that they keep
-        #[arg(long)]
+        #[arg(long, help = format!("{}. Good for customers who come with a token that they keep", token_stdin()))]
         token_stdin: bool,
     },
     /// List all accounts
@@ -33,7 +30,7 @@ pub enum Account {
         #[arg(value_name = "ACCOUNT")]
         account: String,
     },
-    /// Put money on an account; where that covers the fees that it owes, they are charged and it is active again
+    /// Put money on an account; if an unpaid account can now pay its fees, they are charged and it is active again
     Credit(Transfer),
     /// Take money off an account
     Debit(Transfer),
@@ -42,12 +39,12 @@ pub enum Account {
         #[arg(value_name = "ACCOUNT")]
         account: String,
     },
-    /// Allow it again
+    /// Allow an account to buy and update again
     Activate {
         #[arg(value_name = "ACCOUNT")]
         account: String,
     },
-    /// Close an account for good
+    /// Close an account for ever
     Close {
         #[arg(value_name = "ACCOUNT")]
         account: String,
@@ -59,8 +56,7 @@ pub enum Account {
     RotateToken {
         #[arg(value_name = "ACCOUNT")]
         account: String,
-        /// Take the token from standard input instead of making one: a line of 8 to 64 visible ASCII characters
-        #[arg(long)]
+        #[arg(long, help = token_stdin())]
         token_stdin: bool,
     },
 }
@@ -71,9 +67,16 @@ pub struct Transfer {
     account: String,
     /// Dollars, as in 25.00
     amount: Money,
-    /// A word of why, for the ledger: at most 255 characters
-    #[arg(long, value_parser = note)]
+    #[arg(long, value_parser = note, help = format!("A reason, for the ledger: at most {LONGEST_NOTE} characters"))]
     note: Option<String>,
+}
+
+/// The help of `--token-stdin`.
+fn token_stdin() -> String {
+    let (least, most) = AuthToken::CHOSEN.into_inner();
+    format!(
+        "Take the token from standard input instead of making one: a line of {least} to {most} visible ASCII characters"
+    )
 }
 
 fn note(text: &str) -> Result<String, String> {
@@ -127,7 +130,7 @@ async fn token(from_stdin: bool) -> Result<AuthToken, Failure> {
     if from_stdin { secret::token().await } else { Ok(AuthToken::random()) }
 }
 
-/// Shows a token that was made, this once. Where it cannot be shown, it is lost: that is no success.
+/// Shows a token that numberbank made. This is the only time, so if it cannot be shown, the command fails.
 fn reveal(context: &Context, created: &Created) -> Done {
     if created.auth_token.is_chosen() {
         return show(context.output, created);

@@ -16,7 +16,7 @@ use crate::values::phone::{AreaCode, Kind, range};
 
 #[derive(Subcommand, Debug)]
 pub enum Inventory {
-    /// Add numbers or ranges, as in '(415) 867-0000' or 4158670000-4158679999; what is known already stays as it is
+    /// Add numbers or ranges, as in '(415) 867-0000' or 4158670000-4158679999; numbers in stock stay as they are
     Add {
         #[arg(required = true, value_name = "FIRST[-LAST]", value_parser = range)]
         ranges: Vec<RangeInclusive<i64>>,
@@ -30,20 +30,20 @@ pub enum Inventory {
     Summary,
     /// Take numbers or ranges out of sale
     Withdraw(Withdraw),
-    /// Put withdrawn numbers or ranges back on sale, or back into the quarantine that they came from
+    /// Put withdrawn numbers or ranges back on sale, or back into their quarantine
     Return(Return),
     /// Take numbers or ranges out of stock for good: they are ours no longer
     Retire(Retire),
     /// Correct what is known of numbers or ranges, whatever their state
     Set(Set),
-    /// Below how many available numbers an area code is low on stock
+    /// Thresholds: with fewer available numbers, an area code is low on stock
     #[command(subcommand)]
     Threshold(Threshold),
 }
 
 #[derive(Subcommand, Debug)]
 pub enum Threshold {
-    /// List all thresholds; 'report low_stock' shows what is below them
+    /// List all thresholds; 'report low_stock' shows the area codes below them
     List,
     /// Set the threshold of an area code; 0 removes it
     Set {
@@ -61,7 +61,7 @@ pub struct Listing {
     kind: Option<Kind>,
     #[arg(long, value_enum)]
     state: Option<State>,
-    /// Only what came in with this import; 'report imports' lists them
+    /// Only numbers of this import; 'report imports' lists all imports
     #[arg(long, value_name = "ID")]
     import: Option<i64>,
 }
@@ -83,7 +83,7 @@ impl Inventory {
     }
 }
 
-/// What the help of an import says besides its options.
+/// The help of an import, besides its options.
 const IMPORT_HELP: &str = "\
 The first row names the columns, in any case and order: phone_number (or number, did, tn, e164, telephone number,
 phone), and where they are there provider (carrier), monthly_cost (cost, mrc, monthly fee) and note (description,
@@ -108,7 +108,8 @@ async fn add(context: &Context, ranges: &[RangeInclusive<i64>]) -> Done {
     }
 }
 
-/// A progress bar on standard error, which shows on a terminal only. Of a pipe nobody knows how much is left.
+/// A progress bar on standard error, shown only on a terminal. `None` means that the length is unknown, as with a
+/// pipe.
 pub fn bar(length: Option<u64>, what: &str) -> ProgressBar {
     let bar = length.map_or_else(ProgressBar::no_length, ProgressBar::new);
     let template = match length {

@@ -12,9 +12,9 @@ use crate::{numbers, purchases, releases};
 
 #[derive(Subcommand, Debug)]
 pub enum Number {
-    /// Show a number and everyone who held it
+    /// Show a number and the accounts that held it
     Show {
-        /// In any spelling, as in '+1 (415) 867-5309', or the Sid of a number that was ever sold
+        /// A number in any spelling, as in '+1 (415) 867-5309', or the Sid of a sold number
         #[arg(value_name = "NUMBER")]
         number: String,
     },

@@ -12,15 +12,15 @@ use crate::values::sid::AccountSid;
 
 #[derive(Subcommand, Debug)]
 pub enum Price {
-    /// List the prices of the next sale; those without an account are everybody's
+    /// List the prices of the next sales; a price without an account is for all others
     List,
-    /// Set the price of the next sale; sold numbers keep theirs
+    /// Set the price of the next sales; sold numbers keep their price
     Set {
         #[arg(value_enum)]
         kind: Kind,
         /// Dollars a month, as in 1.15
         price: Money,
-        /// For this account only
+        /// Only for this account
         #[arg(long, value_name = "SID")]
         account: Option<AccountSid>,
     },

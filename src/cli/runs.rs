@@ -1,4 +1,4 @@
-//! `bill` and `recycle`: what `serve` also does by itself.
+//! `bill` and `recycle`, which `serve` also runs at intervals.
 
 use chrono::{DateTime, Months, NaiveDate, NaiveTime, Utc};
 use clap::Args;
@@ -30,7 +30,7 @@ pub struct Recycle {
 
 #[derive(Args, Debug)]
 struct AsOf {
-    /// Do what is due by then: RFC 3339, or a date for its midnight, UTC [default: now]
+    /// Do what is due by this time: RFC 3339, or a date for its midnight, UTC [default: now]
     #[arg(long, value_name = "TIME", value_parser = time)]
     as_of: Option<DateTime<Utc>>,
     /// Allow a time in the future, for staging
@@ -43,7 +43,7 @@ impl Bill {
         let Context { db, clock, output, .. } = context;
         let (as_of, clock) = self.as_of.on(clock)?;
         let bar = bar(Some(billing::count_due(db, as_of).await?), "{human_pos} of {human_len} fees, {per_sec}");
-        // A missed run of several months meets a number more than once.
+        // After several missed months, a number has more than one fee.
         let progress = |more| {
             bar.inc(more);
             bar.set_length(bar.length().unwrap_or_default().max(bar.position()));
@@ -68,7 +68,7 @@ impl Recycle {
 }
 
 impl AsOf {
-    /// The time by which things are due, and the clock that tells when they are done.
+    /// The time for what is due, and the clock for when it is done.
     fn on(&self, clock: &Clock) -> Result<(DateTime<Utc>, Clock), Failure> {
         // For a future `--as-of`, check this machine's clock now.
         clock.trusted().map_err(Error::from)?;

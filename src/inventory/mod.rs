@@ -37,7 +37,7 @@ pub enum Refused {
     NoAccount(AccountSid),
     /// More numbers than [`MOST_AT_ONCE`].
     TooMany(i64),
-    /// A file that cannot be read, or not beyond some line, and why.
+    /// A file cannot be read, or not beyond some line, and why.
     File(String),
     /// A file has bad rows: how many, and how many by reason.
     BadRows(u64, Vec<Counted>),
@@ -66,17 +66,17 @@ pub enum State {
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     Sale,
-    /// By its holder.
+    /// The account that holds it has released it.
     Release,
     /// By the operator.
     OperatorRelease,
-    /// With its holder's account.
+    /// The account that held it was closed.
     Close,
     /// Its fee was not paid.
     Unpaid,
     /// Its quarantine has ended.
     Recycle,
-    /// Back to its last holder.
+    /// The number went back to its last account.
     Restore,
     Withdraw,
     Return,
@@ -108,10 +108,10 @@ pub struct Stocked {
     pub note: Option<String>,
 }
 
-/// Since when a number is where it is, and how that goes on.
+/// Since when a number is in its state, and how that goes on.
 #[derive(Debug, serde::Serialize)]
 pub struct Since {
-    /// When it came into its state or, where it is in use, to its holder.
+    /// When it came into its state or, if it is in use, to its holder.
     pub since: DateTime<Utc>,
     /// When its quarantine ends; `None` unless it is quarantined.
     pub back_on_sale: Option<DateTime<Utc>>,

@@ -15,15 +15,15 @@ mod store;
 /// The most numbers that are changed at once: all of them are locked.
 pub const MOST_MOVED: usize = 100_000;
 
-/// What came of a change of many numbers.
+/// The outcome of a change of many numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Changed {
     pub changed: u64,
-    /// What was so already.
+    /// Numbers that were so already.
     pub already: u64,
 }
 
-/// What is known of a number. `None`: as it is; an empty text, or no cost, takes away what is known.
+/// What is known of a number. `None` keeps it. An empty text, or no cost, clears it.
 #[derive(Clone, Debug, Default)]
 pub struct Correction {
     pub provider: Option<String>,
@@ -113,7 +113,7 @@ pub async fn set(db: &Db, numbers: &[PhoneNumber], correction: &Correction) -> R
 struct Held(HashMap<PhoneNumber, State>);
 
 impl Held {
-    /// Of these, so many were changed.
+    /// The outcome, if so many of them were changed.
     fn after(&self, changed: u64) -> Changed {
         Changed { changed, already: self.0.len() as u64 - changed }
     }
@@ -131,7 +131,7 @@ async fn lock(within: &mut Transaction, numbers: &[PhoneNumber]) -> Result<Held,
     }
 }
 
-/// The same, if none of them stays in its state.
+/// As [`lock`]; refuses a number whose state does not let it go.
 async fn hold(
     within: &mut Transaction,
     numbers: &[PhoneNumber],

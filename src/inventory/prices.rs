@@ -1,4 +1,4 @@
-//! What the next sale costs a month.
+//! The monthly prices of the next sales.
 
 use super::{Refused, store};
 use crate::db::Db;
@@ -8,7 +8,7 @@ use crate::values::money::Money;
 use crate::values::phone::Kind;
 use crate::values::sid::AccountSid;
 
-/// The price of the next sale: of one account, or of all that have none of their own.
+/// A price of the next sales: for one account, or for all accounts that have no price of their own.
 #[derive(Debug, serde::Serialize)]
 pub struct Price {
     pub kind: Kind,

@@ -16,7 +16,7 @@ pub struct Quarantine {
     pub tollfree: TimeDelta,
 }
 
-/// Keeps how long quarantines are, by which reports say when a number is back on sale.
+/// Stores the lengths of quarantines. Reports say by them when a number is back on sale.
 ///
 /// # Errors
 /// If the database is out of reach.
@@ -25,7 +25,7 @@ pub async fn keep_lengths(db: &Db, quarantine: Quarantine) -> Result<()> {
 }
 
 /// Puts all numbers on sale whose quarantine has ended by `as_of`, and returns how many. Also sums up the counts of the
-/// stock; an error of that is only logged. The lengths are kept, by which reports say when a number is back on sale.
+/// stock; an error of that is only logged. Stores the lengths, too.
 ///
 /// # Errors
 /// If the database is out of reach, or this machine's clock is wrong. What was put on sale by then stays so.

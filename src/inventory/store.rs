@@ -85,7 +85,7 @@ pub async fn find(within: &mut Transaction, number: PhoneNumber) -> Result<Optio
         .await
 }
 
-/// Since when a number is where it is: as the view tells it.
+/// Since when a number is in its state, and what the view says of how that goes on.
 #[instrument(name = "inventory.since", level = "debug", skip_all)]
 pub async fn since(within: &mut Transaction, number: PhoneNumber) -> Result<Option<Since>> {
     query_as!(
@@ -112,7 +112,7 @@ pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
     .await
 }
 
-/// Keeps the lengths of quarantines. What is so already is not written.
+/// Stores the lengths of quarantines. Writes only those that differ.
 #[instrument(name = "inventory.keep_lengths", level = "debug", skip_all)]
 pub async fn keep_lengths(db: &Db, local: i64, tollfree: i64) -> Result<()> {
     query!(

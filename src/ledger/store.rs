@@ -9,8 +9,8 @@ use crate::db::Transaction;
 use crate::values::money::Money;
 use crate::values::sid::AccountSid;
 
-/// Locks the account before it is updated: PostgreSQL checks an update's constraints on the old version of a row before it
-/// waits for a newer one.
+/// Locks the account before an update. Without the lock, PostgreSQL would check the update's constraints on an old
+/// version of the row before it waits for a newer one.
 #[instrument(name = "ledger.hold", level = "debug", skip_all)]
 pub async fn hold(within: &mut Transaction, account: AccountSid) -> Result<()> {
     query!("select from accounts where sid = $1 for no key update", account as AccountSid)
@@ -19,7 +19,7 @@ pub async fn hold(within: &mut Transaction, account: AccountSid) -> Result<()> {
         .map(drop)
 }
 
-/// The balance and the entry that explains its change, or nothing where there is no such account.
+/// Changes the balance and writes the ledger entry. `None` if there is no such account.
 #[instrument(name = "ledger.transfer", level = "debug", skip_all)]
 pub async fn transfer(
     within: &mut Transaction,

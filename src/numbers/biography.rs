@@ -1,4 +1,4 @@
-//! All that is known of a number: where it is in stock, and everyone who held it.
+//! All that is known of a number: its row in stock, who held it, and its moves.
 
 use chrono::{DateTime, Utc};
 
@@ -23,7 +23,7 @@ pub struct Biography {
     pub holder_name: Option<String>,
     /// What the holder pays a month.
     pub price: Option<Money>,
-    /// Whose it was last, while nobody holds it.
+    /// Who held it last, if no account holds it now.
     pub last_holder: Option<AccountSid>,
     pub last_holder_name: Option<String>,
     /// The earliest first.
@@ -32,8 +32,7 @@ pub struct Biography {
     pub moves: Vec<Move>,
 }
 
-/// Who held a number from when to when; who holds it now has no end. A tenancy that was restored or moved to another
-/// account is told in parts.
+/// A tenancy of a number or, if it was restored or moved to another account, a part of it. An open one has no end.
 #[derive(Debug, serde::Serialize)]
 pub struct Tenancy {
     pub sid: NumberSid,
@@ -45,7 +44,7 @@ pub struct Tenancy {
     pub price: Money,
 }
 
-/// When a tenancy went from one account to another.
+/// A move of a tenancy from one account to another.
 #[derive(Debug, serde::Serialize)]
 pub struct Transferred {
     pub at: DateTime<Utc>,
@@ -61,7 +60,7 @@ pub struct Move {
     pub at: DateTime<Utc>,
     pub to: State,
     pub cause: Cause,
-    /// The tenancy that began or ended with it.
+    /// The tenancy that began or ended with this move.
     pub sid: Option<NumberSid>,
     /// Why it was retired.
     pub retirement: Option<Retirement>,
@@ -69,7 +68,7 @@ pub struct Move {
     pub note: Option<String>,
 }
 
-/// The biography of a number, all of it as at one moment.
+/// The biography of a number. All of it is read at one moment.
 ///
 /// # Errors
 /// [`Refused::NotInStock`]
@@ -79,7 +78,7 @@ pub async fn biography(db: &Db, number: PhoneNumber) -> Result<Biography, Denied
     Ok(biography_within(&mut within, number).await?.ok_or(Refused::NotInStock(number))?)
 }
 
-/// The same, as a transaction sees it that may have moved the number; `None` where it is not in stock.
+/// As [`biography`], within a transaction that may have moved the number. `None` if the number is not in stock.
 ///
 /// # Errors
 /// When the database is out of reach.

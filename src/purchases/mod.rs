@@ -25,7 +25,7 @@ pub use queues::PurchaseQueues;
 use queues::Tried;
 use store::{Attempt, Bid, Locking};
 
-/// What is to be bought.
+/// Which number is to be bought, and with which settings.
 #[derive(Debug)]
 pub struct Order {
     pub wanted: Wanted,
@@ -36,13 +36,13 @@ pub struct Order {
 /// Which number is to be bought.
 #[derive(Clone, Copy, Debug)]
 pub enum Wanted {
-    /// The next one of a kind: of an area code, or from anywhere in the country.
+    /// The next number of a kind. `None` means any area code.
     Next { kind: Kind, area_code: Option<AreaCode> },
-    /// This one, and its price a month; `None`: what the account pays for any other.
+    /// This number, at this price a month. `None` means the price of the account.
     This { number: PhoneNumber, price: Option<Money> },
 }
 
-/// A purchase: made now, or the first answer to a request that came before.
+/// A purchase that was made now, or the repeated answer to an earlier request with the same key.
 #[derive(Debug)]
 pub enum Purchase {
     Made(Number),
@@ -52,17 +52,17 @@ pub enum Purchase {
 /// Why a purchase is not made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// The account was closed since its request was let in.
+    /// The account was closed after the request was authenticated.
     AccountGone,
     Suspended,
     /// No number on sale matches.
     NoNumber,
     Insufficient {
         balance: Money,
-        /// The first month's.
+        /// The price of the first month.
         price: Money,
     },
-    /// The idempotency key came with another request.
+    /// An earlier, different request had the same idempotency key.
     KeyReused,
     /// The number that was named is not on sale.
     NotOnSale(numbers::Refused),
@@ -92,8 +92,8 @@ impl Wanted {
         }
     }
 
-    /// How the first attempt locks. One for the next number skips locked rows; if it finds nothing, later ones wait for
-    /// them: a lock may be released unused.
+    /// How the first attempt locks. For the next number it skips locked rows. If it finds no number, later attempts wait
+    /// for the locks: the other buyer may not buy.
     const fn first_locking(self) -> Locking {
         match self {
             Self::Next { .. } => Locking::SkipAll,
@@ -102,10 +102,11 @@ impl Wanted {
     }
 }
 
-/// How often a purchase that others got in the way of is tried before the client has to.
+/// How often a purchase is tried when other buyers interfere. After that the client must retry.
 const MOST_ATTEMPTS: usize = 5;
 
-/// No attempt begins later: it may wait two seconds for rows, and its client must still hear of it.
+/// No attempt begins later than this. An attempt may wait two seconds for locks, and must end before the request's
+/// deadline.
 const LATEST_ATTEMPT: Duration = Duration::from_secs(2);
 
 /// Buys a number: claims it, debits the account, writes the ledger entry and the tenancy, and
@@ -126,14 +127,19 @@ pub async fn buy(
     })
 }
 
-/// What came of an order.
+/// The outcome of an order.
 enum Outcome {
-    Made { number: Number, price: Money, balance: Money },
+    /// With the price, and the balance before it was paid.
+    Made {
+        number: Number,
+        price: Money,
+        balance: Money,
+    },
     Replayed(Number),
 }
 
-/// Attempts until something came of it: in batches with others or, without queues, in a transaction of its own, so that it
-/// is known whether its commit was answered.
+/// Makes attempts until one has an outcome. With queues, an attempt joins a batch. Without, it is a transaction of its own,
+/// so that a lost answer to its commit is told.
 async fn attempts(
     queues: Option<&PurchaseQueues>,
     db: &Db,
@@ -149,8 +155,10 @@ async fn attempts(
         }
         let sid = NumberSid::random();
         let from = match locking {
-            Locking::WaitForStock => 0, // all who wait do so in one order, so that no circle closes
-            _ => (random_bits() >> 97) as i32, // 31 random bits
+            // All bids that wait lock numbers in one order, so that they cannot deadlock.
+            Locking::WaitForStock => 0,
+            // 31 random bits.
+            _ => (random_bits() >> 97) as i32,
         };
         let bid = Bid { account, order: Arc::clone(order), sid, from };
         let tried = match queues {
@@ -169,7 +177,7 @@ async fn attempts(
             }
             Verdict::KeyIsKnown => match recall(db, account, order, now).await? {
                 Some(number) => return Ok(Outcome::Replayed(number)),
-                // It was too old and is gone now, or the purchase beside this one came to nothing.
+                // The key was too old and is deleted now, or the other purchase with this key failed.
                 None => locking = locking.max(Locking::WaitForAccount),
             },
             Verdict::Retry(stricter) => locking = stricter,
@@ -194,7 +202,7 @@ async fn alone(db: &Db, clock: &Clock, locking: Locking, bid: Bid) -> Result<Opt
     .await
 }
 
-/// Refuses an order; not one for a number that is on sale by now.
+/// Refuses an order, unless its number is on sale by now.
 async fn refuse(db: &Db, wanted: Wanted, refused: Refused) -> Result<(), Denied<Refused>> {
     match (refused, wanted) {
         (Refused::NoNumber, Wanted::This { number, .. }) => {
@@ -205,7 +213,7 @@ async fn refuse(db: &Db, wanted: Wanted, refused: Refused) -> Result<(), Denied<
     }
 }
 
-/// A number that an operator sold to a customer.
+/// A number that an operator sold to an account.
 #[derive(Debug, serde::Serialize)]
 pub struct Assigned {
     pub phone_number: PhoneNumber,
@@ -213,11 +221,11 @@ pub struct Assigned {
     pub account_sid: AccountSid,
     pub price: Money,
     pub started_at: DateTime<Utc>,
-    /// What is left of the account's balance.
+    /// The account's balance after the purchase.
     pub balance: Money,
 }
 
-/// Sells this very number to an account: a purchase like any other, at the account's price unless another is said.
+/// Sells this very number to an account: a purchase like any other. `price: None` means the price of the account.
 ///
 /// # Errors
 /// Each [`Refused`] but those of keys, and when this machine's clock is wrong.
@@ -246,8 +254,8 @@ enum Verdict {
     Refused(Refused),
 }
 
-/// What an attempt means. A refusal needs evidence that explains it; where others of the batch, or of
-/// another instance, got in the way, stricter locking decides.
+/// What the result of an attempt means. A purchase is refused only if the attempt saw the reason. If other bids of
+/// the batch or of another instance may have interfered, the next attempt locks more strictly.
 fn verdict(attempt: &Attempt, locking: Locking) -> Verdict {
     use accounts::Status;
     match (attempt.bought.zip(attempt.at), attempt.candidate, attempt.status) {
@@ -266,7 +274,7 @@ fn verdict(attempt: &Attempt, locking: Locking) -> Verdict {
     }
 }
 
-/// A number as its buyer sees it: all of it is known without another statement.
+/// The bought number as its buyer sees it. No further statement is needed: all its values are known.
 fn bought(account: AccountSid, order: &Order, sid: NumberSid, phone_number: PhoneNumber, at: DateTime<Utc>) -> Number {
     let settings = order.settings.clone();
     Number { sid, account_sid: account, phone_number, settings, started_at: at, updated_at: at }

@@ -12,24 +12,24 @@ use crate::inventory::State;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
-/// Ends tenancies, as one statement: those of `held`, whose rows are all locked by then. These decide: a second release
-/// finds that the number no longer belongs to the tenancy, or the tenancy to the account. A tenancy ends no earlier than
-/// the number's last move, nor than the last month that was charged ahead of time.
+/// Ends tenancies, as one statement: those that the CTE `held` finds. All their rows are locked by then, so a second
+/// release finds that the number no longer belongs to the tenancy, or the tenancy to another account. A tenancy never
+/// ends before its number's last move, nor before the beginning of the last month that was charged.
 ///
-/// Where it waits for rows, `$found` finds tenancies and locks their rows of stock; the accounts and the tenancies that it
-/// locks then may have more to fulfil.
+/// The first form waits for locks. Its CTE `found` locks rows of stock; `$account` and `$tenancy` are more conditions on
+/// the accounts and tenancies that are locked after them.
 macro_rules! release {
     ($found:literal, $account:literal, $tenancy:literal, $moved:literal, $to:expr, $now:ident $(, $value:expr)*) => {
         release!(returning "", [
             $found,
             ", holder as materialized (
-                -- Sees: the accounts as they are now. Locks: them. Here: after stock.
+                -- Sees: the accounts as they are now. Locks: these accounts. Here: after stock.
                 select sid from accounts where sid in (select account_sid from found)",
             $account,
             " order by sid for no key update
             ), held as materialized (
-                -- Sees: the tenancies as they are now: a number may have been moved to another account since the statement
-                -- began. Locks: them. Here: after all accounts, which are counted.
+                -- Sees: the tenancies as they are now, because a number may have been moved to another account since
+                -- the statement began. Locks: these tenancies. Here: after the accounts, because it counts them.
                 select found.* from found join holder on holder.sid = found.account_sid
                 join tenancies on tenancies.sid = found.tenancy_sid and tenancies.account_sid = found.account_sid
                     and ended_at is null",
@@ -66,7 +66,7 @@ macro_rules! release {
     };
 }
 
-/// Ends a tenancy; 0 where the account has no such open one.
+/// Ends a tenancy; 0 if the account has no such open one.
 #[instrument(name = "releases.release", level = "debug", skip_all)]
 pub async fn release(db: &Db, account: AccountSid, sid: NumberSid, now: DateTime<Utc>) -> Result<u64> {
     release!(
@@ -87,7 +87,7 @@ pub async fn release(db: &Db, account: AccountSid, sid: NumberSid, now: DateTime
     )
 }
 
-/// Ends the tenancy of a number, which is locked already.
+/// Ends the tenancy of a number. The number is locked already.
 #[instrument(name = "releases.release_by_operator", level = "debug", skip_all)]
 pub async fn release_by_operator(
     within: &mut Transaction,
@@ -112,8 +112,8 @@ pub async fn release_by_operator(
     )
 }
 
-/// Ends many tenancies, but for those that have rows which somebody holds, and says which. No row is waited for, so the
-/// order of locks does not matter.
+/// Ends many tenancies, except those with locked rows. Returns the ended ones. It waits for no lock, so the order of
+/// locks does not matter.
 #[instrument(name = "releases.release_past", level = "debug", skip_all)]
 pub async fn release_past(
     db: &Db,
@@ -133,7 +133,7 @@ pub async fn release_past(
             select sid from accounts where sid = any($2) and (select count(*) from free) >= 0
             for no key update skip locked
         ), held as materialized (
-            -- One Sid that was asked for twice is ended once.
+            -- A Sid that was asked for twice is ended once.
             select distinct on (phone_number) free.* from free join holder on holder.sid = account_sid
         )"],
         "'release'",
@@ -164,8 +164,8 @@ pub async fn release_all(within: &mut Transaction, account: AccountSid, now: Dat
     )
 }
 
-/// Ends tenancies whose fee is due since then or longer, of accounts that have not paid since then: a
-/// thousand at most. All are locked before anything is changed: a credit may have paid meanwhile.
+/// Ends at most a thousand tenancies whose fee has been due since `since` or longer, of accounts that have been
+/// unpaid as long. All rows are locked before anything is changed, because a credit may pay meanwhile.
 #[instrument(name = "releases.release_unpaid", level = "debug", skip_all)]
 pub async fn release_unpaid(within: &mut Transaction, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
     release!(
@@ -190,7 +190,7 @@ pub async fn release_unpaid(within: &mut Transaction, since: DateTime<Utc>, now:
     )
 }
 
-/// Locks a number in stock: where it is, and under which Sid it is held.
+/// Locks a number in stock. Returns its state, and the Sid of its open tenancy.
 #[instrument(name = "releases.hold", level = "debug", skip_all)]
 pub async fn hold(within: &mut Transaction, number: PhoneNumber) -> Result<Option<(State, Option<NumberSid>)>> {
     let found = query!(
@@ -200,8 +200,8 @@ pub async fn hold(within: &mut Transaction, number: PhoneNumber) -> Result<Optio
     Ok(found.fetch_optional(&mut **within).await?.map(|row| (row.state, row.sid)))
 }
 
-/// The tenancy of a number, which is locked, that ended last. By the order of the moves, not by their times: the clocks of
-/// several machines differ.
+/// The tenancy of a number that ended last. Ordered by id, not by time, because the clocks of several machines differ. The
+/// number is locked already.
 #[instrument(name = "releases.last_tenancy", level = "debug", skip_all)]
 pub async fn last_tenancy(within: &mut Transaction, number: PhoneNumber) -> Result<Option<NumberSid>> {
     query_scalar!(
@@ -213,7 +213,7 @@ pub async fn last_tenancy(within: &mut Transaction, number: PhoneNumber) -> Resu
     .await
 }
 
-/// Locks the number of a tenancy; `None` where there is no such tenancy.
+/// Locks the number of a tenancy; `None` if there is no such tenancy.
 #[instrument(name = "releases.hold_number", level = "debug", skip_all)]
 pub async fn hold_number(within: &mut Transaction, sid: NumberSid) -> Result<Option<PhoneNumber>> {
     query_scalar!(
@@ -227,14 +227,14 @@ pub async fn hold_number(within: &mut Transaction, sid: NumberSid) -> Result<Opt
     .await
 }
 
-/// Where a tenancy and its number, which is locked, are now.
+/// The state of a tenancy and of its number. The number is locked already.
 #[instrument(name = "releases.released", level = "debug", skip_all)]
 pub async fn released(within: &mut Transaction, sid: NumberSid) -> Result<Released> {
     query_as!(
         Released,
         r#"select state as "state: State", stock.tenancy_sid is not distinct from tenancies.sid as "is_held!",
             tenancies.sid is not distinct from (
-                -- By the order of the moves, not by their times: the clocks of several machines differ.
+                -- Ordered by id, not by time, because the clocks of several machines differ.
                 select tenancy_sid from stock_moves
                 where stock_moves.phone_number = tenancies.phone_number and from_state = 'in_use'
                 order by id desc limit 1
@@ -247,8 +247,8 @@ pub async fn released(within: &mut Transaction, sid: NumberSid) -> Result<Releas
     .await
 }
 
-/// Opens an ended tenancy again, whose number is locked; 0 where its account is closed. Months
-/// that began while nobody held it are nobody's to pay.
+/// Opens an ended tenancy again; 0 if its account is closed. The number is locked already. Months that began while no
+/// account held the number are never charged.
 #[instrument(name = "releases.restore", level = "debug", skip_all)]
 pub async fn restore(within: &mut Transaction, sid: NumberSid, now: DateTime<Utc>) -> Result<u64> {
     let result = query!(

@@ -14,9 +14,9 @@ use crate::values::sid::{AccountSid, NumberSid};
 
 mod store;
 
-/// Moves a number to another account: its tenancy goes on there, with the same Sid, settings, price and days of its fees.
-/// No money moves; the new holder pays from the next month that is due on. Returns all that is known of the number then.
-/// `sid` names the tenancy that is meant; `None`: whichever there is.
+/// Moves a number to another account. Its tenancy goes on there with the same Sid, settings, price and fee days. No money
+/// moves: the new holder pays from the next due month on. `sid` is the tenancy that is meant; `None` means the open one.
+/// Returns all that is known of the number.
 ///
 /// # Errors
 /// [`Refused::NotInStock`], [`Refused::NotInUse`], [`Refused::HeldUnderAnother`], [`Refused::SameAccount`],
@@ -44,7 +44,7 @@ pub async fn transfer(
     .await
 }
 
-/// Locks both accounts, and refuses unless the one that takes the number is active.
+/// Locks both accounts. Refuses unless the account that takes the number is active.
 async fn refuse_unless_active(
     within: &mut Transaction,
     from: AccountSid,

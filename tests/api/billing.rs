@@ -51,7 +51,7 @@ fn charged(charged: i64) -> Billed {
     Billed { charged, amount: Money::from_cents(charged * 100), suspended: 0, activated: 0, released: 0 }
 }
 
-/// One account could not pay.
+/// What a run of billing returns if one account could not pay.
 fn short(charged: i64) -> Billed {
     Billed { suspended: 1, ..self::charged(charged) }
 }
@@ -131,7 +131,7 @@ fn nothing_is_charged_after_a_release() {
     test(async |world| {
         let account = holder(world, "50.00", 1).await;
         world.clock.advance(TimeDelta::days(40));
-        // Not even months that a missed run has left uncharged.
+        // Not even the months that a missed run has left uncharged are charged.
         world.server.release(&account, &held(world, &account).await[0]).await.assert_status(204);
         world.clock.advance(TimeDelta::days(400));
         assert_eq!(world.bill().await, charged(0));
@@ -150,7 +150,7 @@ fn a_free_number_is_charged_nothing_and_never_refused_or_taken_away() {
         }
         assert_eq!(fees(world).await.into_iter().map(|(_, cents)| cents).collect::<Vec<_>>(), [0, 0, 0]);
         assert_eq!((world.standing(&account).await, held(world, &account).await.len()), (ACTIVE, 1));
-        // Nor is it released when the account cannot pay for another one.
+        // It is not released either if the account cannot pay for another number.
         inventory::set_price(&world.db, Kind::Local, None, Money::from_cents(100)).await.expect("a price");
         world.stock(4_158_671_000, 1).await;
         world.credit(&account, "1.00").await;
@@ -203,7 +203,7 @@ fn a_run_beside_purchases_releases_and_credits_loses_nothing() {
     });
 }
 
-/// Killed at any point, the next run goes on.
+/// If a run is killed at any point, the next one continues.
 #[test]
 fn a_run_can_end_at_any_point() {
     test(async |world| {
@@ -265,7 +265,7 @@ fn fees_are_paid_in_their_order_as_far_as_the_money_goes() {
         world.clock.advance(TimeDelta::days(31));
         assert_eq!(world.bill().await, short(2));
         assert_eq!(world.server.balance(&account).await, "0.00");
-        // Numbers that are paid for stay when the grace has ended.
+        // Paid numbers stay when the grace period has ended.
         world.clock.advance(TimeDelta::days(14));
         assert_eq!(world.bill().await, Billed { released: 1, ..charged(0) });
         assert_eq!(held(world, &account).await.len(), 2);
@@ -294,7 +294,7 @@ fn an_unpaid_number_is_kept_for_the_grace_and_then_released() {
     });
 }
 
-/// Unpaid numbers are released; the balance may cover the rest then.
+/// After unpaid numbers were released, the balance may cover the other fees.
 #[test]
 fn no_number_is_taken_away_whose_fees_the_balance_covers() {
     test(async |world| {
@@ -380,7 +380,7 @@ fn a_credit_pays_all_months_that_have_begun_meanwhile_in_their_order() {
     });
 }
 
-/// As `bill --as-of` with `--force`: what it found due is due.
+/// As `bill --as-of` with `--force`: fees that it found due stay due.
 #[test]
 fn a_credit_pays_what_a_run_of_the_future_found_due() {
     test(async |world| {
@@ -391,7 +391,7 @@ fn a_credit_pays_what_a_run_of_the_future_found_due() {
         assert_eq!(world.standing(&account).await, UNPAID);
         assert_eq!(world.credit(&account, "1.00").await.charged, 1);
         assert_eq!(world.standing(&account).await, ACTIVE);
-        // A release of today does not end months that were paid ahead.
+        // The tenancy does not end before the last month that was paid ahead begins.
         world.server.release(&account, &held(world, &account).await[0]).await.assert_status(204);
     });
 }
@@ -410,7 +410,7 @@ fn the_operator_s_suspension_is_his_to_lift() {
         let sid = account.sid.parse().expect("a Sid");
         accounts::activate(&world.db, &world.clock, sid).await.expect("an activation");
         assert_eq!(world.standing(&account).await, ACTIVE);
-        // It also lifts a suspension for a missing payment; what is due stays due.
+        // It also activates an unpaid account; the due fees stay due.
         world.clock.advance(TimeDelta::days(31));
         world.bill().await;
         assert_eq!(world.standing(&account).await, UNPAID);
@@ -420,10 +420,10 @@ fn the_operator_s_suspension_is_his_to_lift() {
     });
 }
 
-fn settings(world: &World) -> jobs::Settings {
+fn settings(world: &World) -> jobs::JobOptions {
     let quarantine = Quarantine { local: TimeDelta::days(45), tollfree: TimeDelta::days(10) };
     let (database, clock) = (world.options.clone(), world.clock.clone());
-    jobs::Settings { database, clock, every: Duration::from_millis(20), quarantine, grace: TimeDelta::days(14) }
+    jobs::JobOptions { database, clock, every: Duration::from_millis(20), quarantine, grace: TimeDelta::days(14) }
 }
 
 #[test]
@@ -478,7 +478,7 @@ fn old_idempotency_keys_are_forgotten() {
     });
 }
 
-/// Counted month by month, which is slow and plain.
+/// The model counts month by month, which is slow and simple.
 #[test]
 fn the_months_that_are_due_are_those_that_have_begun() {
     test(async |world| {

@@ -19,7 +19,8 @@ const FIRST: i64 = 4_158_670_000;
 const NUMBERS: usize = 4;
 const PRICES: [i64; 3] = [0, 100, 250];
 
-/// What may happen. Accounts, tenancies and numbers are indexes, those of tenancies modulo their count; amounts are cents.
+/// A step of a test. Accounts, tenancies and numbers are indexes, those of tenancies modulo their count; amounts are
+/// cents.
 #[derive(Clone, Debug)]
 enum Step {
     Price(usize),
@@ -63,7 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What must be true.
+/// The model: what must be true.
 #[derive(Clone, Default)]
 struct Model {
     now: DateTime<Utc>,
@@ -215,7 +216,7 @@ impl Model {
         goes
     }
 
-    /// The indexes of the tenancies that are due, the longest due first; of one account or of all.
+    /// The indexes of the tenancies that are due, the oldest first, of one account or of all.
     fn due(&self, account: Option<usize>) -> Vec<usize> {
         let of = |tenancy: &Tenancy| account.is_none_or(|account| account == tenancy.account);
         let is_due = |tenancy: &Tenancy| tenancy.is_open && tenancy.due() <= self.now.date_naive() && of(tenancy);

@@ -1,4 +1,5 @@
-//! The statements on who held a number. Ended and open tenancies are each found by an index of their own.
+//! The statements on who held a number. There is one index for ended tenancies and another for open ones, so each has its
+//! own `select`.
 
 use sqlx::{Result, query, query_as};
 use tracing::instrument;
@@ -15,9 +16,9 @@ pub async fn freeze(within: &mut Transaction) -> Result<()> {
     query!("set transaction isolation level repeatable read, read only").execute(&mut **within).await.map(drop)
 }
 
-/// Everyone who held a number, the earliest first: in the order in which the database counted the ends, for the clocks of
-/// several machines differ. By the rule of `reporting.holdings`: each sale, restore and transfer begins a stretch, and the
-/// tenancy's next release or transfer ends it.
+/// All accounts that held a number, and when, the earliest first. By the rule of `reporting.holdings`: each sale, restore
+/// and transfer begins a stretch, and the tenancy's next release or transfer ends it. Stretches are ordered by the ids of
+/// their ends, not by time, because the clocks of several machines differ.
 #[instrument(name = "numbers.biography.history", level = "debug", skip_all)]
 pub async fn history(within: &mut Transaction, number: PhoneNumber) -> Result<Vec<Tenancy>> {
     query_as!(
@@ -55,7 +56,7 @@ pub async fn history(within: &mut Transaction, number: PhoneNumber) -> Result<Ve
     .await
 }
 
-/// Each time when a tenancy of the number went from one account to another, the earliest first.
+/// All transfers of a number from one account to another, the earliest first.
 #[instrument(name = "numbers.biography.transfers", level = "debug", skip_all)]
 pub async fn transfers(within: &mut Transaction, number: PhoneNumber) -> Result<Vec<Transferred>> {
     query_as!(
@@ -74,8 +75,8 @@ pub async fn transfers(within: &mut Transaction, number: PhoneNumber) -> Result<
     .await
 }
 
-/// Every move of a number through the stock, the earliest first, in the order in which the database counted them. A sale
-/// is told by its tenancy, and comes right before that one's first release.
+/// All moves of a number, the earliest first, ordered by id. A sale has no row of its own in `stock_moves`: it is made
+/// from the tenancy, and comes right before the tenancy's first release.
 #[instrument(name = "numbers.biography.moves", level = "debug", skip_all)]
 pub async fn moves(within: &mut Transaction, number: PhoneNumber) -> Result<Vec<Move>> {
     query_as!(
@@ -83,7 +84,7 @@ pub async fn moves(within: &mut Transaction, number: PhoneNumber) -> Result<Vec<
         r#"select at as "at!", to_state as "to!: State", cause as "cause!: Cause", tenancy_sid as "sid: NumberSid",
             retirement as "retirement: Retirement", note
         from (
-            select at, to_state, cause, tenancy_sid, id, 1 as turn, retirement, note
+            select at, to_state, cause, tenancy_sid, id, 1 as rank, retirement, note
             from stock_moves where phone_number = $1
             union all
             select started_at, 'in_use', 'sale', sid, release, 0, null, null
@@ -97,7 +98,7 @@ pub async fn moves(within: &mut Transaction, number: PhoneNumber) -> Result<Vec<
                 where phone_number = $1 and from_state = 'in_use' group by tenancy_sid
             ) as ends on tenancy_sid = sid
         ) as moves
-        order by id nulls last, turn"#,
+        order by id nulls last, rank"#,
         number as PhoneNumber
     )
     .fetch_all(&mut **within)

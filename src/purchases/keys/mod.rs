@@ -11,11 +11,11 @@ use crate::values::sid::AccountSid;
 
 mod store;
 
-/// Makes a purchase happen once, however often it is asked for.
+/// An idempotency key: a purchase that is sent again with the same key is not made again.
 #[derive(Debug)]
 pub struct IdempotencyKey {
     pub text: String,
-    /// A digest of the request: the same key with another request is refused.
+    /// A digest of the request. The same key with another digest is refused.
     pub request: Vec<u8>,
 }
 
@@ -29,17 +29,17 @@ pub const KEY_HOURS: i64 = 24;
 
 const KEY_LIFETIME: TimeDelta = TimeDelta::hours(KEY_HOURS);
 
-/// Forgets the keys that are too old to be heeded; returns how many.
+/// Deletes the idempotency keys that are too old; returns how many.
 ///
 /// # Errors
-/// When the database is out of reach, or this machine's clock is wrong.
+/// If the database is out of reach, or this machine's clock is wrong.
 pub async fn forget_old_keys(db: &Db, clock: &Clock) -> Result<u64> {
     clock.trusted()?;
     Ok(store::forget_all(db, clock.now() - KEY_LIFETIME).await?)
 }
 
-/// The first answer to an order whose key is remembered: the request was the same, so its
-/// settings are those of the answer, whatever became of the number since.
+/// The first answer to an order whose key is known. The request is the same, so its settings are those of the first
+/// answer, even if the number was changed or released since.
 ///
 /// # Errors
 /// [`Refused::KeyReused`]

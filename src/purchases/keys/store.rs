@@ -8,7 +8,7 @@ use crate::db::Db;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
-/// The purchase that a key remembers.
+/// The purchase that is stored with a key.
 pub struct First {
     pub request: Vec<u8>,
     pub sid: NumberSid,
@@ -31,7 +31,7 @@ pub async fn recall(db: &Db, account: AccountSid, key: &str, since: DateTime<Utc
     .await
 }
 
-/// Forgets a key that is too old.
+/// Deletes a key that is too old.
 #[instrument(name = "purchases.keys.forget", level = "debug", skip_all)]
 pub async fn forget(db: &Db, account: AccountSid, key: &str, since: DateTime<Utc>) -> Result<()> {
     query!(
@@ -45,8 +45,8 @@ pub async fn forget(db: &Db, account: AccountSid, key: &str, since: DateTime<Utc
     .map(drop)
 }
 
-/// Forgets all keys that are too old. There is no index by age, which each purchase would pay for: the
-/// keys of a day are read in a moment.
+/// Deletes all keys that are too old. There is no index by age, because each purchase would have to update it. To
+/// read all keys of a day is quick.
 #[instrument(name = "purchases.keys.forget_all", level = "debug", skip_all)]
 pub async fn forget_all(db: &Db, since: DateTime<Utc>) -> Result<u64> {
     let result = query!("delete from idempotency_keys where created_at <= $1", since).execute(db).await?;

@@ -19,7 +19,7 @@ pub struct Transfer<'a> {
     pub note: Option<&'a str>,
 }
 
-/// Who holds a tenancy, whose number is locked.
+/// The account of a tenancy. Its number is locked already.
 #[instrument(name = "releases.transfers.holder", level = "debug", skip_all)]
 pub async fn holder(within: &mut Transaction, sid: NumberSid) -> Result<AccountSid> {
     query_scalar!(r#"select account_sid as "account_sid: AccountSid" from tenancies where sid = $1"#, sid as NumberSid)
@@ -27,7 +27,7 @@ pub async fn holder(within: &mut Transaction, sid: NumberSid) -> Result<AccountS
         .await
 }
 
-/// Locks accounts; returns the status of each.
+/// Locks accounts. Returns the status of each.
 #[instrument(name = "releases.transfers.hold_accounts", level = "debug", skip_all)]
 pub async fn hold_accounts(within: &mut Transaction, accounts: &[AccountSid]) -> Result<Vec<(AccountSid, Status)>> {
     let held = query!(
@@ -39,8 +39,8 @@ pub async fn hold_accounts(within: &mut Transaction, accounts: &[AccountSid]) ->
     Ok(held.into_iter().map(|account| (account.sid, account.status)).collect())
 }
 
-/// Makes a transfer whose number and accounts are locked. Its time is no earlier than the number's last move or transfer:
-/// so that what comes next is later, the stock notes it.
+/// Makes a transfer. Its number and both accounts are locked already. It is never earlier than the number's last move or
+/// transfer. The row in stock keeps its time, so that the next one is not earlier either.
 #[instrument(name = "releases.transfers.transfer", level = "debug", skip_all)]
 pub async fn transfer(within: &mut Transaction, asked: &Transfer<'_>, now: DateTime<Utc>) -> Result<()> {
     query!(
