@@ -22,6 +22,7 @@ mod front;
 mod import;
 mod inventory;
 mod lists;
+mod moving;
 mod number;
 pub mod options;
 mod price;

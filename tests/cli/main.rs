@@ -13,6 +13,7 @@ mod import;
 mod lost;
 mod monitoring;
 mod neighbours;
+mod numbers;
 mod operators;
 mod poolers;
 mod processes;
