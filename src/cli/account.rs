@@ -132,7 +132,7 @@ impl Account {
                 let sid = context.account(&account).await?;
                 let Named { name, balance, numbers } = named(context, sid).await?;
                 let goes =
-                    format!("account '{name}' will be closed, with a balance of {balance} and {numbers} numbers");
+                    format!("account '{name}' will be closed for good, with a balance of {balance} and {numbers} numbers");
                 sure.of(&goes, &name).await?;
                 let Closed { account, released } = releases::close_account(db, clock, sid, release_numbers).await?;
                 let (status, balance) = (account.status, account.balance);
@@ -141,7 +141,7 @@ impl Account {
             Self::RotateToken { account, token_stdin, sure } => {
                 let sid = context.account(&account).await?;
                 let Named { name, .. } = named(context, sid).await?;
-                sure.of(&format!("the token of account '{name}' will stop working"), &name).await?;
+                sure.of(&format!("the token of account '{name}' will stop working for good"), &name).await?;
                 reveal(context, &accounts::replace_token(db, clock, sid, token(token_stdin).await?).await?)
             }
         }

@@ -61,6 +61,7 @@ fn remedy(action: &Action) -> String {
         .or_else(|| action.arguments.get("sid"))
         .and_then(Value::as_str)
         .unwrap_or("SID");
+    let number = action.arguments.get("number").and_then(Value::as_str).unwrap_or("NUMBER");
     match action.words.as_str() {
         "account create" => "'numberbank account list' shows whether there is such an account, and \
             'numberbank account rotate-token SID' makes a token for it"
@@ -70,7 +71,7 @@ fn remedy(action: &Action) -> String {
         }
         "account rotate-token" => format!("make another token with 'numberbank account rotate-token {sid}'"),
         words if words.starts_with("account ") => format!("'numberbank account show {sid}' shows it"),
-        "number restore" => format!("'numberbank number show {sid}' shows it"),
+        words if words.starts_with("number ") => format!("'numberbank number show {number}' shows it"),
         "price set" => "'numberbank price list' shows it".to_owned(),
         // Commands of the inventory, `bill` and `recycle`: to repeat them is safe.
         words => format!("run 'numberbank {words}' again: what is done already is not done twice"),

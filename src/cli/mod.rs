@@ -23,6 +23,7 @@ mod import;
 mod inventory;
 mod lists;
 mod manual;
+mod moving;
 mod number;
 pub mod options;
 mod price;

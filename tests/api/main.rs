@@ -3,6 +3,7 @@
 mod support;
 
 mod accounts;
+mod assigning;
 mod audit;
 mod authentication;
 mod batches;
@@ -10,6 +11,7 @@ mod billing;
 mod clocks;
 mod connections;
 mod constraints;
+mod crossings;
 mod golden;
 mod guesses;
 mod hostile;
@@ -39,4 +41,5 @@ mod shares;
 mod stock;
 mod tenancy;
 mod tokens;
+mod transfers;
 mod walks;

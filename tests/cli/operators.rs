@@ -85,7 +85,7 @@ fn each_changing_command_leaves_an_entry_and_no_other_does() {
     home.json(&["account", "close", &closing, "--release-numbers", "--yes"]);
     expected.extend([
         json!(["account create", { "name": "Closing", "balance": "10.00" }, "done"]),
-        json!(["number restore", { "sid": number }, "done"]),
+        json!(["number restore", { "number": number }, "done"]),
         json!(["account close", { "account": closing, "release_numbers": true, "yes": true }, "done"]),
     ]);
     assert_eq!(told(&home, expected.len()), expected);

@@ -91,6 +91,12 @@ fn what_cannot_be_undone_is_asked_for() {
         assert!(shown.contains("'acme' is not 'Acme': nothing was changed"), "{shown}");
         assert_eq!(status(), "active");
     }
+    home.json(&["inventory", "add", "4158670001-4158670003"]);
+    let retire = |numbers: &str| home.command(&["inventory", "retire", numbers, "--reason", "mistake"]);
+    assert_eq!(on_terminal(retire("4158670001"), 200, "").0, Some(0), "a single number is not asked for");
+    let (code, shown) = on_terminal(retire("4158670002-4158670003"), 200, "3\n");
+    assert!(code == Some(1) && shown.contains("2 numbers will be retired") && shown.contains("type 2: "), "{shown}");
+    assert_eq!(on_terminal(retire("4158670002-4158670003"), 200, "2\n").0, Some(0));
     let (code, shown) = on_terminal(home.command(&["account", "rotate-token", "Acme"]), 200, "Acme\n");
     assert!(code == Some(0) && shown.contains("auth_token"), "{shown}");
     let (code, shown) = on_terminal(home.command(&["account", "close", "Acme"]), 200, "Acme\n");
