@@ -131,8 +131,9 @@ impl Account {
             Self::Close { account, release_numbers, sure } => {
                 let sid = context.account(&account).await?;
                 let Named { name, balance, numbers } = named(context, sid).await?;
-                let goes =
-                    format!("account '{name}' will be closed for good, with a balance of {balance} and {numbers} numbers");
+                let goes = format!(
+                    "account '{name}' will be closed for good, with a balance of {balance} and {numbers} numbers"
+                );
                 sure.of(&goes, &name).await?;
                 let Closed { account, released } = releases::close_account(db, clock, sid, release_numbers).await?;
                 let (status, balance) = (account.status, account.balance);
