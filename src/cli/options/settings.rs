@@ -22,16 +22,19 @@ pub struct NumberSettings {
     /// Called back at a call where the other fails
     #[arg(long, value_name = "URL", value_parser = url)]
     voice_fallback_url: Option<CallbackUrl>,
+    /// GET or POST [default: POST]
     #[arg(long, value_name = "METHOD", requires = "voice_fallback_url")]
     voice_fallback_method: Option<Method>,
     /// Called back at a message; a toll-free number keeps none
     #[arg(long, value_name = "URL", value_parser = url)]
     sms_url: Option<CallbackUrl>,
+    /// GET or POST [default: POST]
     #[arg(long, value_name = "METHOD", requires = "sms_url")]
     sms_method: Option<Method>,
     /// Called back at a message where the other fails
     #[arg(long, value_name = "URL", value_parser = url)]
     sms_fallback_url: Option<CallbackUrl>,
+    /// GET or POST [default: POST]
     #[arg(long, value_name = "METHOD", requires = "sms_fallback_url")]
     sms_fallback_method: Option<Method>,
     /// Look up the caller's name
