@@ -25,7 +25,7 @@ pub use token::AuthToken;
 use token::Verdict;
 
 /// What an account may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize, serde::Deserialize)]
 #[sqlx(type_name = "account_status", rename_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum Status {

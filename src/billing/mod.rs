@@ -6,18 +6,19 @@
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use crate::accounts::{self, Account, Happened, Status};
+use crate::accounts::{self, Account, Happened};
 use crate::db::Db;
-use crate::db::transact::{again, commit, transact};
+use crate::db::transact::{again, commit};
 use crate::error::{Denied, Error, Result};
-use crate::ledger::{self, Direction, Refused};
 use crate::releases;
 use crate::values::clock::Clock;
 use crate::values::money::Money;
 use crate::values::sid::{AccountSid, NumberSid};
 
+mod credits;
 mod store;
 
+pub use credits::{Credited, Reversed, Transferred, credit, reverse, transfer};
 use store::Charges;
 
 /// What a run of the fees did.
@@ -124,45 +125,6 @@ async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Result<
             some => released += some,
         }
     }
-}
-
-/// What a credit came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Credited {
-    pub sid: AccountSid,
-    pub balance: Money,
-    /// Months that it paid, of an account that was suspended because it could not.
-    pub charged: i64,
-    /// What is due all the same: more than the balance.
-    pub owed: Money,
-    pub status: Status,
-}
-
-/// Puts money on an account, in one transaction with what follows: where the account is suspended
-/// because it could not pay and the balance now covers all that is due, that is charged, the longest
-/// due first, and the account is active again.
-///
-/// # Errors
-/// [`Refused::Nothing`], [`Refused::NoOpenAccount`], and when this machine's clock is wrong: it may bill.
-pub async fn credit(
-    db: &Db,
-    clock: &Clock,
-    account: AccountSid,
-    amount: Money,
-    note: Option<&str>,
-) -> Result<Credited, Denied<Refused>> {
-    clock.trusted()?;
-    transact(db, async |within| {
-        ledger::transfer(within, clock, account, Direction::Credit, amount, note).await?;
-        let now = clock.now();
-        let charged = store::settle(within, account, now, now).await?.map_or(0, |settled| settled.charged);
-        let owed = store::owed(&mut **within, account, now).await?;
-        let found = accounts::find_within(within, account).await;
-        let Account { balance, status, .. } =
-            found.map_err(|denied| denied.map(|_| Refused::NoOpenAccount(account)))?;
-        Ok(Credited { sid: account, balance, charged, owed, status })
-    })
-    .await
 }
 
 /// An account, what it owes, and what became of it.

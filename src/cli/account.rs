@@ -1,15 +1,16 @@
 //! `account …`
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use serde_json::json;
 
+use super::ledger::{Entry, Transfer};
 use super::show::show;
 use super::{Context, Done, Failure, secret};
 use crate::accounts::{self, AuthToken, Created};
 use crate::releases::Closed;
 use crate::values::money::Money;
-use crate::values::text::{FriendlyName, LONGEST_NOTE};
-use crate::{billing, ledger, releases};
+use crate::values::text::FriendlyName;
+use crate::{billing, releases};
 
 #[derive(Subcommand, Debug)]
 pub enum Account {
@@ -34,9 +35,11 @@ pub enum Account {
         account: String,
     },
     /// Put money on an account; where that covers the fees that it owes, they are charged and it is active again
-    Credit(Transfer),
+    Credit(Entry),
     /// Take money off an account
-    Debit(Transfer),
+    Debit(Entry),
+    /// Move money from one account to another; where it covers the fees that the other owes, they are charged
+    Transfer(Transfer),
     /// Forbid an account to buy and update
     Suspend {
         #[arg(value_name = "ACCOUNT")]
@@ -65,23 +68,6 @@ pub enum Account {
     },
 }
 
-#[derive(Args, Debug)]
-pub struct Transfer {
-    #[arg(value_name = "ACCOUNT")]
-    account: String,
-    /// Dollars, as in 25.00
-    amount: Money,
-    /// A word of why, for the ledger: at most 255 characters
-    #[arg(long, value_parser = note)]
-    note: Option<String>,
-}
-
-fn note(text: &str) -> Result<String, String> {
-    let fits = text.chars().count() <= LONGEST_NOTE && !text.chars().any(char::is_control);
-    fits.then(|| text.to_owned())
-        .ok_or_else(|| format!("at most {LONGEST_NOTE} characters are expected, and no control characters"))
-}
-
 impl Account {
     pub async fn run(self, context: &Context) -> Done {
         let Context { db, clock, output, .. } = context;
@@ -95,14 +81,9 @@ impl Account {
             Self::Show { account } => {
                 show(*output, &billing::standing(db, clock, context.account(&account).await?).await?)
             }
-            Self::Credit(Transfer { account, amount, note }) => {
-                let sid = context.account(&account).await?;
-                show(*output, &billing::credit(db, clock, sid, amount, note.as_deref()).await?)
-            }
-            Self::Debit(Transfer { account, amount, note }) => {
-                let sid = context.account(&account).await?;
-                show(*output, &ledger::debit(db, clock, sid, amount, note.as_deref()).await?)
-            }
+            Self::Credit(entry) => entry.credit(context).await,
+            Self::Debit(entry) => entry.debit(context).await,
+            Self::Transfer(transfer) => transfer.run(context).await,
             Self::Suspend { account } => {
                 show(*output, &accounts::suspend(db, clock, context.account(&account).await?).await?)
             }

@@ -68,6 +68,7 @@ fn remedy(action: &Action) -> String {
         "account credit" | "account debit" => {
             format!("'numberbank account show {sid}' shows the balance, 'numberbank report ledger' its entries")
         }
+        "account transfer" | "ledger reverse" => "'numberbank report ledger' shows the entries".to_owned(),
         "account rotate-token" => format!("make another token with 'numberbank account rotate-token {sid}'"),
         words if words.starts_with("account ") => format!("'numberbank account show {sid}' shows it"),
         "number restore" => format!("'numberbank number show {sid}' shows it"),

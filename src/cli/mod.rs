@@ -20,6 +20,7 @@ mod failure;
 mod front;
 mod import;
 mod inventory;
+mod ledger;
 mod number;
 pub mod options;
 mod price;
@@ -60,6 +61,9 @@ enum Verb {
     /// Accounts and their money
     #[command(subcommand)]
     Account(account::Account),
+    /// Entries of the ledger
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
     /// The stock of numbers
     #[command(subcommand)]
     Inventory(inventory::Inventory),
@@ -148,6 +152,7 @@ impl Verb {
             Self::Serve(settings) => serve::run(&settings, database, context).await,
             Self::Migrate => context.unless_stopped(serve::migrate(database, context.output)).await,
             Self::Account(command) => context.once_ready(database, command.run(context)).await,
+            Self::Ledger(command) => context.once_ready(database, command.run(context)).await,
             Self::Inventory(command) => context.once_ready(database, command.run(context)).await,
             Self::Price(command) => context.once_ready(database, command.run(context)).await,
             Self::Number(command) => context.once_ready(database, command.run(context)).await,
@@ -170,7 +175,7 @@ impl Verb {
             Self::Inventory(Inventory::List(_) | Inventory::Summary | Inventory::Threshold(Threshold::List)) => false,
             Self::Price(command) => !matches!(command, price::Price::List),
             Self::Number(command) => !matches!(command, number::Number::Show { .. }),
-            Self::Inventory(_) | Self::Bill(_) | Self::Recycle(_) => true,
+            Self::Ledger(_) | Self::Inventory(_) | Self::Bill(_) | Self::Recycle(_) => true,
         }
     }
 

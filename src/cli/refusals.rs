@@ -4,7 +4,9 @@ use super::Failure;
 use crate::accounts::{MOST_LISTED, Named};
 use crate::error::{Denied, Error};
 use crate::inventory::{Counted, MOST_AT_ONCE, state_name};
-use crate::{accounts, inventory, ledger, numbers, purchases, releases};
+use crate::{accounts, inventory, numbers, purchases, releases};
+
+mod money;
 
 /// A reason that has words.
 trait Worded {
@@ -59,16 +61,6 @@ fn several(text: &str, fits: &[Named]) -> String {
     });
     let more = if fits.len() > MOST_LISTED { ", and more" } else { "" };
     format!("'{text}' fits several accounts: {}{more}", told.collect::<Vec<_>>().join(", "))
-}
-
-impl Worded for ledger::Refused {
-    fn words(&self) -> String {
-        match self {
-            Self::Nothing => "The amount must be more than 0.00".to_owned(),
-            Self::NoOpenAccount(account) => format!("There is no open account {account}"),
-            Self::Insufficient { account, amount } => format!("The balance of {account} is less than {amount}"),
-        }
-    }
 }
 
 impl Worded for numbers::Refused {

@@ -9,7 +9,7 @@ use numberbank::values::phone::Kind;
 use numberbank::{accounts, audit, billing, inventory};
 use proptest::prelude::*;
 
-use crate::support::{Account, Answer, World, test};
+use crate::support::{Account, Answer, World, order, test};
 
 /// How many accounts there are, and numbers of each kind.
 const ACCOUNTS: usize = 3;
@@ -99,8 +99,7 @@ impl Model {
 }
 
 async fn credit(world: &World, account: &Account, cents: i64) -> Result<Credited, Denied<numberbank::ledger::Refused>> {
-    let sid = account.sid.parse().expect("a Sid");
-    billing::credit(&world.db, &world.clock, sid, Money::from_cents(cents), None).await
+    billing::credit(&world.db, &world.clock, order(account, &Money::from_cents(cents).to_string())).await
 }
 
 /// Does the same to the service and to the model.

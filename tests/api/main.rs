@@ -10,6 +10,7 @@ mod billing;
 mod clocks;
 mod connections;
 mod constraints;
+mod corrections;
 mod golden;
 mod guesses;
 mod hostile;

@@ -9,13 +9,13 @@ use numberbank::billing::{self, Billed};
 use numberbank::db::Transaction;
 use numberbank::error::Denied;
 use numberbank::inventory::{self, State};
-use numberbank::ledger::{self, Direction};
+use numberbank::ledger::{self, Direction, Links, Order, Repeated};
 use numberbank::releases;
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
 use numberbank::values::sid::{AccountSid, NumberSid};
 
-use crate::support::{Account, Answer, World, eventually, test};
+use crate::support::{Account, Answer, World, eventually, order, test};
 
 const ACTIVE: (Status, Option<Reason>) = (Status::Active, None);
 
@@ -29,8 +29,9 @@ async fn begun(world: &World, direction: Direction, accounts: &[&Account], cents
     accounts.sort();
     let mut open = world.db.begin().await.expect("a transaction");
     for account in accounts {
-        let amount = Money::from_cents(cents);
-        let moved = ledger::transfer(&mut open, &world.clock, account, direction, amount, None).await;
+        let order = Order { account, amount: Money::from_cents(cents), note: None, repeated: Repeated::Done };
+        ledger::hold(&mut open, &[account]).await.expect("a lock");
+        let moved = ledger::enter(&mut open, &order, direction, Links::default(), world.clock.now()).await;
         moved.expect("money is moved");
     }
     open
@@ -256,7 +257,7 @@ fn a_closing_that_meets_a_credit_closes_with_all_the_money() {
         let other = world.account("0.00").await;
         let mut open = world.db.begin().await.expect("a transaction");
         accounts::close(&mut open, &world.clock, sid(&other)).await.expect("a closing");
-        let late = billing::credit(&world.db, &world.clock, sid(&other), Money::from_cents(1), None);
+        let late = billing::credit(&world.db, &world.clock, order(&other, "0.01"));
         let late = beside(open, late).await;
         assert!(matches!(late, Err(Denied::Refused(ledger::Refused::NoOpenAccount(_)))));
     });

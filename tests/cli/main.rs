@@ -10,6 +10,7 @@ mod failover;
 mod home;
 mod import;
 mod lost;
+mod money;
 mod monitoring;
 mod neighbours;
 mod operators;

@@ -72,7 +72,11 @@ fn an_account_that_cannot_pay_and_how_it_comes_back() {
     assert_eq!((&shown["balance"], &shown["events"][0]["reason"]), (&json!("0.00"), &json!("unpaid")));
     assert_eq!((&shown["owed"], scene.call("POST", "/Local").0), (&json!("1.00"), 403));
     let paid = home.json(&["account", "credit", sid, "1.50"]);
-    assert_eq!(paid, json!({ "sid": sid, "balance": "0.50", "charged": 1, "owed": "0.00", "status": "active" }));
+    assert_eq!(
+        paid,
+        json!({ "sid": sid, "entry": paid["entry"], "balance": "0.50", "charged": 1, "paid": "1.00", "owed": "0.00", "status": "active",
+        "activated": true })
+    );
     assert_eq!(scene.show()["status"], "active");
     assert_eq!(home.json(&["bill", "--as-of", &scene.later(1, 0), "--force"]), nothing);
 

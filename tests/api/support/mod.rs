@@ -22,7 +22,7 @@ use numberbank::billing::{Billed, Credited};
 use numberbank::db::{self, Db};
 use numberbank::error::Denied;
 use numberbank::inventory::Quarantine;
-use numberbank::ledger;
+use numberbank::ledger::{self, Order, Repeated};
 use numberbank::values::clock::Clock;
 use numberbank::values::money::Money;
 use numberbank::{accounts, audit, billing, inventory, releases};
@@ -115,6 +115,12 @@ pub struct Server {
     handle: actix_web::dev::ServerHandle,
 }
 
+/// An order of so much, which may be repeated.
+pub fn order<'a>(account: &Account, dollars: &str) -> Order<'a> {
+    let (account, amount) = (account.sid.parse().expect("a Sid"), dollars.parse().expect("an amount"));
+    Order { account, amount, note: None, repeated: Repeated::Done }
+}
+
 /// An account and its token in clear text.
 #[derive(Clone)]
 pub struct Account {
@@ -186,8 +192,7 @@ impl World {
     }
 
     pub async fn credit(&self, account: &Account, dollars: &str) -> Credited {
-        let (sid, amount) = (account.sid.parse().expect("a Sid"), dollars.parse().expect("an amount"));
-        billing::credit(&self.db, &self.clock, sid, amount, None).await.expect("a credit")
+        billing::credit(&self.db, &self.clock, order(account, dollars)).await.expect("a credit")
     }
 
     pub async fn debit(
@@ -196,8 +201,8 @@ impl World {
         cents: i64,
         note: Option<&str>,
     ) -> Result<Money, Denied<ledger::Refused>> {
-        let (sid, amount) = (account.sid.parse().expect("a Sid"), Money::from_cents(cents));
-        ledger::debit(&self.db, &self.clock, sid, amount, note).await.map(|debited| debited.balance)
+        let order = Order { note, ..order(account, &Money::from_cents(cents).to_string()) };
+        ledger::debit(&self.db, &self.clock, order).await.map(|debited| debited.balance)
     }
 
     /// Sets the clock to this time, in RFC 3339.

@@ -1,0 +1,61 @@
+//! Money by command: credits and debits once, their reversals, and transfers.
+
+use serde_json::json;
+
+use crate::home::Home;
+
+#[test]
+fn money_is_entered_once_undone_and_moved() {
+    let home = Home::new();
+    let _server = home.start("serve", &[]);
+    let account = |name: &str| {
+        let created = home.json(&["account", "create", "--name", name]);
+        created["sid"].as_str().expect("a Sid").to_owned()
+    };
+    let (acme, other) = (account("Acme"), account("Other"));
+    let credited = home.json(&["account", "credit", "Acme", "25.00", "--note", "invoice 17", "--key", "inv-17"]);
+    let entry = credited["entry"].as_i64().expect("an id");
+    let expected = json!({
+        "sid": acme, "entry": entry, "balance": "25.00", "charged": 0, "paid": "0.00", "owed": "0.00",
+        "status": "active", "activated": false
+    });
+    assert_eq!(credited, expected);
+    let again = ["account", "credit", &acme, "25.00", "--note", "invoice 17", "--key", "inv-17"];
+    assert_eq!(home.json(&again), credited);
+    home.run(&["account", "credit", "Acme", "26.00", "--key", "inv-17"]).assert_refused("give a new one");
+    let plain = ["account", "credit", "Acme", "25.00", "--note", "invoice 17"];
+    home.run(&plain).assert_refused(&format!("by entry {entry}: --again"));
+    assert_eq!(home.json(&[&plain[..], &["--again"]].concat())["balance"], "50.00");
+    home.run(&[&plain[..], &["--again", "--key", "k"]].concat()).assert_bad_usage();
+    for bad in [&["--key", ""], &["--key", "two words"], &["--note", ""], &["--note", "a\nb"]] {
+        home.run(&[&["account", "debit", "Acme", "1.00"], &bad[..]].concat()).assert_bad_usage();
+    }
+
+    let moved = home.json(&["account", "transfer", "Acme", "Other", "30.00"]);
+    assert_eq!((&moved["from_account_sid"], &moved["to_account_sid"]), (&json!(acme), &json!(other)));
+    assert_eq!((&moved["from_balance"], &moved["to_balance"]), (&json!("20.00"), &json!("30.00")));
+    home.run(&["account", "transfer", "Acme", &acme, "1.00"]).assert_refused("is both accounts");
+    let half = moved["to_entry"].to_string();
+    home.run(&["ledger", "reverse", &half]).assert_refused("half of a transfer, and only credits and debits");
+    let missing = format!("5.00 of entry {entry} is missing, for {acme} has paid since: 30.00 debit on ");
+    home.run(&["ledger", "reverse", &entry.to_string()]).assert_refused(&missing);
+    home.json(&["account", "transfer", "Other", "Acme", "30.00"]);
+    let undone = home.json(&["ledger", "reverse", &entry.to_string(), "--note", "typed twice"]);
+    assert_eq!(
+        (&undone["reverses"], &undone["kind"], &undone["amount"]),
+        (&json!(entry), &json!("debit"), &json!("25.00"))
+    );
+    assert_eq!((&undone["sid"], &undone["balance"]), (&json!(acme), &json!("25.00")));
+    let by = format!("was reversed already, by entry {}", undone["entry"]);
+    home.run(&["ledger", "reverse", &entry.to_string()]).assert_refused(&by);
+    home.run(&["ledger", "reverse", "99999"]).assert_refused("There is no entry 99999");
+
+    let actions = home.json(&["report", "operator_actions"]);
+    let last = |words: &str, outcome: &str| {
+        let all = actions.as_array().expect("a list").iter();
+        let found = all.rev().find(|action| action["action"] == words && action["outcome"] == outcome);
+        found.expect("an action")["account_sid"].clone()
+    };
+    assert_eq!((last("ledger reverse", "done"), last("account transfer", "done")), (json!(acme), json!(other)));
+    assert_eq!(home.json(&["audit"])["ok"], true);
+}
