@@ -72,7 +72,7 @@ fn remedy(action: &Action) -> String {
         "account rotate-token" => format!("make another token with 'numberbank account rotate-token {sid}'"),
         words if words.starts_with("account ") => format!("'numberbank account show {sid}' shows it"),
         "number restore" => format!("'numberbank number show {sid}' shows it"),
-        "price set" => "'numberbank price list' shows it".to_owned(),
+        "price set" | "price unset" => "'numberbank price list' shows it".to_owned(),
         // Of the inventory and the runs: what is so already is left alone.
         words => format!("run 'numberbank {words}' again: what is done already is not done twice"),
     }

@@ -173,7 +173,7 @@ impl Verb {
             Self::Account(command) => !matches!(command, Account::List | Account::Show { .. }),
             Self::Inventory(Inventory::Import(import)) => !import.is_dry_run(),
             Self::Inventory(Inventory::List(_) | Inventory::Summary | Inventory::Threshold(Threshold::List)) => false,
-            Self::Price(command) => !matches!(command, price::Price::List),
+            Self::Price(command) => !matches!(command, price::Price::List { .. } | price::Price::History { .. }),
             Self::Number(command) => !matches!(command, number::Number::Show { .. }),
             Self::Ledger(_) | Self::Inventory(_) | Self::Bill(_) | Self::Recycle(_) => true,
         }

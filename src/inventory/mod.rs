@@ -19,7 +19,7 @@ mod store;
 mod thresholds;
 
 pub use adding::{Added, Counted, MOST_AT_ONCE, MOST_REJECTIONS, Rejection, add};
-pub use prices::{Price, prices, set_price};
+pub use prices::{Price, PriceChange, Priced, price_changes, prices, set_price, unset_price};
 pub use thresholds::{Threshold, set_threshold, thresholds};
 
 /// Why the stock or its prices are not changed.

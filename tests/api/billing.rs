@@ -12,7 +12,7 @@ use numberbank::db;
 use numberbank::inventory::Quarantine;
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
-use numberbank::{accounts, inventory, jobs};
+use numberbank::{accounts, jobs};
 
 use crate::support::{Account, World, eventually, test};
 
@@ -89,9 +89,9 @@ fn a_fee_is_the_price_of_the_sale_whatever_the_next_sale_costs() {
         let account = holder(world, "50.00", 1).await;
         for cents in [0, 900] {
             let price = Money::from_cents(cents);
-            inventory::set_price(&world.db, Kind::Local, None, price).await.expect("a price");
+            world.set_price(Kind::Local, None, price).await;
             let sid = account.sid.parse().expect("a Sid");
-            inventory::set_price(&world.db, Kind::Local, Some(sid), price).await.expect("a price");
+            world.set_price(Kind::Local, Some(sid), price).await;
             world.clock.advance(TimeDelta::days(31));
             assert_eq!(world.bill().await, charged(1));
         }
@@ -142,7 +142,7 @@ fn nothing_is_charged_after_a_release() {
 #[test]
 fn a_free_number_is_charged_nothing_and_never_refused_or_taken_away() {
     test(async |world| {
-        inventory::set_price(&world.db, Kind::Local, None, Money::ZERO).await.expect("a price");
+        world.set_price(Kind::Local, None, Money::ZERO).await;
         let account = holder(world, "0.00", 1).await;
         for _ in 0..3 {
             world.clock.advance(TimeDelta::days(31));
@@ -151,7 +151,7 @@ fn a_free_number_is_charged_nothing_and_never_refused_or_taken_away() {
         assert_eq!(fees(world).await.into_iter().map(|(_, cents)| cents).collect::<Vec<_>>(), [0, 0, 0]);
         assert_eq!((world.standing(&account).await, held(world, &account).await.len()), (ACTIVE, 1));
         // Nor is it released when the account cannot pay for another one.
-        inventory::set_price(&world.db, Kind::Local, None, Money::from_cents(100)).await.expect("a price");
+        world.set_price(Kind::Local, None, Money::from_cents(100)).await;
         world.stock(4_158_671_000, 1).await;
         world.credit(&account, "1.00").await;
         world.server.buy(&account, &[]).await.assert_status(201);
@@ -299,10 +299,10 @@ fn an_unpaid_number_is_kept_for_the_grace_and_then_released() {
 fn no_number_is_taken_away_whose_fees_the_balance_covers() {
     test(async |world| {
         world.on("2008-01-24T12:00:00Z");
-        inventory::set_price(&world.db, Kind::Local, None, Money::from_cents(300)).await.expect("a price");
+        world.set_price(Kind::Local, None, Money::from_cents(300)).await;
         let account = holder(world, "6.00", 1).await;
         world.on("2008-02-03T12:00:00Z");
-        inventory::set_price(&world.db, Kind::Local, None, Money::from_cents(100)).await.expect("a price");
+        world.set_price(Kind::Local, None, Money::from_cents(100)).await;
         world.stock(4_158_671_000, 1).await;
         world.server.buy(&account, &[]).await.assert_status(201);
         world.on("2008-02-24T12:00:00Z");

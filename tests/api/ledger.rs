@@ -6,7 +6,7 @@ use numberbank::billing::Credited;
 use numberbank::error::Denied;
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
-use numberbank::{accounts, audit, billing, inventory};
+use numberbank::{accounts, audit, billing};
 use proptest::prelude::*;
 
 use crate::support::{Account, Answer, World, order, test};
@@ -116,7 +116,7 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
         Step::Price(kind, account, cents) => {
             let sid = account.map(|account| accounts[account].sid.parse().expect("a Sid"));
             let price = Money::from_cents(cents);
-            inventory::set_price(&world.db, KINDS[kind], sid, price).await.expect("a price");
+            world.set_price(KINDS[kind], sid, price).await;
             model.prices.insert((kind, account), cents);
         }
         Step::Buy(account, kind) => {

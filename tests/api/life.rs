@@ -6,7 +6,7 @@ use chrono::{DateTime, Days, Months, NaiveDate, TimeDelta, Utc};
 use numberbank::accounts::Reason;
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
-use numberbank::{audit, inventory, releases};
+use numberbank::{audit, releases};
 use proptest::prelude::*;
 
 use crate::support::{Account, World, beginning, test};
@@ -175,7 +175,7 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
         Step::Price(index) => {
             model.price = PRICES[index];
             let price = Money::from_cents(model.price);
-            inventory::set_price(&world.db, Kind::Local, None, price).await.expect("a price");
+            world.set_price(Kind::Local, None, price).await;
         }
         Step::Buy(account) => {
             let answer = world.server.buy(&accounts[account], &[]).await;

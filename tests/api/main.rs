@@ -27,6 +27,7 @@ mod old_clients;
 mod outage;
 mod paths;
 mod pools;
+mod prices;
 mod properties;
 mod races;
 mod reads;

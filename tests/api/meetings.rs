@@ -8,7 +8,7 @@ use numberbank::accounts::{self, Change, Reason, Status};
 use numberbank::billing::{self, Billed};
 use numberbank::db::Transaction;
 use numberbank::error::Denied;
-use numberbank::inventory::{self, State};
+use numberbank::inventory::State;
 use numberbank::ledger::{self, Direction, Links, Order, Repeated};
 use numberbank::releases;
 use numberbank::values::money::Money;
@@ -133,7 +133,7 @@ fn purchases_beside_a_stream_of_credits_are_made_or_refused_and_nothing_else() {
         let servers = [&world.server, &world.another_server()];
         let account = &world.known_accounts(&servers, 1, "0.00").await[0];
         world.stock(4_158_670_000, 400).await;
-        inventory::set_price(&world.db, Kind::Local, None, Money::from_cents(1)).await.expect("a price");
+        world.set_price(Kind::Local, None, Money::from_cents(1)).await;
         let credits = async {
             for _ in 0..100 {
                 world.credit(account, "0.01").await;

@@ -59,3 +59,28 @@ fn money_is_entered_once_undone_and_moved() {
     assert_eq!((last("ledger reverse", "done"), last("account transfer", "done")), (json!(acme), json!(other)));
     assert_eq!(home.json(&["audit"])["ok"], true);
 }
+
+#[test]
+fn prices_and_their_history() {
+    let home = Home::new();
+    let created = home.json(&["account", "create", "--name", "Acme"]);
+    let sid = &created["sid"];
+    let set = home.json(&["price", "set", "local", "0.90", "--account", "Acme", "--operator", "ann"]);
+    assert_eq!(set, json!({ "kind": "local", "account_sid": sid, "price": "0.90", "changed": true }));
+    let both = json!([
+        { "kind": "local", "account_sid": sid, "price": "0.90" },
+        { "kind": "tollfree", "account_sid": null, "price": "2.00" }
+    ]);
+    assert_eq!(home.json(&["price", "list", "--account", "Acme"]), both);
+    let unset = ["price", "unset", "local", "--account", "Acme", "--operator", "bob"];
+    assert_eq!(home.json(&unset), json!({ "kind": "local", "account_sid": null, "price": "1.00", "changed": true }));
+    assert_eq!(home.json(&unset)["changed"], false);
+    let history = home.json(&["price", "history", "--account", "Acme"]);
+    let told = |index: usize| (&history[index]["price"], &history[index]["operator"]);
+    assert_eq!((told(0), told(1)), ((&json!(null), &json!("bob")), (&json!("0.90"), &json!("ann"))));
+    assert_eq!(home.json(&["price", "history", "--limit", "3"]).as_array().map(Vec::len), Some(3));
+    home.run(&["price", "unset", "local"]).assert_bad_usage();
+    let actions = home.json(&["report", "operator_actions"]);
+    let actions = actions.as_array().expect("a list").iter().map(|action| &action["action"]);
+    assert_eq!(actions.filter(|action| action.as_str().is_some_and(|words| words.starts_with("price"))).count(), 3);
+}

@@ -21,10 +21,12 @@ use numberbank::app;
 use numberbank::billing::{Billed, Credited};
 use numberbank::db::{self, Db};
 use numberbank::error::Denied;
-use numberbank::inventory::Quarantine;
+use numberbank::inventory::{Priced, Quarantine};
 use numberbank::ledger::{self, Order, Repeated};
 use numberbank::values::clock::Clock;
 use numberbank::values::money::Money;
+use numberbank::values::phone::Kind;
+use numberbank::values::sid::AccountSid;
 use numberbank::{accounts, audit, billing, inventory, releases};
 use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, Method, RequestBuilder, Response};
@@ -189,6 +191,11 @@ impl World {
     pub async fn stock(&self, first: i64, count: i64) {
         let added = inventory::add(&self.db, &self.clock, &[first..=first + count - 1], |_| {}).await.expect("stock");
         assert_eq!(added.rejected, 0);
+    }
+
+    /// Sets the price of the next sale.
+    pub async fn set_price(&self, kind: Kind, account: Option<AccountSid>, price: Money) -> Priced {
+        inventory::set_price(&self.db, &self.clock, "tests", kind, account, price).await.expect("a price")
     }
 
     pub async fn credit(&self, account: &Account, dollars: &str) -> Credited {
