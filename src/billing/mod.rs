@@ -6,19 +6,20 @@
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use crate::accounts::{self, Account, Happened};
 use crate::db::Db;
 use crate::db::transact::{again, commit};
-use crate::error::{Denied, Error, Result};
+use crate::error::{Error, Result};
 use crate::releases;
 use crate::values::clock::Clock;
 use crate::values::money::Money;
 use crate::values::sid::{AccountSid, NumberSid};
 
 mod credits;
+mod standing;
 mod store;
 
 pub use credits::{Credited, Reversed, Transferred, credit, reverse, transfer};
+pub use standing::{MOST_OVERDUE, Overdue, Standing, standing};
 use store::Charges;
 
 /// What a run of the fees did.
@@ -125,26 +126,6 @@ async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Result<
             some => released += some,
         }
     }
-}
-
-/// An account, what it owes, and what became of it.
-#[derive(Debug, serde::Serialize)]
-pub struct Standing {
-    #[serde(flatten)]
-    pub account: Account,
-    /// Of an account that is suspended because it could not pay: what a credit must cover, together with the balance.
-    pub owed: Money,
-    /// The earliest first.
-    pub events: Vec<Happened>,
-}
-
-/// How an account stands.
-///
-/// # Errors
-/// [`accounts::Refused::Unknown`]
-pub async fn standing(db: &Db, clock: &Clock, account: AccountSid) -> Result<Standing, Denied<accounts::Refused>> {
-    let (found, owed) = (accounts::find(db, account).await?, store::owed(db, account, clock.now()).await?);
-    Ok(Standing { account: found, owed, events: accounts::events(db, account).await? })
 }
 
 /// What an unpaid account has paid after all.

@@ -8,9 +8,11 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgExecutor, Result, query, query_as, query_scalar};
 use tracing::instrument;
 
-use super::{Due, Settled};
+use super::standing::Unpaid;
+use super::{Due, MOST_OVERDUE, Settled};
 use crate::db::{Db, Transaction};
 use crate::values::money::Money;
+use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
 /// The next day's due fees, and locks their accounts: of one day only, so that an account's months are charged in order,
@@ -134,6 +136,38 @@ pub async fn owed(db: impl PgExecutor<'_>, account: AccountSid, now: DateTime<Ut
     )
     .fetch_one(db)
     .await
+}
+
+/// The numbers that an unpaid account cannot pay, the longest due first: some, and how many there are. Each is released when
+/// the grace period is over: see `release_unpaid` of `releases`, which counts it from the same time.
+#[instrument(name = "billing.overdue", level = "debug", skip_all)]
+pub async fn overdue(db: &Db, account: AccountSid, now: DateTime<Utc>) -> Result<(Vec<Unpaid>, i64)> {
+    let rows = query!(
+        r#"with unpaid as materialized (
+            select sid, unpaid_since, owes_by(unpaid_since, $2) as day
+            from accounts where sid = $1 and unpaid_since is not null
+        )
+        select phone_number as "phone_number: PhoneNumber", tenancies.sid as "sid: NumberSid", price as "price: Money",
+            months_due(started_at, due_month, day) as "months!", due_on,
+            greatest(unpaid_since, due_on::timestamp at time zone 'UTC') as "unpaid_from!", count(*) over () as "all!"
+        from unpaid join tenancies on account_sid = unpaid.sid and ended_at is null and due_on <= day and price > 0
+        order by due_on, tenancies.sid limit $3"#,
+        account as AccountSid,
+        now,
+        MOST_OVERDUE
+    )
+    .fetch_all(db)
+    .await?;
+    let all = rows.first().map_or(0, |row| row.all);
+    let unpaid = rows.into_iter().map(|row| Unpaid {
+        phone_number: row.phone_number,
+        sid: row.sid,
+        price: row.price,
+        months: row.months,
+        due_on: row.due_on,
+        unpaid_from: row.unpaid_from,
+    });
+    Ok((unpaid.collect(), all))
 }
 
 /// Charges all that an unpaid account owes and makes it active again, if its balance covers that. The account is locked

@@ -1,13 +1,14 @@
 //! `account …`
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::ledger::{Entry, Transfer};
+use super::ledger::{Entry, Transfer, note};
+use super::options::Grace;
 use super::show::show;
-use super::{Context, Done, Failure, secret};
-use crate::accounts::{self, AuthToken, Created};
-use crate::releases::Closed;
+use super::{Context, Done, Failure, secret, tell};
+use crate::accounts::{self, AuthToken, Created, Leftover, NotAReference, Reference, Status};
+use crate::releases::{Closed, Closing};
 use crate::values::money::Money;
 use crate::values::text::FriendlyName;
 use crate::{billing, releases};
@@ -16,9 +17,12 @@ use crate::{billing, releases};
 pub enum Account {
     /// Create an account; prints its Sid and the token that is made for it, which is shown this once
     Create {
-        /// 1 to 64 characters
+        /// 1 to 64 characters; a warning tells if another account has it
         #[arg(long)]
         name: FriendlyName,
+        /// Your own key of it, such as its number in a CRM; no two accounts have the same
+        #[arg(long, value_name = "REF")]
+        r#ref: Option<Reference>,
         /// First balance in dollars
         #[arg(long, default_value = "0.00")]
         balance: Money,
@@ -27,12 +31,31 @@ pub enum Account {
         #[arg(long)]
         token_stdin: bool,
     },
-    /// List all accounts
-    List,
-    /// Show one account
+    /// List accounts, the oldest first; closed ones only with --all or --status closed
+    List {
+        /// Those of this status only
+        #[arg(long, value_enum, conflicts_with = "all")]
+        status: Option<Status>,
+        /// Closed ones too
+        #[arg(long)]
+        all: bool,
+        /// At most so many
+        #[arg(long, value_name = "N")]
+        limit: Option<u32>,
+    },
+    /// Show one account: what it owes, which of its numbers go when, which went, and what became of it
     Show {
         #[arg(value_name = "ACCOUNT")]
         account: String,
+        #[command(flatten)]
+        grace: Grace,
+    },
+    /// Change the name or the ref of an account
+    Set {
+        #[arg(value_name = "ACCOUNT")]
+        account: String,
+        #[command(flatten)]
+        changes: Changes,
     },
     /// Put money on an account; where that covers the fees that it owes, they are charged and it is active again
     Credit(Entry),
@@ -41,23 +64,11 @@ pub enum Account {
     /// Move money from one account to another; where it covers the fees that the other owes, they are charged
     Transfer(Transfer),
     /// Forbid an account to buy and update
-    Suspend {
-        #[arg(value_name = "ACCOUNT")]
-        account: String,
-    },
+    Suspend(Change),
     /// Allow it again
-    Activate {
-        #[arg(value_name = "ACCOUNT")]
-        account: String,
-    },
+    Activate(Change),
     /// Close an account for good
-    Close {
-        #[arg(value_name = "ACCOUNT")]
-        account: String,
-        /// Release the numbers that it still holds
-        #[arg(long)]
-        release_numbers: bool,
-    },
+    Close(Close),
     /// Make a new token; the old one stops working
     RotateToken {
         #[arg(value_name = "ACCOUNT")]
@@ -68,39 +79,113 @@ pub enum Account {
     },
 }
 
+#[derive(Args, Debug)]
+#[group(required = true, multiple = true)]
+pub struct Changes {
+    /// 1 to 64 characters
+    #[arg(long)]
+    name: Option<FriendlyName>,
+    /// Your own key of it; an empty one takes it away
+    #[arg(long, value_name = "REF", value_parser = new_ref)]
+    r#ref: Option<NewRef>,
+}
+
+/// A ref, or none.
+#[derive(Clone, Debug)]
+struct NewRef(Option<Reference>);
+
+fn new_ref(text: &str) -> Result<NewRef, NotAReference> {
+    if text.is_empty() { Ok(NewRef(None)) } else { text.parse().map(|reference| NewRef(Some(reference))) }
+}
+
+#[derive(Args, Debug)]
+pub struct Change {
+    #[arg(value_name = "ACCOUNT")]
+    account: String,
+    /// A word of why, kept in the account's events
+    #[arg(long, value_name = "TEXT", value_parser = note)]
+    note: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Close {
+    #[arg(value_name = "ACCOUNT")]
+    account: String,
+    /// Release the numbers that it still holds
+    #[arg(long)]
+    release_numbers: bool,
+    /// Pay its balance out: a debit takes it off
+    #[arg(long, conflicts_with = "keep_balance")]
+    refund: bool,
+    /// Close it though it has money, which stays there
+    #[arg(long)]
+    keep_balance: bool,
+    /// A word of why, kept in the account's events and with the refund
+    #[arg(long, value_name = "TEXT", value_parser = note)]
+    note: Option<String>,
+}
+
 impl Account {
     pub async fn run(self, context: &Context) -> Done {
         let Context { db, clock, output, .. } = context;
         match self {
-            Self::Create { name, balance, token_stdin } => {
-                let created = accounts::create_with(db, clock, &name, balance, token(token_stdin).await?).await?;
+            Self::Create { name, r#ref, balance, token_stdin } => {
+                let new = accounts::New { name: &name, reference: r#ref.as_ref(), balance };
+                let created = accounts::create_with(db, clock, new, token(token_stdin).await?).await?;
                 context.is_about(created.sid);
+                if let Some(namesake) = created.namesake {
+                    tell(&format!("numberbank: warning: account {namesake} has this name too"));
+                }
                 reveal(context, &created)
             }
-            Self::List => show(*output, &accounts::list(db).await?),
-            Self::Show { account } => {
-                show(*output, &billing::standing(db, clock, context.account(&account).await?).await?)
+            Self::List { status, all, limit } => {
+                show(*output, &accounts::list(db, accounts::Filter { status, all, limit }).await?)
+            }
+            Self::Show { account, grace } => {
+                let sid = context.account(&account).await?;
+                show(*output, &billing::standing(db, clock, sid, grace.length()).await?)
+            }
+            Self::Set { account, changes } => {
+                let reference = changes.r#ref.as_ref().map(|NewRef(reference)| reference.as_ref());
+                let edit = accounts::Edit { name: changes.name.as_ref(), reference };
+                show(*output, &accounts::edit(db, clock, context.account(&account).await?, edit).await?)
             }
             Self::Credit(entry) => entry.credit(context).await,
             Self::Debit(entry) => entry.debit(context).await,
             Self::Transfer(transfer) => transfer.run(context).await,
-            Self::Suspend { account } => {
-                show(*output, &accounts::suspend(db, clock, context.account(&account).await?).await?)
-            }
-            Self::Activate { account } => {
-                show(*output, &accounts::activate(db, clock, context.account(&account).await?).await?)
-            }
-            Self::Close { account, release_numbers } => {
+            Self::Suspend(Change { account, note }) => {
                 let sid = context.account(&account).await?;
-                let Closed { account, released } = releases::close_account(db, clock, sid, release_numbers).await?;
-                let (status, balance) = (account.status, account.balance);
-                show(*output, &json!({ "sid": sid, "status": status, "balance": balance, "released": released }))
+                show(*output, &accounts::suspend(db, clock, sid, note.as_deref()).await?)
             }
+            Self::Activate(Change { account, note }) => {
+                let sid = context.account(&account).await?;
+                show(*output, &accounts::activate(db, clock, sid, note.as_deref()).await?)
+            }
+            Self::Close(close) => close.run(context).await,
             Self::RotateToken { account, token_stdin } => {
                 let sid = context.account(&account).await?;
                 reveal(context, &accounts::replace_token(db, clock, sid, token(token_stdin).await?).await?)
             }
         }
+    }
+}
+
+impl Close {
+    async fn run(self, context: &Context) -> Done {
+        let Context { db, clock, output, .. } = context;
+        let sid = context.account(&self.account).await?;
+        let leftover = match (self.refund, self.keep_balance) {
+            (true, _) => Some(Leftover::Refunded),
+            (_, true) => Some(Leftover::Kept),
+            _ => None,
+        };
+        let closing = Closing { releases: self.release_numbers, leftover, note: self.note.as_deref() };
+        let Closed { account, refunded, released } = releases::close_account(db, clock, sid, closing).await?;
+        let (status, balance) = (account.status, account.balance);
+        let closed =
+            json!({ "sid": sid, "status": status, "balance": balance, "released": released, "refunded": refunded });
+        context.counted(&json!({ "released": released, "refunded": refunded }));
+        show(*output, &closed)
     }
 }
 

@@ -170,7 +170,7 @@ impl Verb {
         use inventory::{Inventory, Threshold};
         match self {
             Self::Demo(_) | Self::Serve(_) | Self::Migrate | Self::Audit | Self::Report(_) => false,
-            Self::Account(command) => !matches!(command, Account::List | Account::Show { .. }),
+            Self::Account(command) => !matches!(command, Account::List { .. } | Account::Show { .. }),
             Self::Inventory(Inventory::Import(import)) => !import.is_dry_run(),
             Self::Inventory(Inventory::List(_) | Inventory::Summary | Inventory::Threshold(Threshold::List)) => false,
             Self::Price(command) => !matches!(command, price::Price::List { .. } | price::Price::History { .. }),

@@ -49,6 +49,10 @@ impl Worded for accounts::Refused {
                     "{account} still holds {numbers} numbers: release them first, or close it with --release-numbers"
                 )
             }
+            Self::HoldsMoney { account, balance } => {
+                format!("{account} still has {balance}: close it with --refund to pay that out, or with --keep-balance")
+            }
+            Self::RefTaken { reference, by } => format!("The ref {reference} is that of {by}: give another one"),
         }
     }
 }

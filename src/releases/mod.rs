@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::accounts::{self, Account};
+use crate::accounts::{self, Account, Leftover};
 use crate::db::batch::Writes;
 use crate::db::transact::{again, commit, transact};
 use crate::db::{Db, Transaction};
@@ -12,6 +12,7 @@ use crate::error::{Denied, Refuses, Result};
 use crate::inventory::State;
 use crate::numbers::{self, Biography};
 use crate::values::clock::Clock;
+use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
@@ -88,36 +89,48 @@ async fn release_alone(db: &Db, clock: &Clock, account: AccountSid, sid: NumberS
     .await
 }
 
+/// How an account is to be closed.
+#[derive(Clone, Copy, Debug)]
+pub struct Closing<'a> {
+    /// Releases the numbers that it holds.
+    pub releases: bool,
+    /// What becomes of its money, where it has any.
+    pub leftover: Option<Leftover>,
+    pub note: Option<&'a str>,
+}
+
 /// An account that was closed.
 #[derive(Debug)]
 pub struct Closed {
     pub account: Account,
+    pub refunded: Money,
     /// Numbers that were released with it.
     pub released: u64,
 }
 
-/// Closes an account for good, and releases the numbers that it holds if that is wanted: all of it in one transaction, or
-/// nothing.
+/// Closes an account for good, releases the numbers that it holds if that is wanted, and refunds its balance if that is
+/// wanted: all of it in one transaction, or nothing.
 ///
 /// # Errors
-/// [`accounts::Refused::Unknown`], [`accounts::Refused::HoldsNumbers`]
+/// [`accounts::Refused::Unknown`], [`accounts::Refused::HoldsNumbers`], [`accounts::Refused::HoldsMoney`]
 pub async fn close_account(
     db: &Db,
     clock: &Clock,
     account: AccountSid,
-    releases: bool,
+    Closing { releases, leftover, note }: Closing<'_>,
 ) -> Result<Closed, Denied<accounts::Refused>> {
     transact(db, async |within| {
         let mut released = if releases { store::release_all(within, account, clock.now()).await? } else { 0 };
-        let mut closed = accounts::close(within, clock, account).await;
-        if releases && closed.is_err() {
+        let mut closed = accounts::close(within, clock, account, leftover, note).await;
+        if releases && matches!(closed, Err(Denied::Refused(accounts::Refused::HoldsNumbers { .. }))) {
             // A purchase may have come in between. The account is locked by now, so none comes any more. A release of
             // that number by its holder may deadlock with this one: PostgreSQL ends one of them after a second, and it
             // is done again.
             released += store::release_all(within, account, clock.now()).await?;
-            closed = accounts::close(within, clock, account).await;
+            closed = accounts::close(within, clock, account, leftover, note).await;
         }
-        Ok(Closed { account: closed?, released })
+        let accounts::Closed { account, refunded } = closed?;
+        Ok(Closed { account, refunded, released })
     })
     .await
 }

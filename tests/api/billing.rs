@@ -408,13 +408,13 @@ fn the_operator_s_suspension_is_his_to_lift() {
         assert_eq!(world.credit(&account, "1.00").await.charged, 1);
         assert_eq!(world.standing(&account).await, operator);
         let sid = account.sid.parse().expect("a Sid");
-        accounts::activate(&world.db, &world.clock, sid).await.expect("an activation");
+        accounts::activate(&world.db, &world.clock, sid, None).await.expect("an activation");
         assert_eq!(world.standing(&account).await, ACTIVE);
         // It also lifts a suspension for a missing payment; what is due stays due.
         world.clock.advance(TimeDelta::days(31));
         world.bill().await;
         assert_eq!(world.standing(&account).await, UNPAID);
-        accounts::activate(&world.db, &world.clock, sid).await.expect("an activation");
+        accounts::activate(&world.db, &world.clock, sid, None).await.expect("an activation");
         assert_eq!(world.standing(&account).await, ACTIVE);
         assert_eq!(world.bill().await, short(0));
     });

@@ -9,7 +9,7 @@ use numberbank::values::money::Money;
 use numberbank::values::sid::AccountSid;
 use numberbank::{accounts, audit, billing, releases};
 
-use crate::support::{Account, World, order, test};
+use crate::support::{Account, CLOSING, World, order, test};
 
 fn sid(account: &Account) -> AccountSid {
     account.sid.parse().expect("a Sid")
@@ -366,7 +366,7 @@ fn everything_at_once_adds_up() {
             assert_eq!(audit::audit(&world.db).await.expect("the audit runs"), []);
         }
         let sids = accounts.iter().map(sid);
-        let closings = sids.map(|sid| releases::close_account(&world.db, &world.clock, sid, true));
+        let closings = sids.map(|sid| releases::close_account(&world.db, &world.clock, sid, CLOSING));
         assert!(join_all(closings).await.iter().all(Result::is_ok));
     });
 }

@@ -132,9 +132,9 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
         Step::Suspend(account, is) => {
             let sid = accounts[account].sid.parse().expect("a Sid");
             if is {
-                accounts::suspend(&world.db, &world.clock, sid).await.expect("a suspension");
+                accounts::suspend(&world.db, &world.clock, sid, None).await.expect("a suspension");
             } else {
-                accounts::activate(&world.db, &world.clock, sid).await.expect("an activation");
+                accounts::activate(&world.db, &world.clock, sid, None).await.expect("an activation");
             }
             model.suspended[account] = is;
         }

@@ -35,6 +35,7 @@ mod reporting;
 mod request_ids;
 mod requests;
 mod shares;
+mod standing;
 mod stock;
 mod tenancy;
 mod tokens;

@@ -89,8 +89,12 @@ fn an_account_is_closed_once_its_numbers_are_released() {
     scene.buy("TollFree");
     home.run(&["account", "close", sid]).assert_refused("2 numbers");
     assert_eq!(home.json(&["account", "show", sid])["status"], "active");
-    let closed = home.json(&["account", "close", sid, "--release-numbers"]);
+    home.run(&["account", "close", sid, "--release-numbers"]).assert_refused("still has 97.00: close it with --refund");
+    home.run(&["account", "close", sid, "--refund", "--keep-balance"]).assert_bad_usage();
+    let closed = home.json(&["account", "close", sid, "--release-numbers", "--refund", "--note", "moved away"]);
     assert_eq!((&closed["status"], &closed["released"]), (&json!("closed"), &json!(2)));
+    assert_eq!((&closed["refunded"], &closed["balance"]), (&json!("97.00"), &json!("0.00")));
+    assert_eq!(home.json(&["account", "show", sid])["events"][0]["note"], "moved away");
     crate::home::eventually("the account is gone", || scene.status() == 401);
     for verb in ["activate", "suspend", "rotate-token"] {
         home.run(&["account", verb, sid]).assert_refused("closed");

@@ -84,3 +84,32 @@ fn prices_and_their_history() {
     let actions = actions.as_array().expect("a list").iter().map(|action| &action["action"]);
     assert_eq!(actions.filter(|action| action.as_str().is_some_and(|words| words.starts_with("price"))).count(), 3);
 }
+
+#[test]
+fn accounts_are_named_and_listed() {
+    let home = Home::new();
+    let create =
+        |name: &str, of: &str| home.run(&["account", "create", "--name", name, "--ref", of, "--output", "json"]);
+    let acme = create("Acme", "crm-1").done();
+    assert_eq!(acme.err.lines().filter(|line| line.contains("warning")).count(), 0, "{acme:?}");
+    let acme = acme.done_json()["sid"].as_str().expect("a Sid").to_owned();
+    let second = create("Acme", "crm-2").done();
+    assert!(second.err.contains(&format!("warning: account {acme} has this name too")), "{second:?}");
+    create("Other", "crm-1").assert_refused(&format!("The ref crm-1 is that of {acme}"));
+    let set = home.json(&["account", "set", "crm-2", "--name", "Beta", "--ref", "crm-3"]);
+    assert_eq!((&set["name"], &set["ref"]), (&json!("Beta"), &json!("crm-3")));
+    home.run(&["account", "set", "Acme", "--ref", "crm-3"]).assert_refused("give another one");
+    assert_eq!(home.json(&["account", "set", "crm-3", "--ref", ""])["ref"], json!(null));
+    home.run(&["account", "set", "Acme"]).assert_bad_usage();
+    home.json(&["account", "close", "Beta"]);
+    let listed = |arguments: &[&str]| {
+        let list = home.json(&[&["account", "list"], arguments].concat());
+        list.as_array().expect("a list").iter().map(|account| account["name"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!((listed(&[]), listed(&["--status", "closed"])), (vec![json!("Acme")], vec![json!("Beta")]));
+    assert_eq!((listed(&["--all"]).len(), listed(&["--all", "--limit", "1"]).len()), (2, 1));
+    home.run(&["account", "list", "--all", "--status", "closed"]).assert_bad_usage();
+    let suspended = home.json(&["account", "suspend", "Acme", "--note", "fraud?"]);
+    assert_eq!(suspended["status"], "suspended");
+    assert_eq!(home.json(&["account", "show", "crm-1"])["events"][0]["note"], "fraud?");
+}

@@ -82,7 +82,7 @@ fn each_changing_command_leaves_an_entry_and_no_other_does() {
     let number = body["TwilioResponse"]["IncomingPhoneNumber"]["Sid"].as_str().expect("a Sid");
     assert_eq!(server.call("DELETE", &format!("{path}/{number}"), [&closing, &token], "").0, 204);
     home.json(&["number", "restore", number]);
-    home.json(&["account", "close", &closing, "--release-numbers"]);
+    home.json(&["account", "close", &closing, "--release-numbers", "--keep-balance"]);
     expected.extend([
         json!(["account create", { "name": "Closing", "balance": "10.00" }, "done"]),
         json!(["number restore", { "sid": number }, "done"]),

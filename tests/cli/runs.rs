@@ -71,6 +71,11 @@ fn an_account_that_cannot_pay_and_how_it_comes_back() {
     assert_eq!((&shown["status"], &shown["reason"]), (&json!("suspended"), &json!("unpaid")));
     assert_eq!((&shown["balance"], &shown["events"][0]["reason"]), (&json!("0.00"), &json!("unpaid")));
     assert_eq!((&shown["owed"], scene.call("POST", "/Local").0), (&json!("1.00"), 403));
+    assert_eq!((&shown["needed"], &shown["overdue_numbers"]), (&json!("1.00"), &json!(1)));
+    let (due, goes) = (scene.later(1, 0), scene.later(1, 14));
+    assert_eq!((&shown["overdue"][0]["due_on"], &shown["overdue"][0]["goes_on"]), (&json!(due), &json!(goes)));
+    let sooner = home.json(&["account", "show", sid, "--grace", "3"]);
+    assert_eq!(sooner["overdue"][0]["goes_on"], json!(scene.later(1, 3)));
     let paid = home.json(&["account", "credit", sid, "1.50"]);
     assert_eq!(
         paid,

@@ -16,18 +16,19 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
-use numberbank::accounts::{Reason, Status};
+use numberbank::accounts::{Leftover, Reason, Status};
 use numberbank::app;
 use numberbank::billing::{Billed, Credited};
 use numberbank::db::{self, Db};
 use numberbank::error::Denied;
 use numberbank::inventory::{Priced, Quarantine};
 use numberbank::ledger::{self, Order, Repeated};
+use numberbank::releases::{self, Closing};
 use numberbank::values::clock::Clock;
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
 use numberbank::values::sid::AccountSid;
-use numberbank::{accounts, audit, billing, inventory, releases};
+use numberbank::{accounts, audit, billing, inventory};
 use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use sqlx::postgres::PgConnectOptions;
@@ -116,6 +117,9 @@ pub struct Server {
     pub client: Client,
     handle: actix_web::dev::ServerHandle,
 }
+
+/// A closing that releases all numbers and leaves the balance alone.
+pub const CLOSING: Closing<'static> = Closing { releases: true, leftover: Some(Leftover::Kept), note: None };
 
 /// An order of so much, which may be repeated.
 pub fn order<'a>(account: &Account, dollars: &str) -> Order<'a> {
@@ -238,13 +242,13 @@ impl World {
 
     pub async fn suspend(&self, account: &Account) {
         let sid = account.sid.parse().expect("a Sid");
-        accounts::suspend(&self.db, &self.clock, sid).await.expect("a suspension");
+        accounts::suspend(&self.db, &self.clock, sid, None).await.expect("a suspension");
     }
 
-    /// Closes an account and releases its numbers.
+    /// Closes an account and releases its numbers; what it has, it keeps.
     pub async fn close(&self, account: &Account) {
         let sid = account.sid.parse().expect("a Sid");
-        releases::close_account(&self.db, &self.clock, sid, true).await.expect("a closing");
+        releases::close_account(&self.db, &self.clock, sid, CLOSING).await.expect("a closing");
     }
 
     /// A digest of all that is stored: equal as long as nothing changes.
