@@ -179,8 +179,25 @@ end $$;
 
 alter table ledger_entries
     add column reverses bigint, -- the entry of this account that this one undoes
-    add column transfer bigint, -- the same for both entries of a transfer between accounts
-    add constraint ledger_entries_reverses_fkey foreign key (account_sid, reverses) references ledger_entries;
+    add column transfer bigint; -- the same for both entries of a transfer between accounts
+
+-- A reversal undoes a whole credit or debit of its account. Entries never change, so it is enough to look when it is
+-- entered. No foreign key: PostgreSQL would begin its trigger for each purchase.
+create function refuse_wrong_reversal() returns trigger language plpgsql as $$
+begin
+    if not exists (
+        select from ledger_entries
+        where account_sid = new.account_sid and id = new.reverses and amount = -new.amount
+            and kind in ('credit', 'debit') and reverses is null and transfer is null)
+    then
+        raise exception 'entry % cannot be reversed by this one', new.reverses
+            using errcode = 'check_violation', constraint = 'ledger_entries_reverses_whole';
+    end if;
+    return new;
+end $$;
+
+create trigger ledger_entries_reverses_whole before insert on ledger_entries
+    for each row when (new.reverses is not null) execute function refuse_wrong_reversal();
 
 -- An entry is reversed once.
 create unique index ledger_entries_reversed_once on ledger_entries (account_sid, reverses) where reverses is not null;
@@ -476,4 +493,4 @@ grant select on reporting.prices, reporting.price_history, reporting.account_eve
     reporting.daily_revenue, reporting.margins to numberbank_reporting;
 
 -- For our triggers only, whose role owns them.
-revoke execute on function tell_transfer(), activate_without_debt() from public;
+revoke execute on function tell_transfer(), activate_without_debt(), refuse_wrong_reversal() from public;

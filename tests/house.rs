@@ -124,7 +124,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// All lines, without what follows `comment`.
+/// All lines of these files, each cut off at `comment`.
 fn lines(folder: &str, ending: &str, comment: &str) -> Vec<Line> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut all = Vec::new();

@@ -7,7 +7,7 @@ use crate::server::Server;
 use crate::workloads::{Needs, Side, Workload};
 
 /// The figures of a workload.
-pub struct Row {
+pub struct Measurement {
     pub workload: &'static Workload,
     /// The work and its yardstick.
     pub pairs: Vec<(Sample, Sample)>,
@@ -23,7 +23,7 @@ const RELEASES_A_SECOND: u64 = 15_000;
 const STRANGERS: u64 = 20;
 
 /// Measures pairs, whose order alternates. The first pair warms up and does not count.
-pub fn workload(workload: &'static Workload, database: &mut Database, pairs: u32, seconds: u64) -> Result<Row> {
+pub fn workload(workload: &'static Workload, database: &mut Database, pairs: u32, seconds: u64) -> Result<Measurement> {
     let server = Server::start(database)?;
     let mut samples = Vec::new();
     for pair in 0..=pairs {
@@ -41,7 +41,7 @@ pub fn workload(workload: &'static Workload, database: &mut Database, pairs: u32
         samples.extend((pair > 0).then_some(measured));
     }
     let (idle, peak, start) = (server.idle, server.peak(), server.started_in.as_secs_f64() * 1e3);
-    Ok(Row { workload, pairs: samples, idle, peak, start })
+    Ok(Measurement { workload, pairs: samples, idle, peak, start })
 }
 
 /// Prepares a measurement: the same stock, vacuumed and with a checkpoint. Returns the first of the numbers to release.

@@ -4,9 +4,9 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
 use crate::generators::Sample;
-use crate::measure::Row;
+use crate::measure::Measurement;
 
-impl Row {
+impl Measurement {
     fn median(&self, of: impl Fn(&(Sample, Sample)) -> Option<f64>) -> Option<f64> {
         median(self.pairs.iter().filter_map(of).collect())
     }
@@ -30,15 +30,15 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     Some((lower + upper) / 2.0)
 }
 
-fn idle(rows: &[Row]) -> Option<f64> {
+fn idle(rows: &[Measurement]) -> Option<f64> {
     median(rows.iter().filter_map(|row| row.idle).collect())
 }
 
-fn peak(rows: &[Row]) -> Option<f64> {
+fn peak(rows: &[Measurement]) -> Option<f64> {
     rows.iter().filter_map(|row| row.peak).max_by(f64::total_cmp)
 }
 
-fn start(rows: &[Row]) -> Option<f64> {
+fn start(rows: &[Measurement]) -> Option<f64> {
     median(rows.iter().map(|row| row.start).collect())
 }
 
@@ -48,8 +48,9 @@ const IDLE: f64 = 64.0;
 const PEAK: f64 = 128.0;
 
 /// What misses its target.
-fn short(rows: &[Row]) -> Vec<&'static str> {
-    let is_short = |row: &&Row| row.ratio().zip(row.workload.target).is_some_and(|(ratio, target)| ratio < target);
+fn short(rows: &[Measurement]) -> Vec<&'static str> {
+    let is_short =
+        |row: &&Measurement| row.ratio().zip(row.workload.target).is_some_and(|(ratio, target)| ratio < target);
     let mut short: Vec<_> = rows.iter().filter(is_short).map(|row| row.workload.what).collect();
     let most = [(start(rows), START, "start"), (idle(rows), IDLE, "memory when idle"), (peak(rows), PEAK, "memory")];
     short.extend(most.iter().filter(|(value, most, _)| *value > Some(*most)).map(|(_, _, what)| *what));
@@ -60,7 +61,7 @@ fn figure(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
 }
 
-pub fn table(rows: &[Row]) {
+pub fn table(rows: &[Measurement]) {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
     table.set_header(["Work", "/s", "p50 ms", "p99 ms", "Yardstick", "/s", "Ratio", "Target", "MiB"]);
@@ -93,7 +94,7 @@ pub fn table(rows: &[Row]) {
     }
 }
 
-pub fn json(rows: &[Row], postgres: &str, pairs: u32, seconds: u64) -> String {
+pub fn json(rows: &[Measurement], postgres: &str, pairs: u32, seconds: u64) -> String {
     let sample = |sample: &Sample| json!({ "rate": sample.rate, "p50_ms": sample.p50, "p99_ms": sample.p99 });
     let workloads = rows.iter().map(|row| {
         let pairs = row.pairs.iter().map(|(work, yardstick)| json!([sample(work), sample(yardstick)]));

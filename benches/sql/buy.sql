@@ -7,7 +7,7 @@ with buyer as materialized (
     select bench.account_sid(:a) as account_sid, gen_random_uuid() as tenancy_sid, now() as at
 ), candidate as materialized (
     select next.phone_number
-    from (values (:pick::integer, 2147483647), (0, :pick::integer - 1)) as stretch (low, high)
+    from (values (:pick::integer, 2147483647), (0, :pick::integer - 1)) as range (low, high)
     cross join lateral (
         select phone_number from stock
         where state = 'available' and kind = 'local' and area_code = (:areas::smallint[])[:area::integer]

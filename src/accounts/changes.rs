@@ -53,7 +53,7 @@ pub(super) fn overtaken_by_ref(error: sqlx::Error) -> Denied<Refused> {
     }
 }
 
-/// Suspends an account, which can be done again without harm.
+/// Suspends an account. To suspend it again changes nothing.
 ///
 /// # Errors
 /// [`Refused::Unknown`], [`Refused::Closed`]
@@ -65,8 +65,8 @@ pub async fn suspend(db: &Db, clock: &Clock, sid: AccountSid, note: Option<&str>
     .await
 }
 
-/// Makes an account active again, whatever it was suspended for. What it owes stays due: the next
-/// run of the fees charges it, or suspends the account anew.
+/// Makes an account active again, for whatever reason it was suspended. Its unpaid fees stay due: the next run of
+/// billing charges them, or suspends the account again.
 ///
 /// # Errors
 /// [`Refused::Unknown`], [`Refused::Closed`]

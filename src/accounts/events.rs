@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
-/// What became of an account.
+/// What can happen to an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
 #[sqlx(type_name = "account_change", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]

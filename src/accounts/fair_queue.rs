@@ -10,12 +10,12 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::values::sid::AccountSid;
 
 pub struct FairQueue<T> {
-    queue: Mutex<State<T>>,
+    queue: Mutex<Items<T>>,
     changed: Condvar,
     capacity: usize,
 }
 
-struct State<T> {
+struct Items<T> {
     /// The addresses that have items. The next one to be served is in front.
     addresses: VecDeque<IpAddr>,
     backlogs: HashMap<IpAddr, Backlog<T>>,
@@ -47,7 +47,7 @@ pub struct Ticket<'a, T> {
 impl<T> FairQueue<T> {
     /// A queue of at most `capacity` items.
     pub fn new(capacity: usize) -> Self {
-        let queue = State { addresses: VecDeque::new(), backlogs: HashMap::new(), len: 0, arrivals: 0, closed: false };
+        let queue = Items { addresses: VecDeque::new(), backlogs: HashMap::new(), len: 0, arrivals: 0, closed: false };
         Self { queue: Mutex::new(queue), changed: Condvar::new(), capacity }
     }
 
@@ -86,12 +86,12 @@ impl<T> FairQueue<T> {
         self.queue().len
     }
 
-    fn queue(&self) -> MutexGuard<'_, State<T>> {
+    fn queue(&self) -> MutexGuard<'_, Items<T>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<T> State<T> {
+impl<T> Items<T> {
     fn insert(&mut self, address: IpAddr, account: AccountSid, item: T) -> Position {
         let backlog = self.backlogs.entry(address).or_insert_with(|| {
             self.addresses.push_back(address);

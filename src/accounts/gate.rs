@@ -50,10 +50,10 @@ const MAX_LOOKUPS: usize = 4;
 
 /// How much work the gate takes on.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct GateLimits {
     /// Concurrent verifications by argon2, each with 19 MiB of memory.
     pub verifications: usize,
-    /// Requests that may wait for one of these, at half a KB each.
+    /// Requests that may wait for a verification. Each takes half a KB.
     pub waiting: usize,
     /// Requests of one account.
     pub account_rate: Option<Rate>,
@@ -86,7 +86,7 @@ struct Known {
 }
 
 impl Gate {
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: GateLimits) -> Self {
         let mut key = [0; 32];
         key[..16].copy_from_slice(&random_bits().to_ne_bytes());
         key[16..].copy_from_slice(&random_bits().to_ne_bytes());
@@ -213,7 +213,7 @@ impl Gate {
         }
         let credential = stored.as_ref().map(|stored| stored.credential);
         if matches!((&verdict, &outcome), (Verdict::Wrong, _) | (_, Ok(false))) {
-            // Also if the outcome is 429: the same wrong token shall not be looked up again.
+            // Even if the outcome is 429, so that the same wrong token is not looked up again.
             self.wrong.put(sid, digest, credential, asked);
         }
         let Some(credential) = credential.filter(|_| matches!(outcome, Ok(true))) else { return outcome };

@@ -1,4 +1,4 @@
-//! Accounts: who may ask, proven by a token, and what state they are in.
+//! Accounts: their tokens, their status, and the events that changed it.
 
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -28,8 +28,8 @@ use changes::{changed_or_why_not, overtaken_by_ref, refuse_taken};
 pub use events::{Change, Happened, events, lost};
 pub use finding::{MOST_LISTED, Named, resolve};
 pub use reference::{NotAReference, Reference};
-pub use token::AuthToken;
 use token::Verdict;
+pub use token::{AuthToken, NotAToken};
 
 /// What an account may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize, serde::Deserialize)]
@@ -37,9 +37,9 @@ use token::Verdict;
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     Active,
-    /// Reads and releases, but neither buys nor updates.
+    /// It may read and release, but neither buy nor update.
     Suspended,
-    /// Gone for good, as far as the wire can tell.
+    /// For clients of the API it no longer exists.
     Closed,
 }
 
@@ -48,11 +48,11 @@ pub enum Status {
 #[sqlx(type_name = "change_reason", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// The operator said so.
+    /// An operator did it.
     Operator,
-    /// A monthly fee was due that the balance did not cover.
+    /// The balance did not cover a monthly fee.
     Unpaid,
-    /// A credit covered what was due.
+    /// The balance covered all due fees again.
     Paid,
     /// What could not be paid has left the account.
     NothingOwed,
@@ -60,7 +60,7 @@ pub enum Reason {
     Moved,
 }
 
-/// An account as its owner and the operator see it: no token, no hash.
+/// An account as its owner and operators see it, without token and hash.
 #[derive(Debug, serde::Serialize)]
 pub struct Account {
     pub sid: AccountSid,
@@ -69,12 +69,12 @@ pub struct Account {
     #[serde(rename = "ref")]
     pub reference: Option<Reference>,
     pub status: Status,
-    /// Why it is suspended: where the operator said so, nothing else lifts it.
+    /// Why it is suspended. Only an operator can activate an account that an operator has suspended.
     pub reason: Option<Reason>,
     pub balance: Money,
     pub local_numbers: i64,
     pub tollfree_numbers: i64,
-    /// What the numbers that it holds cost a month.
+    /// The monthly cost of its numbers.
     pub monthly_fees: Money,
     /// Since when a fee is due that the balance did not cover.
     pub unpaid_since: Option<DateTime<Utc>>,
@@ -84,10 +84,10 @@ pub struct Account {
     pub updated_at: DateTime<Utc>,
 }
 
-/// Why an account is not changed, or may not do something.
+/// Why a request was refused, or an account was not changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// No such account, a closed one, or a wrong token: a stranger is not told which.
+    /// There is no such account, it is closed, or the token is wrong. The client is not told which.
     NotAuthenticated,
     Unknown(AccountSid),
     Suspended,
@@ -114,7 +114,8 @@ pub enum Refused {
 
 impl Refuses for Refused {}
 
-/// An account with a new token. One that was made here is shown this once; who chose one knows it.
+/// An account with a new token. If numberbank made the token, this is the only time that it is shown. A chosen token
+/// is not shown.
 #[derive(Debug, serde::Serialize)]
 pub struct Created {
     pub sid: AccountSid,
@@ -135,7 +136,7 @@ pub struct New<'a> {
     pub balance: Money,
 }
 
-/// Creates an account with a token that is made here.
+/// Creates an account with a token that numberbank makes.
 ///
 /// # Errors
 /// When the database is out of reach.
@@ -186,7 +187,7 @@ pub async fn find(db: &Db, sid: AccountSid) -> Result<Account, Denied<Refused>> 
     Ok(store::find(db, sid).await?.ok_or(Refused::Unknown(sid))?)
 }
 
-/// The same, as a transaction sees it that may have changed it.
+/// As [`find`], within a transaction that may have changed the account.
 ///
 /// # Errors
 /// [`Refused::Unknown`]
@@ -194,7 +195,7 @@ pub async fn find_within(within: &mut Transaction, sid: AccountSid) -> Result<Ac
     Ok(store::find(&mut **within, sid).await?.ok_or(Refused::Unknown(sid))?)
 }
 
-/// The account, where it may be changed.
+/// The account, if it is active.
 ///
 /// # Errors
 /// [`Refused::Unknown`], [`Refused::Suspended`]
@@ -217,7 +218,7 @@ pub async fn rotate_token(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Cre
     replace_token(db, clock, sid, AuthToken::random()).await
 }
 
-/// Replaces the token with this one; the old one stops working.
+/// Replaces the token with this one. The old token stops working.
 ///
 /// # Errors
 /// [`Refused::Unknown`], [`Refused::Closed`]
@@ -235,7 +236,7 @@ pub async fn replace_token(
     account.await.map(|account| Created { sid, balance: account.balance, auth_token, namesake: None })
 }
 
-/// Whether this is the account's token in force. Where argon2 has to tell, it takes tens of milliseconds of this thread.
+/// Whether this is the account's current token. If argon2 is needed, it blocks this thread for tens of milliseconds.
 ///
 /// # Errors
 /// When the database is out of reach.

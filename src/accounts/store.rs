@@ -13,7 +13,7 @@ use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 use crate::values::text::FriendlyName;
 
-/// `query_as!` for accounts: what the statement says before and after their columns.
+/// `query_as!` for accounts: the SQL before and after their columns.
 macro_rules! accounts {
     ($before:literal, $after:literal $(, $value:expr)*) => {
         query_as!(
@@ -29,7 +29,8 @@ macro_rules! accounts {
 }
 pub(super) use accounts;
 
-/// The account and, where it starts with money, the credit that explains it. Returns an account that had its name before.
+/// Creates an account and, if it starts with a balance, the ledger entry of that credit. Returns an older account of the
+/// same name.
 #[instrument(name = "accounts.create", level = "debug", skip_all)]
 pub async fn create(
     within: &mut Transaction,
@@ -106,7 +107,8 @@ pub async fn named(db: &Db, text: &str, sids: Option<(Uuid, Uuid)>) -> Result<Ve
     .await
 }
 
-/// The credential in force, unless the account is closed or does not exist. Fails on a standby, which may not know of it yet.
+/// The current credential; `None` if the account is closed or does not exist. Fails on a standby, which may lack the
+/// newest credential.
 #[instrument(name = "accounts.credential", level = "debug", skip_all)]
 pub async fn credential(db: &Db, sid: AccountSid) -> Result<Option<Uuid>> {
     query_scalar!(
@@ -117,7 +119,7 @@ pub async fn credential(db: &Db, sid: AccountSid) -> Result<Option<Uuid>> {
     .await
 }
 
-/// The same, with what is stored of its token.
+/// The current credential and what is stored of its token; `None` if the account is closed or does not exist.
 #[instrument(name = "accounts.stored_token", level = "debug", skip_all)]
 pub async fn stored_token(db: &Db, sid: AccountSid) -> Result<Option<Stored>> {
     let row = query!(
@@ -131,7 +133,8 @@ pub async fn stored_token(db: &Db, sid: AccountSid) -> Result<Option<Stored>> {
     Ok(known.map(|(credential, chosen)| Stored { credential, chosen, digest: row.digest, hash: row.hash }))
 }
 
-/// Keeps the fast hash of a token that was made here beside its argon2 hash, once, and only while it is in force.
+/// Stores the fast hash of a token that numberbank made beside its argon2 hash. Only once, and only if the token is
+/// still the current one.
 #[instrument(name = "accounts.keep_digest", level = "debug", skip_all)]
 pub async fn keep_digest(db: &Db, sid: AccountSid, credential: Uuid, digest: &[u8]) -> Result<()> {
     query!(

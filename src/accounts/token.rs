@@ -1,6 +1,7 @@
 //! AuthTokens: how they are made, stored and compared. SECURITY.md says why.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use argon2::password_hash::PasswordHasher;
@@ -13,9 +14,6 @@ use uuid::Uuid;
 
 use crate::values::sid::{AccountSid, random_bits};
 
-/// The length of a chosen token, in bytes. A shorter one is guessed too easily.
-const CHOSEN_LENGTH: std::ops::RangeInclusive<usize> = 8..=64;
-
 /// BLAKE2's personalization: keeps these digests apart from all others.
 const PURPOSE: &[u8; 16] = b"numberbank token";
 
@@ -25,7 +23,12 @@ pub struct AuthToken {
     chosen: bool,
 }
 
-/// What is stored of a token.
+/// The error does not repeat the text, which may be a secret.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("{} to {} visible ASCII characters without blanks is expected", AuthToken::CHOSEN.start(), AuthToken::CHOSEN.end())]
+pub struct NotAToken;
+
+/// What is stored instead of a token.
 pub enum Kept {
     /// The fast hash of a token that numberbank made.
     Digest([u8; 32]),
@@ -54,6 +57,9 @@ pub enum Verdict<'a> {
 }
 
 impl AuthToken {
+    /// The lengths of tokens that people choose, in characters. A shorter token is guessed too easily.
+    pub const CHOSEN: RangeInclusive<usize> = 8..=64;
+
     /// 32 lower-case hex digits of 128 random bits.
     pub fn random() -> Self {
         Self { text: format!("{:032x}", random_bits()), chosen: false }
@@ -82,13 +88,12 @@ impl AuthToken {
     }
 }
 
-/// Reads a token that a person chose. The error does not repeat it.
+/// Reads a token that a person chose.
 impl FromStr for AuthToken {
-    type Err = &'static str;
+    type Err = NotAToken;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let chosen = may_be_chosen(text).then(|| Self { text: text.to_owned(), chosen: true });
-        chosen.ok_or("8 to 64 visible ASCII characters without blanks is expected")
+    fn from_str(text: &str) -> Result<Self, NotAToken> {
+        may_be_chosen(text).then(|| Self { text: text.to_owned(), chosen: true }).ok_or(NotAToken)
     }
 }
 
@@ -120,7 +125,7 @@ fn may_be_made(token: &str) -> bool {
 }
 
 fn may_be_chosen(token: &str) -> bool {
-    CHOSEN_LENGTH.contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
+    AuthToken::CHOSEN.contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The fast hash of a token that numberbank made.

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::fair_queue::FairQueue;
-use super::gate::Limits;
+use super::gate::GateLimits;
 use super::rate_limit::FailureLimiter;
 use super::token;
 use crate::db::LONGEST_REQUEST;
@@ -67,7 +67,7 @@ struct Job {
 impl Verifiers {
     /// Starts the threads, which run until this is dropped. Tokio's blocking pool has many threads, each of which would
     /// keep its 19 MiB.
-    pub fn start(limits: &Limits, failures: &Arc<FailureLimiter<IpAddr>>) -> Self {
+    pub fn start(limits: &GateLimits, failures: &Arc<FailureLimiter<IpAddr>>) -> Self {
         // A task passes through the queue even if a thread is idle, so the idle threads need room in it.
         let queue = Arc::new(FairQueue::new(limits.waiting + limits.verifications));
         let limiters = Limiters { addresses: Arc::clone(failures), accounts: FailureLimiter::new(limits.failures) };

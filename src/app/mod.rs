@@ -3,4 +3,4 @@
 mod front;
 mod server;
 
-pub use server::{Settings, serve};
+pub use server::{ServerOptions, serve};

@@ -42,7 +42,7 @@ use crate::web::state::WorkerState;
 
 /// How the server runs.
 #[derive(Clone)]
-pub struct Settings {
+pub struct ServerOptions {
     pub database: PgConnectOptions,
     /// A streaming replica to read from, with as many connections again.
     pub replica: Option<PgConnectOptions>,
@@ -74,7 +74,7 @@ fn routes() -> Arc<[String]> {
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
+pub fn serve(listener: TcpListener, settings: ServerOptions) -> io::Result<Server> {
     let (limits, certificate) = (settings.limits.clone(), settings.certificate.clone());
     let gate = Arc::new(gate(&settings));
     let memory = AnswerMemory::new(limits.answer_memory);
@@ -115,7 +115,7 @@ pub fn serve(listener: TcpListener, settings: Settings) -> io::Result<Server> {
 /// What all workers share.
 #[derive(Clone)]
 struct Shared {
-    settings: Settings,
+    settings: ServerOptions,
     /// Of each worker.
     connections: u32,
     /// Requests that may wait for each queue of a worker.
@@ -131,7 +131,7 @@ impl Shared {
     /// The state of one more worker. It has pools of its own: a connection stays on the thread that serves with it.
     fn worker(&self) -> WorkerState {
         let Self { settings, connections, waiting, .. } = self;
-        let Settings { clock, instance, .. } = settings;
+        let ServerOptions { clock, instance, .. } = settings;
         let db = db::serving(&settings.database, *connections, *waiting);
         let replica = settings.replica.as_ref().map(|options| db::reading(options, *connections, *waiting));
         let most = *waiting as usize;
@@ -172,9 +172,9 @@ async fn settle(
     Ok(response)
 }
 
-fn gate(settings: &Settings) -> Gate {
+fn gate(settings: &ServerOptions) -> Gate {
     let limits = &settings.limits;
-    Gate::new(gate::Limits {
+    Gate::new(gate::GateLimits {
         verifications: settings.verifications,
         waiting: limits.max_unverified.into(),
         account_rate: rate(limits.account_rate, Duration::from_secs(1)),

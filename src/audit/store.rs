@@ -214,9 +214,9 @@ pub async fn due(within: &mut Transaction) -> Result<Vec<Breach>> {
     .await
 }
 
-/// Who held a number without a gap, and from when to when, as in `reporting.holdings`: from a sale, a restore or a transfer
-/// to the tenancy's next release or transfer. Of a number that was sold more than once, each of these periods must begin after all earlier
-/// ones have ended. Numbers sold once, which are most, are left out first.
+/// The holdings of each number, as in `reporting.holdings`: from a sale, a restore or a transfer to the tenancy's
+/// next release or transfer. Of a number that was sold more than once, each holding must begin after all earlier ones
+/// have ended. Numbers that were sold once, which are most, are left out first.
 #[instrument(name = "audit.overlaps", level = "debug", skip_all)]
 pub async fn overlaps(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
@@ -231,21 +231,21 @@ pub async fn overlaps(within: &mut Transaction) -> Result<Vec<Breach>> {
             union all
             select phone_number, tenancy_sid, id, at, null, true, null
             from tenancy_transfers join tenancies on sid = tenancy_sid
-        ), stretch as (
+        ), holding as (
             select phone_number, sid, begins, at as held_from,
-                greatest(at, coalesce(lead(at) over stretches, ended_at, 'infinity')) as held_until
+                greatest(at, coalesce(lead(at) over of_tenancy, ended_at, 'infinity')) as held_until
             from event where sales > 1 or sales is null
-            window stretches as (partition by phone_number, sid order by id)
-        ), placed as (
+            window of_tenancy as (partition by phone_number, sid order by id)
+        ), compared as (
             select *, max(held_until) over (partition by phone_number order by held_from, held_until
                 rows between unbounded preceding and 1 preceding) as held_before
-            from stretch where begins
+            from holding where begins
         )
         select 5 as "invariant!", phone_number::text as "subject!",
             format('PN%s holds it from %s on, while another tenancy %s', replace(sid::text, '-', ''),
                 held_from at time zone 'UTC', case when isfinite(held_before)
                     then format('holds it until %s', held_before at time zone 'UTC') else 'goes on' end) as "what!"
-        from placed where held_before > held_from"#
+        from compared where held_before > held_from"#
     )
     .fetch_all(&mut **within)
     .await

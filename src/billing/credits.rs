@@ -13,7 +13,7 @@ use crate::values::clock::Clock;
 use crate::values::money::Money;
 use crate::values::sid::AccountSid;
 
-/// What a credit came to.
+/// What a credit did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Credited {
     pub sid: AccountSid,
@@ -21,20 +21,19 @@ pub struct Credited {
     pub entry: i64,
     /// After the fees that it paid.
     pub balance: Money,
-    /// Months that it paid, of an account that was suspended because it could not.
+    /// Months that were charged because of it, if the account was suspended as unpaid.
     pub charged: i64,
-    /// What they came to.
+    /// The sum of these fees.
     pub paid: Money,
-    /// What is due all the same: more than the balance.
+    /// Fees that are still due, because they are more than the balance.
     pub owed: Money,
     pub status: Status,
-    /// Whether it is active again, because all that it owed is paid.
+    /// Whether that made it active again.
     pub activated: bool,
 }
 
-/// Puts money on an account, in one transaction with what follows: where the account is suspended
-/// because it could not pay and the balance now covers all that is due, that is charged, the longest
-/// due first, and the account is active again.
+/// Puts money on an account. If the account is suspended as unpaid and its balance now covers all due fees, they are
+/// charged, the oldest first, and the account becomes active. All of it is one transaction.
 ///
 /// # Errors
 /// [`Refused::Nothing`], [`Refused::NoOpenAccount`], [`Refused::Twin`], [`Refused::KeyReused`], and when this machine's
@@ -82,7 +81,7 @@ async fn standing_after(
     Ok(Credited { sid: account, entry, balance, charged, paid, owed, status, activated })
 }
 
-/// What a transfer came to.
+/// What a transfer did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Transferred {
     /// Its number, which both entries have.
@@ -159,7 +158,7 @@ async fn transferred(
     })
 }
 
-/// What a reversal came to.
+/// What a reversal did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Reversed {
     /// The id of the entry that it undoes.

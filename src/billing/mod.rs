@@ -1,8 +1,8 @@
-//! Billing: monthly fees, and what becomes of accounts that cannot pay them.
+//! Billing: monthly fees, and what happens to accounts that cannot pay them.
 //!
-//! A tenancy names the month that is charged next and the day on which that begins (`due_month` and
-//! `due_on`). Charging one writes the ledger entry, takes it from the balance and goes on to the next
-//! month, in one transaction that holds the account: a second run finds nothing due.
+//! A tenancy holds the month that is charged next (`due_month`) and the day on which that month begins (`due_on`). To
+//! charge a month, one transaction locks the account, writes the ledger entry, takes the fee from the balance and
+//! sets the next month. So a second run finds nothing due.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
@@ -15,23 +15,25 @@ use crate::values::money::Money;
 use crate::values::sid::{AccountSid, NumberSid};
 
 mod credits;
+mod forecast;
 mod standing;
 mod store;
 
 pub use credits::{Credited, Reversed, Transferred, credit, reverse, transfer};
+pub use forecast::{Fee, Forecast, Outlook, forecast};
 pub use standing::{MOST_OVERDUE, Overdue, Standing, standing};
 use store::Charges;
 
-/// What a run of the fees did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+/// What a run of billing did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Billed {
     /// Months that were charged.
     pub charged: i64,
-    /// What they came to.
+    /// The sum of their fees.
     pub amount: Money,
     /// Accounts that could not pay and were suspended.
     pub suspended: i64,
-    /// Accounts that can pay by now, did, and are active again.
+    /// Accounts that were suspended, have now paid, and are active again.
     pub activated: i64,
     /// Numbers that were released because their grace period has ended.
     pub released: u64,
@@ -47,15 +49,15 @@ impl Billed {
     }
 }
 
-/// Charges every fee that is due by `as_of`, the longest due first; suspends accounts that cannot pay, and
-/// activates those that by now can; releases what was not paid for longer than `grace`. `progress` hears how
-/// many more were looked at.
+/// Charges every fee that is due by `as_of`, the oldest first. Suspends accounts that cannot pay, and activates
+/// suspended ones that can pay now. Releases numbers that were not paid for longer than `grace`. Calls `progress`
+/// with the number of tenancies that were looked at since the last call.
 ///
-/// The work is done in batches, each by itself: killed at any point, the next run goes on; several
-/// at once charge each month once.
+/// The work is done in batches, each in its own transaction. If a run is killed, the next one continues. If several
+/// run at once, each month is still charged once.
 ///
 /// # Errors
-/// When the database is out of reach, or this machine's clock is wrong; what was charged stays.
+/// If the database is out of reach, or this machine's clock is wrong. What was charged by then stays charged.
 pub async fn bill(
     db: &Db,
     clock: &Clock,
@@ -64,8 +66,8 @@ pub async fn bill(
     mut progress: impl FnMut(u64),
 ) -> Result<Billed> {
     clock.trusted()?;
-    let mut billed = Billed { charged: 0, amount: Money::ZERO, suspended: 0, activated: 0, released: 0 };
-    // Where a number has gone, the balance may cover what is left.
+    let mut billed = Billed::default();
+    // After numbers were released, the balance may cover the fees that are left.
     for account in store::solvent(db, as_of.date_naive()).await? {
         if let Some(settled) = again(|| settle(db, clock, account, as_of)).await? {
             billed.add(settled.charged, settled.amount)?;
@@ -91,10 +93,12 @@ async fn settle(db: &Db, clock: &Clock, account: AccountSid, by: DateTime<Utc>) 
     Ok(settled)
 }
 
-/// Charges what is due next, from a day on and by the end of another: the day, how many tenancies, and what came of it.
+/// Charges the next due fees, from the day `from` to the end of the day `by`. Returns their day, the number of
+/// tenancies, and what was charged.
 async fn charge(db: &Db, clock: &Clock, from: NaiveDate, by: NaiveDate) -> Result<Option<(NaiveDate, u64, Charges)>> {
     let mut transaction = db.begin().await?;
-    // A fresh look after the accounts are held: no month is charged twice, no released number at all.
+    // The tenancies are read again after the accounts are locked: so no month is charged twice, and no released
+    // number is charged.
     let due = store::hold_due(&mut transaction, from, by).await?;
     let Some(Due { due_on, .. }) = due.first() else { return Ok(None) };
     let sids: Vec<_> = due.iter().map(|due| due.sid).collect();
@@ -103,7 +107,7 @@ async fn charge(db: &Db, clock: &Clock, from: NaiveDate, by: NaiveDate) -> Resul
     Ok(Some((*due_on, due.len() as u64, charges)))
 }
 
-/// How many numbers have a fee due by `as_of`.
+/// How many months are due by `as_of`, but for those that unpaid accounts owe.
 ///
 /// # Errors
 /// When the database is out of reach.
@@ -128,7 +132,7 @@ async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Result<
     }
 }
 
-/// What an unpaid account has paid after all.
+/// What an unpaid account has paid later.
 struct Settled {
     charged: i64,
     amount: Money,

@@ -19,7 +19,7 @@ pub const MOST_OVERDUE: i64 = 100;
 pub struct Standing {
     #[serde(flatten)]
     pub account: Account,
-    /// Of an account that is suspended because it could not pay: what a credit must cover, together with the balance.
+    /// If the account is suspended as unpaid: the fees that its balance must cover to make it active.
     pub owed: Money,
     /// The credit that pays this and activates the account, unless the operator has suspended it.
     pub needed: Money,

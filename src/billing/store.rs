@@ -1,8 +1,8 @@
 //! The statements on monthly fees.
 //!
-//! Lock order as everywhere: stock, then account, then tenancy. Several accounts are locked in the
-//! order of their Sids; who holds one of them and waits for stock there is none (but for `account
-//! close`, of one account).
+//! Lock order as everywhere: stock, then account, then tenancy. Several accounts are locked in the order of their
+//! Sids. No statement waits for stock while it holds an account, except `account close`, which holds a single
+//! account.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgExecutor, Result, query, query_as, query_scalar};
@@ -15,8 +15,8 @@ use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
-/// The next day's due fees, and locks their accounts: of one day only, so that an account's months are charged in order,
-/// and a limited number, so that no buyer waits long. Those of unpaid accounts are not among them: see [`settle`].
+/// Finds the next due fees and locks their accounts. All are of one day, so that an account's months are charged in
+/// order. Their number is limited, so that no buyer waits long. Fees of unpaid accounts are left out: see [`settle`].
 #[instrument(name = "billing.hold_due", level = "debug", skip_all)]
 pub async fn hold_due(within: &mut Transaction, from: NaiveDate, by: NaiveDate) -> Result<Vec<Due>> {
     query_as!(
@@ -39,16 +39,16 @@ pub async fn hold_due(within: &mut Transaction, from: NaiveDate, by: NaiveDate) 
     .await
 }
 
-/// What came of a batch of fees.
+/// What a batch of fees did.
 pub struct Charges {
     pub charged: i64,
     pub amount: Money,
     pub suspended: i64,
 }
 
-/// Charges the month that begins on this day to those of the tenancies that still are due, whose
-/// accounts are held. Of each account as many as its balance covers, one after the other; then it is
-/// unpaid, and nothing more is taken from it. What is free needs no balance.
+/// Charges the month that begins on this day for those of these tenancies that are still due. Their accounts are
+/// locked already. Each account pays for as many tenancies as its balance covers. If the balance does not cover all,
+/// the account becomes unpaid. A price of 0.00 needs no balance.
 #[instrument(name = "billing.charge", level = "debug", skip_all)]
 pub async fn charge(
     within: &mut Transaction,
@@ -96,7 +96,7 @@ pub async fn charge(
     .await
 }
 
-/// Unpaid accounts whose balance now covers what they owe. The overdue rows are few.
+/// Unpaid accounts whose balance now covers what they owe. It reads all overdue tenancies, which are few.
 #[instrument(name = "billing.solvent", level = "debug", skip_all)]
 pub async fn solvent(db: &Db, by: NaiveDate) -> Result<Vec<AccountSid>> {
     query_scalar!(
@@ -121,7 +121,7 @@ pub async fn hold(within: &mut Transaction, account: AccountSid) -> Result<()> {
         .map(drop)
 }
 
-/// What an unpaid account owes: what was due when it was found unpaid, or is by now.
+/// What an unpaid account owes: the fees that were due when it became unpaid, or are due now.
 #[instrument(name = "billing.owed", level = "debug", skip_all)]
 pub async fn owed(db: impl PgExecutor<'_>, account: AccountSid, now: DateTime<Utc>) -> Result<Money> {
     query_scalar!(
@@ -170,8 +170,8 @@ pub async fn overdue(db: &Db, account: AccountSid, now: DateTime<Utc>) -> Result
     Ok((unpaid.collect(), all))
 }
 
-/// Charges all that an unpaid account owes and makes it active again, if its balance covers that. The account is locked
-/// already. Due is what was due when the account became unpaid, or is due by `by`.
+/// Charges all that an unpaid account owes and makes it active again, if its balance covers that. The account is
+/// locked already. It owes the fees that were due when it became unpaid, or are due by `by`.
 #[instrument(name = "billing.settle", level = "debug", skip_all)]
 pub async fn settle(
     within: &mut Transaction,
@@ -218,7 +218,12 @@ pub async fn settle(
 
 #[instrument(name = "billing.count_due", level = "debug", skip_all)]
 pub async fn count_due(db: &Db, by: NaiveDate) -> Result<i64> {
-    query_scalar!(r#"select count(*) as "count!" from tenancies where ended_at is null and due_on <= $1"#, by)
-        .fetch_one(db)
-        .await
+    query_scalar!(
+        r#"select coalesce(sum(months_due(started_at, due_month, $1)), 0)::bigint as "count!"
+        from tenancies join accounts on accounts.sid = account_sid
+        where ended_at is null and due_on <= $1 and (price = 0 or unpaid_since is null)"#,
+        by
+    )
+    .fetch_one(db)
+    .await
 }

@@ -15,10 +15,9 @@ use crate::{billing, releases};
 
 #[derive(Subcommand, Debug)]
 pub enum Account {
-    /// Create an account; prints its Sid and the token that is made for it, which is shown this once
+    /// Create an account; prints its Sid and its new token, which is never shown again
     Create {
-        /// 1 to 64 characters; a warning tells if another account has it
-        #[arg(long)]
+        #[arg(long, help = name_help())]
         name: FriendlyName,
         /// Your own key of it, such as its number in a CRM; no two accounts have the same
         #[arg(long, value_name = "REF")]
@@ -26,9 +25,7 @@ pub enum Account {
         /// First balance in dollars
         #[arg(long, default_value = "0.00")]
         balance: Money,
-        /// Take the token from standard input instead of making one: a line of 8 to 64 visible ASCII characters. Good
-        /// for customers who come with a token that they keep
-        #[arg(long)]
+        #[arg(long, help = format!("{}. Good for customers who come with a token that they keep", token_stdin()))]
         token_stdin: bool,
     },
     /// List accounts, the oldest first; closed ones only with --all or --status closed
@@ -57,33 +54,44 @@ pub enum Account {
         #[command(flatten)]
         changes: Changes,
     },
-    /// Put money on an account; where that covers the fees that it owes, they are charged and it is active again
+    /// Put money on an account; if an unpaid account can now pay its fees, they are charged and it is active again
     Credit(Entry),
     /// Take money off an account
     Debit(Entry),
-    /// Move money from one account to another; where it covers the fees that the other owes, they are charged
+    /// Move money from one account to another; if the other one can now pay its fees, they are charged
     Transfer(Transfer),
     /// Forbid an account to buy and update
     Suspend(Change),
-    /// Allow it again
+    /// Allow an account to buy and update again
     Activate(Change),
-    /// Close an account for good
+    /// Close an account for ever
     Close(Close),
     /// Make a new token; the old one stops working
     RotateToken {
         #[arg(value_name = "ACCOUNT")]
         account: String,
-        /// Take the token from standard input instead of making one: a line of 8 to 64 visible ASCII characters
-        #[arg(long)]
+        #[arg(long, help = token_stdin())]
         token_stdin: bool,
     },
+}
+
+/// The help of `--name`.
+fn name_help() -> String {
+    format!("1 to {} characters", FriendlyName::LONGEST)
+}
+
+/// The help of `--token-stdin`.
+fn token_stdin() -> String {
+    let (least, most) = AuthToken::CHOSEN.into_inner();
+    format!(
+        "Take the token from standard input instead of making one: a line of {least} to {most} visible ASCII characters"
+    )
 }
 
 #[derive(Args, Debug)]
 #[group(required = true, multiple = true)]
 pub struct Changes {
-    /// 1 to 64 characters
-    #[arg(long)]
+    #[arg(long, help = name_help())]
     name: Option<FriendlyName>,
     /// Your own key of it; an empty one takes it away
     #[arg(long, value_name = "REF", value_parser = new_ref)]
@@ -102,7 +110,7 @@ fn new_ref(text: &str) -> Result<NewRef, NotAReference> {
 pub struct Change {
     #[arg(value_name = "ACCOUNT")]
     account: String,
-    /// A word of why, kept in the account's events
+    /// A reason, kept in the account's events
     #[arg(long, value_name = "TEXT", value_parser = note)]
     note: Option<String>,
 }
@@ -120,7 +128,7 @@ pub struct Close {
     /// Close it though it has money, which stays there
     #[arg(long)]
     keep_balance: bool,
-    /// A word of why, kept in the account's events and with the refund
+    /// A reason, kept in the account's events and with the refund
     #[arg(long, value_name = "TEXT", value_parser = note)]
     note: Option<String>,
 }
@@ -193,7 +201,7 @@ async fn token(from_stdin: bool) -> Result<AuthToken, Failure> {
     if from_stdin { secret::token().await } else { Ok(AuthToken::random()) }
 }
 
-/// Shows a token that was made, this once. Where it cannot be shown, it is lost: that is no success.
+/// Shows a token that numberbank made. This is the only time, so if it cannot be shown, the command fails.
 fn reveal(context: &Context, created: &Created) -> Done {
     if created.auth_token.is_chosen() {
         return show(context.output, created);

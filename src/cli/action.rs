@@ -1,4 +1,4 @@
-//! Commands as operator actions: what was asked, and what came of it.
+//! Commands as operator actions: what was asked for, and the outcome.
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::{Context, Done, Failure};
 use crate::operators::{self, Action, Outcome};
 
-/// The command's words, and the arguments given on the command line or by the environment. Those that every command takes,
-/// such as the database's URL, are not among them.
+/// The words of the command, and the arguments from the command line or the environment. Arguments of all commands,
+/// such as the database's URL, are left out.
 pub fn asked(line: &clap::Command, matches: &ArgMatches) -> Action {
     let (mut command, mut given, mut words) = (line, matches, Vec::new());
     while let Some((name, below)) = given.subcommand() {
@@ -33,7 +33,7 @@ fn said(argument: &Arg, given: &ArgMatches) -> Option<Value> {
     }
 }
 
-/// Does the work of an action, and has it recorded. Until it has begun, a signal leaves no trace.
+/// Does the work of an action, and has it recorded. A signal before its beginning is recorded leaves no record.
 pub async fn recorded(context: &Context, action: &Action, work: impl Future<Output = Done>) -> Done {
     let Context { db, clock, operator, .. } = context;
     let begin = async { Ok(operators::begin(db, clock, operator, action).await?) };
@@ -42,7 +42,7 @@ pub async fn recorded(context: &Context, action: &Action, work: impl Future<Outp
     begun.around(db, clock, work, |done| (outcome(done), context.about())).await
 }
 
-/// Says of a failure whether the action is done or not.
+/// Adds to a failure whether the action was done.
 fn plainly(action: &Action, failure: Failure) -> Failure {
     match failure {
         Failure::Lost(cause) => {
@@ -53,7 +53,7 @@ fn plainly(action: &Action, failure: Failure) -> Failure {
     }
 }
 
-/// How to find out whether an action was done, or to do it again without harm.
+/// How to find out whether an action was done, or how to repeat it safely.
 fn remedy(action: &Action) -> String {
     let sid = action
         .arguments
@@ -73,7 +73,7 @@ fn remedy(action: &Action) -> String {
         words if words.starts_with("account ") => format!("'numberbank account show {sid}' shows it"),
         "number restore" => format!("'numberbank number show {sid}' shows it"),
         "price set" | "price unset" => "'numberbank price list' shows it".to_owned(),
-        // Of the inventory and the runs: what is so already is left alone.
+        // Commands of the inventory, `bill` and `recycle`: to repeat them is safe.
         words => format!("run 'numberbank {words}' again: what is done already is not done twice"),
     }
 }
@@ -84,7 +84,7 @@ fn outcome(done: &Done) -> Outcome {
         Err(Failure::Refused(why) | Failure::Bad(why)) => Outcome::Refused(why.clone()),
         Err(Failure::Interrupted | Failure::Undone(_)) => Outcome::Interrupted,
         Err(Failure::Lost(_)) => Outcome::Unknown,
-        // Their words are PostgreSQL's and the system's own: they are for standard error.
+        // Their texts come from PostgreSQL and the system. They go to standard error, not into the record.
         Err(Failure::Failed(_) | Failure::Migrate(_) | Failure::Embedded(_) | Failure::Io(_)) => Outcome::Failed,
     }
 }

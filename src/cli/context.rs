@@ -1,4 +1,4 @@
-//! What a command works with, and what becomes of it at a signal.
+//! What a command works with, and what happens at a signal.
 
 use std::pin::pin;
 use std::sync::Mutex;
@@ -26,11 +26,11 @@ pub struct Context {
     pub db: Db,
     pub stop: watch::Receiver<bool>,
     pub operator: Operator,
-    /// What is to be recorded; `None` where nothing is changed.
+    /// The action to record; `None` if the command changes nothing.
     pub action: Option<Action>,
     /// What the command is about, as far as it has found that out.
     pub about: Mutex<About>,
-    /// What is said where it is interrupted before it has changed anything, of a command that does all or nothing.
+    /// For a command that does all or nothing: what it says if it is interrupted before it has changed anything.
     pub undone: Option<&'static str>,
 }
 
@@ -76,16 +76,16 @@ impl Context {
 
     /// Returns at SIGTERM or SIGINT.
     pub async fn stopped(&self) {
-        // The sender goes only after it has told.
+        // Never an error: the sender is dropped only after it has sent.
         let _ = self.stop.clone().wait_for(|stop| *stop).await;
     }
 
-    /// Does the work, or as much of it as is done at SIGTERM or SIGINT. Where PostgreSQL commits just then, its answer
-    /// is waited for, for a while: cut off, it may commit or not.
+    /// Does the work until it is done, or until SIGTERM or SIGINT. If a commit is under way at the signal, this waits
+    /// for its answer for up to [`FAREWELL`]: without it, nobody would know whether the work was committed.
     pub async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let (work, mut commits) = telling(work);
         let mut work = pin!(work);
-        // What is done is done, also where a signal came.
+        // If the work is done, its result counts, even if a signal came too.
         tokio::select! {
             biased;
             done = &mut work => return done,
@@ -109,7 +109,7 @@ impl Context {
         }
     }
 
-    /// What must be done before a server serves; `None` where it is told to stop meanwhile, as it may be for long.
+    /// Does work that comes before serving, which may take long. `None` if a signal comes meanwhile.
     pub async fn before_serving<T>(
         &self,
         work: impl Future<Output = Result<T, Failure>>,
@@ -120,7 +120,8 @@ impl Context {
         }
     }
 
-    /// Compares the clock with the database's. Where that cannot be done, what comes next will say why.
+    /// Compares the clock with the database's. If that fails, it only logs a warning: the next statement will say
+    /// why.
     pub async fn compare_clock(&self) {
         if let Err(error) = db::clock::compare(&self.clock, &self.db).await {
             tracing::warn!("this machine's clock could not be compared with the database's: {error}");
@@ -157,6 +158,6 @@ pub fn stop_signals() -> Result<watch::Receiver<bool>, Failure> {
     Ok(told)
 }
 
-/// How long a command waits in the end: for the answer to a commit that is under way at a signal, for its outcome to be
-/// recorded, and for its connections to close.
+/// How long a command waits at its end: for the answer to a commit that is under way at a signal, for its outcome to
+/// be recorded, and for its connections to close.
 pub const FAREWELL: Duration = Duration::from_secs(5);

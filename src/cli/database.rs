@@ -12,7 +12,7 @@ use super::{Done, Failure};
 use crate::db;
 use crate::platform::embedded_pg::{self, Cluster};
 
-/// The database of a command: one that was named, or the private one.
+/// The database of a command: the one that DATABASE_URL names, or the private one.
 pub struct Database {
     pub options: PgConnectOptions,
     pub private: Option<Cluster>,
@@ -20,7 +20,7 @@ pub struct Database {
 
 impl Database {
     pub async fn open(global: &Global) -> Result<Self, Failure> {
-        // An empty one is refused: a secret that was forgotten must not become an empty private registry.
+        // An empty URL is refused: if a secret was forgotten, the command must not open an empty private registry.
         if let Some(url) = &global.database_url {
             return Ok(Self { options: db::options(&url.0).map_err(Failure::Bad)?, private: None });
         }
@@ -31,7 +31,7 @@ impl Database {
         Ok(Self { options: db::options(&cluster.url()).map_err(Failure::Bad)?, private: Some(cluster) })
     }
 
-    /// Brings the private one up to date by itself; that of somebody else is left to `migrate`.
+    /// Migrates the private database. For another database it fails unless `numberbank migrate` was run.
     pub async fn ready(&self) -> Done {
         if self.private.is_some() {
             db::migrate(&self.options).await?;
@@ -49,8 +49,9 @@ impl Database {
     }
 }
 
-/// sqlx takes what libpq's variables say for every connection, were it to the private PostgreSQL, and a process cannot
-/// safely change its own environment: it becomes a new one, in the same place and with the same arguments.
+/// sqlx reads libpq's variables for every connection, even to the private PostgreSQL. A process cannot safely change
+/// its own environment, so it replaces itself by a new one (`exec`) with the same arguments and without these
+/// variables.
 fn begin_again_without_libpqs_variables() -> io::Result<()> {
     let is_libpqs = |name: &OsString| name.as_bytes().strip_prefix(b"PG").is_some_and(|rest| !rest.starts_with(b"_"));
     let theirs: Vec<_> = env::vars_os().map(|(name, _)| name).filter(is_libpqs).collect();

@@ -1,4 +1,4 @@
-//! `demo`: something to look at within a minute.
+//! `demo`: a server with an account, numbers and money, to try out within a minute.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -35,7 +35,7 @@ const TOLL_FREE_CODES: [i64; 7] = [800, 833, 844, 855, 866, 877, 888];
 /// Enough for a hundred local numbers.
 const BALANCE: Money = Money::from_cents(10_000);
 
-/// The demo's own credentials.
+/// The credentials of the demo account.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Credentials {
     sid: AccountSid,
@@ -66,8 +66,8 @@ pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Do
     .await
 }
 
-/// The demo's account and stock, where the database is empty; else the credentials that an earlier
-/// demo has noted, if they are still good.
+/// Makes the demo's account and stock if the database is empty. Else reads the credentials that an earlier demo has
+/// noted; `None` if they are not valid any more.
 async fn prepare(database: &Database, context: &Context) -> Result<Option<Credentials>, Failure> {
     let _alone = db::lock(&database.options, ProcessLock::SCHEMA, db::MAX_WAIT).await?;
     let Context { db, clock, .. } = context;
@@ -93,8 +93,8 @@ async fn is_without_accounts(db: &Db) -> Result<bool, Failure> {
     Ok(accounts::list(db, any).await?.is_empty())
 }
 
-/// The registry itself keeps a hash only; so the demo notes its token as a client would. A new file
-/// takes the old one's place: nobody else can have prepared it.
+/// Notes the demo's token in a file, because the database holds only a hash. The file is made new and renamed, so
+/// that no other user can have prepared it.
 fn keep(note: &Path, credentials: &Credentials) -> Done {
     let new = note.with_extension("new");
     let _ = fs::remove_file(&new);
@@ -109,7 +109,7 @@ async fn noted(note: Option<&Path>, Context { db, .. }: &Context) -> Result<Opti
     Ok(accounts::is_token(db, noted.sid, &noted.auth_token).await?.then_some(noted))
 }
 
-/// Numbers that are set aside for fiction (555-0100 to 555-0199), so that none is anybody's.
+/// Adds numbers that are set aside for fiction (555-0100 to 555-0199): nobody can own them.
 async fn stock(Context { db, clock, .. }: &Context) -> Done {
     let first = AREA_CODES.iter().chain(&TOLL_FREE_CODES).map(|code| code * 10_000_000 + 5_550_100);
     let ranges: Vec<_> = first.map(|first| first..=first + 99).collect();
@@ -117,7 +117,7 @@ async fn stock(Context { db, clock, .. }: &Context) -> Done {
     Ok(())
 }
 
-/// What to paste: lists, buys, changes and releases.
+/// Commands to paste: they list, buy, change and release numbers.
 async fn hint(
     settings: &Serve,
     site: &str,
@@ -142,13 +142,13 @@ async fn hint(
     ))
 }
 
-/// Makes curl trust the certificate itself: that of a demo is seldom anybody else's.
+/// Makes curl trust the certificate itself: a demo's certificate is mostly self-signed.
 fn trust(settings: &Serve) -> String {
     let quoted = |file: &Path| file.display().to_string().replace('\'', r"'\''");
     settings.front.tls().map_or_else(String::new, |files| format!(" --cacert '{}'", quoted(&files.certificate)))
 }
 
-/// A number to change and to release: the newest that the demo account holds, else one is bought.
+/// A number to change and to release: the newest of the demo account. If there is none, it buys one.
 async fn held_number(context: &Context, account: AccountSid) -> Result<String, Failure> {
     let Context { db, clock, .. } = context;
     let newest = Page { number: 0, size: 1, cursor: Cursor::ByNumber };

@@ -8,20 +8,20 @@ use crate::platform::embedded_pg;
 
 pub type Done = Result<(), Failure>;
 
-/// How a command ended that did not do what was asked, or could not say so: one clear line. They are told apart by what
-/// has become of it.
+/// How a command ended that did not do what was asked, or could not say that it did: one clear line. Each variant
+/// says what was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// What was asked for cannot be: nothing was changed.
+    /// The command or its input is wrong: nothing was changed.
     #[error("{0}")]
     Bad(String),
     /// A use case refused: nothing was changed.
     #[error("{0}")]
     Refused(String),
-    /// Nothing was changed, or no more than what was committed before.
+    /// It failed. Only what was committed before is changed.
     #[error("{0}")]
     Failed(Error),
-    /// It is done and stands, but found what must not be.
+    /// It is done, but it found something that must not be.
     #[error("{0}")]
     Found(String),
     #[error("{0}")]
@@ -33,7 +33,7 @@ pub enum Failure {
     /// It is done, but its answer could not be shown.
     #[error("{0}")]
     Untold(String),
-    /// It is done, but for what was rejected.
+    /// It is done, except what was rejected.
     #[error("{0}")]
     Partly(String),
     /// The database's answer was lost: nobody knows whether it is done.
@@ -41,16 +41,16 @@ pub enum Failure {
     Lost(String),
     #[error("interrupted")]
     Interrupted,
-    /// The same, of a command that does all or nothing.
+    /// A command that does all or nothing was interrupted: nothing was changed.
     #[error("interrupted: {0}")]
     Undone(&'static str),
-    /// The reader of the answer has seen enough, as `| head` does.
+    /// The reader of the answer has closed the pipe, as `| head` does.
     #[error("nobody reads the answer")]
     NoReader,
 }
 
 impl Failure {
-    /// What the process ends with.
+    /// The exit code of the process.
     pub const fn exit_code(&self) -> i32 {
         match self {
             Self::Interrupted | Self::Undone(_) => 130,

@@ -7,11 +7,11 @@ use super::Failure;
 use super::options::{Serve, is_loopback};
 use crate::platform::tls::Certificate;
 
-/// Listeners that are taken before anything else is begun: a port that is in use is told at once.
+/// Listeners, opened before all other work, so that a port in use is reported at once.
 pub struct Front {
     pub listener: TcpListener,
     pub certificate: Option<Arc<Certificate>>,
-    /// For operators.
+    /// The operators' listener.
     pub monitoring: Option<TcpListener>,
     pub site: String,
     pub monitoring_site: Option<String>,
@@ -34,7 +34,7 @@ impl Front {
         Ok(Self { listener, certificate, monitoring, site, monitoring_site })
     }
 
-    /// What is told when it serves. The line of the service is the first.
+    /// The text that says where the server listens. The first line is for the API.
     pub fn announcement(&self) -> String {
         let monitoring = self.monitoring_site.as_ref().map(|site| format!("operations on {site}\n"));
         format!("listening on {}\n{}", self.site, monitoring.unwrap_or_default())

@@ -20,22 +20,22 @@ use crate::inventory::import::{BadRow, Encoding, Event, Header, Imported, Mappin
 pub struct Import {
     /// The file; - is standard input
     file: PathBuf,
-    /// What the file is written in, where that is not UTF-8 or UTF-16
+    /// Encoding of the file, if it is not UTF-8 or UTF-16
     #[arg(long, value_enum, default_value_t)]
     encoding: Encoding,
-    /// What a column is, as in --map 'Rate=monthly_cost'; may be given for each
+    /// Meaning of a column, as in --map 'Rate=monthly_cost'; may be given for each column
     #[arg(long = "map", value_name = "HEADER=COLUMN")]
     maps: Vec<Mapping>,
-    /// Refuse columns that would be left out
+    /// Refuse a file with unknown columns, which are left out by default
     #[arg(long)]
     strict: bool,
-    /// Set provider, cost and note of numbers that are known already; an empty cell leaves what is known
+    /// Also set provider, cost and note of numbers that are in stock already; an empty cell changes nothing
     #[arg(long)]
     update: bool,
-    /// Store the good rows where some are bad
+    /// Store the good rows even if some are bad
     #[arg(long)]
     skip_bad: bool,
-    /// Tell how the file is understood and what would be stored, and store nothing
+    /// Show how the file is understood and what would be stored, and store nothing
     #[arg(long)]
     dry_run: bool,
     /// Write all bad rows to this new CSV file, each with its line and the reason
@@ -43,10 +43,10 @@ pub struct Import {
     bad_rows: Option<PathBuf>,
 }
 
-/// So many bad rows are told on standard error.
+/// The most bad rows that are shown on standard error.
 const MOST_TOLD: u64 = 20;
 
-/// So many of them a JSON answer repeats.
+/// The most bad rows in a JSON answer.
 const MOST_REPEATED: usize = 10_000;
 
 impl Import {
@@ -132,8 +132,8 @@ fn answer(output: Output, wanted: Wanted, header: &Header, imported: &Imported, 
     show(output, &shown)
 }
 
-/// What becomes of bad rows: the first are told, all are written to a file if one was named, and a JSON answer
-/// repeats some.
+/// Reports bad rows: shows the first on standard error, writes all to a file if one was named, and keeps some for a
+/// JSON answer.
 struct BadRows {
     told: u64,
     found: u64,
@@ -171,7 +171,7 @@ impl BadRows {
         Ok(())
     }
 
-    /// The first bad row makes the file, unless somebody else has made it by now.
+    /// Writes a row to the file. The first row creates the file; it fails if the file exists.
     fn write(&mut self, row: &BadRow) -> Done {
         let Some(path) = &self.to else { return Ok(()) };
         let failed = |error: &dyn std::fmt::Display| Failure::Bad(format!("cannot write {}: {error}", path.display()));
@@ -180,7 +180,7 @@ impl BadRows {
             Some(file) => file,
             None => {
                 let new = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| failed(&error))?;
-                // Rows have as many cells as they have in the file that is read.
+                // Flexible: each row keeps the number of cells that it has in the imported file.
                 let mut file = csv::WriterBuilder::new().flexible(true).delimiter(self.delimiter).from_writer(new);
                 let header = line([b"line", b"reason"], &self.header);
                 file.write_byte_record(&header).map_err(|error| failed(&error))?;
@@ -211,7 +211,7 @@ impl BadRows {
     }
 }
 
-/// What was rejected, in one line; `None` where nothing was.
+/// One line about what was rejected; `None` if nothing was.
 pub fn told(rejected: u64, by_reason: &[Counted]) -> Option<String> {
     (rejected > 0).then(|| format!("{rejected} rejected: {}", Counted::message(by_reason)))
 }

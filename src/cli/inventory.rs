@@ -15,7 +15,7 @@ use crate::values::phone::{AreaCode, Kind, PhoneNumber, range};
 
 #[derive(Subcommand, Debug)]
 pub enum Inventory {
-    /// Add numbers or ranges, as in '(415) 867-0000' or 4158670000-4158679999; what is known already stays as it is
+    /// Add numbers or ranges, as in '(415) 867-0000' or 4158670000-4158679999; numbers in stock stay as they are
     Add {
         #[arg(required = true, value_name = "FIRST[-LAST]", value_parser = range)]
         ranges: Vec<RangeInclusive<i64>>,
@@ -37,14 +37,14 @@ pub enum Inventory {
         #[arg(required = true, value_name = "FIRST[-LAST]", value_parser = possible)]
         numbers: Vec<RangeInclusive<i64>>,
     },
-    /// Below how many available numbers an area code is low on stock
+    /// Thresholds: with fewer available numbers, an area code is low on stock
     #[command(subcommand)]
     Threshold(Threshold),
 }
 
 #[derive(Subcommand, Debug)]
 pub enum Threshold {
-    /// List all thresholds; 'report low_stock' shows what is below them
+    /// List all thresholds; 'report low_stock' shows the area codes below them
     List,
     /// Set the threshold of an area code; 0 removes it
     Set {
@@ -62,7 +62,7 @@ pub struct Listing {
     kind: Option<Kind>,
     #[arg(long, value_enum)]
     state: Option<State>,
-    /// Only what came in with this import; 'report imports' lists them
+    /// Only numbers of this import; 'report imports' lists all imports
     #[arg(long, value_name = "ID")]
     import: Option<i64>,
 }
@@ -97,7 +97,7 @@ fn possible(text: &str) -> Result<RangeInclusive<i64>, String> {
     ends.into_iter().collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string()).map(|_| range)
 }
 
-/// The most numbers that one command takes out of sale or puts back: all of them are locked at once.
+/// The most numbers that one command takes out of sale or puts back. It locks all of them at once.
 const MOST_MOVED: i64 = 100_000;
 
 /// Each number of the ranges.
@@ -110,7 +110,7 @@ fn each(ranges: &[RangeInclusive<i64>]) -> Result<Vec<PhoneNumber>, Failure> {
     numbers.collect::<Result<_, _>>().map_err(|error| Failure::Bad(error.to_string()))
 }
 
-/// What the help of an import says besides its options.
+/// The help of an import, besides its options.
 const IMPORT_HELP: &str = "\
 The first row names the columns, in any case and order: phone_number (or number, did, tn, e164, telephone number,
 phone), and where they are there provider (carrier), monthly_cost (cost, mrc, monthly fee) and note (description,
@@ -135,7 +135,8 @@ async fn add(context: &Context, ranges: &[RangeInclusive<i64>]) -> Done {
     }
 }
 
-/// A progress bar on standard error, which shows on a terminal only. Of a pipe nobody knows how much is left.
+/// A progress bar on standard error, shown only on a terminal. `None` means that the length is unknown, as with a
+/// pipe.
 pub fn bar(length: Option<u64>, what: &str) -> ProgressBar {
     let bar = length.map_or_else(ProgressBar::no_length, ProgressBar::new);
     let template = match length {

@@ -15,7 +15,7 @@ pub enum Ledger {
     Reverse {
         /// The id of the entry, as in 'report ledger'
         entry: i64,
-        /// A word of why, for the ledger
+        /// A reason, for the ledger
         #[arg(long, value_name = "TEXT", value_parser = note)]
         note: Option<String>,
     },
@@ -28,7 +28,7 @@ pub struct Entry {
     account: String,
     /// Dollars, as in 25.00
     amount: Money,
-    /// A word of why, for the ledger: at most 255 characters
+    /// A reason, for the ledger: at most 255 characters
     #[arg(long, value_name = "TEXT", value_parser = note)]
     note: Option<String>,
     /// Do it once for ever: the same key again answers the same again, and moves nothing
@@ -49,7 +49,7 @@ pub struct Transfer {
     to: String,
     /// Dollars, as in 25.00
     amount: Money,
-    /// A word of why, for both entries: at most 255 characters
+    /// A reason, for both entries: at most 255 characters
     #[arg(long, value_name = "TEXT", value_parser = note)]
     note: Option<String>,
     /// Do it once for ever: the same key again answers the same again, and moves nothing

@@ -52,7 +52,7 @@ pub struct Command {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    /// Try it out: serves, with a demo account and demo stock where the database is empty
+    /// Try it out: serve, and if the database is empty, make a demo account and demo stock
     Demo(options::Serve),
     /// Bring the schema up to date and serve until SIGTERM or SIGINT
     Serve(options::Serve),
@@ -67,17 +67,17 @@ enum Verb {
     /// The stock of numbers
     #[command(subcommand)]
     Inventory(inventory::Inventory),
-    /// What the next sale costs
+    /// The prices of the next sales
     #[command(subcommand)]
     Price(price::Price),
-    /// One number and everyone who held it
+    /// A number and the accounts that held it
     #[command(subcommand)]
     Number(number::Number),
-    /// Charge the monthly fees that are due; again, or twice at once, charges nothing twice
+    /// Charge the monthly fees that are due; it is safe to run it again, or twice at once
     Bill(runs::Bill),
     /// Put numbers on sale again whose quarantine has ended
     Recycle(runs::Recycle),
-    /// Prove that money and stock add up
+    /// Check that money and stock add up
     Audit,
     /// The views of the schema reporting, row by row
     Report(report::Report),
@@ -89,7 +89,7 @@ pub use terminal::tell;
 use terminal::{write_out, written};
 
 impl Command {
-    /// Reads the command line; ends the process where it is wrong.
+    /// Reads the command line. Ends the process if it is wrong.
     pub fn read() -> Self {
         let mut line = Self::command();
         let matches = line.get_matches_mut();
@@ -109,10 +109,9 @@ impl Command {
     /// Runs the command to its end, or until SIGTERM or SIGINT.
     ///
     /// # Errors
-    /// When it is refused, fails or is interrupted; what it was to change is unchanged then, unless
-    /// only its answer could not be written.
+    /// If it is refused, fails or is interrupted: see [`Failure`].
     pub async fn run(self) -> Done {
-        // Before anything is started that would have to be stopped.
+        // Checked before anything is started that would have to be stopped.
         if let Verb::Serve(settings) | Verb::Demo(settings) = &self.verb {
             settings.replica.options().map_err(Failure::Bad)?;
         }
@@ -130,10 +129,10 @@ impl Command {
             undone: self.verb.when_undone(),
         };
         let done = self.verb.run(&context, &database).await;
-        // Connections first: a private PostgreSQL that stops would cut off what is on its way back to
-        // the pool, and say so. A database that hangs does not keep the command from its end.
+        // Closes the connections before the private PostgreSQL stops, which would cut off those in use and log that.
+        // The timeout is for a database that hangs.
         let _ = tokio::time::timeout(FAREWELL, context.db.close()).await;
-        // What is done is done, also where the private PostgreSQL does not stop as it should.
+        // The command is done, even if the private PostgreSQL does not stop properly.
         if let Err(failure) = database.close().await {
             tracing::warn!("{failure}");
         }
@@ -147,7 +146,7 @@ impl Command {
 impl Verb {
     async fn run(self, context: &Context, database: &Database) -> Done {
         match self {
-            // These stop by themselves, and finish what is in flight.
+            // These two handle signals themselves, and finish the requests under way.
             Self::Demo(settings) => demo::run(&settings, database, context).await,
             Self::Serve(settings) => serve::run(&settings, database, context).await,
             Self::Migrate => context.unless_stopped(serve::migrate(database, context.output)).await,
@@ -163,8 +162,8 @@ impl Verb {
         }
     }
 
-    /// Whether it is an operator's action, which is recorded: whatever may change something. The schema
-    /// has an account of its own, and what the service and the demo do by themselves is no operator's.
+    /// Whether it is an operator's action, which is recorded: any command that may change something. Not `migrate`,
+    /// because the schema has a record of its own; nor `serve` and `demo`, which no operator directs.
     fn is_action(&self) -> bool {
         use account::Account;
         use inventory::{Inventory, Threshold};
@@ -175,12 +174,14 @@ impl Verb {
             Self::Inventory(Inventory::List(_) | Inventory::Summary | Inventory::Threshold(Threshold::List)) => false,
             Self::Price(command) => !matches!(command, price::Price::List { .. } | price::Price::History { .. }),
             Self::Number(command) => !matches!(command, number::Number::Show { .. }),
-            Self::Ledger(_) | Self::Inventory(_) | Self::Bill(_) | Self::Recycle(_) => true,
+            Self::Bill(bill) => !bill.is_dry_run(),
+            Self::Recycle(recycle) => !recycle.is_dry_run(),
+            Self::Ledger(_) | Self::Inventory(_) => true,
         }
     }
 
-    /// What is said where it is interrupted before it has changed anything: of a command that may take long, and does
-    /// all or nothing.
+    /// For commands that may take long and do all or nothing: what they say if they are interrupted before they have
+    /// changed anything.
     fn when_undone(&self) -> Option<&'static str> {
         match self {
             Self::Inventory(inventory::Inventory::Import(_)) => Some("nothing was imported"),
@@ -189,7 +190,7 @@ impl Verb {
         }
     }
 
-    /// Whether its answer is rows and nothing else.
+    /// Whether its answer consists of rows only.
     fn has_csv(&self) -> bool {
         matches!(self, Self::Report(_) | Self::Inventory(inventory::Inventory::List(_)))
     }

@@ -9,13 +9,13 @@ use crate::{numbers, releases};
 
 #[derive(Subcommand, Debug)]
 pub enum Number {
-    /// Show a number and everyone who held it
+    /// Show a number and the accounts that held it
     Show {
-        /// In any spelling, as in '+1 (415) 867-5309', or the Sid of a number that was ever sold
+        /// A number in any spelling, as in '+1 (415) 867-5309', or the Sid of a sold number
         #[arg(value_name = "NUMBER")]
         number: String,
     },
-    /// Give a released number back to its last holder, while it is in quarantine
+    /// Give a released number back to its last account; only while it is in quarantine
     Restore { sid: NumberSid },
 }
 

@@ -11,35 +11,35 @@ use crate::values::sid::AccountSid;
 
 #[derive(Subcommand, Debug)]
 pub enum Price {
-    /// List the prices of the next sale; those without an account are everybody's
+    /// List the prices of the next sales; a price without an account is for all others
     List {
-        /// What the next sale costs this account: its own price, else everybody's
+        /// The prices of this account's next sales: its own, else everybody's
         #[arg(long, value_name = "ACCOUNT")]
         account: Option<String>,
     },
-    /// Set the price of the next sale; sold numbers keep theirs
+    /// Set the price of the next sales; sold numbers keep their price
     Set {
         #[arg(value_enum)]
         kind: Kind,
         /// Dollars a month, as in 1.15
         price: Money,
-        /// For this account only
+        /// Only for this account
         #[arg(long, value_name = "ACCOUNT")]
         account: Option<String>,
     },
-    /// Take an account's own price away: its next sale costs what everybody pays
+    /// Remove an account's own price: its next sales cost what everybody pays
     Unset {
         #[arg(value_enum)]
         kind: Kind,
         #[arg(long, value_name = "ACCOUNT")]
         account: String,
     },
-    /// Show who set which price when, the latest first; no price: the account's own was taken away
+    /// Show who changed which price when, the latest first; an entry without a price: it was removed
     History {
-        /// Of this account's own prices only
+        /// Only this account's own prices
         #[arg(long, value_name = "ACCOUNT")]
         account: Option<String>,
-        /// At most so many
+        /// At most this many
         #[arg(long, value_name = "N", default_value_t = 100)]
         limit: u32,
     },

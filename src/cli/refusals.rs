@@ -25,7 +25,7 @@ impl<R: Worded> From<Denied<R>> for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            // Nothing was changed: it is told as a refusal.
+            // Nothing was changed, so it counts as a refusal.
             Error::WrongClock(why) => Self::Refused(why),
             Error::Unknown(_) => Self::Lost(error.to_string()),
             error => Self::Failed(error),

@@ -12,7 +12,7 @@ use crate::reporting::{self, Form, VIEWS};
 
 #[derive(Args, Debug)]
 pub struct Report {
-    /// A view of the schema reporting; 'list' tells what each shows
+    /// A view of the schema reporting, or 'list' to see what each view shows
     #[arg(value_parser = PossibleValuesParser::new(once("list").chain(VIEWS.map(|view| view.name))))]
     name: String,
 }

@@ -1,4 +1,4 @@
-//! Answers of any length: rows are written as they come, so that millions need no memory.
+//! Answers of any length: rows are written as they come, so that millions of rows need little memory.
 
 use std::io::{self, BufWriter, Stdout, Write};
 
@@ -9,7 +9,8 @@ use super::options::Output;
 use super::table::Table;
 use super::{Done, Failure, written};
 
-/// So many bytes of a table are written together; the first, a thousand rows, tell how wide its columns are.
+/// A table is written in batches of this many bytes. The first batch, about a thousand rows, settles the widths of
+/// the columns.
 const BATCH: usize = 1 << 17;
 
 /// Writes rows to standard output.
@@ -18,22 +19,22 @@ pub struct Rows {
     out: BufWriter<Stdout>,
     /// What comes before the next object.
     before: &'static str,
-    /// Lines of a table that are written together, its header first.
+    /// The lines of the next batch of a table; the header is the first line.
     waiting: Vec<u8>,
     table: Option<Table>,
-    /// The columns that hold texts of tenants and files, and their places once the header is known.
+    /// The columns that hold texts of tenants and files, and their indices once the header is known.
     texts: Vec<String>,
-    places: Option<Vec<usize>>,
+    indices: Option<Vec<usize>>,
 }
 
 impl Rows {
-    /// Columns of these names hold texts that others chose.
+    /// `texts` names the columns with texts of tenants and files.
     pub fn new(output: Output, texts: Vec<String>) -> Self {
         let out = BufWriter::with_capacity(1 << 16, io::stdout());
-        Self { output, out, before: "[\n", waiting: Vec::new(), table: None, texts, places: None }
+        Self { output, out, before: "[\n", waiting: Vec::new(), table: None, texts, indices: None }
     }
 
-    /// Takes a row as it is: an object where the output is JSON, else a line of CSV, the header first.
+    /// Takes a row as text: an object of JSON, or else a line of CSV, the header first.
     pub fn add(&mut self, row: &[u8]) -> Done {
         written(match self.output {
             Output::Csv => self.add_line(row),
@@ -48,25 +49,24 @@ impl Rows {
         })
     }
 
-    /// Takes a line of CSV. Where a spreadsheet would take a text for a formula, an apostrophe goes first, by which it
-    /// knows a text.
+    /// Takes a line of CSV. Puts an apostrophe before a text that a spreadsheet would take for a formula.
     fn add_line(&mut self, line: &[u8]) -> io::Result<()> {
-        let Some(places) = &self.places else {
+        let Some(indices) = &self.indices else {
             let header = record(line)?;
             let is_text = |name: &[u8]| self.texts.iter().any(|text| text.as_bytes() == name);
-            self.places = Some((0..).zip(&header).filter(|(_, name)| is_text(name)).map(|(place, _)| place).collect());
+            self.indices = Some((0..).zip(&header).filter(|(_, name)| is_text(name)).map(|(index, _)| index).collect());
             return self.out.write_all(line);
         };
-        // No line without such a character holds a formula, so that most need not be read.
-        if places.is_empty() || !line.iter().any(|byte| is_mark(*byte)) {
+        // A line without these characters holds no formula. So most lines need not be parsed.
+        if indices.is_empty() || !line.iter().any(|byte| is_mark(*byte)) {
             return self.out.write_all(line);
         }
         let cells = record(line)?;
-        let is_formula = |place: usize| places.contains(&place) && cells.get(place).is_some_and(begins_formula);
+        let is_formula = |index: usize| indices.contains(&index) && cells.get(index).is_some_and(begins_formula);
         if !(0..cells.len()).any(is_formula) {
             return self.out.write_all(line);
         }
-        let tamed = (0..).zip(&cells).map(|(place, cell)| match is_formula(place) {
+        let tamed = (0..).zip(&cells).map(|(index, cell)| match is_formula(index) {
             true => [b"'", cell].concat(),
             false => cell.to_vec(),
         });
@@ -74,12 +74,12 @@ impl Rows {
         Ok(())
     }
 
-    /// The names of the columns, for those who bring their rows by [`Rows::show`].
+    /// Takes the names of the columns. Rows for [`Rows::show`] follow.
     pub fn head(&mut self, names: &[&str]) -> Done {
         if self.output == Output::Json { Ok(()) } else { self.show(&names) }
     }
 
-    /// Takes a row in whatever form the output asks for.
+    /// Takes a row, and writes it in the form of the output.
     pub fn show(&mut self, row: &impl Serialize) -> Done {
         let unreadable = |error: &dyn std::error::Error| Failure::Bad(error.to_string());
         if self.output == Output::Json {
@@ -90,7 +90,7 @@ impl Rows {
         self.add(&line.into_inner().map_err(|error| unreadable(&error))?)
     }
 
-    /// Writes what is still to be written.
+    /// Writes the rest.
     pub fn end(mut self) -> Done {
         let last = match self.output {
             Output::Csv => Ok(()),
@@ -122,7 +122,7 @@ fn record(line: &[u8]) -> io::Result<ByteRecord> {
 }
 
 const fn is_mark(byte: u8) -> bool {
-    // The last is the first byte of their wide forms, which some spreadsheets read alike.
+    // 0xEF is the first byte of the full-width forms of these signs, which some spreadsheets treat alike.
     matches!(byte, b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r' | b'\n' | 0xEF)
 }
 

@@ -1,4 +1,4 @@
-//! `bill` and `recycle`: what `serve` also does by itself.
+//! `bill` and `recycle`, which `serve` also runs at intervals.
 
 use chrono::{DateTime, Months, NaiveDate, NaiveTime, Utc};
 use clap::Args;
@@ -18,6 +18,12 @@ pub struct Bill {
     as_of: AsOf,
     #[command(flatten)]
     grace: Grace,
+    /// Say by account what would happen, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// List each fee too
+    #[arg(long, requires = "dry_run")]
+    verbose: bool,
 }
 
 #[derive(Args, Debug)]
@@ -26,24 +32,35 @@ pub struct Recycle {
     as_of: AsOf,
     #[command(flatten)]
     quarantine: Quarantine,
+    /// Say by account what would happen, and write nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 #[derive(Args, Debug)]
 struct AsOf {
-    /// Do what is due by then: RFC 3339, or a date for its midnight, UTC [default: now]
+    /// Do what is due by this time: RFC 3339, or a date for its midnight, UTC [default: now]
     #[arg(long, value_name = "TIME", value_parser = time)]
     as_of: Option<DateTime<Utc>>,
-    /// Allow a time in the future, for staging
+    /// Allow a time in the future, for staging; a dry run needs no leave
     #[arg(long)]
     force: bool,
 }
 
 impl Bill {
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
     pub async fn run(self, context: &Context) -> Done {
         let Context { db, clock, output, .. } = context;
-        let (as_of, clock) = self.as_of.on(clock)?;
+        let (as_of, clock) = self.as_of.on(clock, self.dry_run)?;
+        if self.dry_run {
+            let grace = self.grace.length();
+            return show(*output, &billing::forecast(db, &clock, as_of, grace, self.verbose).await?);
+        }
         let bar = bar(Some(billing::count_due(db, as_of).await?), "{human_pos} of {human_len} fees, {per_sec}");
-        // A missed run of several months meets a number more than once.
+        // Fees may have become due since they were counted.
         let progress = |more| {
             bar.inc(more);
             bar.set_length(bar.length().unwrap_or_default().max(bar.position()));
@@ -57,9 +74,18 @@ impl Bill {
 }
 
 impl Recycle {
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
     pub async fn run(self, context: &Context) -> Done {
         let Context { db, clock, output, .. } = context;
-        let (as_of, clock) = self.as_of.on(clock)?;
+        let (as_of, clock) = self.as_of.on(clock, self.dry_run)?;
+        if self.dry_run {
+            let accounts = inventory::recyclable(db, as_of, self.quarantine.lengths()).await?;
+            let recycled: i64 = accounts.iter().map(|account| account.recycled).sum();
+            return show(*output, &json!({ "recycled": recycled, "accounts": accounts }));
+        }
         let recycled = inventory::recycle(db, &clock, as_of, self.quarantine.lengths()).await?;
         let recycled = json!({ "recycled": recycled });
         context.counted(&recycled);
@@ -68,13 +94,13 @@ impl Recycle {
 }
 
 impl AsOf {
-    /// The time by which things are due, and the clock that tells when they are done.
-    fn on(&self, clock: &Clock) -> Result<(DateTime<Utc>, Clock), Failure> {
+    /// The time for what is due, and the clock for when it is done.
+    fn on(&self, clock: &Clock, dry_run: bool) -> Result<(DateTime<Utc>, Clock), Failure> {
         // For a future `--as-of`, check this machine's clock now.
         clock.trusted().map_err(Error::from)?;
         let now = clock.now();
         let as_of = self.as_of.unwrap_or(now);
-        if as_of > now && !self.force {
+        if as_of > now && !self.force && !dry_run {
             return Err(Failure::Bad(format!("{as_of} is in the future: --force does it all the same, for staging")));
         }
         if as_of > now + Months::new(1200) {

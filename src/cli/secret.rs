@@ -1,14 +1,14 @@
-//! Secrets that are given to a command: from standard input, for arguments and the environment are seen by others.
+//! Secrets for a command come from standard input, because others can see arguments and the environment.
 
 use std::io::{self, IsTerminal, Read};
 
 use super::Failure;
-use crate::accounts::AuthToken;
+use crate::accounts::{AuthToken, NotAToken};
 
-/// More than any token and the end of its line.
+/// The most bytes that are read: more than any token with its line end.
 const MOST: u64 = 128;
 
-/// The token that somebody chose for an account: the one line of standard input.
+/// The token that a person chose for an account: the only line of standard input.
 pub async fn token() -> Result<AuthToken, Failure> {
     tokio::task::spawn_blocking(|| read(io::stdin().lock())).await.map_err(io::Error::other)?
 }
@@ -23,5 +23,5 @@ fn read(input: impl Read + IsTerminal) -> Result<AuthToken, Failure> {
     let line = text.strip_suffix(b"\n").unwrap_or(&text);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let token = str::from_utf8(line).unwrap_or_default().parse();
-    token.map_err(|expected: &str| bad(&format!("one line of {expected}")))
+    token.map_err(|expected: NotAToken| bad(&format!("one line of {expected}")))
 }

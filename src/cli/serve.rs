@@ -43,7 +43,7 @@ pub async fn migrate(database: &Database, output: Output) -> Done {
     }
 }
 
-/// Serves until a signal comes; `announce` tells that it does.
+/// Serves until a signal comes. `announce` is called once the server listens.
 pub async fn serve(
     front: Front,
     settings: &Serve,
@@ -55,7 +55,7 @@ pub async fn serve(
     let certificate = front.certificate;
     let server = app::serve(
         front.listener,
-        app::Settings {
+        app::ServerOptions {
             database: database.options.clone(),
             replica: settings.replica.options().map_err(Failure::Bad)?,
             workers: settings.workers(),
@@ -71,10 +71,10 @@ pub async fn serve(
     let mut serving = tokio::spawn(server);
     tokio::spawn(db::clock::keep_comparing(context.clock.clone(), context.db.clone()));
     let mut jobs = start_jobs(settings, database, &instance, context);
-    // These go on to the last: operators look on while what is in flight is finished.
+    // The operators' listener stays until the end, so that they can watch while requests under way are finished.
     serve_monitoring(front.monitoring, &instance, database, context)?;
     certificate.map(|certificate| tokio::spawn(certificate.keep_current()));
-    // A reader of the announcement that has seen enough does not end the service.
+    // The server goes on if the reader of the announcement has closed the pipe.
     match announce() {
         Err(Failure::NoReader) => {}
         done => done?,
@@ -84,7 +84,7 @@ pub async fn serve(
         ended = &mut serving => return ended.map_err(|error| Failure::Bad(error.to_string()))?.map_err(Failure::Io),
     }
     instance.stops();
-    // Whatever they have not finished, the next run does.
+    // The next run does what they have not finished.
     jobs.abort_all();
     tracing::info!("stopping: what is in flight is finished first");
     handle.stop(true).await;
@@ -92,7 +92,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// Serves operators, where they are to be served.
+/// Serves operators, if there is a listener for them.
 fn serve_monitoring(
     listener: Option<TcpListener>,
     instance: &Arc<Instance>,
@@ -100,20 +100,20 @@ fn serve_monitoring(
     context: &Context,
 ) -> Done {
     let Some(listener) = listener else { return Ok(()) };
-    // Also where it is a standby, which they are to see.
+    // Connects to a standby too: operators must see that it is one.
     let db = db::reading(&database.options, 2, 16);
     let sources = Sources { instance: Arc::clone(instance), db, clock: context.clock.clone() };
     tokio::spawn(monitoring::serve(listener, sources)?);
     Ok(())
 }
 
-/// What goes on beside serving, until it is dropped.
+/// Starts the jobs, which run until the result is dropped.
 fn start_jobs(settings: &Serve, database: &Database, instance: &Arc<Instance>, context: &Context) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let Jobs::Every(every) = settings.jobs else { return tasks };
     let Context { db, clock, .. } = context;
     tasks.spawn(jobs::watch(db.clone(), clock.clone(), every, Arc::clone(instance)));
-    tasks.spawn(jobs::keep_running(jobs::Settings {
+    tasks.spawn(jobs::keep_running(jobs::JobOptions {
         database: database.options.clone(),
         clock: clock.clone(),
         every,

@@ -10,7 +10,7 @@ use super::table::Table;
 use super::terminal::visible;
 use super::{Done, Failure, write_out};
 
-/// Writes an answer: a list becomes a table, anything else lines of name and value.
+/// Writes an answer. For people, a list becomes a table, anything else lines of name and value.
 pub fn show(output: Output, answer: &impl Serialize) -> Done {
     let value = serde_json::to_value(answer).map_err(|error| Failure::Bad(error.to_string()))?;
     write_out(&match output {
@@ -44,7 +44,7 @@ fn fields_table(fields: &Map<String, Value>) -> String {
     shown
 }
 
-/// The text of a cell; of nothing, nothing.
+/// The text of a cell. Null is empty.
 fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),

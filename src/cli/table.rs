@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::terminal::visible;
 
-/// A wider cell than this runs over: it does not widen all rows.
+/// The widest column. A wider cell runs over, so that it does not widen all rows.
 const WIDEST: usize = 80;
 
 /// The columns of a table.
@@ -15,7 +15,7 @@ pub struct Table(Vec<Column>);
 
 struct Column {
     width: usize,
-    /// Numbers stand at the right.
+    /// Numbers are aligned to the right.
     is_number: bool,
 }
 

@@ -1,4 +1,5 @@
-//! The terminal: answers on standard output, lines on standard error, and texts of tenants and files on the operator's terminal.
+//! Writes answers to standard output and lines to standard error, and makes texts of tenants and files safe for a
+//! terminal.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -8,8 +9,8 @@ use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 use super::{Done, Failure};
 
-/// The text with everything escaped that a terminal would obey or not show: control characters, line breaks of
-/// every kind, and what Unicode calls format characters (zero-width, the marks that turn the direction, tags).
+/// The text with all characters escaped that a terminal would obey or hide: control characters, all line breaks, and
+/// Unicode's format characters (zero-width characters, marks of direction, tags).
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return text.into();
@@ -27,7 +28,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 
 fn is_hidden(c: char) -> bool {
     use GeneralCategory::{Control, Format, LineSeparator, ParagraphSeparator};
-    // All of ASCII that is hidden is control characters: most texts need no table.
+    // In ASCII only control characters are hidden, so most texts need no table.
     if c.is_ascii() {
         return c.is_ascii_control();
     }
@@ -47,7 +48,7 @@ pub fn written(result: io::Result<()>) -> Done {
     })
 }
 
-/// Writes a line to standard error. Where nobody reads it, there is nobody to tell.
+/// Writes a line to standard error. An error is ignored: there is no other place to report it.
 pub fn tell(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", visible(line));
 }

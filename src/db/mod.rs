@@ -58,7 +58,7 @@ const IN_BACKGROUND: Terms = Terms { connections: 4, waiting: u32::MAX, must_wri
 
 /// A pool for a command: few connections, no statement timeout.
 pub fn for_command(options: &PgConnectOptions) -> Db {
-    // To a standby too, as it has the same reports.
+    // Connects to a standby too: it has the same reports.
     Db::new(pool(Purpose::Command, LONG_ACQUIRE_TIMEOUT), options.clone(), IN_BACKGROUND)
 }
 

@@ -1,4 +1,5 @@
-//! State of an account that exists only while one of its requests is under way. An idle account takes no memory.
+//! State of accounts. It exists only while a request of the account is under way, so that an idle account takes no
+//! memory.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -94,11 +94,11 @@ async fn acquire(connection: &mut PgConnection, lock: ProcessLock, max_wait: Dur
 
 /// Takes a lock if it is free.
 async fn try_acquire(connection: &mut PgConnection, lock: ProcessLock) -> sqlx::Result<bool> {
-    let statement = format!("savepoint turn; lock table {} in share update exclusive mode nowait", lock.table);
+    let statement = format!("savepoint attempt; lock table {} in share update exclusive mode nowait", lock.table);
     match raw_sql(AssertSqlSafe(statement)).execute(&mut *connection).await {
         Ok(_) => Ok(true),
         Err(error) if is_locked(&error) => {
-            raw_sql("rollback to savepoint turn; release savepoint turn").execute(connection).await.map(|_| false)
+            raw_sql("rollback to savepoint attempt; release savepoint attempt").execute(connection).await.map(|_| false)
         }
         Err(error) => Err(error),
     }

@@ -45,7 +45,8 @@ const COMMON: Parameters = &[
     ("tcp_keepalives_count", "6"),
 ];
 
-/// Newer limits, by the version of PostgreSQL that brought them. Set to none: those above do their work.
+/// Limits that newer versions of PostgreSQL brought, with that version. They are switched off, because the limits
+/// above are enough.
 const SINCE: [(u32, &str, &str); 2] = [(140_000, "idle_session_timeout", "0"), (170_000, "transaction_timeout", "0")];
 
 impl Purpose {
@@ -75,7 +76,7 @@ impl Purpose {
                 ("lock_timeout", "'1s'"),
                 ("idle_in_transaction_session_timeout", "0"),
                 ("plan_cache_mode", "auto"),
-                // Else every start would log that refinery's table exists already.
+                // Otherwise every start would log that refinery's table exists already.
                 ("client_min_messages", "warning"),
             ],
             Self::Lock => &[
@@ -98,7 +99,7 @@ impl Purpose {
     }
 }
 
-/// Tries, in case a timeout set by others ends even this statement.
+/// How often to try, because a timeout of the role or database may end even this statement.
 const MAX_TRIES: usize = 20;
 
 /// Applies the settings of its purpose to a new connection.
@@ -118,7 +119,8 @@ pub async fn configure(connection: &mut PgConnection, purpose: Purpose) -> sqlx:
 /// Refuses a pooler in transaction mode, where settings and prepared statements get mixed up: two connections must be
 /// two sessions, and each must stay the same from statement to statement.
 pub async fn ensure_dedicated(first: &mut PgConnection, second: &mut PgConnection) -> Result<(), MigrateError> {
-    // Poolers lend the server used last, or the one idle longest: either way one of these pairs differs.
+    // A pooler lends the server process that was used last, or the one that was idle longest. In both cases one of
+    // these pairs differs.
     for _ in 0..3 {
         let (before, other) = (server(first).await?, server(second).await?);
         let (again, after) = (server(second).await?, server(first).await?);
@@ -133,7 +135,7 @@ pub async fn ensure_dedicated(first: &mut PgConnection, second: &mut PgConnectio
 async fn server(connection: &mut PgConnection) -> Result<i32, MigrateError> {
     const STATEMENT: &str = "select pg_catalog.pg_backend_pid(), count(*) from pg_catalog.pg_prepared_statements";
     let row = super::in_time(raw_sql(STATEMENT).fetch_one(&mut *connection)).await?;
-    // We have prepared none yet, so these are left from another client of this session.
+    // We have prepared no statement yet, so these come from another client of this session.
     match row.try_get(1).map_err(MigrateError::Connect)? {
         0_i64 => row.try_get(0).map_err(MigrateError::Connect),
         _ => Err(MigrateError::Shared),

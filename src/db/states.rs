@@ -49,7 +49,8 @@ fn sqlstate(error: &sqlx::Error) -> Option<String> {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
-        // Causes hold no statement and no value: PostgreSQL's text may quote both.
+        // The cause is PostgreSQL's message. Its detail and context are left out: they may quote values and the
+        // statement.
         let out_of_reach = match &error {
             E::Io(_) | E::Tls(_) | E::Protocol(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => true,
             E::Database(_) => sqlstate(&error).is_some_and(|state| is_passing(&state)),

@@ -6,7 +6,7 @@ use tracing::instrument;
 
 /// The state of a database before the first migration.
 #[derive(Debug)]
-pub struct State {
+pub struct Inspection {
     pub encoding: String,
     pub is_made: bool,
     /// The schema of our tables, if not `public`.
@@ -14,9 +14,9 @@ pub struct State {
 }
 
 #[instrument(name = "db.inspect", level = "debug", skip_all)]
-pub async fn inspect(connection: &mut PgConnection) -> Result<State> {
+pub async fn inspect(connection: &mut PgConnection) -> Result<Inspection> {
     query_as!(
-        State,
+        Inspection,
         r#"select current_setting('server_encoding') as "encoding!",
             to_regclass('public.refinery_schema_history') is not null as "is_made!",
             (select nspname::text
@@ -59,8 +59,8 @@ pub struct Holder {
     pub since: Option<DateTime<Utc>>,
 }
 
-/// Up to three sessions that hold a lock on this table that a process lock waits for; without a table, any lock on any
-/// table of ours.
+/// Up to three sessions that hold a lock for which a process lock on this table would wait; without a table, any lock
+/// on any of our tables.
 #[instrument(name = "db.holders", level = "debug", skip_all)]
 pub async fn holders(connection: &mut PgConnection, table: Option<&str>) -> Result<Vec<Holder>> {
     query_as!(

@@ -1,5 +1,5 @@
-//! Transactions: retried if others changed the same rows meanwhile, and with an error of its own if the answer to the
-//! commit was lost.
+//! Transactions. One is retried if others changed the same rows meanwhile. If the answer to the commit is lost, that
+//! is an error of its own.
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use tokio::sync::watch;
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::{Db, Transaction};
 use crate::error::{Error, Result, Retried};
 
-/// Tries of a transaction.
+/// The most tries of a transaction.
 const MOST_TRIES: usize = 5;
 
 /// Retries work that PostgreSQL rolled back because others changed the same rows.
@@ -24,8 +24,8 @@ pub async fn again<T, E: Retried, W: Future<Output = Result<T, E>>>(work: impl F
     work().await
 }
 
-/// Does work in a transaction, and retries it with [`again`]. What it returns was read before the commit, so nothing
-/// can fail after it.
+/// Does work in a transaction, and retries it with [`again`]. The result is read before the commit, so that nothing
+/// can fail after the commit.
 ///
 /// # Errors
 /// Those of the work and of [`commit`]. Unless it is [`Error::Unknown`], nothing was changed.
@@ -56,7 +56,7 @@ tokio::task_local! {
     static COMMITS: watch::Sender<Commits>;
 }
 
-/// Runs work, and tells the state of its commits: cut off during one, its outcome would be unknown.
+/// Runs work, and reports the state of its commits. If the work is cut off during a commit, its outcome is unknown.
 pub fn telling<W: Future>(work: W) -> (impl Future<Output = W::Output>, watch::Receiver<Commits>) {
     let (teller, told) = watch::channel(Commits::None);
     (COMMITS.scope(teller, work), told)

@@ -56,7 +56,7 @@ pub fn options(text: &str) -> Result<PgConnectOptions, String> {
     Ok(options.disable_statement_logging())
 }
 
-/// The same URL with only what sqlx understands.
+/// The same URL with only those parameters that sqlx understands.
 fn for_sqlx(url: &Url) -> Url {
     let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
     // sqlx takes the brackets for a part of the address. A host in the query comes later, and wins.

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use self::columns::Columns;
 use self::records::{Cells, Records, Unreadable};
-use self::rows::{Fault, Row};
+use self::rows::{Fault, StockRow};
 use self::store::{Batch, ImportEntry};
 use self::text::Text;
 use super::{Counted, Refused, analyze_if_many, begin_additions};
@@ -270,7 +270,7 @@ fn read(source: impl Read, reading: &Reading, to: &mpsc::Sender<Part>) -> Result
         if record.is_whole && cells.iter().all(|cell| cell.trim_ascii().is_empty()) {
             continue;
         }
-        let row = if record.is_whole { Row::of(&cells, &columns) } else { Err(too_long()) };
+        let row = if record.is_whole { StockRow::of(&cells, &columns) } else { Err(too_long()) };
         part.push(row, line, &cells);
         if part.is_full() && to.blocking_send(part.take()).is_err() {
             return Ok(());
@@ -313,7 +313,7 @@ struct Pending {
 }
 
 impl Pending {
-    fn push(&mut self, row: Result<Row, Fault>, line: u64, cells: &[&[u8]]) {
+    fn push(&mut self, row: Result<StockRow, Fault>, line: u64, cells: &[&[u8]]) {
         match row {
             Ok(row) => self.good.push(row),
             Err(Fault { name, reason }) => {

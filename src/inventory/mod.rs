@@ -15,11 +15,13 @@ use crate::values::sid::AccountSid;
 mod adding;
 pub mod import;
 mod prices;
+mod recycling;
 mod store;
 mod thresholds;
 
 pub use adding::{Added, Counted, MOST_AT_ONCE, MOST_REJECTIONS, Rejection, add};
 pub use prices::{Price, PriceChange, Priced, price_changes, prices, set_price, unset_price};
+pub use recycling::{Recyclable, recyclable};
 pub use thresholds::{Threshold, set_threshold, thresholds};
 
 /// Why the stock or its prices are not changed.
@@ -33,7 +35,7 @@ pub enum Refused {
     NoAccount(AccountSid),
     /// More numbers than [`MOST_AT_ONCE`].
     TooMany(i64),
-    /// A file that cannot be read, or not beyond some line, and why.
+    /// A file cannot be read, or not beyond some line, and why.
     File(String),
     /// A file has bad rows: how many, and how many by reason.
     BadRows(u64, Vec<Counted>),
@@ -62,17 +64,17 @@ pub enum State {
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     Sale,
-    /// By its holder.
+    /// The account that holds it has released it.
     Release,
     /// By the operator.
     OperatorRelease,
-    /// With its holder's account.
+    /// The account that held it was closed.
     Close,
     /// Its fee was not paid.
     Unpaid,
     /// Its quarantine has ended.
     Recycle,
-    /// Back to its last holder.
+    /// The number went back to its last account.
     Restore,
     Withdraw,
     Return,

@@ -1,4 +1,4 @@
-//! What the next sale costs a month.
+//! The monthly prices of the next sales.
 
 use chrono::{DateTime, Utc};
 
@@ -13,7 +13,7 @@ use crate::values::sid::AccountSid;
 
 mod store;
 
-/// The price of the next sale: of one account, or of all that have none of their own.
+/// A price of the next sales: for one account, or for all accounts that have no price of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Price {
     pub kind: Kind,
@@ -28,13 +28,13 @@ pub struct PriceChange {
     pub at: DateTime<Utc>,
     pub kind: Kind,
     pub account_sid: Option<AccountSid>,
-    /// `None`: the account's own price was taken away.
+    /// `None`: the account's own price was removed.
     pub price: Option<Money>,
     /// Who they say they are; `None` before changes were recorded.
     pub operator: Option<String>,
 }
 
-/// A price after it was set, or taken away.
+/// A price after it was set, or removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Priced {
     #[serde(flatten)]
@@ -91,7 +91,7 @@ pub async fn set_price(
     .await
 }
 
-/// Takes an account's own price away, so that the general one is in force, which is returned.
+/// Removes an account's own price. Returns the general price, which is then in force.
 ///
 /// # Errors
 /// [`Refused::NoAccount`]

@@ -119,7 +119,7 @@ pub async fn withdraw(within: &mut Transaction, numbers: &[PhoneNumber], now: Da
     Ok(result.rows_affected())
 }
 
-/// Puts them where they were: a quarantine goes on.
+/// Puts withdrawn numbers back on sale, or back into their quarantine.
 #[instrument(name = "inventory.put_back", level = "debug", skip_all)]
 pub async fn put_back(within: &mut Transaction, numbers: &[PhoneNumber], now: DateTime<Utc>) -> Result<u64> {
     let result = query!(

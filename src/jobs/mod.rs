@@ -20,9 +20,9 @@ mod watch;
 
 pub use watch::watch;
 
-/// Settings of the jobs.
+/// How the jobs run.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct JobOptions {
     pub database: PgConnectOptions,
     pub clock: Clock,
     pub every: Duration,
@@ -64,7 +64,7 @@ pub enum Failure {
 }
 
 /// Runs the jobs now and at each interval, until dropped.
-pub async fn keep_running(settings: Settings) {
+pub async fn keep_running(settings: JobOptions) {
     loop {
         let run = AssertUnwindSafe(run(&settings)).catch_unwind();
         let outcome = tokio::time::timeout(MAX_RUN, run).await;
@@ -94,7 +94,7 @@ fn log(done: Option<Done>) {
 ///
 /// # Errors
 /// If the database is out of reach, or a job fails.
-pub async fn run(settings: &Settings) -> Result<Option<Done>, Failure> {
+pub async fn run(settings: &JobOptions) -> Result<Option<Done>, Failure> {
     let guard = match db::lock(&settings.database, LOCK, MAX_WAIT).await {
         Err(MigrateError::Busy(..)) => return Ok(None),
         guard => guard?,
@@ -107,7 +107,7 @@ pub async fn run(settings: &Settings) -> Result<Option<Done>, Failure> {
 }
 
 /// Runs each job, even if another one fails.
-async fn work(db: &Db, Settings { clock, quarantine, grace, .. }: &Settings) -> Result<Done, Error> {
+async fn work(db: &Db, JobOptions { clock, quarantine, grace, .. }: &JobOptions) -> Result<Done, Error> {
     let now = clock.now();
     let recycled = inventory::recycle(db, clock, now, *quarantine).await;
     let billed = billing::bill(db, clock, now, *grace, |_| {}).await;

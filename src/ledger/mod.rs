@@ -1,6 +1,7 @@
-//! The ledger: what moved an account's money. Entries are only ever added; the balance is their sum.
+//! The ledger: one entry for each change of an account's balance. Entries are never changed or deleted, and the
+//! balance is their sum.
 //!
-//! A purchase and a fee write their own entries, within their statements (see `purchases` and `billing`).
+//! The statements of `purchases` and `billing` write their own entries.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -24,9 +25,9 @@ pub use reversals::{Charge, MOST_CHARGES, Reversible, reversible};
 /// Why no money was moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// Of 0.00.
+    /// The amount is 0.00.
     Nothing,
-    /// No such account, or a closed one, which takes no credit.
+    /// There is no such account; or it is closed, and a closed account takes no credit.
     NoOpenAccount(AccountSid),
     Insufficient {
         account: AccountSid,

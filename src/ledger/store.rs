@@ -12,8 +12,8 @@ use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::AccountSid;
 
-/// Locks accounts before they are updated: PostgreSQL checks an update's constraints on the old version of a row before it
-/// waits for a newer one.
+/// Locks accounts before an update. Without the lock, PostgreSQL would check the update's constraints on an old
+/// version of the row before it waits for a newer one.
 #[instrument(name = "ledger.hold", level = "debug", skip_all)]
 pub async fn hold(within: &mut Transaction, accounts: &[AccountSid]) -> Result<()> {
     query!("select from accounts where sid = any($1) order by sid for no key update", accounts as &[AccountSid])
@@ -22,7 +22,7 @@ pub async fn hold(within: &mut Transaction, accounts: &[AccountSid]) -> Result<(
         .map(drop)
 }
 
-/// The balance and the entry that explains its change, or nothing where there is no such account.
+/// Changes the balance and writes the ledger entry. `None` if there is no such account.
 #[instrument(name = "ledger.enter", level = "debug", skip_all)]
 pub async fn enter(
     within: &mut Transaction,

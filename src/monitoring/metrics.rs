@@ -123,7 +123,7 @@ fn write_connections(page: &mut Exposition, workers: &[Worker]) {
     let mut open = page.gauge("numberbank_connections", "Connections to PostgreSQL of the threads that serve.");
     for (database, usage) in &usages {
         open.sample(&[("database", database), ("state", "in_use")], usage.in_use);
-        open.sample(&[("database", database), ("state", "at_hand")], usage.at_hand);
+        open.sample(&[("database", database), ("state", "at_hand")], usage.idle);
     }
     let mut waiting = page.gauge("numberbank_connections_waiting", "Statements that wait for a connection.");
     for (database, usage) in &usages {

@@ -1,5 +1,5 @@
-//! Numbers: finding and changing what is held, and telling who held it. On the wire an open tenancy is an
-//! IncomingPhoneNumber.
+//! Numbers: finds and changes the numbers that accounts hold, and tells who held a number. The API calls an open
+//! tenancy an IncomingPhoneNumber.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -31,13 +31,13 @@ pub enum Refused {
     NotHeld,
     /// The account that holds it is suspended.
     Suspended,
-    /// A fallback for calls without the address that it stands in for.
+    /// There would be a VoiceFallbackUrl without the URL that it replaces.
     LoneVoiceFallback,
-    /// The same for messages.
+    /// There would be an SmsFallbackUrl without an SmsUrl.
     LoneSmsFallback,
-    /// A page is to lie beside a number that the account never held.
+    /// The cursor is a number that the account never held.
     UnknownCursor,
-    /// A page so far on in a list that it is not found by its number.
+    /// The page is too far into the list to be found by its number.
     BeyondReach,
     NotInStock(PhoneNumber),
     NeverSold(NumberSid),
@@ -57,19 +57,19 @@ pub struct Number {
 }
 
 impl Number {
-    /// The name it was given, or its digits nicely formatted.
+    /// Its own name, or the default: its digits, formatted.
     pub fn friendly_name(&self) -> Cow<'_, str> {
         let given = self.settings.friendly_name.as_ref();
         given.map_or_else(|| self.phone_number.formatted().into(), |name| name.as_str().into())
     }
 
-    /// How much memory it takes.
+    /// The memory that it takes.
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.settings.bytes()
     }
 }
 
-/// Lookups of single numbers. Those that come at once are one statement.
+/// Lookups of single numbers. Those that come together are one batch: one statement.
 #[derive(Clone)]
 pub struct Lookups(Arc<Reads<(AccountSid, NumberSid), Option<Number>>>);
 
@@ -79,7 +79,7 @@ impl Lookups {
         Self(Arc::new(Reads::new(primary, replica, most_waiting, find)))
     }
 
-    /// How many lookups wait for the one under way.
+    /// The number of lookups that wait for a batch.
     pub fn waiting(&self) -> usize {
         self.0.waiting()
     }
@@ -102,7 +102,7 @@ pub async fn find(db: &Db, account: AccountSid, sid: NumberSid) -> Result<Number
     Ok(store::find(db, &[(account, sid)]).await?.pop().flatten().ok_or(Refused::NotHeld)?)
 }
 
-/// Changes of numbers. Those that come at once are one statement, and one transaction.
+/// Updates of numbers. Those that come together are one batch: one statement and one transaction.
 #[derive(Clone)]
 pub struct Updates {
     batches: Arc<Writes<Asked, Number>>,
@@ -119,15 +119,15 @@ impl Updates {
         Self { batches: Arc::new(Writes::new(db, most_waiting, update)), clock: clock.clone() }
     }
 
-    /// How many wait for the batch under way.
+    /// The number of updates that wait for a batch.
     pub fn waiting(&self) -> usize {
         self.batches.waiting()
     }
 
-    /// Changes what is given and keeps the rest. `db` is for what has to be done alone.
+    /// Changes the settings that are given and keeps the others. `db` is for an update that the batch did not do.
     ///
     /// # Errors
-    /// [`Refused::NotHeld`], [`Refused::Suspended`], and a lone fallback, where there would be one afterwards.
+    /// [`Refused::NotHeld`], [`Refused::Suspended`], [`Refused::LoneVoiceFallback`], [`Refused::LoneSmsFallback`]
     pub async fn update(
         &self,
         db: &Db,
@@ -159,7 +159,7 @@ async fn update_alone(db: &Db, clock: &Clock, asked: Asked) -> Result<Number, De
     }
 }
 
-/// All that is known of a number: its place in stock, and everyone who held it.
+/// All that is known of a number: its row in stock, its tenancies and its moves.
 #[derive(Debug, serde::Serialize)]
 pub struct Biography {
     #[serde(flatten)]
@@ -169,7 +169,7 @@ pub struct Biography {
     pub moves: Vec<Move>,
 }
 
-/// Who held a number from when to when; an open one has no end.
+/// A tenancy of a number. An open one has no end.
 #[derive(Debug, serde::Serialize)]
 pub struct Tenancy {
     pub sid: NumberSid,
@@ -185,7 +185,7 @@ pub struct Move {
     pub at: DateTime<Utc>,
     pub to: State,
     pub cause: Cause,
-    /// The tenancy that began or ended with it.
+    /// The tenancy that began or ended with this move.
     pub sid: Option<NumberSid>,
 }
 
@@ -197,7 +197,7 @@ pub async fn biography(db: &Db, number: PhoneNumber) -> Result<Biography, Denied
     Ok(biography_within(&mut db.begin().await?, number).await?.ok_or(Refused::NotInStock(number))?)
 }
 
-/// The same, as a transaction sees it that may have moved the number; `None` where it is not in stock.
+/// As [`biography`], within a transaction that may have moved the number. `None` if the number is not in stock.
 ///
 /// # Errors
 /// When the database is out of reach.
@@ -208,7 +208,7 @@ pub async fn biography_within(within: &mut Transaction, number: PhoneNumber) -> 
     Ok(Some(Biography { stocked, holder, history, moves }))
 }
 
-/// The digits of a number that was ever sold under this Sid.
+/// The number of a tenancy, open or ended.
 ///
 /// # Errors
 /// [`Refused::NeverSold`]

@@ -12,7 +12,7 @@ use crate::values::text::{CallbackUrl, FriendlyName, Method};
 /// The settings of a number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// `None`: the number itself, formatted.
+    /// `None` means the default: the number's digits, formatted.
     pub friendly_name: Option<FriendlyName>,
     pub voice: Option<Callback>,
     pub voice_fallback: Option<Callback>,
@@ -28,7 +28,7 @@ pub struct Callback {
     pub method: Method,
 }
 
-/// A change of one setting. What was not sent stays; an empty value clears.
+/// A change of one setting. A parameter that was not sent changes nothing; an empty value clears the setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change<T> {
     Keep,
@@ -43,7 +43,7 @@ impl<T> Change<T> {
         }
     }
 
-    /// `None` where it stays, an empty text where it is cleared.
+    /// `None` if the setting is kept, an empty text if it is cleared.
     fn text<'a>(&'a self, text: impl FnOnce(&'a T) -> &'a str) -> Option<&'a str> {
         match self {
             Self::Set(value) => Some(value.as_ref().map_or("", text)),
@@ -52,7 +52,7 @@ impl<T> Change<T> {
     }
 }
 
-/// A change of a callback. A method alone changes the method of the URL that stays.
+/// A change of a callback. If only the method is sent, the URL is kept.
 #[derive(Clone, Debug)]
 pub struct CallbackChange {
     pub url: Change<CallbackUrl>,
@@ -79,8 +79,8 @@ impl CallbackChange {
 }
 
 impl Settings {
-    /// The settings of a number that is bought with them. What they say about SMS is checked on a toll-free number too,
-    /// which keeps none of it (`drop_sms` in V15) and shows none: programs of 2010 sent it along.
+    /// The settings of a new number. For a toll-free number the SMS settings are checked, but not stored (`drop_sms`
+    /// in V15): programs of 2010 sent them for every number.
     ///
     /// # Errors
     /// A lone fallback.
@@ -109,8 +109,9 @@ impl Settings {
     }
 }
 
-/// The settings of a number as columns of `tenancies`: the one list of them for all statements. Gives it to another macro, before
-/// what is said here: the type of an array of [`Given`], the names, and the names as a [`Row`] reads them.
+/// The settings of a number as columns of `tenancies`: one list for all statements. Calls another macro with three
+/// literals before its own arguments: the type of an array of [`Given`], the names of the columns, and the names as
+/// [`Row`] reads them.
 macro_rules! columns {
     ($macro:ident! { $($said:tt)* }) => {
         $macro! {
@@ -129,7 +130,7 @@ macro_rules! columns {
 
 pub(crate) use columns;
 
-/// A row of `tenancies`, as far as a number shows it.
+/// A row of `tenancies`: the columns that a number shows.
 pub struct Row {
     pub sid: NumberSid,
     pub phone_number: PhoneNumber,
@@ -145,9 +146,9 @@ pub struct Row {
     pub sms_fallback_url: Option<CallbackUrl>,
     pub sms_fallback_method: Option<Method>,
     pub voice_caller_id_lookup: bool,
-    /// Where many were asked for: for which of them this is, counted from 1.
-    pub place: Option<i64>,
-    /// How many there are in the whole list.
+    /// Which of the numbers that were asked for this is, counted from 1; `None` if one was asked for.
+    pub ordinal: Option<i64>,
+    /// The number of items in the whole list, for a page of a list.
     pub total: Option<i64>,
 }
 
@@ -165,8 +166,8 @@ impl Row {
     }
 }
 
-/// PostgreSQL's `number_settings`, field by field in its order: the settings of a new number, or changes. In changes, `None`
-/// keeps what there is, and an empty text clears it.
+/// PostgreSQL's type `number_settings`, with its fields in the same order: the settings of a new number, or changes.
+/// In changes, `None` keeps a setting, and an empty text clears it.
 #[derive(sqlx::Encode)]
 pub struct Given<'a> {
     friendly_name: Option<&'a str>,
@@ -181,7 +182,7 @@ pub struct Given<'a> {
     voice_caller_id_lookup: Option<bool>,
 }
 
-/// What PostgreSQL calls [`Given`].
+/// The type of [`Given`] in PostgreSQL.
 const GIVEN: &str = "number_settings";
 
 impl Type<Postgres> for Given<'_> {
@@ -197,7 +198,7 @@ impl PgHasArrayType for Given<'_> {
 }
 
 impl<'a> Given<'a> {
-    /// Settings as a whole.
+    /// All settings of a new number.
     pub fn of(settings: &'a Settings) -> Self {
         let Settings { friendly_name, voice, voice_fallback, sms, sms_fallback, voice_caller_id_lookup } = settings;
         let url = |callback: &'a Option<Callback>| callback.as_ref().map(|callback| callback.url.as_str());
@@ -216,7 +217,7 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// What is to change.
+    /// Changes of settings.
     pub fn by(changes: &'a Changes) -> Self {
         let Changes { friendly_name, voice, voice_fallback, sms, sms_fallback, voice_caller_id_lookup } = changes;
         let url = |callback: &'a CallbackChange| callback.url.text(CallbackUrl::as_str);

@@ -17,14 +17,14 @@ use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 use crate::values::text::Method;
 
-/// `query_as!` for rows of `tenancies`: what the statement says before and after their columns. `columns` stands for the
-/// same columns again, within a statement.
+/// `query_as!` for rows of `tenancies`: the SQL before and after their columns. The word `columns` within the SQL
+/// inserts the same columns again. `ordinal` and `total` in front say which of these two columns the statement has.
 macro_rules! numbers {
-    (place and total $($said:tt)*) => {
-        columns!(numbers! { "place, total", $($said)* })
+    (ordinal and total $($said:tt)*) => {
+        columns!(numbers! { "ordinal, total", $($said)* })
     };
-    (place $($said:tt)*) => {
-        columns!(numbers! { "place, null::bigint as total", $($said)* })
+    (ordinal $($said:tt)*) => {
+        columns!(numbers! { "ordinal, null::bigint as total", $($said)* })
     };
     (
         $array:literal, $names:literal, $read:literal, $counts:literal,
@@ -39,32 +39,32 @@ macro_rules! numbers {
         )
     };
     ($before:literal, $($said:tt)*) => {
-        columns!(numbers! { "null::bigint as place, null::bigint as total", $before, $($said)* })
+        columns!(numbers! { "null::bigint as ordinal, null::bigint as total", $before, $($said)* })
     };
 }
 
 pub(super) use numbers;
 
 impl Row {
-    /// Index of the request that this row answers, from 0.
-    pub fn place(&self) -> usize {
-        self.place.and_then(|place| usize::try_from(place - 1).ok()).unwrap_or(usize::MAX)
+    /// The index, from 0, of the request that this row answers.
+    pub fn index(&self) -> usize {
+        self.ordinal.and_then(|ordinal| usize::try_from(ordinal - 1).ok()).unwrap_or(usize::MAX)
     }
 
-    /// The number, as one of the account in which it was looked for.
+    /// The number, of the account in which it was looked for.
     pub fn number(self, account_sid: AccountSid) -> Number {
         let Self { sid, phone_number, started_at, updated_at, .. } = self;
         Number { sid, account_sid, phone_number, settings: self.settings(), started_at, updated_at }
     }
 }
 
-/// Finds many numbers, each in its account; `None` for one that is not held.
+/// Finds many numbers, each in its account. `None` for a number that its account does not hold.
 #[instrument(name = "numbers.find", level = "debug", skip_all)]
 pub async fn find(db: &Db, asked: &[(AccountSid, NumberSid)]) -> Result<Vec<Option<Number>>> {
     let (accounts, sids): (Vec<_>, Vec<_>) = asked.iter().copied().unzip();
-    let rows = numbers!(place
+    let rows = numbers!(ordinal
         "select ",
-        " from unnest($1::uuid[], $2::uuid[]) with ordinality as asked (asked_account, asked_sid, place)
+        " from unnest($1::uuid[], $2::uuid[]) with ordinality as asked (asked_account, asked_sid, ordinal)
         join tenancies on sid = asked_sid and account_sid = asked_account and ended_at is null",
         &accounts as &[AccountSid],
         &sids as &[NumberSid]
@@ -73,8 +73,8 @@ pub async fn find(db: &Db, asked: &[(AccountSid, NumberSid)]) -> Result<Vec<Opti
     db.lend(async |connection| {
         let mut rows = rows.fetch(connection);
         while let Some(row) = rows.try_next().await? {
-            let place = row.place();
-            found[place] = Some(row.number(accounts[place]));
+            let index = row.index();
+            found[index] = Some(row.number(accounts[index]));
         }
         Ok(found)
     })
@@ -89,25 +89,25 @@ pub struct Asked {
     pub changes: Arc<Changes>,
 }
 
-/// The whole rule of an update, as one statement for many: changes what is given, where the account is active. `$lock` says
-/// whether tenancies that others hold are passed over, `$fits` what must hold of one that is changed beside others.
+/// The whole rule of an update, as one statement for many updates. It changes the given settings if the account is
+/// active. `$lock` says whether locked tenancies are skipped. `$fits` is a condition for updates in a batch.
 macro_rules! updates {
     ($array:literal, $names:literal, $read:literal, $lock:literal, $fits:literal, $asked:ident, $now:ident) => {
-        numbers!(place
+        numbers!(ordinal
             "with asked as (
-                -- Sees: what is asked for. Locks: nothing. First, because the rest of the statement reads it.
-                -- Of several updates of one number this statement does the first; the others are done alone, after it.
-                -- An update of another account's number takes no place from the owner's.
+                -- Sees: what is asked for. Locks: nothing. First, because the rest of the statement reads it. Of
+                -- several updates of one number this statement does the first. The others are done alone, after it.
+                -- An update that names the wrong account does not count as one of these.
                 select distinct on (its_sid, its_account) *
                 from (
                     select unnest($1::uuid[]) as its_sid, unnest($2::uuid[]) as its_account, unnest($3::" + $array + ") as given,
-                        generate_subscripts($1::uuid[], 1)::bigint as place
+                        generate_subscripts($1::uuid[], 1)::bigint as ordinal
                 ) as every
-                order by its_sid, its_account, place
+                order by its_sid, its_account, ordinal
             ), held as materialized (
-                -- Sees: the numbers as they are once nobody else holds them, which the statement's snapshot may not show.
-                -- Locks: them. Here: the change is made of what was locked.
-                select place, its_sid, greatest($4, updated_at) as new_updated_at,
+                -- Sees: the tenancies as they are once they are locked, which may be newer than the statement's
+                -- snapshot. Locks: these tenancies. Here: the new settings are made from the locked rows.
+                select ordinal, its_sid, greatest($4, updated_at) as new_updated_at,
                     changed_settings(tenancies, given, $5) as new
                 from asked join tenancies on sid = its_sid and account_sid = its_account and ended_at is null
                 where exists (select from accounts where accounts.sid = its_account and status = 'active')
@@ -126,27 +126,29 @@ macro_rules! updates {
     };
 }
 
-/// Does one update. It waits until nobody else holds the row; constraints refuse what does not fit together.
+/// Does one update. It waits for the lock of the row. Constraints refuse settings that do not fit together.
 #[instrument(name = "numbers.update", level = "debug", skip_all)]
 pub async fn update(db: &Db, asked: Asked, now: DateTime<Utc>) -> Result<Option<Number>> {
     let (account, asked) = (asked.account, &[asked]);
     Ok(columns!(updates! { "", "", asked, now }).fetch_optional(db).await?.map(|row| row.number(account)))
 }
 
-/// Changes many, in their order, but for those that somebody holds or that a constraint would refuse.
+/// Does many updates. Leaves out those whose row is locked, or that a constraint would refuse. Returns the changed
+/// numbers in the order of the updates.
 #[instrument(name = "numbers.update_past", level = "debug", skip_all)]
 pub async fn update_past(db: &Db, asked: &[Asked], now: DateTime<Utc>) -> Result<Vec<Option<Number>>> {
     let rows = columns!(updates! { "skip locked", " and settings_fit(new)", asked, now });
     let mut changed: Vec<_> = asked.iter().map(|_| None).collect();
     for row in rows.fetch_all(db).await? {
-        let place = row.place();
-        changed[place] = Some(row.number(asked[place].account));
+        let index = row.index();
+        changed[index] = Some(row.number(asked[index].account));
     }
     Ok(changed)
 }
 
-/// Everyone who held a number, the earliest first: in the order of their releases as the database counted them, for the
-/// clocks of several machines differ. Ended and open tenancies are each found by an index of their own.
+/// All tenancies of a number, the earliest first. They are ordered by the ids of their releases, not by time, because
+/// the clocks of several machines differ. There is one index for ended tenancies and another for open ones, so each
+/// has its own `select`.
 #[instrument(name = "numbers.history", level = "debug", skip_all)]
 pub async fn history(within: &mut Transaction, number: PhoneNumber) -> Result<Vec<Tenancy>> {
     query_as!(
@@ -169,15 +171,16 @@ pub async fn history(within: &mut Transaction, number: PhoneNumber) -> Result<Ve
     .await
 }
 
-/// Every move of a number through the stock, the earliest first, in the order in which the database counted them. A sale
-/// is told by its tenancy, by the same two indexes as in [`history`], and comes right before that one's first release.
+/// All moves of a number, the earliest first, ordered by id. A sale has no row of its own in `stock_moves`: it is
+/// made from the tenancy, and comes right before the tenancy's first release. The two `select`s on tenancies are
+/// those of [`history`].
 #[instrument(name = "numbers.moves", level = "debug", skip_all)]
 pub async fn moves(within: &mut Transaction, number: PhoneNumber) -> Result<Vec<Move>> {
     query_as!(
         Move,
         r#"select at as "at!", to_state as "to!: State", cause as "cause!: Cause", tenancy_sid as "sid: NumberSid"
         from (
-            select at, to_state, cause, tenancy_sid, id, 1 as turn from stock_moves where phone_number = $1
+            select at, to_state, cause, tenancy_sid, id, 1 as rank from stock_moves where phone_number = $1
             union all
             select started_at, 'in_use', 'sale', sid, release, 0
             from (
@@ -190,14 +193,14 @@ pub async fn moves(within: &mut Transaction, number: PhoneNumber) -> Result<Vec<
                 where phone_number = $1 and from_state = 'in_use' group by tenancy_sid
             ) as ends on tenancy_sid = sid
         ) as moves
-        order by id nulls last, turn"#,
+        order by id nulls last, rank"#,
         number as PhoneNumber
     )
     .fetch_all(&mut **within)
     .await
 }
 
-/// The number that a tenancy is of, ended or not.
+/// The number of a tenancy, open or ended.
 #[instrument(name = "numbers.digits_of", level = "debug", skip_all)]
 pub async fn digits_of(db: &Db, sid: NumberSid) -> Result<Option<PhoneNumber>> {
     query_scalar!(

@@ -20,25 +20,25 @@ mod store;
 pub use queues::PurchaseQueues;
 use store::{Attempt, Bid, Locking};
 
-/// What is to be bought.
+/// Which number is to be bought, and with which settings.
 #[derive(Debug)]
 pub struct Order {
     pub kind: Kind,
-    /// Anywhere in the country where there is none.
+    /// `None` means any area code.
     pub area_code: Option<AreaCode>,
     pub settings: Settings,
     pub key: Option<IdempotencyKey>,
 }
 
-/// Makes a purchase happen once, however often it is asked for.
+/// An idempotency key: a purchase that is sent again with the same key is not made again.
 #[derive(Debug)]
 pub struct IdempotencyKey {
     pub text: String,
-    /// A digest of the request: the same key with another request is refused.
+    /// A digest of the request. The same key with another digest is refused.
     pub request: Vec<u8>,
 }
 
-/// A purchase: made now, or the first answer to a request that came before.
+/// A purchase that was made now, or the repeated answer to an earlier request with the same key.
 #[derive(Debug)]
 pub enum Purchase {
     Made(Number),
@@ -48,17 +48,17 @@ pub enum Purchase {
 /// Why a purchase is not made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// The account was closed since its request was let in.
+    /// The account was closed after the request was authenticated.
     AccountGone,
     Suspended,
     /// No number on sale matches.
     NoNumber,
     Insufficient {
         balance: Money,
-        /// The first month's.
+        /// The price of the first month.
         price: Money,
     },
-    /// The idempotency key came with another request.
+    /// An earlier, different request had the same idempotency key.
     KeyReused,
 }
 
@@ -74,10 +74,11 @@ pub const KEY_HOURS: i64 = 24;
 
 const KEY_LIFETIME: TimeDelta = TimeDelta::hours(KEY_HOURS);
 
-/// How often a purchase that others got in the way of is tried before the client has to.
+/// How often a purchase is tried when other buyers interfere. After that the client must retry.
 const MOST_ATTEMPTS: usize = 5;
 
-/// No attempt begins later: it may wait two seconds for rows, and its client must still hear of it.
+/// No attempt begins later than this. An attempt may wait two seconds for locks, and must end before the request's
+/// deadline.
 const LATEST_ATTEMPT: Duration = Duration::from_secs(2);
 
 /// Buys a number: claims it, debits the account, writes the ledger entry and the tenancy, and
@@ -93,7 +94,8 @@ pub async fn buy(
     order: Arc<Order>,
 ) -> Result<Purchase, Denied<Refused>> {
     clock.trusted()?;
-    // The first attempt skips locked rows. If it finds nothing, later ones wait for them: a lock may be released unused.
+    // The first attempt skips locked rows. If it finds no number, later attempts wait for the locks: the other buyer
+    // may not buy.
     let (mut locking, begun) = (Locking::SkipAll, Instant::now());
     for _ in 0..MOST_ATTEMPTS {
         if begun.elapsed() > LATEST_ATTEMPT {
@@ -101,8 +103,10 @@ pub async fn buy(
         }
         let sid = NumberSid::random();
         let from = match locking {
-            Locking::WaitForStock => 0, // all who wait do so in one order, so that no circle closes
-            _ => (random_bits() >> 97) as i32, // 31 random bits
+            // All bids that wait lock numbers in one order, so that they cannot deadlock.
+            Locking::WaitForStock => 0,
+            // 31 random bits.
+            _ => (random_bits() >> 97) as i32,
         };
         let bid = Bid { account, order: Arc::clone(&order), sid, from };
         let Some((attempt, now)) = queues.attempt(db, clock, locking, bid).await? else {
@@ -115,7 +119,7 @@ pub async fn buy(
             }
             Verdict::KeyIsKnown => match recall(db, account, &order, now).await? {
                 Some(number) => return Ok(Purchase::Replayed(number)),
-                // It was too old and is gone now, or the purchase beside this one came to nothing.
+                // The key was too old and is deleted now, or the other purchase with this key failed.
                 None => locking = locking.max(Locking::WaitForAccount),
             },
             Verdict::Retry(stricter) => locking = stricter,
@@ -129,10 +133,10 @@ pub async fn buy(
     Err(Error::Unavailable(Unavailable::Stock).into())
 }
 
-/// Forgets the keys that are too old to be heeded; returns how many.
+/// Deletes the idempotency keys that are too old; returns how many.
 ///
 /// # Errors
-/// When the database is out of reach, or this machine's clock is wrong.
+/// If the database is out of reach, or this machine's clock is wrong.
 pub async fn forget_old_keys(db: &Db, clock: &Clock) -> Result<u64> {
     clock.trusted()?;
     Ok(store::forget_all(db, clock.now() - KEY_LIFETIME).await?)
@@ -145,8 +149,8 @@ enum Verdict {
     Refused(Refused),
 }
 
-/// What an attempt means. A refusal needs evidence that explains it; where others of the batch, or of
-/// another instance, got in the way, stricter locking decides.
+/// What the result of an attempt means. A purchase is refused only if the attempt saw the reason. If other bids of
+/// the batch or of another instance may have interfered, the next attempt locks more strictly.
 fn verdict(attempt: &Attempt, locking: Locking) -> Verdict {
     use accounts::Status;
     match (attempt.bought.zip(attempt.at), attempt.candidate, attempt.status) {
@@ -165,14 +169,14 @@ fn verdict(attempt: &Attempt, locking: Locking) -> Verdict {
     }
 }
 
-/// A number as its buyer sees it: all of it is known without another statement.
+/// The bought number as its buyer sees it. No further statement is needed: all its values are known.
 fn bought(account: AccountSid, order: &Order, sid: NumberSid, phone_number: PhoneNumber, at: DateTime<Utc>) -> Number {
     let settings = order.settings.clone();
     Number { sid, account_sid: account, phone_number, settings, started_at: at, updated_at: at }
 }
 
-/// The first answer to an order whose key is remembered: the request was the same, so its
-/// settings are those of the answer, whatever became of the number since.
+/// The first answer to an order whose key is known. The request is the same, so its settings are those of the first
+/// answer, even if the number was changed or released since.
 ///
 /// # Errors
 /// [`Refused::KeyReused`]

@@ -15,14 +15,14 @@ use crate::values::sid::AccountSid;
 
 /// The queues of purchases, one set for the whole process.
 ///
-/// - Purchases that come to a lane while a batch is under way become the next one: one statement, one
-///   transaction, for purchases of one account as for those of many. Each account has its lane, so that within
-///   an instance nobody waits for an account's row while others could go with it.
-/// - Those of an account that is busy elsewhere queue by themselves: one batch waits for the account, the others
-///   for that batch.
-/// - A purchase that waits for numbers which others hold goes alone.
+/// - Purchases that join a lane while a batch is under way become the next batch: one statement and one
+///   transaction, for one account or many. An account always uses the same lane, so two batches of an instance never
+///   wait for the same account's row.
+/// - Purchases of an account that another instance has locked have a queue of their own. One batch waits for the
+///   account; the others wait for that batch, without a connection.
+/// - A purchase that waits for locked numbers is done alone.
 ///
-/// Both that wait for rows do so on their account's share of the connections.
+/// Both kinds of purchases that wait for locks use their account's share of the connections.
 #[derive(Clone)]
 pub struct PurchaseQueues(Arc<Queues>);
 
@@ -34,35 +34,37 @@ struct Queues {
 
 type BidQueue = Batches<Job, Outcome>;
 
-/// A bid. Its batch uses the connections of its first job: lanes are shared by all workers, and pools are not.
+/// A bid and its pool. Workers share the lanes, but each has a pool of its own; a batch uses the pool of its first
+/// job.
 struct Job {
     bid: Bid,
     db: Db,
     clock: Clock,
-    /// The queue of a busy account stays until the batch is done, also where all clients have hung up: others go behind it.
+    /// Keeps the queue of a busy account until the batch is done, even if all its clients have hung up: later bids
+    /// must wait behind it.
     _queue: Option<Held<BidQueue>>,
 }
 
-/// `None`: others may have interfered; try with stricter locking.
+/// `None` means that others may have interfered: try again with stricter locking.
 type Outcome = Result<Option<Tried>>;
 
-/// An attempt, and when it was made.
+/// An attempt, and its time.
 pub type Tried = (Attempt, DateTime<Utc>);
 
 impl PurchaseQueues {
-    /// At most `lanes` batches may run, and `most_waiting` purchases wait for each of them.
+    /// At most `lanes` batches run at once. At most `most_waiting` purchases wait for each of them.
     pub fn new(lanes: usize, most_waiting: usize) -> Self {
         let lane = || Batches::new(most_waiting, |jobs| run_batch(Locking::SkipAll, Db::of_all, jobs));
         let lanes = (0..lanes.max(1)).map(|_| lane()).collect();
         Self(Arc::new(Queues { lanes, most_waiting, of_busy: PerAccount::default() }))
     }
 
-    /// How many purchases wait for the batches under way.
+    /// The number of purchases that wait for a batch.
     pub fn waiting(&self) -> usize {
         self.0.lanes.iter().map(Batches::waiting).sum::<usize>() + self.0.of_busy.sum(Batches::waiting)
     }
 
-    /// Attempts a purchase, with others where that may be. The connections are those of its account.
+    /// Attempts a purchase, in a batch if the locking allows it. `db` is for the purchase's own account.
     pub(super) async fn attempt(&self, db: &Db, clock: &Clock, locking: Locking, bid: Bid) -> Outcome {
         let (account, db, clock) = (bid.account, db.clone(), clock.clone());
         match locking {

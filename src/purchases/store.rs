@@ -1,8 +1,9 @@
 //! The statements of a purchase.
 //!
-//! Lock order: stock, account, tenancy. A statement may wait for an account while it holds stock, never the reverse; one that
-//! locks the account first skips locked stock. Several rows of stock are locked in the order of `pick`, by releases and
-//! withdrawals too. A row that was waited for in vain stays locked until the statement ends.
+//! Lock order: stock, account, tenancy. A statement may wait for an account while it holds stock, never the reverse;
+//! one that locks the account first skips locked stock. Several rows of stock are locked in the order of `pick`, by
+//! releases and withdrawals too. A row that turns out not to match, after a wait for its lock, stays locked until the
+//! statement ends.
 
 use std::sync::Arc;
 
@@ -19,16 +20,16 @@ use crate::values::money::Money;
 use crate::values::phone::{Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid};
 
-/// How purchases lock their numbers, and the accounts that pay; the strictest last.
+/// How purchases lock numbers and accounts. The strictest way is the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Locking {
-    /// From a random place on, past what others hold: never waits, may miss the last numbers, and leaves
-    /// out accounts that are busy elsewhere.
+    /// Begins at a random number and skips all locked rows. Never waits, but may miss the last free numbers, and does
+    /// nothing for locked accounts.
     SkipAll,
-    /// Past the numbers that others hold, but waiting for the account: first of all, so that no numbers are held
-    /// meanwhile. Only for bids of one account.
+    /// Waits for the account first, before any number is locked, and then skips locked numbers. Only for bids of one
+    /// account.
     WaitForAccount,
-    /// From the beginning on, waiting for all locks: misses nothing. Only for one bid.
+    /// Begins at the first number and waits for all locks. Misses no number. Only for a single bid.
     WaitForStock,
 }
 
@@ -46,32 +47,34 @@ impl Locking {
 pub struct Bid {
     pub account: AccountSid,
     pub order: Arc<Order>,
-    /// Under which the number will be held.
+    /// The Sid of the new tenancy.
     pub sid: NumberSid,
-    /// Where to begin among the numbers that match.
+    /// The `pick` from which the search begins.
     pub from: i32,
 }
 
-/// What an attempt at a purchase saw and did.
+/// What an attempt to buy saw and did.
 #[derive(Debug)]
 pub struct Attempt {
-    /// The number that matched and was free.
+    /// A number that matched and was free.
     pub candidate: Option<PhoneNumber>,
-    /// The same, when all else was in order too: then it is bought.
+    /// The same number, if it was bought.
     pub bought: Option<PhoneNumber>,
     pub price: Money,
-    /// The account, if it was there to be held, as it was before any purchase of the batch.
+    /// The account's status and balance before this batch; `None` if another transaction has locked the account, or
+    /// there is none.
     pub status: Option<Status>,
     pub balance: Option<Money>,
     pub key_is_known: bool,
-    /// When the number was bought: no earlier than its last move, whose machine's clock may be ahead of ours.
+    /// When the number was bought. Never before its last move: that was dated by another machine, whose clock may be
+    /// ahead of ours.
     pub at: Option<DateTime<Utc>>,
 }
 
-/// The whole rule of a purchase, as one statement for a batch of bids. Each bid stands for itself: one whose number, account,
-/// money or key is not in order changes nothing. `$waits_first` says whether accounts are waited for before any number is
-/// held; `$numbers` and `$accounts`, whether rows of stock and of accounts that others hold are passed over. The CTEs are
-/// run in the order in which they stand: each of those that lock counts the one before it, which has it done first.
+/// The whole rule of a purchase, as one statement for a batch of bids. Each bid is decided by itself: a failed bid
+/// changes nothing. `$waits_first` says whether the account is locked before any number. `$numbers` and `$accounts`
+/// say whether locked rows of stock and of accounts are skipped. The CTEs run in the order in which they are written,
+/// because each CTE that locks counts the rows of the one before it.
 macro_rules! purchases {
     (
         $array:literal, $names:literal, $read:literal,
@@ -80,10 +83,10 @@ macro_rules! purchases {
         query_as!(
             Attempt,
             "with bid as materialized (
-                -- Sees: what is asked for, and whether its key is known. Locks: nothing. First, because the other CTEs read it.
-                -- Of the bids with one key, the first goes alone.
-                select asked.*, row_number() over (partition by kind, area order by place) as nth,
-                    key is not null and (row_number() over (partition by account, key order by place) > 1
+                -- Sees: what is asked for, and whether its key is known. Locks: nothing. First, because the other
+                -- CTEs read it. Of several bids with one key, only the first can buy.
+                select asked.*, row_number() over (partition by kind, area order by ordinal) as nth,
+                    key is not null and (row_number() over (partition by account, key order by ordinal) > 1
                         or exists (select from idempotency_keys as known
                             where known.account_sid = account and known.key = asked.key)) as key_is_known
                 from (
@@ -91,12 +94,12 @@ macro_rules! purchases {
                         unnest($4::uuid[]) as sid, unnest($5::integer[]) as pick_from, unnest($6::text[]) as key,
                         unnest($7::bytea[]) as request, unnest($8::"
                 + $array
-                + ") as settings, generate_subscripts($1::uuid[], 1) as place
+                + ") as settings, generate_subscripts($1::uuid[], 1) as ordinal
                 ) as asked
             ), waited_for as materialized (
-                -- Sees: nothing. Locks: the account, where all bids are of one that was busy elsewhere. Here: to wait for
-                -- it before any stock is held is an exception from the order of locks, and safe: from here on
-                -- locked stock is skipped.
+                -- Sees: nothing. Locks: the account, if all bids are of one account that another instance had locked.
+                -- Here: before any stock is locked. This is an exception from the order of locks, and safe, because
+                -- locked stock is skipped afterwards.
                 select sid from accounts where "
                 + $waits_first
                 + " and sid = any($1) for no key update
@@ -105,15 +108,16 @@ macro_rules! purchases {
                 select kind, area, count(*) as many, min(pick_from) as pick_from from bid
                 where (select count(*) from waited_for) >= 0 group by kind, area
             ), candidate as materialized (
-                -- Sees: available numbers. Locks: those that it takes. Here: stock is locked first.
-                -- The next ones from a random place; at the end of the queue, on from its beginning. By area
-                -- code and anywhere each walk an index of their own. An area code has one kind: asked for beside
-                -- it, the planner may walk all of the kind to find that the area code has none.
+                -- Sees: available numbers. Locks: those that it takes. Here: stock is locked first. Takes the next
+                -- numbers after a random `pick`; after the last `pick`, it goes on from the first. Searches with and
+                -- without an area code walk different indexes. The search by area code does not name the kind,
+                -- because an area code has only one. With it, the planner might walk all numbers of the kind to find
+                -- that the area code has none.
                 select wanted.kind, wanted.area, next.phone_number, next.state_since,
                     row_number() over (partition by wanted.kind, wanted.area) as nth
                 from wanted cross join lateral (
                     select there.phone_number, there.state_since
-                    from (values (pick_from, 2147483647), (0, pick_from - 1)) as stretch (low, high)
+                    from (values (pick_from, 2147483647), (0, pick_from - 1)) as range (low, high)
                     cross join lateral (
                         select * from (
                             select phone_number, state_since from stock
@@ -136,36 +140,38 @@ macro_rules! purchases {
                     limit many
                 ) as next
             ), holder as materialized (
-                -- Sees: the accounts as they are now. Locks: them. Here: after stock, which it counts.
+                -- Sees: the accounts as they are now. Locks: these accounts. Here: after stock, because it counts the
+                -- candidates.
                 select sid, status, balance from accounts
                 where sid = any($1) and (select count(*) from candidate) >= 0
                 for no key update "
                 + $accounts
                 + "
             ), match as materialized (
-                -- Sees: each bid with its number, its account and its price, and what would be left of the balance.
-                -- Locks: nothing. Here: what it saw of a bid tells why that came to nothing.
+                -- Sees: each bid with its number, account, price and the balance that would be left. Locks: nothing.
+                -- Here: its rows are the answer, and say why a bid failed.
                 select bid.*, candidate.phone_number, greatest($9, candidate.state_since) as at, cost.price,
                     holder.status, holder.balance, balance_after(holder.balance, -cost.price)
                     filter (where holder.status = 'active' and candidate.phone_number is not null and not key_is_known)
-                    over (partition by account order by place) as balance_after
+                    over (partition by account order by ordinal) as balance_after
                 from bid
                 left join candidate on candidate.kind = bid.kind and candidate.area is not distinct from bid.area
                     and candidate.nth = bid.nth
                 left join holder on holder.sid = account
                 cross join lateral (
-                    -- The account's own, else everybody's.
+                    -- The account's own price, else the general one.
                     select price from prices
                     where prices.kind = bid.kind and (account_sid = account or account_sid is null)
                     order by account_sid nulls last limit 1
                 ) as cost
             ), bought as materialized (
-                -- Sees: the bids in order that the balance covers. Locks: nothing. Here: each of the writes below is made of it.
+                -- Sees: the bids that succeed. Locks: nothing. Here: all writes below read it.
                 select * from match
                 where status = 'active' and phone_number is not null and not key_is_known and balance_after >= 0
             ), debit as (
-                -- Writes: the accounts. From the balance that was locked, for this update begins with the row as it was when
-                -- the statement began, and its constraints are checked before PostgreSQL looks for a newer version.
+                -- Writes: the accounts. The new balance is made from the locked row (`holder`), not from the row that
+                -- this update sees: that one may be older, and PostgreSQL checks the constraints on it before it
+                -- looks for a newer version.
                 update accounts set
                     balance = held - cost,
                     monthly_fees = monthly_fees + cost,
@@ -182,17 +188,18 @@ macro_rules! purchases {
                 update stock set state = 'in_use', moved_by = 'sale', state_since = at, tenancy_sid = bought.sid
                 from bought where stock.phone_number = bought.phone_number
             ), tenancy as (
-                -- Writes: who holds them from now on.
+                -- Writes: the tenancies.
                 insert into tenancies (sid, account_sid, phone_number, kind, price, started_at, updated_at, due_on, "
                 + $names
                 + ")
                 select sid, account, phone_number, kind, price, at, at, month_begins(at, 1), (settings).* from bought
             ), entry as (
-                -- Writes: what was paid, in the order of the bids.
+                -- Writes: the ledger entries, in the order of the bids.
                 insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
-                select account, at, 'purchase', -price, balance_after, sid, 0 from bought order by place
+                select account, at, 'purchase', -price, balance_after, sid, 0 from bought order by ordinal
             ), remembered as (
-                -- Writes: the keys. The same key, from elsewhere at the same time, fails here and takes all back.
+                -- Writes: the keys. If another instance has just written the same key, the statement fails here and
+                -- is rolled back.
                 insert into idempotency_keys (account_sid, key, request, tenancy_sid, created_at)
                 select account, key, request, sid, $9 from bought where key is not null
             )
@@ -200,8 +207,8 @@ macro_rules! purchases {
                 match.price as \"price!: Money\", match.status as \"status?: Status\",
                 match.balance as \"balance?: Money\", match.key_is_known as \"key_is_known!\",
                 bought.at as \"at?\"
-            from match left join bought using (place)
-            order by place",
+            from match left join bought using (ordinal)
+            order by ordinal",
             &each($bids, |bid| bid.account) as &[AccountSid],
             &each($bids, |bid| bid.order.kind) as &[Kind],
             &each($bids, |bid| area(&bid.order)) as &[Option<i16>],
@@ -220,12 +227,12 @@ macro_rules! purchases {
 /// No number has this area code.
 const NOWHERE: i16 = 0;
 
-/// No number of this kind has an area code of the other kind, so nothing is searched.
+/// The area code to search. An area code of the other kind becomes [`NOWHERE`], so that nothing is searched.
 fn area(order: &Order) -> Option<i16> {
     order.area_code.map(|code| if code.kind() == order.kind { code.as_smallint() } else { NOWHERE })
 }
 
-/// Attempts purchases, all in one transaction; what became of each, in their order.
+/// Attempts purchases, all in one transaction. Returns the attempts in the order of the bids.
 #[instrument(name = "purchases.buy", level = "debug", skip_all)]
 pub async fn buy(db: &Db, locking: Locking, bids: &[Bid], now: DateTime<Utc>) -> Result<Vec<Attempt>> {
     match locking {
@@ -235,7 +242,7 @@ pub async fn buy(db: &Db, locking: Locking, bids: &[Bid], now: DateTime<Utc>) ->
     }
 }
 
-/// The purchase that a key remembers.
+/// The purchase that is stored with a key.
 pub struct First {
     pub request: Vec<u8>,
     pub sid: NumberSid,
@@ -258,7 +265,7 @@ pub async fn recall(db: &Db, account: AccountSid, key: &str, since: DateTime<Utc
     .await
 }
 
-/// Forgets a key that is too old.
+/// Deletes a key that is too old.
 #[instrument(name = "purchases.forget", level = "debug", skip_all)]
 pub async fn forget(db: &Db, account: AccountSid, key: &str, since: DateTime<Utc>) -> Result<()> {
     query!(
@@ -272,8 +279,8 @@ pub async fn forget(db: &Db, account: AccountSid, key: &str, since: DateTime<Utc
     .map(drop)
 }
 
-/// Forgets all keys that are too old. There is no index by age, which each purchase would pay for: the
-/// keys of a day are read in a moment.
+/// Deletes all keys that are too old. There is no index by age, because each purchase would have to update it. To
+/// read all keys of a day is quick.
 #[instrument(name = "purchases.forget_all", level = "debug", skip_all)]
 pub async fn forget_all(db: &Db, since: DateTime<Utc>) -> Result<u64> {
     let result = query!("delete from idempotency_keys where created_at <= $1", since).execute(db).await?;

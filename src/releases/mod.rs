@@ -1,4 +1,4 @@
-//! Releases: how a number leaves its holder, and how it may come back.
+//! Releases: how a number leaves its account, and how it can be restored.
 
 use std::sync::Arc;
 
@@ -18,16 +18,16 @@ use crate::values::sid::{AccountSid, NumberSid};
 
 mod store;
 
-/// Why a number is not released, or not given back.
+/// Why a number is not released or not restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// The account holds no such number (any more).
     NotHeld,
     NeverSold(NumberSid),
-    /// Held under this Sid already.
+    /// It is held under this Sid already.
     IsHeld(PhoneNumber, NumberSid),
     NotQuarantined(PhoneNumber, State),
-    /// Another account had it after this tenancy.
+    /// This tenancy is not the number's last one.
     NotLast(PhoneNumber, NumberSid),
     /// The account that held it is closed.
     HolderClosed(NumberSid),
@@ -35,7 +35,7 @@ pub enum Refused {
 
 impl Refuses for Refused {}
 
-/// Releases of single numbers. Those that come at once are one statement, and one transaction.
+/// Releases of single numbers. Those that come together are one batch: one statement and one transaction.
 #[derive(Clone)]
 pub struct Releases {
     batches: Arc<Writes<(AccountSid, NumberSid), ()>>,
@@ -52,12 +52,12 @@ impl Releases {
         Self { batches: Arc::new(Writes::new(db, most_waiting, release)), clock: clock.clone() }
     }
 
-    /// How many wait for the batch under way.
+    /// The number of releases that wait for a batch.
     pub fn waiting(&self) -> usize {
         self.batches.waiting()
     }
 
-    /// Ends the tenancy at once; the number goes into quarantine. `db` is for what has to be done alone.
+    /// Ends the tenancy now; the number goes into quarantine. `db` is for a release that the batch did not do.
     ///
     /// # Errors
     /// [`Refused::NotHeld`]
@@ -75,7 +75,7 @@ async fn release_past(
     now: DateTime<Utc>,
 ) -> sqlx::Result<Vec<Option<()>>> {
     let mut released = store::release_past(db, &asked, now).await?;
-    // Of several for one number the first has released it.
+    // If a number was asked for several times, only the first one released it.
     Ok(asked.iter().map(|asked| released.remove(asked).then_some(())).collect())
 }
 
@@ -108,8 +108,7 @@ pub struct Closed {
     pub released: u64,
 }
 
-/// Closes an account for good, releases the numbers that it holds if that is wanted, and refunds its balance if that is
-/// wanted: all of it in one transaction, or nothing.
+/// Closes an account for ever and, if wanted, releases its numbers and refunds its balance, all in one transaction.
 ///
 /// # Errors
 /// [`accounts::Refused::Unknown`], [`accounts::Refused::HoldsNumbers`], [`accounts::Refused::HoldsMoney`]
@@ -123,9 +122,9 @@ pub async fn close_account(
         let mut released = if releases { store::release_all(within, account, clock.now()).await? } else { 0 };
         let mut closed = accounts::close(within, clock, account, leftover, note).await;
         if releases && matches!(closed, Err(Denied::Refused(accounts::Refused::HoldsNumbers { .. }))) {
-            // A purchase may have come in between. The account is locked by now, so none comes any more. A release of
-            // that number by its holder may deadlock with this one: PostgreSQL ends one of them after a second, and it
-            // is done again.
+            // Releases numbers that were bought before the account was locked. The holder's own release of such a
+            // number may deadlock with this one. PostgreSQL then ends one of them after a second, and it is tried
+            // again.
             released += store::release_all(within, account, clock.now()).await?;
             closed = accounts::close(within, clock, account, leftover, note).await;
         }
@@ -135,8 +134,8 @@ pub async fn close_account(
     .await
 }
 
-/// Releases numbers whose fee is due since then or longer, of accounts that have not paid since then:
-/// some of them, and returns how many; 0 when there are none left.
+/// Releases numbers whose fee has been due since `since` or longer, of accounts that have been unpaid as long.
+/// Releases a limited number of them and returns how many; 0 if there are none left.
 ///
 /// # Errors
 /// When the database is out of reach.
@@ -147,12 +146,12 @@ pub async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Res
     Ok(released)
 }
 
-/// Gives a released number back to its last holder, with the same Sid and settings, as long as it is
-/// in quarantine. Nothing is charged for it, nor later for months that began while nobody held it. Returns all
-/// that is known of the number then.
+/// Gives a released number back to its last account, with the same Sid and settings, if it is still in quarantine. It
+/// costs nothing, and months that began while no account held the number are never charged. Returns all that is known
+/// of the number.
 ///
 /// # Errors
-/// Each [`Refused`] but the first, and when this machine's clock is wrong.
+/// Each [`Refused`] but the first, and if this machine's clock is wrong.
 pub async fn restore(db: &Db, clock: &Clock, sid: NumberSid) -> Result<Biography, Denied<Refused>> {
     clock.trusted()?;
     transact(db, async |within| {
@@ -179,7 +178,7 @@ async fn refuse_unless_last(
     }
 }
 
-/// What stands in the way of giving a released number back.
+/// What decides whether a released number can be restored.
 struct Released {
     state: State,
     is_held: bool,

@@ -12,9 +12,9 @@ use crate::inventory::State;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
-/// Ends tenancies, as one statement: those that `held` finds, whose rows of stock it locks. These
-/// decide: a second release finds that the number no longer belongs to the tenancy. A tenancy ends
-/// no earlier than the number's last move, nor than the last month that was charged ahead of time.
+/// Ends tenancies, as one statement: those that the CTE `held` finds. `held` locks their rows of stock, so a second
+/// release finds that the number no longer belongs to the tenancy. A tenancy never ends before its number's last
+/// move, nor before the beginning of the last month that was charged.
 macro_rules! release {
     ($held:literal, $cause:literal, $to:expr, $now:ident $(, $value:expr)*) => {
         release!(returning "", $held, $cause, $now $(, $value)*).execute($to).await.map(|result| result.rows_affected())
@@ -46,7 +46,7 @@ macro_rules! release {
     };
 }
 
-/// Ends a tenancy; 0 where there is no open one.
+/// Ends a tenancy; 0 if there is no open one.
 #[instrument(name = "releases.release", level = "debug", skip_all)]
 pub async fn release(db: &Db, account: AccountSid, sid: NumberSid, now: DateTime<Utc>) -> Result<u64> {
     release!(
@@ -65,8 +65,8 @@ pub async fn release(db: &Db, account: AccountSid, sid: NumberSid, now: DateTime
     )
 }
 
-/// Ends many tenancies, but for those that have rows which somebody holds, and says which. No row is waited for, so the
-/// order of locks does not matter.
+/// Ends many tenancies, except those with locked rows. Returns the ended ones. It waits for no lock, so the order of
+/// locks does not matter.
 #[instrument(name = "releases.release_past", level = "debug", skip_all)]
 pub async fn release_past(
     db: &Db,
@@ -86,7 +86,7 @@ pub async fn release_past(
             select sid from accounts where sid = any($2) and (select count(*) from free) >= 0
             for no key update skip locked
         ), held as materialized (
-            -- One Sid that was asked for twice is ended once.
+            -- A Sid that was asked for twice is ended once.
             select distinct on (phone_number) free.* from free join holder on holder.sid = account_sid
         )",
         "release",
@@ -115,8 +115,8 @@ pub async fn release_all(within: &mut Transaction, account: AccountSid, now: Dat
     )
 }
 
-/// Ends tenancies whose fee is due since then or longer, of accounts that have not paid since then: a
-/// thousand at most. All are locked before anything is changed: a credit may have paid meanwhile.
+/// Ends at most a thousand tenancies whose fee has been due since `since` or longer, of accounts that have been
+/// unpaid as long. All rows are locked before anything is changed, because a credit may pay meanwhile.
 #[instrument(name = "releases.release_unpaid", level = "debug", skip_all)]
 pub async fn release_unpaid(within: &mut Transaction, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
     release!(
@@ -148,7 +148,7 @@ pub async fn release_unpaid(within: &mut Transaction, since: DateTime<Utc>, now:
     )
 }
 
-/// Locks the number of a tenancy; `None` where there is no such tenancy.
+/// Locks the number of a tenancy; `None` if there is no such tenancy.
 #[instrument(name = "releases.hold_number", level = "debug", skip_all)]
 pub async fn hold_number(within: &mut Transaction, sid: NumberSid) -> Result<Option<PhoneNumber>> {
     query_scalar!(
@@ -162,14 +162,14 @@ pub async fn hold_number(within: &mut Transaction, sid: NumberSid) -> Result<Opt
     .await
 }
 
-/// Where a tenancy and its number, which is locked, are now.
+/// The state of a tenancy and of its number. The number is locked already.
 #[instrument(name = "releases.released", level = "debug", skip_all)]
 pub async fn released(within: &mut Transaction, sid: NumberSid) -> Result<Released> {
     query_as!(
         Released,
         r#"select state as "state: State", stock.tenancy_sid is not distinct from tenancies.sid as "is_held!",
             tenancies.sid is not distinct from (
-                -- By the order of the moves, not by their times: the clocks of several machines differ.
+                -- Ordered by id, not by time, because the clocks of several machines differ.
                 select tenancy_sid from stock_moves
                 where stock_moves.phone_number = tenancies.phone_number and from_state = 'in_use'
                 order by id desc limit 1
@@ -182,8 +182,8 @@ pub async fn released(within: &mut Transaction, sid: NumberSid) -> Result<Releas
     .await
 }
 
-/// Opens an ended tenancy again, whose number is locked; 0 where its account is closed. Months
-/// that began while nobody held it are nobody's to pay.
+/// Opens an ended tenancy again; 0 if its account is closed. The number is locked already. Months that began while no
+/// account held the number are never charged.
 #[instrument(name = "releases.restore", level = "debug", skip_all)]
 pub async fn restore(within: &mut Transaction, sid: NumberSid, now: DateTime<Utc>) -> Result<u64> {
     let result = query!(

@@ -2,8 +2,8 @@
 //! is known, the reservation shrinks to its size. It ends when the client has taken the answer. An account has at most
 //! a third of the memory.
 //!
-//! A single resource needs no reservation. It is 64 KiB at most: its row, and a text in which an `&` of a URL is five
-//! bytes. A connection has one at a time.
+//! A single resource needs no reservation. It takes 64 KiB at most, for its row and its text (in which each `&` of a
+//! URL is five bytes), and a connection has only one at a time.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,7 +39,7 @@ pub struct AnswerMemory {
 #[derive(Debug, Default)]
 struct Reserved {
     all: usize,
-    /// By account; without those that have none.
+    /// Reserved KiB of each account that has any.
     by_account: HashMap<AccountSid, usize>,
 }
 
@@ -78,7 +78,8 @@ impl AnswerMemory {
     /// Reserves memory for a page of `rows` rows.
     ///
     /// # Errors
-    /// If there is none in time: [`Error::TooMany`] if the account has its share, else [`Unavailable::Memory`].
+    /// If no memory is freed in time: [`Error::TooMany`] if the account has used its share, else
+    /// [`Unavailable::Memory`].
     pub async fn for_page(self: &Arc<Self>, account: AccountSid, rows: u32) -> Result<Reservation> {
         let rows = usize::try_from(rows).unwrap_or(usize::MAX / ROW_KIB);
         let kib = (rows.saturating_mul(ROW_KIB) + TEXT_KIB.min(rows * 2 + 128)).min(self.share);

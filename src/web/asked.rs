@@ -15,7 +15,7 @@ impl Representation {
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Xml => "application/xml; charset=utf-8",
-            // Bare: JSON is UTF-8 in any case, and old PHP clients compare the whole value.
+            // Without a charset: JSON is always UTF-8, and old PHP clients compare the whole value.
             Self::Json => "application/json",
             Self::Csv => "text/csv; charset=utf-8",
         }

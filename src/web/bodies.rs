@@ -97,7 +97,7 @@ impl Stream for Body {
 
 impl BodyState {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
-        // With `Upgrade: websocket`, actix-web takes all that ever comes for the body.
+        // With `Upgrade: websocket`, actix-web treats all later bytes of the connection as the body.
         if self.ended || self.left == Some(0) {
             self.incoming = None;
             return Poll::Ready(None);
@@ -140,7 +140,7 @@ mod tests {
         };
         let app = init_service(App::new().wrap(from_fn(finish)).default_service(web::to(slow))).await;
         let mut least = Duration::MAX;
-        // The least of several tries, because a machine may be slow now and then.
+        // The quickest of several tries counts, because a machine may be slow at times.
         for _ in 0..3 {
             let payload = Payload::from(Box::pin(pending()) as BoxedPayloadStream);
             let request = TestRequest::post().insert_header((CONTENT_LENGTH, "9")).to_request();

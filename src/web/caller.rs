@@ -49,7 +49,7 @@ pub struct Call {
     pub asked: Asked,
     /// The form of a POST or PUT; the query of any other method.
     pub input: Params,
-    /// The query of a POST or PUT, which has no parameters to be heeded; of anything else nothing.
+    /// The query of a POST or PUT, whose parameters are never used; empty for any other method.
     query: Params,
     replica: Option<Replica>,
     request: HttpRequest,
@@ -77,10 +77,10 @@ impl Call {
         known.check(&self.input, &self.query)
     }
 
-    /// Reads numbers, where they may come from a replica too.
+    /// Reads numbers, from the replica if there is one and it is fresh.
     ///
     /// # Errors
-    /// Those of reading.
+    /// Those of `read`.
     pub async fn read<T, E>(&self, read: impl AsyncFn(Source<'_>) -> Result<T, E>) -> Result<T, E> {
         match &self.replica {
             Some(replica) => replica.read(&self.db, read).await,
@@ -98,7 +98,7 @@ impl Call {
         Ok(())
     }
 
-    /// Says how many bytes the rows of the answer are.
+    /// Changes the reservation to the size of the answer's rows, in bytes.
     ///
     /// # Errors
     /// As [`Call::reserve_page`], if they are more than was reserved.
@@ -106,10 +106,10 @@ impl Call {
         self.request.extensions_mut().get_mut::<Reservation>().map_or(Ok(()), |room| room.grow(bytes))
     }
 
-    /// Says that the request is a purchase, however it ends.
+    /// Notes that the request is a purchase, whatever its outcome.
     ///
     /// # Errors
-    /// Where the request is not observed.
+    /// If the request did not come through `observe`.
     pub fn buys(&self, kind: Kind) -> Result<(), Error> {
         let progress = self.request.extensions().get::<Progress>().cloned();
         progress.map(|progress| progress.set_buys(kind)).ok_or_else(incomplete)
@@ -129,7 +129,7 @@ impl FromRequest for Call {
         let (request, payload) = (request.clone(), payload.take());
         async move {
             let state = WorkerState::of(&request)?;
-            // It is not read after this.
+            // Removed, because nothing reads it after this.
             let framed = request.extensions_mut().remove::<Framed>();
             let Framed { asked, query, deadline } = framed.ok_or_else(incomplete)?;
             let (account, token) = credentials(&request).ok_or(Refused::NotAuthenticated)?;
@@ -145,7 +145,7 @@ impl FromRequest for Call {
                 }
                 _ => (query, Params::default()),
             };
-            // Only now: a client that sends slowly has nothing under way yet.
+            // Only after the body has arrived: a slow sender does not count as a request under way.
             let replica = state.replica.as_ref().map(|replica| replica.of(account)).transpose()?;
             let db = state.db.of(account, !request.method().is_safe())?;
             Ok(Self { account, db, state, asked, input, query, replica, request })
@@ -164,8 +164,8 @@ fn credentials(request: &HttpRequest) -> Option<(AccountSid, String)> {
     Some((user.parse().ok()?, token.to_owned()))
 }
 
-/// The client's address. A client's own claim counts for nothing: it is the peer's address, or the one that a trusted
-/// proxy has appended last.
+/// The client's address: the peer's address or, with a trusted proxy, the one that the proxy has appended last. What
+/// the client claims does not count.
 fn address(request: &HttpRequest, trust_proxy: bool) -> IpAddr {
     let forwarded = || {
         let last = request.headers().get_all("X-Forwarded-For").last()?.to_str().ok()?;
@@ -206,7 +206,7 @@ mod tests {
         exact.then(|| whole.chunks(8).map(byte).collect())
     }
 
-    /// A model of [`credentials`].
+    /// A simple model of [`credentials`].
     fn plainly(header: &[u8]) -> Option<(String, String)> {
         let header = std::str::from_utf8(header).ok().filter(|header| header.is_ascii())?;
         let encoded = header.get(..6).filter(|scheme| scheme.to_lowercase() == "basic ").map(|_| header[6..].trim())?;

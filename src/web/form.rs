@@ -17,7 +17,7 @@ pub const LARGEST_BODY: usize = 16 * 1024;
 /// Reads the form of a request.
 ///
 /// # Errors
-/// Those of a body that does not come in time, is too large, is no form, or cannot be read.
+/// If the body does not come in time, is too large, is not a form, or cannot be read.
 pub async fn form(
     request: &HttpRequest,
     mut payload: Payload,

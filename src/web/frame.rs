@@ -25,8 +25,8 @@ use crate::error::{Denied, Error, Unavailable};
 pub struct Face {
     /// The prefix of its paths.
     pub tree: &'static str,
-    /// The answer to a request that was refused or failed. What the error is, the version knows; the server is reached at
-    /// this site.
+    /// Makes the answer to a request that was refused or failed. The version knows the types of its errors; `Site` is
+    /// the server's address, for links.
     pub refusal: fn(Representation, &Site, &actix_web::Error) -> HttpResponse,
 }
 
@@ -40,7 +40,7 @@ pub struct Framed {
 
 impl Framed {
     /// # Errors
-    /// Where the request did not come through the frame.
+    /// If the request did not come through the frame.
     pub fn of(request: &HttpRequest) -> Result<Self, Error> {
         request.extensions().get::<Self>().cloned().ok_or_else(incomplete)
     }
@@ -50,7 +50,7 @@ impl Framed {
 /// representation that were asked for.
 ///
 /// # Errors
-/// An answer that refuses, of what never came to a handler.
+/// An answer to a request that was refused before it came to a handler.
 pub async fn frame(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -112,7 +112,7 @@ fn normalize(request: &mut ServiceRequest, asked: Asked) -> Result<Deadline, Ref
     Ok(deadline)
 }
 
-/// Forgives doubled slashes and a trailing one, and takes the representation off the end.
+/// Removes doubled and trailing slashes, and the ending that names the representation.
 fn plain_path(path: &str, faces: &[Face]) -> Asked {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let path = format!("/{}", parts.join("/"));
@@ -125,8 +125,8 @@ fn plain_path(path: &str, faces: &[Face]) -> Asked {
     }
 }
 
-/// The method that is meant. HEAD is GET without the body, which the server omits by itself. `_method` is for clients
-/// that know no PUT and DELETE.
+/// The method to route by. HEAD is routed as GET; actix-web omits the body. `_method` is for clients that cannot send
+/// PUT or DELETE.
 fn method(sent: &Method, params: &Params) -> Result<Method, Refused> {
     match (sent, params.get(METHOD)?) {
         (&Method::HEAD, None) => Ok(Method::GET),
@@ -151,7 +151,7 @@ mod tests {
     const FACES: &[Face] =
         &[Face { tree: "/2008-08-01", refusal: |_, _, _| HttpResponse::InternalServerError().finish() }];
 
-    /// Paths of what a route is made of, and of what it is not.
+    /// Paths made of parts of routes, and of other parts.
     fn hostile() -> impl Strategy<Value = String> {
         let known =
             vec!["/", "//", "/2008-08-01", "/Accounts", ".xml", ".json", ".csv", "/.", "/..", "%2F", "%2e", "%00", "*"];

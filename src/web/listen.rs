@@ -83,7 +83,7 @@ where
             })?,
             Some(mut tls) => {
                 tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-                // The slots limit handshakes too.
+                // No limit here, because the slots limit handshakes too.
                 max_concurrent_tls_connect(usize::MAX);
                 builder.listen("https", listener, move || {
                     let slots = options.slots();

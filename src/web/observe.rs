@@ -38,10 +38,10 @@ pub struct RefusedBy(pub Code);
 #[derive(Clone, Copy)]
 pub struct Replayed;
 
-/// Around the frame of every request: gives it an id, counts it, and logs what went wrong inside.
+/// Middleware around the frame: gives each request an id, counts it, and logs the cause of a failure.
 ///
 /// # Errors
-/// An answer that refuses.
+/// An answer that refuses the request.
 pub async fn observe(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

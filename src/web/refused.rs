@@ -1,4 +1,4 @@
-//! What cannot be read of a request, or is not the caller's: refused before any slice is asked.
+//! Refusals of requests that cannot be read, or ask for what is not the caller's. No use case is called.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use actix_web::{HttpResponse, ResponseError};
 use crate::accounts;
 use crate::error::{Denied, Refuses};
 
-/// Why a request goes no further.
+/// Why a request is refused before a use case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
     NotAuthenticated,
-    /// Nothing that the caller may see lies at this path.
+    /// There is nothing at this path that the caller may see.
     NotFound,
-    /// The resource takes these methods only.
+    /// The resource has only these methods.
     Method(HeaderValue),
     Unreadable(Fault),
     BodyTooLarge,
     /// The body is compressed.
     Encoded,
-    /// The body is no form.
+    /// The body is not a form.
     NotAForm,
-    /// `_method` says what it cannot.
+    /// `_method` has a wrong value, or is not allowed here.
     MethodOverride,
     /// A parameter was sent more than once, by one of these names.
     Repeated(Vec<&'static str>),
@@ -34,7 +34,7 @@ pub enum Refused {
     InQuery(&'static str),
 }
 
-/// What cannot be read.
+/// The part of a request that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     Request,
@@ -55,7 +55,7 @@ pub enum Fault {
 impl Refuses for Refused {}
 
 impl From<accounts::Refused> for Refused {
-    /// A stranger is not told why.
+    /// The client is not told why.
     fn from(_: accounts::Refused) -> Self {
         Self::NotAuthenticated
     }
@@ -67,7 +67,7 @@ impl From<Fault> for Refused {
     }
 }
 
-/// Lets extractors end with `?`. The frame around every request writes the answer.
+/// Lets extractors use `?`. `frame` turns the refusal into an answer.
 impl ResponseError for Denied<Refused> {
     fn error_response(&self) -> HttpResponse {
         HttpResponse::InternalServerError().finish()

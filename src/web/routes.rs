@@ -12,8 +12,8 @@ use super::refused::Refused;
 use crate::error::Denied;
 use crate::values::phone::Kind;
 
-/// What became of a request so far: its route, and what its handler says. Clones share it, so that it is known of a request
-/// too that was cut off.
+/// What is known of a request so far: its route, and what its handler notes. Clones share it, so that it is known
+/// even if the request is cut off.
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Rc<Noted>);
 
@@ -24,7 +24,7 @@ struct Noted {
 }
 
 impl Progress {
-    /// Gives a request one.
+    /// Adds it to a request.
     pub fn begin(request: &impl HttpMessage) -> Self {
         let progress = Self::default();
         request.extensions_mut().insert(progress.clone());
@@ -36,19 +36,19 @@ impl Progress {
         self.0.route.get()
     }
 
-    /// What kind of number the handler is about to buy, if it said so.
+    /// The kind of number that the handler buys, if it noted that.
     pub fn buys(&self) -> Option<Kind> {
         self.0.buys.get()
     }
 
-    /// Says that the request is a purchase.
+    /// Notes that the request is a purchase.
     pub fn set_buys(&self, kind: Kind) {
         self.0.buys.set(Some(kind));
     }
 }
 
-/// A resource. It lists its methods in `Allow`, in the answer to OPTIONS and in the refusal of any other method. A request
-/// that comes to it knows the index from then on, also one whose time runs out.
+/// A resource. The answer to OPTIONS and the refusal of any other method list its methods in `Allow`. The index is
+/// noted as soon as a request is routed, so that it is known even if the request times out.
 ///
 /// # Panics
 /// For a method whose name is not ASCII.

@@ -126,7 +126,7 @@ mod tests {
             assert_eq!(reached(true, &[host, (proto, value)]), site, "{value}");
         }
         assert_eq!(reached(true, &[host, ("X-Forwarded-Host", "\"<b>")]), "http://a.example:8008");
-        // A proxy that does not know RFC 7239's header passes it on.
+        // `Forwarded` (RFC 7239) is ignored: a proxy that does not know it would pass on the client's.
         assert_eq!(reached(true, &[host, ("Forwarded", "proto=https;host=b.example")]), "http://a.example:8008");
     }
 

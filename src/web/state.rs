@@ -19,9 +19,9 @@ use crate::purchases::PurchaseQueues;
 use crate::releases::Releases;
 use crate::values::clock::Clock;
 
-/// One for each thread that serves, but for what is shared by all of them.
+/// What a worker works with. Each thread that serves has one; some parts are shared by all threads.
 pub struct WorkerState {
-    /// The versions of the API. The first one answers where a path belongs to none.
+    /// The versions of the API. The first one answers requests for paths of no version.
     pub faces: &'static [Face],
     pub db: Db,
     pub replica: Option<Replica>,
@@ -45,13 +45,13 @@ impl WorkerState {
     /// The state of the thread that serves a request.
     ///
     /// # Errors
-    /// Where the server was made without one.
+    /// If the server was made without one.
     pub fn of(request: &HttpRequest) -> Result<Rc<Self>> {
         request.app_data::<Rc<Self>>().cloned().ok_or_else(incomplete)
     }
 }
 
-/// A part of the server does not hand on what the next one needs.
+/// The error if a part of the server did not pass on what a later part needs.
 pub fn incomplete() -> Error {
     Error::Internal("a part of the server's state is missing".to_owned())
 }

@@ -29,14 +29,14 @@ pub const BUCKETS: [(u64, &str); 12] = [
 /// The HTTP statuses, from 100 on.
 const STATUSES: usize = 500;
 
-/// Answers are timed by class of status. Buckets for each status would be many; without classes, many quick refusals
-/// would hide slow answers. Without 1xx, with which no request ends.
+/// Answers are timed by class of status. Buckets for each status would be too many; without classes, many quick
+/// refusals would hide slow answers. No request ends with 1xx.
 pub const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
 /// The kinds of number, in the order of `Traffic::sales`.
 pub const KINDS: [Kind; 2] = [Kind::Local, Kind::TollFree];
 
-/// What became of a purchase, as the handler that was asked for it tells.
+/// The outcome of a purchase, as its handler notes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sale {
     Made,
@@ -50,7 +50,7 @@ pub struct Traffic {
     /// The names of the routes, by their indices. The last stands for every other path, so that no client can make up
     /// names.
     routes: Arc<[String]>,
-    /// For each route those of each method.
+    /// The counters of each route and method.
     answers: Vec<Answers>,
     sales: [Sales; KINDS.len()],
 }
@@ -93,7 +93,7 @@ fn value(counter: Option<&AtomicU64>) -> u64 {
 }
 
 impl Traffic {
-    /// Counters for these routes.
+    /// Makes counters for these routes.
     pub fn new(routes: Arc<[String]>) -> Self {
         let times = |_| Times { buckets: zeros(), micros: AtomicU64::new(0) };
         let answers = || Answers { statuses: zeros(), classes: std::array::from_fn(times) };
@@ -105,7 +105,7 @@ impl Traffic {
         }
     }
 
-    /// The name of a route; of the last one where a path led nowhere.
+    /// The name of a route. `None` gives the last one, which stands for unknown paths.
     pub fn route(&self, index: Option<usize>) -> &str {
         self.routes.get(self.index(index)).map_or("", String::as_str)
     }

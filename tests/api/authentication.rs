@@ -1,4 +1,4 @@
-//! Who is let in, and how soon a revoked token is not.
+//! Which credentials are accepted, and how soon a revoked token is refused.
 
 use std::time::{Duration, Instant};
 
@@ -36,11 +36,11 @@ async fn close(world: &World, account: &Account) {
     transaction.commit().await.expect("it stays so");
 }
 
-/// For how long an instance goes by what it knew of an account (docs/scaling.md). A request that was sent later is not let
-/// in, also on a slow machine: the time begins before the instance looks at the account.
+/// How long an instance believes its cache (docs/scaling.md). A request that is sent later is refused, even on a slow
+/// machine, because the time begins before the instance reads the account.
 const BELIEVED: Duration = Duration::from_millis(500);
 
-/// Changes a new account right after each instance has let it in for the first time: the worst moment.
+/// Changes a new account right after each instance has cached it: the worst moment.
 async fn right_after_a_look<T>(
     servers: &[&Server],
     account: &Account,
@@ -53,7 +53,7 @@ async fn right_after_a_look<T>(
     (Instant::now(), outcome)
 }
 
-/// Asks each instance until its answer is another one, and fails where that comes too late.
+/// Asks each instance until its answer changes, and fails if that takes too long.
 async fn assert_soon(servers: &[&Server], changed: Instant, is_as_before: impl AsyncFn(&Server) -> bool) {
     join_all(servers.iter().map(async |server| {
         let mut sent = changed.elapsed();
@@ -213,7 +213,7 @@ fn a_flood_of_wrong_tokens_does_not_keep_a_known_client_out() {
                 assert_unknown(answer);
             }
         }
-        // Afterwards, newcomers are verified again.
+        // Afterwards, new tokens are verified again.
         let newcomer = world.account("1.00").await;
         eventually("a newcomer is let in", async || world.server.get(&newcomer, "").await.status == 200).await;
     });

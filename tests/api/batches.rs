@@ -1,4 +1,4 @@
-//! What comes together is done together, and each request stands for itself.
+//! Requests that come together go in one batch, and each of them gets its own outcome.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures_util::future::{join, join_all};
 use sqlx::{Connection, PgConnection};
 
+use crate::support::proxy::Proxy;
 use crate::support::{Account, Answer, Server, World, eventually, test, timed, within};
 
-/// Has many requests come while the first of them waits for the table of tenancies: they wait for one batch.
+/// Sends many requests while the first of them waits for the table of tenancies, so that the others become one batch.
 async fn together(world: &World, requests: impl Future<Output = Vec<Answer>>) -> Vec<Answer> {
     let gathered = async {
         let mut holder = PgConnection::connect_with(&world.options).await.expect("a connection");
@@ -24,7 +25,7 @@ async fn together(world: &World, requests: impl Future<Output = Vec<Answer>>) ->
     .1
 }
 
-/// One thread, and so one queue.
+/// A server with one thread, so that there is one queue.
 fn one_thread(world: &World) -> Server {
     world.server_with(&[], |settings| settings.workers = 1)
 }
@@ -38,7 +39,7 @@ async fn holders(world: &World, server: &Server) -> Vec<(Account, String)> {
     buyers.cloned().zip(answers.iter().map(|answer| answer.assert_status(201).element("Sid"))).collect()
 }
 
-/// How many transactions wrote the tenancies as they are.
+/// The number of transactions that wrote the current rows of tenancies.
 async fn writers(world: &World) -> i64 {
     world.value("select count(distinct xmin::text) from tenancies").await
 }
@@ -124,7 +125,7 @@ fn who_asks_for_a_number_of_another_account_gets_none_of_its_answers() {
         let server = one_thread(world);
         let held = &holders(world, &server).await;
         let (owner, sid, stranger) = (&held[0].0, &held[0].1, &held[1].0);
-        // The first goes alone; those behind it are a batch, the stranger's first.
+        // The first goes alone. The next two are a batch, in which the stranger's comes first.
         let asked = [(&held[2].0, &held[2].1), (stranger, sid), (owner, sid)].into_iter().zip(0_u64..);
         let in_turn = |turn: u64| tokio::time::sleep(Duration::from_millis(50 * turn));
         let updates = asked.clone().map(async |((account, sid), turn)| {
@@ -150,7 +151,7 @@ fn of_updates_of_one_number_that_come_together_all_are_done() {
         let (account, sid) = &holders(world, &server).await[0];
         let path = format!("/IncomingPhoneNumbers/{sid}");
         let settings = ["FriendlyName", "Url", "SmsUrl", "VoiceFallbackUrl", "SmsFallbackUrl"];
-        // A fallback is refused until its address is there.
+        // A fallback is refused until the URL that it replaces is set.
         server.post(account, &path, &[("Url", "http://a.example/"), ("SmsUrl", "http://a.example/")]).await;
         let updates = settings.map(|name| (name, format!("http://b.example/{name}")));
         let answers = together(
@@ -174,7 +175,8 @@ fn an_update_and_a_release_wait_for_their_own_row_only() {
         let held = holders(world, &server).await;
         let mut holder = world.db.begin().await.expect("a transaction");
         let lock = "select from tenancies where sid = any($1::uuid[]) for update";
-        // Both are of one account. The release that waits holds that account, so those of the other are released.
+        // Both numbers are of one account. The release that waits holds that account, so only numbers of the other
+        // one are released.
         let busy: Vec<_> = [&held[0], &held[2]].iter().map(|(_, sid)| sid[2..].to_owned()).collect();
         sqlx::query(lock).bind(&busy).execute(&mut *holder).await.expect("a lock");
         let name = [("FriendlyName", "Renamed")];
@@ -188,7 +190,7 @@ fn an_update_and_a_release_wait_for_their_own_row_only() {
             assert_eq!((updated, released), (vec![200; 18], vec![204; 20]));
             holder.rollback().await.expect("the rows are free");
         };
-        // Two seconds is as long as they wait: on a slow machine the others may take that long.
+        // They wait for two seconds at most. On a slow machine the others may take that long.
         let (first, second) = join(join(update(0), release(2)), others).await.0;
         assert!([200, 503].contains(&first) && [204, 503].contains(&second), "{first} {second}");
         server.stop().await;
@@ -220,7 +222,7 @@ fn releases_of_others_do_not_wait_for_rows_of_an_account_that_somebody_holds() {
                 };
                 let busy = busy.next().expect("some are left").iter().map(|held| release(held));
                 let (took, busy) = join(others, join_all(busy)).await;
-                // Two seconds is as long as they wait.
+                // They wait for two seconds at most.
                 assert!(busy.iter().all(|status| [204, 503].contains(status)), "{busy:?}");
                 took
             })
@@ -274,12 +276,14 @@ fn releases_that_come_together_are_one_transaction_and_each_number_is_released_o
 }
 
 #[test]
-fn lookups_and_pages_that_come_together_take_one_connection_each() {
+fn lookups_and_pages_that_come_together_take_one_connection_and_few_statements() {
     test(async |world| {
-        let server = one_thread(world);
+        let proxy = Proxy::start(&world.options);
+        let server = Server::start(&proxy.options(), &world.clock);
         let held = &holders(world, &server).await;
         let mut holder = world.db.begin().await.expect("a transaction");
         sqlx::query("lock table tenancies in access exclusive mode").execute(&mut *holder).await.expect("a lock");
+        let before = proxy.requests();
         let reads = join(
             join_all(held.iter().map(async |(account, sid)| {
                 let answer = server.get(account, &format!("/IncomingPhoneNumbers/{sid}")).await;
@@ -298,6 +302,9 @@ fn lookups_and_pages_that_come_together_take_one_connection_each() {
             holder.rollback().await.expect("the table is free");
         };
         join(reads, count).await;
+        // Two lookups and two pages; tokens are confirmed besides.
+        let statements = proxy.requests() - before;
+        assert!(statements < 20, "{statements} statements for 40 lookups and 40 pages");
         server.stop().await;
     });
 }

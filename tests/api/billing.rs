@@ -12,6 +12,7 @@ use numberbank::db;
 use numberbank::inventory::Quarantine;
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
+use numberbank::values::sid::AccountSid;
 use numberbank::{accounts, jobs};
 
 use crate::support::{Account, World, eventually, test};
@@ -51,7 +52,7 @@ fn charged(charged: i64) -> Billed {
     Billed { charged, amount: Money::from_cents(charged * 100), suspended: 0, activated: 0, released: 0 }
 }
 
-/// One account could not pay.
+/// What a run of billing returns if one account could not pay.
 fn short(charged: i64) -> Billed {
     Billed { suspended: 1, ..self::charged(charged) }
 }
@@ -131,7 +132,7 @@ fn nothing_is_charged_after_a_release() {
     test(async |world| {
         let account = holder(world, "50.00", 1).await;
         world.clock.advance(TimeDelta::days(40));
-        // Not even months that a missed run has left uncharged.
+        // Not even the months that a missed run has left uncharged are charged.
         world.server.release(&account, &held(world, &account).await[0]).await.assert_status(204);
         world.clock.advance(TimeDelta::days(400));
         assert_eq!(world.bill().await, charged(0));
@@ -150,7 +151,7 @@ fn a_free_number_is_charged_nothing_and_never_refused_or_taken_away() {
         }
         assert_eq!(fees(world).await.into_iter().map(|(_, cents)| cents).collect::<Vec<_>>(), [0, 0, 0]);
         assert_eq!((world.standing(&account).await, held(world, &account).await.len()), (ACTIVE, 1));
-        // Nor is it released when the account cannot pay for another one.
+        // It is not released either if the account cannot pay for another number.
         world.set_price(Kind::Local, None, Money::from_cents(100)).await;
         world.stock(4_158_671_000, 1).await;
         world.credit(&account, "1.00").await;
@@ -203,7 +204,7 @@ fn a_run_beside_purchases_releases_and_credits_loses_nothing() {
     });
 }
 
-/// Killed at any point, the next run goes on.
+/// If a run is killed at any point, the next one continues.
 #[test]
 fn a_run_can_end_at_any_point() {
     test(async |world| {
@@ -265,7 +266,7 @@ fn fees_are_paid_in_their_order_as_far_as_the_money_goes() {
         world.clock.advance(TimeDelta::days(31));
         assert_eq!(world.bill().await, short(2));
         assert_eq!(world.server.balance(&account).await, "0.00");
-        // Numbers that are paid for stay when the grace has ended.
+        // Paid numbers stay when the grace period has ended.
         world.clock.advance(TimeDelta::days(14));
         assert_eq!(world.bill().await, Billed { released: 1, ..charged(0) });
         assert_eq!(held(world, &account).await.len(), 2);
@@ -294,7 +295,7 @@ fn an_unpaid_number_is_kept_for_the_grace_and_then_released() {
     });
 }
 
-/// Unpaid numbers are released; the balance may cover the rest then.
+/// After unpaid numbers were released, the balance may cover the other fees.
 #[test]
 fn no_number_is_taken_away_whose_fees_the_balance_covers() {
     test(async |world| {
@@ -380,7 +381,7 @@ fn a_credit_pays_all_months_that_have_begun_meanwhile_in_their_order() {
     });
 }
 
-/// As `bill --as-of` with `--force`: what it found due is due.
+/// As `bill --as-of` with `--force`: fees that it found due stay due.
 #[test]
 fn a_credit_pays_what_a_run_of_the_future_found_due() {
     test(async |world| {
@@ -391,7 +392,7 @@ fn a_credit_pays_what_a_run_of_the_future_found_due() {
         assert_eq!(world.standing(&account).await, UNPAID);
         assert_eq!(world.credit(&account, "1.00").await.charged, 1);
         assert_eq!(world.standing(&account).await, ACTIVE);
-        // A release of today does not end months that were paid ahead.
+        // The tenancy does not end before the last month that was paid ahead begins.
         world.server.release(&account, &held(world, &account).await[0]).await.assert_status(204);
     });
 }
@@ -410,7 +411,7 @@ fn the_operator_s_suspension_is_his_to_lift() {
         let sid = account.sid.parse().expect("a Sid");
         accounts::activate(&world.db, &world.clock, sid, None).await.expect("an activation");
         assert_eq!(world.standing(&account).await, ACTIVE);
-        // It also lifts a suspension for a missing payment; what is due stays due.
+        // It also activates an unpaid account; the due fees stay due.
         world.clock.advance(TimeDelta::days(31));
         world.bill().await;
         assert_eq!(world.standing(&account).await, UNPAID);
@@ -420,10 +421,10 @@ fn the_operator_s_suspension_is_his_to_lift() {
     });
 }
 
-fn settings(world: &World) -> jobs::Settings {
+fn settings(world: &World) -> jobs::JobOptions {
     let quarantine = Quarantine { local: TimeDelta::days(45), tollfree: TimeDelta::days(10) };
     let (database, clock) = (world.options.clone(), world.clock.clone());
-    jobs::Settings { database, clock, every: Duration::from_millis(20), quarantine, grace: TimeDelta::days(14) }
+    jobs::JobOptions { database, clock, every: Duration::from_millis(20), quarantine, grace: TimeDelta::days(14) }
 }
 
 #[test]
@@ -478,7 +479,7 @@ fn old_idempotency_keys_are_forgotten() {
     });
 }
 
-/// Counted month by month, which is slow and plain.
+/// The model counts month by month, which is slow and simple.
 #[test]
 fn the_months_that_are_due_are_those_that_have_begun() {
     test(async |world| {
@@ -489,5 +490,56 @@ fn the_months_that_are_due_are_those_that_have_begun() {
             where greatest(months_due(started, due, day::date), 0)
                 <> (select count(*) from generate_series(due, 20) as month where month_begins(started, month) <= day)";
         assert_eq!(world.value::<i64>(differ).await, 0);
+    });
+}
+
+#[test]
+fn a_dry_run_says_what_a_run_then_does_and_writes_nothing() {
+    test(async |world| {
+        world.on("2008-01-31T10:00:00Z");
+        world.stock(4_158_670_000, 8).await;
+        let [rich, poor, late, free] = ["50.00", "3.00", "1.00", "0.00"].map(|balance| world.account(balance));
+        let accounts = [rich.await, poor.await, late.await, free.await];
+        let sids = accounts.each_ref().map(|account| account.sid.parse().expect("a Sid"));
+        world.set_price(Kind::Local, Some(sids[3]), Money::ZERO).await;
+        for (account, numbers) in accounts.iter().zip([2, 2, 1, 1]) {
+            for _ in 0..numbers {
+                world.server.buy(account, &[]).await.assert_status(201);
+            }
+        }
+        world.on("2008-02-29T00:00:00Z");
+        assert_eq!(world.bill().await.suspended, 2);
+        world.credit(&accounts[1], "0.10").await;
+        // Two months of one account, one that pays all, one whose number goes, and one that pays nothing.
+        world.on("2008-03-31T00:00:00Z");
+        let before = world.fingerprint().await;
+        let forecast = world.forecast().await;
+        assert_eq!(world.fingerprint().await, before);
+        let of = |sid: &AccountSid| {
+            let found = forecast.accounts.iter().find(|account| account.account_sid == *sid).expect("an account");
+            (found.charged, found.amount.cents(), found.suspended, found.activated, found.released)
+        };
+        let told = sids.each_ref().map(of);
+        assert_eq!(
+            told,
+            [(2, 200, false, false, 0), (0, 0, false, false, 2), (0, 0, false, false, 1), (1, 0, false, false, 0)]
+        );
+        assert_eq!(forecast.fees.len(), 2 + 4 + 2 + 1);
+        assert_eq!(forecast.fees.iter().filter(|fee| fee.released).count(), 4 + 2);
+        assert_eq!(forecast.total, world.bill().await);
+    });
+}
+
+#[test]
+fn what_a_run_has_to_do_is_counted_in_months() {
+    test(async |world| {
+        world.on("2008-01-31T10:00:00Z");
+        holder(world, "50.00", 2).await;
+        world.on("2008-04-30T10:00:00Z");
+        let by = world.clock.now();
+        assert_eq!(billing::count_due(&world.db, by).await.expect("a count"), 6);
+        let mut done = 0;
+        billing::bill(&world.db, &world.clock, by, TimeDelta::days(14), |more| done += more).await.expect("a run");
+        assert_eq!((done, billing::count_due(&world.db, by).await.expect("a count")), (6, 0));
     });
 }

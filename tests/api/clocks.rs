@@ -78,7 +78,7 @@ fn a_number_goes_back_to_its_last_holder_whatever_the_clocks_say() {
         let late = Late::new(world);
         let (accounts, answers) = sold_twice(world, &late).await;
         let sids = answers.map(|answer| answer.element("Sid"));
-        // As a late instance left it, before moves had an order of their own.
+        // As an instance with a late clock left it, before moves had ids.
         let back = "update tenancies set started_at = started_at - interval '1 hour' where ended_at is null";
         sqlx::raw_sql(back).execute(&world.db).await.expect("the second sale is dated back");
         late.server.release(&accounts[1], &sids[1]).await.assert_status(204);
@@ -154,12 +154,12 @@ fn a_clock_that_is_wrong_by_more_than_thirty_seconds_sells_and_bills_nothing() {
             }
             let (database, quarantine) = (world.options.clone(), NO_QUARANTINE);
             let every = std::time::Duration::from_secs(1);
-            let jobs = jobs::Settings { database, clock, every, quarantine, grace: TimeDelta::days(14) };
+            let jobs = jobs::JobOptions { database, clock, every, quarantine, grace: TimeDelta::days(14) };
             assert!(jobs::run(&jobs).await.is_err());
             server.stop().await;
         }
         assert_eq!(world.fingerprint().await, before);
-        // Everything else goes on: a release is dated no earlier than the sale.
+        // Everything else still works: a release is never dated before the sale.
         let late = Server::start(&world.options, &compared(world, -45).await);
         late.post(&account, &path, &[("Url", ""), ("FriendlyName", "Mine")]).await.assert_status(200);
         late.release(&account, &held).await.assert_status(204);

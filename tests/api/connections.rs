@@ -117,7 +117,7 @@ async fn is_served_among_resting(server: &Server) -> bool {
 #[test]
 fn a_newcomer_has_time_to_speak_when_all_slots_are_idle() {
     test(async |world| {
-        // Several tries, because a busy machine may take longer than that time.
+        // Several tries, because a busy machine may take longer.
         eventually("a newcomer is served", async || {
             let server = world.limited_server(&[&PATIENT[..], &["--max-connections", "8"]].concat());
             let is_served = is_served_among_resting(&server).await;
@@ -305,8 +305,8 @@ async fn read_slowly(mut stream: TcpStream, rate: u64, time: Duration) -> (Strin
 #[test]
 fn a_client_that_reads_slowly_gets_the_whole_answer() {
     test(async |world| {
-        // Promised: 64 KiB in two seconds, 33 KB/s. What the system buffers of an answer would last for more than
-        // eight.
+        // Promised is 64 KiB in two seconds, which is 33 KB/s. The system's buffers alone would last for more than
+        // eight seconds.
         let server = world.limited_server(&["--header-timeout", "1", "--keep-alive", "1"]);
         let account = account_with_long_page(world, 1000, &long_url('x')).await;
         let readers = [16 * 1024, 128 * 1024].map(async |buffer| {
@@ -359,9 +359,37 @@ fn a_request_that_comes_while_the_answer_before_it_waits_is_answered() {
     });
 }
 
+// Memory of heads
+
+#[test]
+fn heads_that_do_not_end_take_16_mib_of_a_thread_at_most() {
+    test(async |world| {
+        let server = world.limited_server(&PATIENT);
+        let mut short = connect_from(&server, "127.0.0.1", 4096).await;
+        short.write_all(&REQUEST.as_bytes()[..30]).await.expect("it is sent");
+        let head = format!("{}X: {}", &REQUEST[..REQUEST.len() - 2], "x".repeat(20 * 1024));
+        let mut long = Vec::new();
+        for _ in 0..900 {
+            let mut stream = connect_from(&server, "127.0.0.1", 4096).await;
+            // It may be cut off meanwhile.
+            let _ = stream.write_all(head.as_bytes()).await;
+            long.push(stream);
+        }
+        // Some 815 of them have room.
+        let mut cut_off = 0;
+        eventually("the longest are cut off", async || {
+            cut_off = long.iter_mut().filter_map(|stream| is_cut_off(stream).then_some(())).count();
+            cut_off >= 75
+        })
+        .await;
+        assert!(cut_off < 100 && !is_cut_off(&mut short), "{cut_off} are cut off");
+        server.stop().await;
+    });
+}
+
 // Memory of one account's answers
 
-/// What a page shows, in each representation, of all URLs of all numbers.
+/// All URLs of all numbers as a page shows them, in each representation.
 fn urls(ending: &str, page: &str) -> Vec<String> {
     let names = ["Url", "SmsUrl", "VoiceFallbackUrl", "SmsFallbackUrl"];
     match ending {

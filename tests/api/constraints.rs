@@ -1,7 +1,7 @@
 //! What the constraints and triggers of the database refuse.
 //!
-//! `constraints.sql` has statements for each rule. The rules are those of a migrated database's catalogue: a new one cannot be
-//! forgotten.
+//! `constraints.sql` has statements for each rule. The rules are read from the catalogue of a migrated database, so
+//! that no new rule can be forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
 
 use crate::support::{World, test};
 
-/// Each rule by its name, and the statement that takes it away. A trigger names its rule where it raises the error.
+/// The name of each rule, and the statement that drops it. A trigger's function names its rule where it raises the
+/// error.
 const RULES: &str = r"
     select conname::text, format('alter table %s drop constraint %I cascade', conrelid::regclass, conname)
     from pg_constraint where connamespace = 'public'::regnamespace and contype in ('c', 'u', 'p', 'f', 'x')
@@ -23,7 +24,7 @@ const RULES: &str = r"
     select (regexp_match(prosrc, 'constraint = ''(\w+)'''))[1], format('drop trigger %I on %s', tgname, tgrelid::regclass)
     from pg_trigger join pg_proc on pg_proc.oid = tgfoid where prosrc ~ 'constraint = '''";
 
-/// Something of everything, so that each statement finds rows to change.
+/// Rows in each table, so that each statement finds rows to change.
 async fn scene(world: &World) {
     world.stock(4_158_670_000, 3).await;
     world.stock(8_002_340_000, 2).await;
@@ -86,7 +87,7 @@ fn statements() -> BTreeMap<&'static str, Vec<&'static str>> {
     all
 }
 
-/// What comes of a statement, after another, in a transaction that is taken back.
+/// Runs a statement after another one, in a transaction that is rolled back, and returns its result.
 async fn tried(connection: &mut PgConnection, before: &str, statement: &str) -> sqlx::Result<u64> {
     let mut transaction = connection.begin().await?;
     raw_sql(AssertSqlSafe(before.to_owned())).execute(&mut *transaction).await?;
@@ -123,7 +124,7 @@ fn the_database_itself_refuses_what_must_never_be() {
     });
 }
 
-/// The tables whose rows stay, and what their triggers refuse of a truncation, a deletion and a change.
+/// The tables whose rows are kept, and whether their triggers refuse a truncation, a deletion and a change.
 const KEPT: &str = "select tgrelid::regclass::text, tgtype & 32 > 0, tgtype & 8 > 0, tgtype & 16 > 0
     from pg_trigger where tgfoid = 'refuse_change'::regproc order by 1";
 

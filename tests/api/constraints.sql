@@ -1,4 +1,4 @@
---- Each rule of the database, and statements that it alone refuses. `constraints.rs` runs them.
+--- Each rule of the database, and statements that only this rule refuses. `constraints.rs` runs them.
 
 --- Checks
 
@@ -149,7 +149,7 @@ insert into ledger_keys select account_sid, repeat('x', 256), id, '{}', '{}'
 -- price_changes_general_has_price
 insert into price_changes (at, kind) values (now(), 'local');
 
---- What there is once only
+--- Unique keys
 
 -- accounts_pkey
 insert into accounts (sid, name, credential, token_digest, created_at, updated_at)
@@ -245,7 +245,7 @@ insert into ledger_keys select account_sid, 'another', entry_id, '{}', '{}' from
 -- price_changes_pkey
 insert into price_changes (id, at, kind, price) overriding system value select id, at, kind, price from price_changes;
 
---- What must be there for what refers to it
+--- Foreign keys
 
 -- prices_account_sid_fkey
 insert into prices values ('local', gen_random_uuid(), 1);
@@ -298,10 +298,6 @@ insert into tenancy_transfers (tenancy_sid, at, from_account, to_account, from_m
 insert into tenancy_transfers (tenancy_sid, at, from_account, to_account, from_month)
     select tenancy_sid, at, from_account, gen_random_uuid(), from_month from tenancy_transfers;
 
--- ledger_entries_reverses_fkey
-insert into ledger_entries (account_sid, at, kind, amount, balance_after, reverses)
-    select sid, now(), 'credit', 1, 1, -1 from accounts;
-
 -- ledger_keys_entry_fkey
 insert into ledger_keys select sid, 'another', -1, '{}', '{}' from accounts limit 1;
 
@@ -321,3 +317,16 @@ update stock set state = 'withdrawn', moved_by = 'withdraw', state_since = state
 
 -- stock_no_service_exchange
 insert into stock (phone_number, kind, state_since, added_at) values (4159110000, 'local', now(), now());
+
+-- ledger_entries_reverses_whole
+insert into ledger_entries (account_sid, at, kind, amount, balance_after, reverses)
+    select sid, now(), 'credit', 1, 1, -1 from accounts;
+insert into ledger_entries (account_sid, at, kind, amount, balance_after, reverses)
+    select account_sid, now(), 'debit', 1 - amount, 1, id from ledger_entries where kind = 'credit' and amount > 1
+        and transfer is null and id not in (select reverses from ledger_entries where reverses is not null);
+insert into ledger_entries (account_sid, at, kind, amount, balance_after, reverses)
+    select account_sid, now(), 'credit', -amount, 1, id from ledger_entries where kind = 'purchase';
+insert into ledger_entries (account_sid, at, kind, amount, balance_after, reverses)
+    select account_sid, now(), 'credit', -amount, 1, id from ledger_entries where reverses is not null;
+insert into ledger_entries (account_sid, at, kind, amount, balance_after, reverses)
+    select account_sid, now(), 'debit', -amount, 1, id from ledger_entries where transfer is not null and amount > 0;

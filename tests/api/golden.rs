@@ -31,7 +31,7 @@ async fn company(world: &World) -> (Account, String) {
     let company = world.account("97.00").await;
     world.stock(4_158_675_310, 1).await;
     world.server.buy(&company, TEST_LINE).await.assert_status(201);
-    // Less than a date shows, but enough to be newer and so come first.
+    // Too short to be seen in a date, but enough to be newer and come first in a list.
     world.clock.advance(chrono::TimeDelta::microseconds(1));
     world.stock(4_158_675_309, 1).await;
     let main_line = world.server.buy(&company, MAIN_LINE).await;
@@ -51,7 +51,7 @@ fn shown(answer: &Answer, account: &Account) -> String {
     let mut lines: Vec<String> = Vec::new();
     for line in without_sids(answer, account).replace("><", ">\n<").lines() {
         match lines.last_mut() {
-            // An empty element stays on one line.
+            // The tags of an empty element stay on one line.
             Some(last) if line.strip_prefix("</") == last.strip_prefix('<') => last.push_str(line),
             _ => lines.push(line.to_owned()),
         }

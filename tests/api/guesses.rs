@@ -1,4 +1,5 @@
-//! What costs money is not guessed at: if a request probably means something else than it would get, it is refused.
+//! Requests that cost money are not guessed at: a request that probably means something else than it would get is
+//! refused.
 
 use crate::support::{Account, Answer, PARAMETERS, World, test};
 
@@ -57,7 +58,7 @@ fn a_parameter_in_the_query_must_be_in_the_body_too() {
                 assert_not_guessed(world, &targets, &account, &query, &form, name).await;
             }
         }
-        // The same in both, or in neither.
+        // The parameter is in both with the same value, or in neither.
         for (query, form) in [
             ("?AreaCode=415", "AreaCode=415"),
             ("?AreaCode=&Url=&x=1", ""),
@@ -108,7 +109,7 @@ fn a_name_that_is_nearly_right_is_named() {
                 let sent = format!("{wrong}={}", value(name));
                 assert_not_guessed(world, &targets, &account, "", &sent, name).await;
                 assert_not_guessed(world, &targets, &account, &format!("?{sent}"), "", name).await;
-                // Nor is it ignored beside the right one.
+                // It is not ignored beside the right one either.
                 let both = format!("{name}={}&{sent}", value(name));
                 assert_not_guessed(world, &targets, &account, "", &both, name).await;
             }
@@ -143,7 +144,7 @@ fn a_number_cannot_be_chosen() {
                 assert_not_guessed(world, &[LOCAL, TOLL_FREE], &account, "", &form, "AreaCode").await;
             }
             assert_not_guessed(world, &[LOCAL], &account, &format!("?{name}=4158670001"), "", "AreaCode").await;
-            // In an update, this is what the client has read before.
+            // In an update it is allowed: the client may send back what it has read.
             let answer = send(world, &account, "POST", &number, &format!("{name}=4158670001&Url=")).await;
             answer.assert_status(200);
         }

@@ -282,7 +282,7 @@ fn what_is_too_much_for_the_library_harms_nobody_else() {
                 Some(status) => {
                     assert_eq!((answers.len(), answers[0].status, answers[0].body.as_str()), (1, status, ""));
                 }
-                // No answer at all is allowed, not required.
+                // An answer is not required.
                 None => assert!(answers.iter().all(|answer| (400..500).contains(&answer.status)), "{answers:?}"),
             }
             assert_eq!(world.fingerprint().await, before);
@@ -293,18 +293,18 @@ fn what_is_too_much_for_the_library_harms_nobody_else() {
 
 /// A row of a file.
 #[derive(Clone, Debug)]
-enum Row {
+enum FileRow {
     /// What should be stored of it.
     Good(Stored),
     Bad,
-    /// Its quotes are wrong: nobody can tell where the row ends.
+    /// Its quotes are wrong, so that the end of the row is unknown.
     Endless,
 }
 
-/// What is known of a number: number, provider, monthly cost in ten-thousandths of a dollar, note.
+/// A number in stock: digits, provider, monthly cost in ten-thousandths of a dollar, note.
 type Stored = (i64, Option<String>, Option<i64>, Option<String>);
 
-fn row() -> impl Strategy<Value = (String, Row)> {
+fn row() -> impl Strategy<Value = (String, FileRow)> {
     let text = prop_oneof!["", "[!-~]([ -~\n]{0,9}[!-~])?", "[\u{a1}-\u{ac}\u{ae}-\u{ff}𝄞]{255}"];
     let cost = proptest::option::of(0..100_000_000_i64);
     let spelling = select(vec!["", "+1", "1-", "tel:+1 "]);
@@ -315,7 +315,7 @@ fn row() -> impl Strategy<Value = (String, Row)> {
         writer.write_record([&format!("{spelling}{number}"), &provider, &dollars, &note]).expect("a row");
         let row = String::from_utf8(writer.into_inner().expect("a row")).expect("UTF-8");
         let some = |text: String| Some(text).filter(|text| !text.is_empty());
-        (row, Row::Good((number, some(provider), cost, some(note))))
+        (row, FileRow::Good((number, some(provider), cost, some(note))))
     });
     let bad = select(vec![
         "415867000",
@@ -337,8 +337,8 @@ fn row() -> impl Strategy<Value = (String, Row)> {
     let endless = select(vec!["4158670000,\"open", "4158670000,x\"y,\"", "4158670000,\"a\"b", "4158670000, \"a\n\""]);
     prop_oneof![
         300 => good,
-        25 => bad.prop_map(|row| (format!("{row}\n"), Row::Bad)),
-        1 => endless.prop_map(|row| (format!("{row}\n"), Row::Endless)),
+        25 => bad.prop_map(|row| (format!("{row}\n"), FileRow::Bad)),
+        1 => endless.prop_map(|row| (format!("{row}\n"), FileRow::Endless)),
     ]
 }
 
@@ -352,8 +352,8 @@ async fn stock(world: &World) -> Vec<Stored> {
 }
 
 /// The effect of an import: how many rows are new, and how many known numbers change.
-fn made(stock: &mut Vec<Stored>, rows: &[(String, Row)], update: bool) -> [u64; 2] {
-    let good = rows.iter().filter_map(|(_, row)| if let Row::Good(row) = row { Some(row) } else { None });
+fn made(stock: &mut Vec<Stored>, rows: &[(String, FileRow)], update: bool) -> [u64; 2] {
+    let good = rows.iter().filter_map(|(_, row)| if let FileRow::Good(row) = row { Some(row) } else { None });
     let good: Vec<_> = good.collect();
     let before = stock.len();
     for row in &good {
@@ -384,7 +384,7 @@ fn an_import_stores_all_rows_or_the_good_ones_or_none() {
             let [added, changed] = made(&mut expected, &rows, wanted.update);
             let (mut file, mut bad) = ("Phone Number,carrier,MRC,Comment\r\n".to_owned(), Vec::new());
             for (text, row) in &rows {
-                if matches!(row, Row::Bad) {
+                if matches!(row, FileRow::Bad) {
                     bad.push(1 + file.matches('\n').count() as u64);
                 }
                 file += text;
@@ -399,7 +399,7 @@ fn an_import_stores_all_rows_or_the_good_ones_or_none() {
             let file = Cursor::new(file);
             let imported = import(&world.db, &world.clock, file, Reading::default(), wanted, origin, heard).await;
             let after = stock(world).await;
-            if rows.iter().any(|(_, row)| matches!(row, Row::Endless)) {
+            if rows.iter().any(|(_, row)| matches!(row, FileRow::Endless)) {
                 assert!(imported.is_err() && after == before);
                 return;
             }

@@ -51,7 +51,7 @@ fn a_key_is_forgotten_after_a_day() {
         world.clock.advance(TimeDelta::hours(24) - TimeDelta::seconds(1));
         assert_replayed(&world.server.buy_once(&account, "key", &[]).await, &first);
         world.clock.advance(TimeDelta::seconds(2));
-        // Even with another request: the key is unused again.
+        // Even with another request, because the key is unused again.
         let form = [("FriendlyName", "Next day")];
         let second = world.server.buy_once(&account, "key", &form).await;
         assert_eq!(second.assert_status(201).header("Idempotent-Replayed"), "");

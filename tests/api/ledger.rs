@@ -17,7 +17,7 @@ const NUMBERS: [usize; 2] = [4, 2];
 
 const KINDS: [Kind; 2] = [Kind::Local, Kind::TollFree];
 
-/// What may happen. Accounts and kinds are indexes; amounts are cents.
+/// A step of a test. Accounts and kinds are indexes; amounts are cents.
 #[derive(Clone, Debug)]
 enum Step {
     Credit(usize, i64),
@@ -65,7 +65,7 @@ impl Model {
         self.ledgers[account].last().map_or(0, |(_, _, after)| *after)
     }
 
-    /// Adds an amount, if the balance allows it; whether it does.
+    /// Adds an amount if the balance allows it. Returns whether it does.
     fn transfer(&mut self, account: usize, kind: &'static str, amount: i64) -> bool {
         let after = self.balance(account) + amount;
         let goes = after >= 0;
@@ -172,7 +172,7 @@ proptest! {
             let accounts = world.known_accounts(&[&world.server], ACCOUNTS, "0.00").await;
             let mut model = Model::new();
             for step in &steps {
-                // Lists are in the order of their times.
+                // So that all times differ: lists are ordered by time.
                 world.clock.advance(chrono::TimeDelta::seconds(1));
                 act(world, &accounts, &mut model, step).await;
                 agree(world, &accounts, &model).await;

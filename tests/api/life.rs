@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Days, Months, NaiveDate, TimeDelta, Utc};
 use numberbank::accounts::Reason;
+use numberbank::inventory::Quarantine;
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
-use numberbank::{audit, releases};
+use numberbank::{audit, inventory, releases};
 use proptest::prelude::*;
 
 use crate::support::{Account, World, beginning, test};
@@ -15,7 +16,7 @@ const ACCOUNTS: usize = 2;
 const NUMBERS: usize = 4;
 const PRICES: [i64; 3] = [0, 100, 250];
 
-/// What may happen. Accounts and tenancies are indexes, the latter modulo their count; amounts are cents.
+/// A step of a test. Accounts and tenancies are indexes, those of tenancies modulo their count; amounts are cents.
 #[derive(Clone, Debug)]
 enum Step {
     Price(usize),
@@ -43,7 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What must be true.
+/// The model: what must be true.
 #[derive(Clone, Default)]
 struct Model {
     now: DateTime<Utc>,
@@ -120,7 +121,7 @@ impl Model {
         goes
     }
 
-    /// The indexes of the tenancies that are due, the longest due first; of one account or of all.
+    /// The indexes of the tenancies that are due, the oldest first, of one account or of all.
     fn due(&self, account: Option<usize>) -> Vec<usize> {
         let of = |tenancy: &Tenancy| account.is_none_or(|account| account == tenancy.account);
         let is_due = |tenancy: &Tenancy| tenancy.is_open && tenancy.due() <= self.now.date_naive() && of(tenancy);
@@ -205,11 +206,16 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
             model.settle(account);
         }
         Step::Bill => {
-            world.bill().await;
+            let forecast = world.forecast().await;
+            assert_eq!(forecast.total, world.bill().await);
+            assert_eq!(forecast.fees.iter().filter(|fee| fee.charged).count() as i64, forecast.total.charged);
             model.bill();
         }
         Step::Recycle => {
-            world.recycle().await;
+            let quarantine = Quarantine { local: TimeDelta::days(45), tollfree: TimeDelta::days(45) };
+            let forecast = inventory::recyclable(&world.db, world.clock.now(), quarantine).await.expect("a forecast");
+            let forecast: i64 = forecast.iter().map(|account| account.recycled).sum();
+            assert_eq!(forecast.unsigned_abs(), world.recycle().await);
             let until = model.now - Days::new(45);
             model.quarantined.retain(|_, since| *since > until);
         }

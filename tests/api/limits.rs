@@ -1,4 +1,4 @@
-//! What is taken on at once, and what happens beyond it.
+//! The limits of what the service does at once, and what happens beyond them.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::support::slow::in_time;
 use crate::support::{Account, Answer, Server, WithForm, World, eventually, test, timed, within};
 
-/// Refused for now: the answer says for how many seconds.
+/// Fails unless the answer is a refusal that says after how many seconds to retry.
 #[track_caller]
 fn assert_later(answer: &Answer, status: u16, code: u16) -> u64 {
     answer.assert_refused(status, code);
@@ -28,7 +28,7 @@ fn a_head_that_does_not_arrive_ends_the_connection() {
         let head = "GET /docs/errors/20404 HTTP/1.1\r\nHost: localhost\r\n";
         let dripped = async |beginning: &str, drop: &str| {
             let mut said = String::new();
-            // Two seconds, and what a machine takes besides.
+            // The limit is two seconds; the rest is for a slow machine.
             within(Duration::from_secs(4), "the end of a connection", async || {
                 let (took, end) = timed(server.drip(beginning, drop)).await;
                 said = end;
@@ -39,7 +39,7 @@ fn a_head_that_does_not_arrive_ends_the_connection() {
         };
         let first = dripped(head, "x").await;
         assert!(first.starts_with("HTTP/1.1 408 "), "{first}");
-        // Nor does a second one keep it open, or what is left of a body after its answer.
+        // Neither a second request keeps it open, nor the rest of a body after its answer.
         let second = dripped(&format!("{head}\r\n{head}"), "x").await;
         assert!(second.starts_with("HTTP/1.1 200 ") && second.matches("HTTP/1.1 ").count() == 1, "{second}");
         let upload = "POST /2008-08-01/Accounts HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -80,7 +80,7 @@ fn a_slow_upload_has_its_time_beside_that_of_the_work() {
              Content-Length: 25\r\n\r\nFriendlyName="
         );
         stream.write_all(head.as_bytes()).await.expect("the server reads");
-        // Longer than any request may take otherwise.
+        // In all, longer than any other request may take.
         for _ in 0..12 {
             sleep(Duration::from_millis(500)).await;
             stream.write_all(b"x").await.expect("the server goes on reading");
@@ -94,8 +94,8 @@ fn a_slow_upload_has_its_time_beside_that_of_the_work() {
 
 // How much is taken on at once
 
-/// While the only connection to the database waits for a row: what the rename that waits gets, and a
-/// read meanwhile.
+/// Sends a rename that waits for a locked row on the only connection to the database, and a read meanwhile. Returns
+/// both answers.
 async fn beside_a_held_row(world: &World, server: &Server, account: &Account) -> (Answer, Answer) {
     let mut holder = world.db.begin().await.expect("a transaction");
     sqlx::query("select from accounts for update").execute(&mut *holder).await.expect("a lock");
@@ -113,10 +113,10 @@ async fn beside_a_held_row(world: &World, server: &Server, account: &Account) ->
 fn requests_beyond_those_that_may_wait_for_a_connection_are_503_at_once() {
     test(async |world| {
         let server =
-            world.server_with(&["--max-waiting", "0"], |settings: &mut app::Settings| settings.connections = 1);
+            world.server_with(&["--max-waiting", "0"], |settings: &mut app::ServerOptions| settings.connections = 1);
         let account = world.account("1.00").await;
         server.get(&account, "").await.assert_status(200);
-        // The database gives the rename up after two seconds: had the read waited, it would have been too long.
+        // The database ends the rename after two seconds. If the read had waited, it would have come later than that.
         eventually("the read is refused before the rename is", async || {
             let (renamed, read) = beside_a_held_row(world, &server, &account).await;
             assert_later(&read, 503, 20503);
@@ -130,13 +130,13 @@ fn requests_beyond_those_that_may_wait_for_a_connection_are_503_at_once() {
 
 // How long the database is waited for
 
-/// How long a statement waits for a row that somebody holds, and a request for a connection.
+/// How long a statement waits for a locked row, and a request for a connection.
 const TWO_SECONDS: Duration = Duration::from_secs(2);
 
-/// After which PostgreSQL ends a statement.
+/// PostgreSQL ends a statement after this time.
 const FOUR_SECONDS: Duration = Duration::from_secs(4);
 
-/// What a machine takes besides.
+/// The extra time of a slow machine.
 const BESIDES: Duration = Duration::from_millis(900);
 
 #[test]
@@ -180,7 +180,7 @@ async fn slow_renames(world: &World) {
     sqlx::raw_sql(trigger).execute(&world.db).await.expect("a trigger");
 }
 
-/// How many renames are under way in PostgreSQL.
+/// The number of renames under way in PostgreSQL.
 async fn renames(world: &World) -> i64 {
     let statement = "select count(*) from pg_stat_activity
         where datname = current_database() and wait_event = 'PgSleep'";
@@ -211,7 +211,7 @@ fn postgresql_ends_a_statement_after_four_seconds() {
 fn a_connection_is_waited_for_two_seconds() {
     test(async |world| {
         slow_renames(world).await;
-        let server = world.server_with(&[], |settings: &mut app::Settings| settings.connections = 1);
+        let server = world.server_with(&[], |settings: &mut app::ServerOptions| settings.connections = 1);
         let account = &world.account("1.00").await;
         server.get(account, "").await.assert_status(200);
         within(TWO_SECONDS + BESIDES, "an answer without a connection", async || {
@@ -219,7 +219,7 @@ fn a_connection_is_waited_for_two_seconds() {
             let read = async {
                 eventually("the only connection is taken", async || renames(world).await == 1).await;
                 let (took, answer) = timed(server.get(account, "/Balance")).await;
-                // Where it was so late that the connection became free, another try tells.
+                // If the request came so late that the connection was free again, try again.
                 if answer.status == 200 {
                     return Duration::MAX;
                 }
@@ -231,6 +231,43 @@ fn a_connection_is_waited_for_two_seconds() {
             took
         })
         .await;
+        server.stop().await;
+    });
+}
+
+/// How long a list waits for memory.
+const A_SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn memory_for_an_answer_is_waited_for_a_second() {
+    test(async |world| {
+        // A page of a thousand takes all that one account may have: a third.
+        let server = world.server_with(&[], |settings| settings.limits.answer_memory = 30);
+        let accounts = world.known_accounts(&[&server], 4, "1.00").await;
+        let page = "/IncomingPhoneNumbers?PageSize=1000";
+        for (late, status, code) in [(&accounts[0], 429, 20429), (&accounts[3], 503, 20503)] {
+            within(A_SECOND + BESIDES, "an answer without memory", async || {
+                // Those who have the memory wait for the table, for two seconds at most.
+                let mut holder = world.db.begin().await.expect("a transaction");
+                let lock = "lock table tenancies in access exclusive mode";
+                sqlx::query(lock).execute(&mut *holder).await.expect("a lock");
+                let ask = async {
+                    eventually("a list waits", async || world.waiting().await > 0).await;
+                    sleep(Duration::from_millis(100)).await;
+                    let (took, answer) = timed(server.get(late, page)).await;
+                    holder.rollback().await.expect("the table is free");
+                    // Where it came so late that there was memory, another try tells.
+                    if answer.status != status {
+                        return Duration::MAX;
+                    }
+                    assert_later(&answer, status, code);
+                    assert!(took >= A_SECOND, "{took:?} is too soon: there may be memory in a moment");
+                    took
+                };
+                join(join_all(accounts[..3].iter().map(|account| server.get(account, page))), ask).await.1
+            })
+            .await;
+        }
         server.stop().await;
     });
 }
@@ -254,7 +291,7 @@ fn an_account_that_asks_too_often_is_429_and_no_other() {
     });
 }
 
-/// A request with a token, from an address as a proxy tells it.
+/// A request with a token, from an address that a proxy names.
 async fn from(server: &Server, account: &Account, token: &str, address: &str) -> Answer {
     let call = server.request("GET", &account.path()).basic_auth(&account.sid, Some(token));
     Answer::of(call.header("X-Forwarded-For", address)).await
@@ -270,7 +307,7 @@ fn an_address_that_is_wrong_too_often_is_429_and_who_is_known_is_not() {
         for (wrong, account) in [known, &newcomer, &unknown].into_iter().enumerate() {
             from(&server, account, &wrong.to_string(), "192.0.2.1").await.assert_refused(401, 20003);
         }
-        // Whatever address a client gives itself, and however it goes on.
+        // Whatever address the client claims, and whatever it tries next.
         for (account, token) in [(&unknown, "x"), (known, "y"), (&newcomer, "z")] {
             let seconds = assert_later(&from(&server, account, token, "192.0.2.2").await, 429, 20429);
             assert!(seconds <= 20, "{seconds}");
@@ -279,7 +316,7 @@ fn an_address_that_is_wrong_too_often_is_429_and_who_is_known_is_not() {
             server.get(known, "").await.assert_status(200);
         }
         from(&server, &newcomer, &newcomer.token, "192.0.2.1").await.assert_status(200);
-        // Who says nothing about who they are has not been wrong.
+        // A request without credentials does not count as a wrong token.
         Answer::of(server.request("GET", &known.path())).await.assert_refused(401, 20003);
         server.stop().await;
     });

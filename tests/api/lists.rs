@@ -183,9 +183,9 @@ fn a_place_to_go_on_from_is_the_callers_own() {
         let account = holder(world, 2).await;
         let other = world.account("1.00").await;
         let [others] = buy(world, &other, LOCAL, 1, &[]).await.try_into().expect("one Sid");
-        for place in ["", "PN1", "PN00000000000000000000000000000000", &others, &account.sid] {
+        for cursor in ["", "PN1", "PN00000000000000000000000000000000", &others, &account.sid] {
             for filter in ["", "&FriendlyName=Home"] {
-                let answer = world.server.get(&account, &format!("{ALL}?Page=1&AfterSid={place}{filter}")).await;
+                let answer = world.server.get(&account, &format!("{ALL}?Page=1&AfterSid={cursor}{filter}")).await;
                 answer.assert_refused(400, 29002);
                 assert!(answer.element("Message").contains("AfterSid"), "{}", answer.body);
             }
@@ -353,8 +353,8 @@ fn a_list_of_both_kinds_shows_sms_on_local_numbers_only() {
     });
 }
 
-/// Walks a list while a number is bought, and three are released: one that was shown, one that was not, and the very
-/// one that the next page starts after.
+/// Walks a list while a number is bought and three are released: one that was shown, one that was not shown yet, and
+/// the one after which the next page begins.
 async fn walk_amid_changes(world: &World, account: &Account, first: &str, form: &[(&str, &str)]) {
     let held = walk(world, account, first).await;
     let (mut shown, mut gone) = (Vec::new(), BTreeSet::new());

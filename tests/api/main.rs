@@ -21,6 +21,7 @@ mod life;
 mod limits;
 mod lists;
 mod meetings;
+mod moved;
 mod neighbours;
 mod numbers;
 mod old_clients;

@@ -346,7 +346,7 @@ fn a_method_without_its_url_is_checked_and_dropped() {
             assert_eq!(answer.text(name), "", "{name}");
             let updated = world.server.post(&account, &path, &[("Url", ""), (name, "POST")]).await;
             assert_eq!(updated.assert_status(200).text(name), "", "{name}");
-            // Nothing of it appears once there is a URL.
+            // A method without a URL does not appear later, when there is a URL.
             let url = name.replace("Method", "Url");
             let needed = with(
                 &[("Url", "http://example.com/"), ("SmsUrl", "http://example.com/")],
@@ -454,7 +454,7 @@ fn the_database_keeps_nothing_about_sms_of_a_toll_free_number() {
         let kept = "select count(*) from tenancies where coalesce(sms_url, sms_method, sms_fallback_url,
             sms_fallback_method) is not null";
         assert_eq!((changed.rows_affected() > 0, world.value::<i64>(kept).await), (true, 0));
-        // Without its triggers, as it is while a dump is restored.
+        // Without triggers, as while a dump is restored.
         let mut transaction = world.db.begin().await.expect("a transaction");
         let replica = "set local session_replication_role = replica";
         sqlx::query(replica).execute(&mut *transaction).await.expect("no triggers");

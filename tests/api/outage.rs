@@ -1,4 +1,4 @@
-//! The database out of reach: an honest 503, no half of a purchase, and recovery without help.
+//! The database is out of reach: clients get a 503, no purchase is half made, and the service recovers by itself.
 
 use std::time::{Duration, Instant};
 
@@ -7,13 +7,13 @@ use futures_util::future::{join, join_all, join3};
 use crate::support::proxy::{Proxy, Way};
 use crate::support::{Account, Answer, Server, WithForm, World, eventually, test, timed, within};
 
-/// The wire promises an answer within this time when the database does not answer (docs/api.md).
+/// The API promises an answer within this time if the database does not answer (docs/api.md).
 const PROMISED: Duration = Duration::from_secs(5);
 
-/// How soon all is in order again once the database is.
+/// The service recovers this soon after the database.
 const BACK: Duration = Duration::from_secs(10);
 
-/// What comes late is measured; what comes later than this fails at once.
+/// A late answer is measured. An answer later than this fails the test at once.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Scene {
@@ -22,7 +22,7 @@ struct Scene {
     server: Server,
     account: Account,
     other: Account,
-    /// The Sid of what the account has bought before, with the key `before`.
+    /// The Sid of a number that the account has bought before, with the key `before`.
     number: String,
 }
 
@@ -47,7 +47,7 @@ impl Scene {
         Answer::of(call.header("Idempotency-Key", key).with_form(&[("AreaCode", "415")])).await
     }
 
-    /// Asks again and again, as the answer says, until the purchase is made.
+    /// Repeats a purchase, as the answers say, until it is made.
     async fn insist(&self, key: &str) -> Answer {
         let mut bought = None;
         eventually("the purchase goes through", async || {
@@ -63,7 +63,7 @@ impl Scene {
         bought.expect("a purchase")
     }
 
-    /// Waits until reads and purchases of this account are in order, and the other account is served.
+    /// Waits until reads and purchases of this account succeed, and the other account is served.
     async fn recovers(&self) {
         eventually("the server recovers", async || {
             let answer = self.get("/IncomingPhoneNumbers").await;
@@ -99,7 +99,7 @@ async fn unavailable(request: impl Future<Output = Answer>) -> Duration {
     begun.elapsed()
 }
 
-/// Requests of every kind, more of them at once than there are connections; how long the slowest took.
+/// Sends requests of every kind, more at once than there are connections. Returns the time of the slowest.
 async fn all_unavailable(scene: &Scene) -> Duration {
     let keys: Vec<_> = (0..4).map(|n| format!("outage-{n}")).collect();
     let number = format!("/IncomingPhoneNumbers/{}", scene.number);
@@ -118,7 +118,7 @@ async fn all_unavailable(scene: &Scene) -> Duration {
 
 async fn broken_and_mended(world: &World, way: Way) {
     let scene = Scene::new(world).await;
-    // All connections are open, and idle, when the way breaks.
+    // All connections are open and idle when the proxy breaks.
     join_all((0..16).map(|_| scene.get("/Balance"))).await;
     scene.proxy.make(way);
     within(PROMISED, "the slowest answer", async || all_unavailable(&scene).await).await;
@@ -159,7 +159,7 @@ fn what_hung_with_the_database_keeps_nobody_waiting_once_it_is_back() {
     test(async |world| {
         let scene = Scene::new(world).await;
         let lookup = format!("/IncomingPhoneNumbers/{}", scene.number);
-        // The gate has just looked at the account: what hangs is the work itself.
+        // The gate has just confirmed the account, so that the work itself hangs.
         scene.get("").await.assert_status(200);
         scene.proxy.make(Way::Hung);
         let (bought, found) = join(scene.buy_once("hung"), scene.get(&lookup)).await;
@@ -197,9 +197,9 @@ fn an_unknown_caller_gets_a_503_too_while_nobody_can_be_verified() {
     });
 }
 
-/// Buys while the way breaks, then again with the same key; tells whether the first try had bought.
+/// Buys while the proxy breaks, then again with the same key. Returns whether the first try had bought.
 async fn cut_off(scene: &Scene, way: Way, key: &str) -> bool {
-    // The gate has just looked at the account: what is cut off is the purchase.
+    // The gate has just confirmed the account, so that the purchase itself is cut off.
     scene.get("").await.assert_status(200);
     scene.proxy.make(way);
     let first = scene.buy_once(key).await;
@@ -213,7 +213,7 @@ fn a_purchase_that_is_cut_off_stands_whole_or_not_at_all() {
     test(async |world| {
         let scene = Scene::new(world).await;
         let (mut keys, mut stood, mut failed) = (1, false, false);
-        // Where it is cut depends on what else passes: until both have been seen.
+        // Where the connection is cut depends on what else passes through it. So try until both were seen.
         eventually("purchases are cut off before and after they were made", async || {
             stood |= cut_off(&scene, Way::AnswersLost, &format!("answer-{keys}")).await;
             failed |= !cut_off(&scene, Way::RequestsLost, &format!("request-{keys}")).await;
@@ -238,7 +238,7 @@ fn many_that_are_cut_off_at_once_buy_once_each() {
             let sold = "select count(*) from ledger_entries where kind = 'purchase'";
             eventually("some are sold", async || world.value::<i64>(sold).await > 4).await;
             scene.proxy.make(Way::Refused);
-            // Those of the proxy go by no name.
+            // Connections through the proxy have no application name.
             let carried = "select count(*) from pg_stat_activity
                 where datname = current_database() and application_name <> 'numberbank'";
             eventually("all are cut off", async || world.value::<i64>(carried).await == 0).await;

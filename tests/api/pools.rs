@@ -41,11 +41,11 @@ fn a_connection_has_a_greatest_age() {
 }
 
 #[test]
-fn a_connection_that_is_not_to_the_primary_goes_and_those_at_hand_with_it() {
+fn a_connection_that_is_not_to_the_primary_goes_and_the_idle_ones_with_it() {
     test(async |world| {
         let db = pool(world, LONG);
-        // As from a standby, a server that shuts down, and a pooler that lost its server; the last one is a mere
-        // refusal.
+        // The states of a standby, of a server that shuts down, and of a pooler that lost its server. The last one is
+        // an ordinary refusal.
         for (state, is_kept) in [("25006", false), ("57P01", false), ("08006", false), ("22012", true)] {
             let before = met(&db).await;
             assert_eq!(before.len(), 4);

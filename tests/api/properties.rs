@@ -243,7 +243,7 @@ fn no_authorization_header_lets_anybody_in() {
             3 => vec(any::<u8>(), 0..100),
             3 => vec(any::<u8>(), 0..100).prop_map(move |bytes| basic(&bytes)),
             2 => "(?i:basic|bearer|digest) [A-Za-z0-9+/=]{0,80}".prop_map(String::into_bytes),
-            // Each of these costs a verification.
+            // Few of these, because each costs a verification.
             1 => any::<String>().prop_map(move |text| basic(format!("{sid}:{text}").as_bytes())),
             1 => "AC[0-9a-f]{32}".prop_map(move |sid| basic(format!("{sid}:{token}").as_bytes())),
         ];

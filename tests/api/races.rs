@@ -1,4 +1,4 @@
-//! Many requests at once: no number is sold twice, and none that is free is refused.
+//! Many requests at once: no number is sold twice, and no purchase is refused while a number is free.
 
 use std::collections::HashSet;
 
@@ -178,7 +178,7 @@ fn buyers_releasers_and_operators_do_not_get_in_each_others_way() {
         });
         let operators = join(withdraw_and_return(world, 4_158_670_000), withdraw_and_return(world, 2_128_670_000));
         let ((bought, _), ()) = join(join(join_all(traders), operators), credit(world, &accounts)).await;
-        // The rest is on sale again: no number is lost.
+        // All other numbers are on sale again: no number is lost.
         let mut sold = bought.iter().sum::<usize>();
         while world.server.buy(&accounts[0], ANYWHERE).await.status == 201 {
             sold += 1;
@@ -216,7 +216,7 @@ fn a_number_that_another_lets_go_is_sold_anywhere() {
     test(async |world| let_go_while_a_buyer_waits(world, ANYWHERE).await);
 }
 
-/// The first try has locked the only number and waits for the account; so does the second try, on another instance.
+/// Both tries, on two instances, wait for the account. The second one then finds what the first one has bought.
 #[test]
 fn a_retry_that_waits_for_its_own_first_try_gets_that_ones_answer() {
     test(async |world| {
@@ -263,12 +263,12 @@ fn stock_that_several_add_at_once_is_added_once() {
     });
 }
 
-/// All of them look through the same numbers, and keep each one locked until they are done. In different orders they
-/// would wait for one another, and PostgreSQL would end one after the other.
+/// All purchases search the same numbers and keep each one locked until they are done. In different orders they would
+/// wait for one another, and PostgreSQL would end them one by one.
 #[test]
 fn buyers_who_wait_for_the_same_numbers_do_not_block_each_other() {
     test(async |world| {
-        // More would not fit into one lane.
+        // More purchases would not fit into one lane.
         let servers = [&world.server, &world.another_server()];
         let accounts = world.known_accounts(&servers, 8, "5.00").await;
         world.stock(4_158_670_000, 8).await;
@@ -305,7 +305,7 @@ fn buyers_who_wait_for_a_busy_account_leave_connections_to_others() {
         };
         let buyers = join_all((0..40).map(|_| world.server.buy(busy, IN_415)));
         let (answers, ()) = join(buyers, others).await;
-        // On a slow machine they get a 503.
+        // On a slow machine some get a 503.
         assert!(answers.iter().all(|answer| [201, 503].contains(&answer.status)));
         let transactions = "select count(distinct xmin::text) from tenancies where account_sid = $1::text::uuid";
         let transactions = sqlx::query_scalar::<_, i64>(transactions).bind(&busy.sid[2..]).fetch_one(&world.db).await;

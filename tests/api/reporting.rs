@@ -1,4 +1,4 @@
-//! The views of the schema `reporting`: what they show, and to whom.
+//! The views of the schema `reporting`: what they show, and which roles may read them.
 
 use std::collections::BTreeMap;
 

@@ -56,7 +56,7 @@ fn the_same_parameter_twice_is_error_29003() {
     });
 }
 
-/// Texts that are no form: broken percent-encoding, not UTF-8, a NUL.
+/// Texts that are not a form: broken percent-encoding, text that is not UTF-8, a NUL.
 const UNREADABLE: [&str; 12] = [
     "Url=%",
     "Url=%4",

@@ -11,7 +11,7 @@ use crate::support::{Account, Answer, Server, WithForm, World, eventually, test,
 /// The limit for nine of ten requests of other accounts, while one account asks for far too much.
 const SOON: Duration = Duration::from_millis(500);
 
-/// Requests of other accounts meanwhile, one of whose numbers this is: all must succeed.
+/// Sends requests of another account, which holds the number `sid`. All must succeed. Returns their times.
 async fn usual_work(server: &Server, account: &Account, sid: &str) -> Vec<Duration> {
     let mut took = Vec::new();
     let one = format!("/IncomingPhoneNumbers/{sid}");
@@ -36,7 +36,8 @@ async fn usual_work(server: &Server, account: &Account, sid: &str) -> Vec<Durati
     took
 }
 
-/// Does the usual work of several accounts until the flood is over. Returns the time of nine in ten requests.
+/// Does the usual work of several accounts until the flood is over. Nine of ten requests took no longer than the
+/// returned time.
 async fn beside(
     server: &Server,
     others: &[(Account, String)],
@@ -97,7 +98,7 @@ fn a_crowd_of_slow_lists_of_one_account_keeps_no_other_waiting() {
     });
 }
 
-/// While the rows of the account and of its numbers are locked.
+/// Sends the crowd's requests while the rows of the account and of its numbers are locked.
 async fn locked(world: &World, server: &Server, account: &Account, crowd: impl AsyncFn() -> Vec<Answer>) {
     let others = others(world, server).await;
     within(SOON, "the others' work", async || {
@@ -160,7 +161,7 @@ fn a_crowd_that_hangs_up_keeps_no_other_waiting() {
         let (account, sids) = holder(world, server).await;
         let path = |sid: &String| format!("/IncomingPhoneNumbers/{sid}");
         locked(world, server, &account, async || {
-            // Again and again, for a moment each: PostgreSQL goes on with the statements.
+            // The locks are held for a moment each, so that PostgreSQL goes on with the statements in between.
             for _ in 0..15 {
                 let calls = sids.iter().map(|sid| {
                     let call = server.call(&account, "POST", &path(sid)).with_form(&[("Url", "")]);
@@ -195,7 +196,7 @@ fn an_account_waits_for_its_own_share_of_the_connections_and_fills_no_queue() {
             assert_eq!(world.waiting().await, 1, "it has a quarter of four connections");
         };
         let (answers, ()) = join(join_all((0..40).map(rename)), check).await;
-        // Four may wait for that one; PostgreSQL times out those that wait for the row.
+        // Four more may wait for a permit. PostgreSQL times out those that wait for the row.
         answers.iter().for_each(|answer| assert_later(answer, [429, 503]));
         holder.rollback().await.expect("the row is free");
         eventually("it is served again", async || rename(0).await.status == 200).await;
@@ -252,13 +253,13 @@ fn several_busy_accounts_leave_reads_and_what_goes_in_batches_to_others() {
                 busy.iter().flat_map(|account| (0..10).map(|_| server.put(account, "", &[("FriendlyName", "Busy")])));
             let crowd = join_all(crowd);
             let work = async {
-                // Its token must be confirmed again, besides.
+                // By then its token must also be confirmed again.
                 tokio::time::sleep(Duration::from_millis(700)).await;
                 let began = Instant::now();
                 server.get(&account, &one).await.assert_status(200);
                 server.get(&account, "/IncomingPhoneNumbers").await.assert_status(200);
                 server.buy(&account, &[]).await.assert_status(201);
-                // And reads that go in no batch.
+                // These reads go in no batch.
                 server.get(&account, "/Balance").await.assert_status(200);
                 server.get(&account, "/IncomingPhoneNumbers?FriendlyName=Home").await.assert_status(200);
                 began.elapsed()
@@ -292,7 +293,7 @@ fn an_account_has_a_limited_number_of_requests_under_way() {
         others.iter().for_each(|answer| answer.assert_refused(404, 20404));
         let (refused, found): (Vec<_>, Vec<_>) = busys.iter().partition(|answer| answer.status != 404);
         refused.iter().for_each(|answer| assert_later(answer, [429, 429]));
-        // A quarter of the waiting ones and of a batch: (16 + 64) / 4.
+        // An account may have a quarter of the waiting statements and of a batch under way: (16 + 64) / 4.
         assert_eq!((found.len(), refused.len()), (20, 40));
         server.stop().await;
     });

@@ -165,7 +165,7 @@ fn a_restored_number_is_the_same_as_before() {
     });
 }
 
-/// Nobody pays for months that began while nobody held the number.
+/// Months that began while no account held the number are never charged.
 #[test]
 fn a_restored_number_is_charged_from_its_next_month_on() {
     test(async |world| {

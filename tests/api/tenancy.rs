@@ -12,10 +12,10 @@ const NONE: u16 = 0;
 
 /// The status by caller: without credentials, with unreadable ones, with a wrong token, a closed account, a suspended
 /// one, an account on another's path, and one with another's number on its own path.
-type Row = (&'static str, &'static str, [u16; 7]);
+type Case = (&'static str, &'static str, [u16; 7]);
 
 #[rustfmt::skip]
-const TABLE: &[Row] = &[
+const TABLE: &[Case] = &[
     ("/Accounts", "GET", [401, 401, 401, 401, 200, NONE, NONE]),
     ("/Accounts/{AccountSid}", "GET", [401, 401, 401, 401, 200, 404, NONE]),
     ("/Accounts/{AccountSid}", "POST", [401, 401, 401, 401, 403, 404, NONE]),

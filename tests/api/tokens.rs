@@ -1,4 +1,4 @@
-//! How tokens are stored and verified, and what wrong ones cost others.
+//! How tokens are stored and verified, and how wrong tokens affect other clients.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, Executor};
 
 use crate::support::{Account, Answer, Server, World, eventually, test, timed, within};
 
-/// An account with a token that somebody chose.
+/// An account with a token that a person chose.
 async fn choosy(world: &World, token: &str) -> Account {
     let (name, balance) = ("Test".parse().expect("a name"), "1.00".parse().expect("an amount"));
     let token: AuthToken = token.parse().expect("a token");
@@ -38,7 +38,7 @@ async fn execute(world: &World, statement: &str) -> sqlx::Result<()> {
     world.db.execute(AssertSqlSafe(statement.to_owned())).await.map(drop)
 }
 
-/// Makes an argon2 hash all that is stored of the account's token.
+/// Stores an argon2 hash of the account's token, and no fast hash.
 async fn store_hash(world: &World, account: &Account, argon2: Argon2<'_>, chosen: bool) {
     let hash = argon2.hash_password(account.token.as_bytes()).expect("a hash");
     let statement = format!(
@@ -55,7 +55,8 @@ async fn old(world: &World) -> Account {
     account
 }
 
-/// The same, or one with a chosen token, whose hash takes a slow machine no long time either.
+/// An account with a cheap argon2 hash and no fast hash, with a chosen token or one that numberbank made. Even a slow
+/// machine verifies it quickly.
 async fn quick(world: &World, chosen: bool) -> Account {
     let account = world.account("1.00").await;
     let params = Params::new(1024, 1, 1, None).expect("parameters");
@@ -77,12 +78,12 @@ fn nobody() -> Account {
     Account { sid: format!("AC{}", "0".repeat(32)), token: String::new() }
 }
 
-/// A request from an address as a proxy tells it.
+/// A request from an address that a proxy names.
 async fn from(server: &Server, account: &Account, address: &str) -> Answer {
     Answer::of(server.call(account, "GET", "").header("X-Forwarded-For", address)).await
 }
 
-/// What the guesses of a stranger look like that may be right: each another one.
+/// The `n`th guess: a possible token, each different.
 fn guess(n: usize) -> String {
     format!("{n:032x}")
 }
@@ -101,7 +102,7 @@ fn a_token_that_is_made_here_has_a_fast_hash_and_a_chosen_one_argon2() {
                 assert_eq!(argon2id, is_chosen.then_some(true));
                 world.server.get(&account, "").await.assert_status(200);
                 is_chosen = !is_chosen;
-                // A chosen token may look like one that was made here.
+                // A chosen token may look like one that numberbank made.
                 let next = if is_chosen { guess(7).parse().expect("a token") } else { AuthToken::random() };
                 account = replace(world, &account, next).await;
             }
@@ -123,7 +124,7 @@ fn an_old_token_gets_its_fast_hash_when_it_is_known_to_be_right() {
         assert!(stored(world, &account).await.2.is_some(), "beside the old one");
         assert_eq!(world.value::<String>(state).await, before, "nobody changed the account");
         assert_eq!(stored(world, &chosen).await.1, None, "argon2id stays for what people choose");
-        // It is the one that counts from now on.
+        // From now on only the fast hash is used.
         execute(world, "update accounts set token_hash = '' where not token_chosen").await.expect("no old hash");
         let other = world.another_server();
         other.get(&account, "").await.assert_status(200);
@@ -158,7 +159,7 @@ fn a_token_that_is_replaced_meanwhile_gets_no_fast_hash() {
         let mut holder = world.db.begin().await.expect("a transaction");
         let replace = format!("update accounts set credential = gen_random_uuid() where sid = '{}'", digits(&account));
         holder.execute(AssertSqlSafe(replace)).await.expect("another credential");
-        // It is let in before the row is free: the request does not wait for what is written.
+        // The request is answered before the row is free: it does not wait for the hash to be stored.
         world.server.get(&account, "").await.assert_status(200);
         eventually("the fast hash is about to be written", async || world.waiting().await == 1).await;
         holder.commit().await.expect("a commit");
@@ -167,9 +168,9 @@ fn a_token_that_is_replaced_meanwhile_gets_no_fast_hash() {
     });
 }
 
-// What right ones may expect
+// Right tokens
 
-/// The first requests of all of them at once; how long it took until the last was let in.
+/// Sends the first requests of all accounts at once. Returns the time until the last one was accepted.
 async fn all_come_in(server: &Server, accounts: &[Account]) -> Duration {
     let begun = Instant::now();
     for answer in join_all(accounts.iter().map(|account| server.get(account, ""))).await {
@@ -195,7 +196,7 @@ fn two_hundred_clients_come_in_at_once_after_a_restart() {
 #[test]
 fn those_who_wait_for_argon2_are_not_refused() {
     test(async |world| {
-        // More than may be wrong, and more than an instance verifies at once.
+        // More than the limit of wrong tokens, and more than an instance verifies at once.
         let accounts: Vec<_> = iter(0..200).then(|n| quick(world, n % 2 == 0)).collect().await;
         let restarted = world.limited_server(&["--failed-logins", "3"]);
         all_come_in(&restarted, &accounts).await;
@@ -207,7 +208,7 @@ fn those_who_wait_for_argon2_are_not_refused() {
 fn a_full_line_is_told_as_what_it_is() {
     test(async |world| {
         let accounts: Vec<_> = iter(0..30).then(async |n| choosy(world, &guess(n)).await).collect().await;
-        let server = world.server_with(&["--max-unverified", "0"], |settings: &mut app::Settings| {
+        let server = world.server_with(&["--max-unverified", "0"], |settings: &mut app::ServerOptions| {
             settings.verifications = 1;
         });
         let answers = join_all(accounts.iter().map(|account| server.get(account, ""))).await;
@@ -225,7 +226,7 @@ fn a_full_line_is_told_as_what_it_is() {
 #[test]
 fn argon2_is_waited_for_four_seconds() {
     test(async |world| {
-        let server = world.server_with(&[], |settings: &mut app::Settings| settings.verifications = 1);
+        let server = world.server_with(&[], |settings: &mut app::ServerOptions| settings.verifications = 1);
         let attacked = world.account("1.00").await;
         let slow = Params::new(65536, 6, 1, None).expect("parameters");
         store_hash(world, &attacked, Argon2::new(Algorithm::Argon2id, Version::V0x13, slow), true).await;
@@ -239,7 +240,7 @@ fn argon2_is_waited_for_four_seconds() {
             let answers = join_all(guesses).await;
             let refused = answers.iter().filter(|(_, status)| *status == 429).count();
             assert!(refused > 0, "one thread cannot verify all in that time");
-            // On a slow machine a few have used up all their time.
+            // On a slow machine a few reach their deadline.
             assert!(answers.iter().all(|(_, status)| [401, 429, 503].contains(status)), "{answers:?}");
             answers.into_iter().map(|(took, _)| took).max().expect("some")
         })
@@ -260,7 +261,7 @@ fn a_token_that_was_refused_is_right_soon_after_it_is_given() {
     });
 }
 
-// What wrong ones cost
+// Wrong tokens
 
 #[test]
 fn nobody_learns_by_the_time_what_a_wrong_token_was_tried_on() {
@@ -293,12 +294,12 @@ fn only_tokens_that_were_wrong_count_and_each_counts_once() {
                 server.get(&wrong(account, &guess(1)), "").await.assert_refused(401, 20003);
             }
         }
-        // Right ones cost nothing, before and after.
+        // Right tokens do not count, neither before nor after.
         for account in &tried[1..3] {
             server.get(account, "").await.assert_status(200);
         }
         server.get(&wrong(&nobody(), &guess(2)), "").await.assert_refused(401, 20003);
-        // From now on all that is wrong is answered alike, so that it does not tell what it was tried on.
+        // From now on all wrong tokens get the same answer, which does not tell whether the account exists.
         let mut bodies = Vec::new();
         for account in &tried {
             for token in [guess(1), guess(3)] {
@@ -309,7 +310,7 @@ fn only_tokens_that_were_wrong_count_and_each_counts_once() {
             }
         }
         assert!(bodies.windows(2).all(|pair| pair[0] == pair[1]), "{bodies:?}");
-        // Only what argon2 has to tell is refused to those who are right.
+        // A right token is refused only if it needs argon2.
         server.get(&chosen, "").await.assert_refused(429, 20429);
         for account in [&tried[1], &tried[2], &world.account("1.00").await] {
             server.get(account, "").await.assert_status(200);
@@ -351,7 +352,7 @@ fn who_rotates_a_token_is_not_locked_out_by_workers_with_the_old_one() {
     });
 }
 
-/// Guesses without end until the work is done, so many at once, at all of these accounts.
+/// Does the work while a stranger guesses the tokens of all these accounts, `at_once` at a time.
 async fn beside_guesses<T>(
     server: &Server,
     accounts: &[Account],
@@ -367,7 +368,7 @@ async fn beside_guesses<T>(
             }
             let account = &accounts[n % accounts.len()];
             let answer = from(server, &wrong(account, &guess(lane * 1_000_000 + n)), address).await;
-            // 503 where a crowd of them on a slow machine has used up its time.
+            // 503 if many guesses reach their deadline on a slow machine.
             assert!(matches!(answer.status, 401 | 429 | 503), "{}", answer.body);
         }
     }));
@@ -379,9 +380,9 @@ async fn beside_guesses<T>(
     join(stranger, work).await.1
 }
 
-/// How long newcomers wait who come from an address one after another: the median. One who is refused waits for ever.
+/// The median wait of newcomers, who come from one address one after another. A refusal counts as an endless wait.
 async fn usual_wait(server: &Server, newcomers: &[Account], address: &str) -> Duration {
-    // Until the stranger is at it.
+    // By then the stranger has begun.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mut waits = Vec::new();
     for account in newcomers {
@@ -411,10 +412,12 @@ fn newcomers_come_in_beside_a_stranger_who_guesses_at_their_own_address() {
 #[test]
 fn newcomers_with_chosen_tokens_take_turns_with_a_stranger_elsewhere() {
     test(async |world| {
-        // Nor does it need the limit of wrong ones. What the stranger has in the line takes far longer than newcomers wait.
-        let server = world.server_with(&["--failed-logins", "off", "--trust-proxy"], |settings: &mut app::Settings| {
-            settings.verifications = 1;
-        });
+        // It is so without the limit of wrong tokens too. The stranger's guesses in the queue take far longer than
+        // newcomers wait.
+        let server =
+            world.server_with(&["--failed-logins", "off", "--trust-proxy"], |settings: &mut app::ServerOptions| {
+                settings.verifications = 1;
+            });
         let attacked = world.account("1.00").await;
         let slow =
             Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(65536, 3, 1, None).expect("parameters"));

@@ -29,7 +29,7 @@ fn restore(home: &Home, file: &str, role: &str, database: &str, options: &[&str]
     Ran::of(command.args(["--single-transaction", "--dbname", &to]).args(options).arg(file).output())
 }
 
-/// The program, on a database that is named.
+/// Runs a command on this database, and returns its answer.
 fn on(database: &str, arguments: &[&str]) -> Value {
     Ran::of(program(arguments).args(["--output", "json", "--database-url", database]).output()).done_json()
 }
@@ -55,7 +55,7 @@ impl Shop {
         server.call(method, &format!("/2008-08-01/Accounts/{sid}/IncomingPhoneNumbers{below}"), [sid, token], "")
     }
 
-    /// Buys, and releases every third number, until the dump is done or it takes too long.
+    /// Buys, and releases every third number, until the dump is done or takes too long.
     fn trade(&self, server: &Running) {
         while !self.is_over.load(Ordering::Relaxed) && self.sold.load(Ordering::Relaxed) < 15_000 {
             let (status, body) = self.call(server, "POST", "/Local.json");
@@ -82,7 +82,7 @@ impl Shop {
         }
     }
 
-    /// A dump meanwhile, and how many numbers were certainly sold before it, and at most after it.
+    /// Makes a dump. Returns it, with the number of sales before it began and after it ended.
     fn dump(&self, server: &Running) -> (String, i64, i64) {
         let file = self.home.file("numberbank.dump", "");
         thread::scope(|scope| {

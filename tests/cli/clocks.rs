@@ -14,7 +14,7 @@ fn library() -> Option<PathBuf> {
     files.into_iter().find(|file| file.exists())
 }
 
-/// The environment of a process whose clock is off by what a file says.
+/// The environment of a process whose clock differs by the offset in a file.
 fn environment(library: &Path, file: &str) -> [(String, String); 4] {
     [
         ("LD_PRELOAD", &*library.display().to_string()),
@@ -71,7 +71,7 @@ fn a_machine_whose_clock_is_wrong_sells_and_bills_nothing_until_it_is_set_right(
     let entries = home.json(&["report", "operator_actions"]);
     let outcomes: Vec<_> = entries.as_array().expect("a list").iter().map(|entry| &entry["outcome"]).collect();
     assert_eq!(outcomes, [&["done"; 2][..], &["refused"; 6]].concat());
-    // Commands that date nothing important are done, with a warning.
+    // Commands that store no important date are done, with a warning.
     let suspended = run(&["account", "suspend", &sid, "--output", "json"]).done();
     assert!(suspended.err.contains("behind the database's"), "{suspended:?}");
     let suspended: Value = serde_json::from_str(&suspended.out).expect("JSON");

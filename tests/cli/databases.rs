@@ -75,7 +75,7 @@ fn a_database_that_is_not_utf8_is_refused_before_its_first_table() {
     for arguments in [&["migrate"][..], &["serve", "--bind", "127.0.0.1:0"], &["demo", "--bind", "127.0.0.1:0"]] {
         Ran::of(program(arguments).args(["--database-url", &url]).output()).assert_refused("SQL_ASCII");
     }
-    // A template is copied as it is, with all that is in it.
+    // A template database is copied with everything in it.
     home.sql("alter database ascii with allow_connections false").expect("it is left alone");
     home.sql("create database copy template ascii").expect("a copy");
     home.sql("drop database copy").expect("it goes");
@@ -104,7 +104,7 @@ fn tables_in_another_schema_are_found_and_not_made_anew() {
     Ran::of(program(&["migrate", "--database-url", &url]).output()).assert_refused("the schema \"numberbank\"");
 }
 
-/// A PostgreSQL that listens on the loopback addresses, with TLS, on the data of a home.
+/// PostgreSQL on the data of a home, which listens on the loopback addresses with TLS.
 struct Listening {
     process: Child,
     port: u16,

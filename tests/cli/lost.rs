@@ -1,4 +1,4 @@
-//! Commands whose connection is lost at the commit: what is done is reported as done, and what is unknown as unknown.
+//! Commands whose connection is lost at the commit. They report whether the action was done, or that this is unknown.
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -96,7 +96,7 @@ fn a_commit_whose_answer_is_lost_is_not_known_and_the_command_says_how_to_find_o
             assert_eq!((&entry["outcome"], &entry["reason"]), (&json!("unknown"), &json!(null)), "{line}");
         }
     }
-    // Each was done once, of two tries.
+    // Each command was tried twice and done once.
     let account = scene.json("account show SID");
     assert_eq!((&account["balance"], &account["status"]), (&json!("31.00"), &json!("closed")));
     assert_eq!(scene.json("account list").as_array().map(Vec::len), Some(2));
@@ -112,7 +112,7 @@ fn a_command_whose_database_goes_away_after_the_commit_is_done() {
         ("number restore RELEASED", "in_use"),
         ("inventory threshold set 415 5", "threshold  5"),
     ];
-    // Each waits for a while before it gives up recording its outcome.
+    // In threads, because each waits for a while before it gives up recording its outcome.
     std::thread::scope(|threads| {
         for (line, says) in lines {
             let scene = &scene;

@@ -61,7 +61,8 @@ fn a_reader_of_reports_keeps_nobody_from_anything() {
     let home = Home::new();
     let _postgres = served(&home, "off");
     let mut reader = reader(&home);
-    // What any role may lock: numbers of advisory locks, among them those that we once used, and readable views.
+    // Any role may take advisory locks, among them those that older versions used, and may lock views that it may
+    // read.
     for name in ["numberbank migrations", "numberbank jobs", "numberbank demo"] {
         let lock = PgAdvisoryLock::new(name);
         let key = lock.key().as_bigint().expect("a number");
@@ -124,7 +125,7 @@ fn who_waits_to_add_numbers_says_for_whom() {
     assert_eq!(home.json(&["inventory", "list"]).as_array().map(Vec::len), Some(1));
 }
 
-/// Once a statement waits for a lock.
+/// Succeeds once a statement waits for a lock.
 const WAITS: &str = "do $$ begin assert exists (select from pg_stat_activity where wait_event_type = 'Lock'); end $$";
 
 #[test]
@@ -195,7 +196,7 @@ fn jobs_that_nobody_runs_are_told() {
     other.does("rollback");
     eventually("it is over", || metric(&server, "numberbank_jobs_overdue").as_deref() == Some("0"));
     assert!(metric(&server, "numberbank_jobs_last_done_seconds").is_some());
-    // Another instance with jobs that did not run these knows of them too; one without jobs does not care.
+    // An instance with jobs also knows of runs by other instances. An instance without jobs ignores them.
     let second = served(&home, "1h");
     eventually("it knows", || metric(&second, "numberbank_jobs_last_done_seconds").is_some());
     assert_eq!(metric(&idle, "numberbank_jobs_overdue"), None);
@@ -225,7 +226,7 @@ fn a_reader_of_reports_fills_no_disk_and_calls_no_function_of_ours() {
             if callable is not null then raise exception '%', callable; end if;
         end $$",
     );
-    // We cannot revoke the others; a superuser can.
+    // We cannot revoke the other rights; a superuser can.
     reader.does("select lo_unlink(lo_create(0)), pg_advisory_lock(1)");
     home.sql(&for_superusers()).expect("it runs");
     for statement in [
@@ -240,6 +241,6 @@ fn a_reader_of_reports_fills_no_disk_and_calls_no_function_of_ours() {
     reader.does("select count(*) from reporting.accounts");
     let mut again = Session::of(&home, "reader");
     again.does("select count(*) from reporting.accounts");
-    // We needed none of them.
+    // The program needs none of these rights.
     home.json(&["inventory", "add", "4158670000"]);
 }

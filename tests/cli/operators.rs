@@ -86,7 +86,7 @@ fn each_changing_command_leaves_an_entry_and_no_other_does() {
     expected.extend([
         json!(["account create", { "name": "Closing", "balance": "10.00" }, "done"]),
         json!(["number restore", { "sid": number }, "done"]),
-        json!(["account close", { "account": closing, "release_numbers": true }, "done"]),
+        json!(["account close", { "account": closing, "release_numbers": true, "keep_balance": true }, "done"]),
     ]);
     assert_eq!(told(&home, expected.len()), expected);
 

@@ -94,7 +94,7 @@ fn a_pooler_of_sessions_works_as_it_comes() {
         }
     });
     assert_eq!(run(&["audit"])["ok"], true);
-    // The settings are ours, although the pooler accepts none in the first message.
+    // The connection has our settings, although the pooler accepts none in the first message.
     let shown = Ran::of(program(&["report", "accounts", "--output", "csv", "--database-url", &url]).output()).done();
     assert!(shown.out.contains("+00"), "{}", shown.out);
 }
@@ -123,7 +123,7 @@ fn a_pooler_of_transactions_is_refused_in_one_line() {
             ran.assert_refused("pool_mode = session");
         }
         let reading = home.start("serve", &[("NUMBERBANK_READ_URL", &url), ("NUMBERBANK_JOBS", "off")]);
-        // If the pooler has one connection for all, it reports too little, too late.
+        // If the pooler has only one connection, it may not say why it failed.
         let told = ["pool_mode = session", "did not answer", "refused to answer"];
         eventually("the log tells", || told.iter().any(|words| reading.says(words)));
     }

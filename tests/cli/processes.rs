@@ -120,12 +120,12 @@ fn commands_beside_a_server_use_its_cluster_and_leave_it_running() {
     server.signal(Signal::SIGTERM);
     assert_eq!(server.ended(), Some(0));
     assert_eq!(home.postgres(), None);
-    // And a command without a server starts PostgreSQL for its own time.
+    // A command without a server starts PostgreSQL, and stops it at its end.
     assert_eq!(home.json(&["account", "list"])[0]["sid"], account[0].as_str());
     assert_eq!(home.postgres(), None);
 }
 
-/// The server stops while a request is half sent: that one is answered, new ones are not accepted.
+/// The server stops while a request is half sent. That request is answered; new ones are not accepted.
 fn stops(signal: Signal) {
     let home = Home::new();
     let mut server = home.start("serve", &[]);

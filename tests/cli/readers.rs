@@ -108,13 +108,13 @@ fn who_does_not_read_costs_the_process_little_and_the_others_nothing() {
     let path = format!("{}?PageSize=1000", account.numbers());
     let taken = || samples(&server)["numberbank_answer_bytes"];
     let mut beside = Vec::new();
-    // A busy machine is slow at times, so the least counts.
+    // A busy machine is slow at times, so the quickest try counts.
     for _ in 0..3 {
         let mut unread: Vec<_> = (0..40).map(ask).collect();
         beside.push(p99(&server, &other));
         eventually("the account has its share", || {
             unread.extend((0..3).map(ask));
-            // Three unread pages are 0.79 of it, and a fourth does not fit.
+            // Three unread pages take 0.79 of the share, and a fourth does not fit.
             taken() > SHARE * 0.7 && account.get(&server, &path).0 == 429
         });
         assert!(taken() <= SHARE, "{}", taken());
@@ -170,7 +170,7 @@ fn who_sends_many_requests_at_once_costs_the_process_little() {
         let send = |_| {
             let mut stream = TcpStream::connect(server.address()).expect("a connection");
             stream.set_nonblocking(true).expect("a socket");
-            // What the system buffers at once is enough.
+            // As much as the system buffers at once is enough.
             let _ = stream.write(crowd.as_bytes()).expect("some of it is sent");
             stream
         };

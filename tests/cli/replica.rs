@@ -58,7 +58,7 @@ impl Standby {
         self.cluster.take().expect("it runs").close().expect("it stops");
     }
 
-    /// How many statements on numbers it was asked to run.
+    /// The number of statements on numbers in its log.
     fn reads(&self) -> usize {
         let log = fs::read_to_string(self.folder().join("postgres.log")).expect("its log");
         log.matches("from tenancies").count()
@@ -92,7 +92,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let primary = Home::new();
-        // The standby starts from a copy of what the first instance has made, so not before it.
+        // The standby starts from a copy of the primary, so the first instance must have made that before.
         let first = primary.start("serve", &[]);
         let mut standby = Standby::of(&primary);
         let url = standby.url();
@@ -134,7 +134,7 @@ impl Scene {
         assert!(!self.call(reader, "GET", "", "").1.contains(&sid));
     }
 
-    /// Whether the metrics of both instances contain this.
+    /// Whether the metrics of both instances contain this sample.
     fn both_tell(&self, sample: &str) -> bool {
         self.instances.iter().all(|instance| instance.monitoring("/metrics").1.contains(sample))
     }
@@ -163,7 +163,7 @@ fn whoever_has_written_finds_it_through_every_instance() {
     assert!(begun.elapsed() < WINDOW * 60, "three writes a turn wait for the standby, not for the whole window");
     assert!(scene.standby.reads() >= before + 20, "most reads come from the standby");
 
-    // It is paused from here on: what it lacks comes from the primary.
+    // From here on the standby is paused, and the primary is read.
     scene.standby.says("select pg_wal_replay_pause() is not null");
     eventually("the standby lacks what was bought", || {
         scene.buy(0);

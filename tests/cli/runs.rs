@@ -41,7 +41,7 @@ impl Scene {
         self.home.json(&["account", "show", &self.account[0]])
     }
 
-    /// The day of the purchase, so many months and days later.
+    /// The day of the purchase, plus months and days.
     fn later(&self, months: u32, days: i64) -> String {
         let number = self.number();
         let from = number["history"][0]["from"].as_str().expect("a time");
@@ -53,7 +53,7 @@ impl Scene {
     }
 }
 
-/// A day, so many months and days later.
+/// A day, plus months and days.
 fn after(day: NaiveDate, months: u32, days: i64) -> String {
     (day + Months::new(months) + TimeDelta::days(days)).to_string()
 }

@@ -48,7 +48,7 @@ fn tokens_and_hashes_are_shown_once_and_logged_never() {
     assert_eq!(server.call("POST", &format!("{numbers}/Local"), [&sid, &token], "").0, 201);
     assert_eq!(server.call("GET", &path, [&format!("{sid}x"), &token], "").0, 401);
 
-    // For what only the database refuses, PostgreSQL would log the whole row.
+    // If only the database refused this, PostgreSQL would log the whole row.
     let form = "Url=&VoiceFallbackUrl=http://example.com/?key=of-the-client";
     let number = home.json(&["number", "show", "4158670000"])["history"][0]["sid"].as_str().expect("a Sid").to_owned();
     assert_eq!(server.call("POST", &format!("{numbers}/{number}"), [&sid, &token], form).0, 400);

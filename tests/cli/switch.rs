@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// It runs until the process ends.
+/// An address in front of one server or another. It runs until the process ends.
 pub struct Switch {
     port: u16,
     shared: Arc<Shared>,
@@ -29,7 +29,7 @@ impl Switch {
         Self { port, shared }
     }
 
-    /// Leads there from now on. Existing connections stay.
+    /// Leads to this server from now on. Existing connections stay.
     pub fn lead_to(&self, folder: &Path) {
         *self.shared.target.lock().expect("a target") = folder.to_owned();
     }

@@ -12,7 +12,7 @@ use rcgen::CertifiedKey;
 use rustls::crypto::ring::default_provider;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::home::{Home, Ran, Running, eventually};
+use crate::home::{Home, Ran, Running, eventually, within};
 use crate::readers;
 
 type Pair = CertifiedKey<rcgen::KeyPair>;
@@ -112,6 +112,31 @@ fn half_handshakes_keep_nobody_out() {
     let answer = get(&server, &pair, "/2008-08-01/Accounts").expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
     assert!(begun.elapsed() < Duration::from_millis(2900), "it waited for handshakes: {:?}", begun.elapsed());
+}
+
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(3);
+
+/// What a machine takes besides.
+const BESIDES: Duration = Duration::from_millis(900);
+
+#[test]
+fn a_handshake_that_does_not_end_is_cut_off_after_three_seconds() {
+    let (home, pair) = (Home::new(), pair());
+    let server = home.start_as(&arguments("serve", &files(&home, "site", &pair)), &[]);
+    // Nothing, and the beginning of a handshake.
+    for sent in [&[][..], &[22, 3, 1, 2, 0, 1, 0]] {
+        within(HANDSHAKE + BESIDES, "the end of half a handshake", || {
+            let begun = Instant::now();
+            let mut half = TcpStream::connect(server.address()).expect("a connection");
+            half.set_read_timeout(Some(Duration::from_mins(1))).expect("a time");
+            half.write_all(sent).expect("it is sent");
+            let end = half.read_to_end(&mut Vec::new()).map_err(|error| error.kind());
+            assert!(!matches!(end, Err(ErrorKind::WouldBlock)), "the server does not hang up");
+            assert!(begun.elapsed() >= HANDSHAKE, "{:?} is too soon for a slow client", begun.elapsed());
+            begun.elapsed()
+        });
+    }
 }
 
 #[test]

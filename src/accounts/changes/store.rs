@@ -12,7 +12,7 @@ use crate::values::money::Money;
 use crate::values::sid::AccountSid;
 use crate::values::text::FriendlyName;
 
-/// Suspends the account; what is suspended by the operator already stays as it is.
+/// Suspends the account. Changes nothing if an operator has suspended it already.
 #[instrument(name = "accounts.changes.suspend", level = "debug", skip_all)]
 pub async fn suspend(
     within: &mut Transaction,
@@ -36,7 +36,7 @@ pub async fn suspend(
     .await
 }
 
-/// Makes the account active, whatever it was suspended for.
+/// Makes the account active, for whatever reason it was suspended.
 #[instrument(name = "accounts.changes.activate", level = "debug", skip_all)]
 pub async fn activate(
     within: &mut Transaction,

@@ -50,7 +50,7 @@ routes! {
     "/Accounts/{AccountSid}/Balance" { GET accounts::balance }
 }
 
-/// What Twilio's tree has below an account and a registry of numbers has not.
+/// Resources that Twilio has below an account and this registry does not have.
 const NOT_KEPT: [&str; 8] =
     ["Calls", "SMS", "Recordings", "Notifications", "OutgoingCallerIds", "Sandbox", "Conferences", "Transcriptions"];
 

@@ -1,4 +1,4 @@
-//! Paging on the wire: what a query asks for, and the parameters that lead to another page.
+//! Paging on the wire: which page a query asks for, and the parameters in links to other pages.
 
 use super::refusals::{Refusal, Unfit};
 use crate::values::page::{Cursor, DEFAULT_SIZE, LARGEST_SIZE, Page};
@@ -8,7 +8,7 @@ use crate::web::params::Params;
 /// Reads `Page` or `page`, `PageSize` or `num`, and `AfterSid`, `BeforeSid` or `Last`.
 ///
 /// # Errors
-/// 20007 for a page size, 29002 for a page or cursor that cannot be.
+/// 20007 for a wrong page size, 29002 for a wrong page or cursor.
 pub fn read(query: &Params) -> Result<Page<NumberSid>, Refusal> {
     let number = query.one_of(&["Page", "page"])?.map_or(Ok(0), |text| whole_number(text).ok_or(Unfit::Page))?;
     let size = query.filled(&["PageSize", "num"])?.map_or(Ok(DEFAULT_SIZE), |text| {
@@ -29,7 +29,7 @@ fn cursor(query: &Params) -> Result<Cursor<NumberSid>, Refusal> {
     }
 }
 
-/// The parameter of a URI that leads there; nothing where the number of the page does.
+/// The parameter for this cursor in a URI. Empty if the number of the page is enough.
 pub fn parameter(cursor: Cursor<NumberSid>) -> String {
     match cursor {
         Cursor::ByNumber => String::new(),

@@ -69,13 +69,13 @@ fn idempotency_key(call: &Call) -> Result<Option<String>, Unfit> {
     Ok(String::from_utf8(key.to_vec()).ok())
 }
 
-/// The parameters that a purchase heeds; others do not make another request of it. Their order is a part of the
-/// digests that are stored.
+/// The parameters that a purchase uses. The digest of a request covers only these, in this order: a new order would
+/// change the stored digests.
 fn heeded() -> impl Iterator<Item = &'static str> {
     ["AreaCode"].into_iter().chain(settings::PARAMETERS)
 }
 
-/// What a client might take for one of them.
+/// Names that a client might use instead of one of them.
 const ELSEWHERE: [(&str, &str); 3] = [
     settings::NAMES_OF_2010[0],
     settings::NAMES_OF_2010[1],
@@ -85,7 +85,7 @@ const ELSEWHERE: [(&str, &str); 3] = [
     ),
 ];
 
-/// A digest of what is asked for, in whichever order it is sent.
+/// A digest of the request's parameters. The order in which they were sent does not matter.
 fn digest(kind: Kind, form: &Params) -> Vec<u8> {
     let mut digest = Blake2s256::new_with_prefix(kind.to_string());
     for name in heeded() {

@@ -21,28 +21,28 @@ use crate::{numbers, releases};
 pub struct Refusal {
     pub code: Code,
     pub message: String,
-    /// Seconds until the same request may be granted, where that is a matter of time: 429 and 503.
+    /// For 429 and 503: in how many seconds a retry may succeed.
     pub retry_after: u64,
-    /// The methods that the resource takes, where the one of the request is not among them.
+    /// For 405: the methods that the resource has.
     pub allow: Option<HeaderValue>,
-    /// What happened inside, which no client is told.
+    /// The internal cause. It is logged and never sent.
     pub cause: Option<String>,
 }
 
-/// Lets handlers end with `?`. The frame around every request has the answer written.
+/// Lets handlers use `?`. `web::frame` turns the refusal into an answer.
 impl ResponseError for Refusal {
     fn error_response(&self) -> HttpResponse {
         HttpResponse::InternalServerError().finish()
     }
 }
 
-/// A parameter whose value cannot be.
+/// A parameter with a wrong value.
 #[derive(Clone, Debug)]
 pub enum Unfit {
     Page,
     PageSize,
     Last,
-    /// A cursor that is no Sid.
+    /// A cursor that is not a Sid.
     Cursor,
     /// More than one cursor.
     Cursors,
@@ -52,9 +52,9 @@ pub enum Unfit {
     Method(&'static str, NotAMethod),
     Flag(&'static str),
     IdempotencyKey,
-    /// The headers of these names hold different keys.
+    /// Headers with these two names hold different keys.
     IdempotencyKeys([&'static str; 2]),
-    /// A resource of Twilio's tree that a registry of numbers has not.
+    /// A resource that Twilio has and this registry does not have.
     NotKept(String),
 }
 
@@ -126,7 +126,7 @@ const LONE_SMS_FALLBACK: &str = "SmsFallbackUrl needs an SmsUrl: set SmsUrl too,
 const UNKNOWN_CURSOR: &str = "AfterSid and BeforeSid must be the Sid of a number of this account, as nextpageuri and \
     previouspageuri give it";
 
-/// What cannot be read of a request, or is not the caller's.
+/// A part of the request cannot be read, or is not the caller's.
 fn read(refused: Refused) -> (Code, String) {
     let (code, message) = match refused {
         Refused::NotAuthenticated => (Code::Authenticate, NOT_AUTHENTICATED.to_owned()),
@@ -279,7 +279,7 @@ impl Worded for releases::Refused {
     fn words(self) -> (Code, String) {
         match self {
             Self::NotHeld | Self::NeverSold(_) => (Code::NotFound, NOT_FOUND.to_owned()),
-            // This version gives no number back.
+            // No request of this version restores a number.
             Self::IsHeld(..) | Self::NotQuarantined(..) | Self::NotLast(..) | Self::HolderClosed(_) => {
                 (Code::InvalidParameter, "The number cannot be given back".to_owned())
             }

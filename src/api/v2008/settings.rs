@@ -1,4 +1,4 @@
-//! The settings of a number as a form names them.
+//! The settings of a number as parameters of a form.
 
 use super::refusals::{Refusal, Unfit};
 use crate::numbers::settings::{CallbackChange, Change, Changes};
@@ -19,7 +19,7 @@ pub const PARAMETERS: [&str; 10] = [
     "VoiceCallerIdLookup",
 ];
 
-/// What a later version of the API calls some of them.
+/// Names of two of them in version 2010-04-01.
 pub const NAMES_OF_2010: [(&str, &str); 2] = [
     ("VoiceUrl", "VoiceUrl is a name of API version 2010-04-01; this version calls it Url, so write Url"),
     ("VoiceMethod", "VoiceMethod is a name of API version 2010-04-01; this version calls it Method, so write Method"),
@@ -28,7 +28,7 @@ pub const NAMES_OF_2010: [(&str, &str); 2] = [
 /// Reads every setting that a form may hold.
 ///
 /// # Errors
-/// The refusal that names the first parameter which cannot be.
+/// A refusal that names the first parameter with a wrong value.
 pub fn read(form: &Params) -> Result<Changes, Refusal> {
     Ok(Changes {
         friendly_name: friendly_name(form)?,
@@ -42,7 +42,7 @@ pub fn read(form: &Params) -> Result<Changes, Refusal> {
 
 fn callback(form: &Params, url_name: &'static str, method_name: &'static str) -> Result<CallbackChange, Refusal> {
     let url = change(form.get(url_name)?, |text| CallbackUrl::new(text).map_err(|must| Unfit::Url(url_name, must)))?;
-    // Clients that send back what they read send an empty method along with an empty address.
+    // A client that sends back what it has read sends an empty method with an empty URL.
     let method = form.get(method_name)?.filter(|text| !text.is_empty()).map(str::parse).transpose();
     let method = method.map_err(|must| Unfit::Method(method_name, must))?;
     Ok(CallbackChange { url, method })
@@ -64,7 +64,7 @@ fn flag(form: &Params, name: &'static str) -> Result<Option<bool>, Refusal> {
     let Some(text) = form.get(name)? else { return Ok(None) };
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" => Ok(Some(true)),
-        // An empty value clears, here as elsewhere.
+        // An empty value clears, as for all other parameters.
         "false" | "0" | "" => Ok(Some(false)),
         _ => Err(Unfit::Flag(name).into()),
     }

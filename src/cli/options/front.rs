@@ -9,7 +9,7 @@ use crate::platform::tls;
 
 #[derive(Args, Debug)]
 pub struct Front {
-    /// Serve over TLS with the certificate in this file, those that lead to its root after it, in PEM
+    /// Serve over TLS with the certificate in this file, in PEM; intermediate certificates follow it
     #[arg(long, env = "NUMBERBANK_TLS_CERT", requires = "tls_key", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
 

@@ -33,17 +33,20 @@ impl FromStr for Jobs {
     }
 }
 
+/// The most days of quarantine or grace.
+const MAX_DAYS: i64 = 3650;
+
 /// How long released numbers are kept from sale.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Quarantine {
     /// Days that a released local number is kept from sale
     #[arg(long, env = "NUMBERBANK_QUARANTINE_LOCAL", default_value_t = 45, value_name = "DAYS",
-        value_parser = clap::value_parser!(u16).range(0..=3650))]
+        value_parser = clap::value_parser!(u16).range(0..=MAX_DAYS))]
     pub quarantine_local: u16,
 
     /// Days that a released toll-free number is kept from sale
     #[arg(long, env = "NUMBERBANK_QUARANTINE_TOLLFREE", default_value_t = 45, value_name = "DAYS",
-        value_parser = clap::value_parser!(u16).range(0..=3650))]
+        value_parser = clap::value_parser!(u16).range(0..=MAX_DAYS))]
     pub quarantine_tollfree: u16,
 }
 
@@ -56,12 +59,12 @@ impl Quarantine {
     }
 }
 
-/// How long numbers are kept that are not paid.
+/// How long unpaid numbers are kept.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Grace {
-    /// Days that a number whose fee was not paid is kept before it is released
+    /// Days that an unpaid number is kept before it is released
     #[arg(long, env = "NUMBERBANK_GRACE", default_value_t = 14, value_name = "DAYS",
-        value_parser = clap::value_parser!(u16).range(0..=3650))]
+        value_parser = clap::value_parser!(u16).range(0..=MAX_DAYS))]
     pub grace: u16,
 }
 

@@ -25,7 +25,7 @@ impl FromStr for PerPeriod {
 
 /// The limits of `serve` and `demo`.
 #[derive(Args, Clone, Debug)]
-pub struct Limits {
+pub struct LimitOptions {
     /// Seconds that the head of a request may take to arrive
     #[arg(long, env = "NUMBERBANK_HEADER_TIMEOUT", default_value_t = 10, value_name = "SECONDS",
         value_parser = clap::value_parser!(u16).range(1..=3600))]
@@ -41,44 +41,46 @@ pub struct Limits {
         value_parser = clap::value_parser!(u16).range(1..=3600))]
     pub keep_alive: u16,
 
-    /// Connections of clients at once, over all threads, and half of them from one address; beyond it the oldest that has
-    /// no request under way is closed
+    /// Connections of clients at once, over all threads, at most half of them from one address; at the limit, the
+    /// oldest connection that has no request under way is closed
     #[arg(long, env = "NUMBERBANK_MAX_CONNECTIONS", default_value_t = 4096, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
 
-    /// MiB of memory for lists, of which an account has at most a third; more get a 429 or 503
+    /// MiB of memory for lists, of which one account may use a third; requests beyond it get a 429 or 503
     #[arg(long, env = "NUMBERBANK_ANSWER_MEMORY", default_value_t = 96, value_name = "MIB",
         value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
     pub answer_memory: u32,
 
-    /// Requests that may wait for a connection to PostgreSQL, over all threads; beside them as many lookups, lists, updates
-    /// and releases each, and purchases for each two threads, for the batch after the next; more get a 503
+    /// Requests that may wait for a connection to PostgreSQL, over all threads. As many lookups, lists, updates and
+    /// releases each may wait for the batch after the next, and as many purchases for each two threads. Requests
+    /// beyond it get a 503
     #[arg(long, env = "NUMBERBANK_MAX_WAITING", default_value_t = 1024, value_name = "N",
         value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub max_waiting: u32,
 
-    /// AuthTokens that may wait to be verified by argon2, addresses and accounts in turn; more get a 429
+    /// AuthTokens that may wait to be verified by argon2, served round robin over addresses and accounts; requests
+    /// beyond it get a 429
     #[arg(long, env = "NUMBERBANK_MAX_UNVERIFIED", default_value_t = 1000, value_name = "N",
         value_parser = clap::value_parser!(u16).range(0..=10_000))]
     pub max_unverified: u16,
 
-    /// Requests a second of one account, or off; more get a 429
+    /// Requests a second of one account, or off; requests beyond it get a 429
     #[arg(long, env = "NUMBERBANK_ACCOUNT_RATE", default_value = "off", value_name = "N")]
     pub account_rate: PerPeriod,
 
-    /// Wrong AuthTokens a minute from one address, or off; after them a wrong one gets a 429 there, and so does a right
-    /// one that somebody chose and this instance has not seen
+    /// Wrong AuthTokens a minute from one address, or off. Beyond it, a wrong token from there gets a 429, and so
+    /// does a right one that a person chose and this instance has not cached
     #[arg(long, env = "NUMBERBANK_FAILED_LOGINS", default_value = "60", value_name = "N")]
     pub failed_logins: PerPeriod,
 
-    /// Believe the last address in X-Forwarded-For, and X-Forwarded-Proto and -Host: every request comes through a
-    /// proxy that sets them
+    /// Trust the last address in X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host. Only if every request comes
+    /// through a proxy that sets them
     #[arg(long, env = "NUMBERBANK_TRUST_PROXY", value_parser = BoolishValueParser::new())]
     pub trust_proxy: bool,
 }
 
-impl Limits {
+impl LimitOptions {
     /// As plain values.
     pub fn plain(&self) -> config::Limits {
         let seconds = |number: u16| Duration::from_secs(number.into());

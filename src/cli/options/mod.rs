@@ -1,5 +1,5 @@
-//! Options, from the command line or the environment. Wrong ones stop the start with one clear line; secrets are never
-//! printed.
+//! Options, from the command line or the environment. A wrong option ends the program with one clear line. Secrets
+//! are never printed.
 
 use std::path::PathBuf;
 
@@ -15,17 +15,18 @@ mod serve;
 
 pub use front::{Front, is_loopback};
 pub use life::{Grace, Jobs, Quarantine};
-pub use limits::Limits;
+pub use limits::LimitOptions;
 pub use operator::Operator;
 pub use replica::Replica;
 pub use serve::Serve;
 
 use crate::config::LogFormat;
 
-/// What every command takes.
+/// The options of all commands.
 #[derive(Args, Debug)]
 pub struct Global {
-    /// PostgreSQL to use: postgres://user:password@host:5432/database; without one, a private PostgreSQL is started
+    /// PostgreSQL to use: postgres://user:password@host:5432/database; if it is not set, a private PostgreSQL is
+    /// started
     #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<Secret>,
 
@@ -61,7 +62,7 @@ pub enum Output {
     Csv,
 }
 
-/// A text that must not be seen.
+/// A text that must not be printed.
 #[derive(Clone)]
 pub struct Secret(pub String);
 

@@ -6,10 +6,10 @@ use nix::unistd::{User, gethostname, getuid};
 use crate::operators;
 use crate::values::text::FriendlyName;
 
-/// Whom the account of operator actions names.
+/// The operator, as the record of actions names them.
 #[derive(Args, Debug)]
 pub struct Operator {
-    /// Who acts, for the account of operator actions [default: the user of the operating system]
+    /// Your name in the record of operator actions [default: the user of the operating system]
     #[arg(long, global = true, env = "NUMBERBANK_OPERATOR", value_name = "NAME")]
     pub operator: Option<FriendlyName>,
 }

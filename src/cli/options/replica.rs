@@ -6,10 +6,11 @@ use sqlx::postgres::PgConnectOptions;
 use super::Secret;
 use crate::db;
 
-/// A second way to what is stored.
+/// The replica to read from.
 #[derive(Args, Debug)]
 pub struct Replica {
-    /// Streaming replica to read lists and single numbers from, the same for all instances; with as many connections again
+    /// Streaming replica to read lists and single numbers from, the same for all instances; it gets as many
+    /// connections as the primary
     #[arg(long, env = "NUMBERBANK_READ_URL", hide_env_values = true, value_name = "URL")]
     pub read_url: Option<Secret>,
 }

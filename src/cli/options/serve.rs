@@ -5,9 +5,9 @@ use std::thread::available_parallelism;
 
 use clap::Args;
 
-use super::{Front, Grace, Jobs, Limits, Quarantine, Replica};
+use super::{Front, Grace, Jobs, LimitOptions, Quarantine, Replica};
 
-/// What `serve` and `demo` take.
+/// The options of `serve` and `demo`.
 #[derive(Args, Debug)]
 pub struct Serve {
     /// Address and port to serve on; port 0 picks a free one
@@ -30,7 +30,7 @@ pub struct Serve {
     #[arg(long, env = "NUMBERBANK_VERIFICATIONS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub verifications: Option<u16>,
 
-    /// How often recycle and bill run by themselves, as in 30m or 1h, or off
+    /// How often this server runs recycle and bill, as in 30m or 1h, or off
     #[arg(long, env = "NUMBERBANK_JOBS", default_value = "1h", value_name = "EVERY")]
     pub jobs: Jobs,
 
@@ -44,12 +44,12 @@ pub struct Serve {
     pub grace: Grace,
 
     #[command(flatten)]
-    pub limits: Limits,
+    pub limits: LimitOptions,
 }
 
 impl Serve {
-    /// No more workers than connections, of clients or to the database. By default, each has four or more to the
-    /// database, so that one account's share, a quarter, leaves some for others.
+    /// Not more workers than connections of clients or to the database. By default each worker has at least four
+    /// connections to the database, so that one account's share, a quarter, leaves some for others.
     pub fn workers(&self) -> usize {
         let connections = usize::try_from(self.connections).unwrap_or(usize::MAX);
         let most = connections.min(usize::try_from(self.limits.max_connections).unwrap_or(usize::MAX));

@@ -60,14 +60,14 @@ struct Shared {
     shares: Shares,
     terms: Terms,
     patience: Duration,
-    at_hand: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<Connection>>,
 }
 
 /// The state of a pool's connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     pub in_use: usize,
-    pub at_hand: usize,
+    pub idle: usize,
     /// Statements that wait for a connection.
     pub waiting: usize,
 }
@@ -76,11 +76,7 @@ impl Add for Usage {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        Self {
-            in_use: self.in_use + other.in_use,
-            at_hand: self.at_hand + other.at_hand,
-            waiting: self.waiting + other.waiting,
-        }
+        Self { in_use: self.in_use + other.in_use, idle: self.idle + other.idle, waiting: self.waiting + other.waiting }
     }
 }
 
@@ -99,7 +95,7 @@ impl Db {
             shares: Shares::new(terms.connections as usize, terms.waiting as usize),
             terms,
             patience,
-            at_hand: Mutex::default(),
+            idle: Mutex::default(),
         };
         Self { shared: Arc::new(shared), share: None, admitted: None }
     }
@@ -151,15 +147,15 @@ impl Db {
 
     /// Closes all connections.
     pub async fn close(&self) {
-        self.shared.close_at_hand();
+        self.shared.close_idle();
         self.shared.pool.close().await;
     }
 
     /// The state of the connections at this moment.
     pub fn usage(&self) -> Usage {
-        let at_hand = self.shared.at_hand().len() + self.shared.pool.num_idle();
-        let in_use = usize::try_from(self.shared.pool.size()).unwrap_or(usize::MAX).saturating_sub(at_hand);
-        Usage { in_use, at_hand, waiting: self.shared.shares.waiting() }
+        let idle = self.shared.idle().len() + self.shared.pool.num_idle();
+        let in_use = usize::try_from(self.shared.pool.size()).unwrap_or(usize::MAX).saturating_sub(idle);
+        Usage { in_use, idle, waiting: self.shared.shares.waiting() }
     }
 
     /// Lends a connection, for a read of many rows: `&Db` as an executor would collect all rows first.
@@ -215,11 +211,11 @@ impl Shared {
     /// Takes a connection back. If it is not usable, all idle ones are closed with it.
     fn give_back(&self, mut connection: Connection, is_of_use: bool) {
         if !is_of_use {
-            self.close_at_hand();
+            self.close_idle();
         }
         connection.idle_since = Instant::now();
         if is_of_use && connection.idle_since < connection.ends && !self.pool.is_closed() {
-            self.at_hand().push(connection);
+            self.idle().push(connection);
         } else {
             connection.close();
         }
@@ -231,16 +227,16 @@ impl Shared {
     }
 
     fn take(&self) -> Option<Connection> {
-        self.at_hand().pop()
+        self.idle().pop()
     }
 
-    fn close_at_hand(&self) {
-        let connections = std::mem::take(&mut *self.at_hand());
+    fn close_idle(&self) {
+        let connections = std::mem::take(&mut *self.idle());
         connections.into_iter().for_each(Connection::close);
     }
 
-    fn at_hand(&self) -> MutexGuard<'_, Vec<Connection>> {
-        self.at_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

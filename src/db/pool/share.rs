@@ -27,20 +27,20 @@ use crate::values::sid::AccountSid;
 pub(super) struct Shares {
     /// One permit for each connection of the pool.
     all: Arc<Semaphore>,
-    /// One for each connection that statements of single accounts may use.
+    /// One permit for each connection that statements of single accounts may use.
     of_accounts: Arc<Semaphore>,
-    /// One for each of these that may write.
+    /// One permit for each connection that statements of single accounts may use to write.
     of_writers: Arc<Semaphore>,
     /// Limits how many statements wait for the three above.
-    places: Semaphore,
+    waiters: Semaphore,
     accounts: PerAccount<Allowance>,
-    each: Limits,
+    each: AccountLimits,
     waiting: AtomicUsize,
 }
 
 /// The limits of one account.
 #[derive(Debug)]
-struct Limits {
+struct AccountLimits {
     connections: usize,
     waiting: usize,
     requests: usize,
@@ -51,7 +51,7 @@ struct Limits {
 struct Allowance {
     /// Requests under way.
     requests: AtomicUsize,
-    /// Made for its first own statement: most requests only join batches, and have none.
+    /// Made for the account's first statement of its own: most requests only join batches.
     connections: OnceLock<Connections>,
 }
 
@@ -60,7 +60,7 @@ struct Allowance {
 struct Connections {
     free: Arc<Semaphore>,
     /// Limits how many of its statements wait for `free`.
-    places: Semaphore,
+    waiters: Semaphore,
 }
 
 /// An account's share, held by one of its requests.
@@ -101,9 +101,13 @@ impl Shares {
             all: Arc::new(Semaphore::new(connections)),
             of_accounts: Arc::new(Semaphore::new(connections - for_all)),
             of_writers: Arc::new(Semaphore::new(((connections - for_all) / 2).max(1))),
-            places: Semaphore::new(most_waiting),
+            waiters: Semaphore::new(most_waiting),
             accounts: PerAccount::default(),
-            each: Limits { connections: quarter, waiting: most_waiting / 4, requests: (most_waiting + LARGEST) / 4 },
+            each: AccountLimits {
+                connections: quarter,
+                waiting: most_waiting / 4,
+                requests: (most_waiting + LARGEST) / 4,
+            },
             waiting: AtomicUsize::new(0),
         }
     }
@@ -132,9 +136,9 @@ impl Shares {
     pub(super) async fn admit(&self, share: &Share, until: Instant) -> sqlx::Result<OwnedSemaphorePermit> {
         let own = share.allowance.connections.get_or_init(|| Connections {
             free: Arc::new(Semaphore::new(self.each.connections)),
-            places: Semaphore::new(self.each.waiting),
+            waiters: Semaphore::new(self.each.waiting),
         });
-        self.wait(&own.free, &own.places, until).await
+        self.wait(&own.free, &own.waiters, until).await
     }
 
     /// Waits for the right to a connection: for a statement that serves many accounts, or for an account that was
@@ -148,24 +152,24 @@ impl Shares {
         writes: bool,
         until: Instant,
     ) -> sqlx::Result<Permit> {
-        let of_writers = if writes { Some(self.wait(&self.of_writers, &self.places, until).await?) } else { None };
+        let of_writers = if writes { Some(self.wait(&self.of_writers, &self.waiters, until).await?) } else { None };
         let of_accounts =
-            if admitted.is_some() { Some(self.wait(&self.of_accounts, &self.places, until).await?) } else { None };
-        let any = self.wait(&self.all, &self.places, until).await?;
+            if admitted.is_some() { Some(self.wait(&self.of_accounts, &self.waiters, until).await?) } else { None };
+        let any = self.wait(&self.all, &self.waiters, until).await?;
         Ok(Permit { _of_account: admitted, _of_writers: of_writers, _of_accounts: of_accounts, _any: any })
     }
 
     async fn wait(
         &self,
         permits: &Arc<Semaphore>,
-        places: &Semaphore,
+        waiters: &Semaphore,
         until: Instant,
     ) -> sqlx::Result<OwnedSemaphorePermit> {
         if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
             return Ok(permit);
         }
         let full = |_| Error::Io(io::Error::other("too many wait for a connection"));
-        let _place = places.try_acquire().map_err(full)?;
+        let _waiter = waiters.try_acquire().map_err(full)?;
         let _waits = Waits::one_of(&self.waiting);
         let permit = timeout_at(until, Arc::clone(permits).acquire_owned()).await;
         permit.map_err(|_| Error::PoolTimedOut)?.map_err(|_| Error::PoolClosed)

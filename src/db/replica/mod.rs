@@ -38,19 +38,19 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 const MIN_PAUSE: Duration = Duration::from_millis(1);
 const MAX_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long the replica may take for a read: the primary still has time for it then. And either server for one of the
-/// watch's own statements.
+/// How long the replica may take for a read, so that time is left to ask the primary. Also for each server, for one
+/// of the watch's own statements.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Watches a replica until it is dropped. One for the whole process.
 pub struct Watch {
-    state: Arc<State>,
+    state: Arc<Freshness>,
     _task: JoinSet<()>,
 }
 
 /// What the watch knows, and how it is woken.
 #[derive(Default)]
-struct State {
+struct Freshness {
     /// The replica holds all that was written before this moment; `None` while it cannot be used.
     fresh_as_of: watch::Sender<Option<Instant>>,
     wanted: Notify,
@@ -59,7 +59,7 @@ struct State {
 impl Watch {
     /// Starts the watch on the current runtime. The replica need not be there yet.
     pub fn start(primary: &PgConnectOptions, replica: &PgConnectOptions) -> Self {
-        let state = Arc::<State>::default();
+        let state = Arc::<Freshness>::default();
         let mut task = JoinSet::new();
         task.spawn(watch_forever(Arc::clone(&state), primary.clone(), replica.clone()));
         Self { state, _task: task }
@@ -121,7 +121,7 @@ impl Replica {
     /// Those of the primary.
     pub async fn read<T, E>(&self, primary: &Db, read: impl AsyncFn(Source<'_>) -> Result<T, E>) -> Result<T, E> {
         if self.watch.is_fresh() {
-            // A refusal is asked again too: the primary may know something newer.
+            // After a refusal the primary is asked too: it may know something newer.
             if let Ok(Ok(found)) = timeout(TIMEOUT, read(Source::Replica(&self.db))).await {
                 return Ok(found);
             }
@@ -157,7 +157,7 @@ type Side = &'static str;
 const PRIMARY: Side = "the primary";
 const REPLICA: Side = "the replica";
 
-async fn watch_forever(state: Arc<State>, primary: PgConnectOptions, replica: PgConnectOptions) {
+async fn watch_forever(state: Arc<Freshness>, primary: PgConnectOptions, replica: PgConnectOptions) {
     let (from, to) = (db::serving(&primary, 1, 1), db::reading(&replica, 1, 1));
     let mut logged = None;
     loop {
@@ -182,7 +182,7 @@ async fn is_replica(primary: &Db, replica: &Db) -> Result<(), Unfit> {
 }
 
 async fn follow(
-    state: &State,
+    state: &Freshness,
     primary: &Db,
     replica: &Db,
     logged: &mut Option<Result<(), String>>,

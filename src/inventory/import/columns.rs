@@ -97,7 +97,7 @@ impl Columns {
             let known = names.iter().filter(|name| column_of(name, maps).is_some()).count();
             (known, names, header, delimiter)
         };
-        // On a tie, the one that makes more cells, then the first.
+        // On a tie, the delimiter that makes more cells, then the first one.
         let read = DELIMITERS.map(by).into_iter().rev().max_by_key(|(known, names, ..)| (*known, names.len()));
         let (_, names, header, delimiter) = read.unwrap_or_default();
         let columns = Self { understood: understood(&names, maps)?, left_out: Vec::new(), header, delimiter };

@@ -160,7 +160,7 @@ fn columns(cells: &[Vec<u8>]) -> Option<Vec<String>> {
 
 fn stored(cells: &[Vec<u8>], columns: &[String]) -> Option<Stored> {
     let cell = |name: &str| {
-        let found = columns.iter().position(|column| column == name).and_then(|place| cells.get(place));
+        let found = columns.iter().position(|column| column == name).and_then(|index| cells.get(index));
         let text = std::str::from_utf8(found.map_or(&[][..], Vec::as_slice)).ok()?.trim();
         Some(Some(text.to_owned()).filter(|text| !text.is_empty()))
     };

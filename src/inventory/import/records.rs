@@ -13,7 +13,7 @@ pub const LONGEST_RECORD: usize = 1 << 14;
 /// The possible delimiters of cells.
 pub const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 
-/// Why the file cannot be read on, and what would be right.
+/// Why the rest of the file cannot be read, and what would be right.
 #[derive(Debug)]
 pub struct Unreadable(pub String);
 
@@ -36,11 +36,11 @@ pub struct Record<'a> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum CsvState {
     CellBegins,
     Unquoted,
     Quoted,
-    /// After a quote within quotes: the quote is doubled, or the cell has ended.
+    /// After a quote within a quoted cell: either it is the first of a doubled quote, or the cell has ended.
     Closed,
     /// The quoted cell has ended; only blanks may follow.
     Ended,
@@ -58,9 +58,9 @@ impl<R: Read> Records<R> {
     /// If the source cannot be read, or a quote is not around a whole cell.
     pub fn next(&mut self) -> Result<Option<Record<'_>>, Unreadable> {
         let begins = self.line;
-        let (mut state, mut size, mut quote_line, mut quote_at) = (State::CellBegins, 0, begins, 0);
+        let (mut state, mut size, mut quote_line, mut quote_at) = (CsvState::CellBegins, 0, begins, 0);
         self.record.clear();
-        while state != State::RecordEnds {
+        while state != CsvState::RecordEnds {
             let piece = self.text.piece().map_err(|error| Unreadable(format!("the file cannot be read: {error}")))?;
             if piece.is_empty() {
                 break;
@@ -70,15 +70,15 @@ impl<R: Read> Records<R> {
                 taken += 1;
                 let before = state;
                 state = next_state(state, *byte, self.delimiter).ok_or_else(|| {
-                    misplaced(self.line, if before == State::Unquoted { None } else { Some(quote_line) })
+                    misplaced(self.line, if before == CsvState::Unquoted { None } else { Some(quote_line) })
                 })?;
-                if (before, state) == (State::CellBegins, State::Quoted) {
+                if (before, state) == (CsvState::CellBegins, CsvState::Quoted) {
                     (quote_line, quote_at) = (self.line, size);
                 }
-                if state == State::Quoted && size - quote_at > LONGEST_RECORD {
+                if state == CsvState::Quoted && size - quote_at > LONGEST_RECORD {
                     return Err(not_closed(quote_line));
                 }
-                if state == State::RecordEnds {
+                if state == CsvState::RecordEnds {
                     break;
                 }
                 self.line += u64::from(*byte == b'\n');
@@ -90,8 +90,8 @@ impl<R: Read> Records<R> {
             self.text.take(taken);
         }
         match state {
-            State::Quoted => return Err(not_closed(quote_line)),
-            State::RecordEnds => self.line += 1,
+            CsvState::Quoted => return Err(not_closed(quote_line)),
+            CsvState::RecordEnds => self.line += 1,
             _ if size == 0 => return Ok(None),
             _ => {}
         }
@@ -101,17 +101,17 @@ impl<R: Read> Records<R> {
 }
 
 /// The state after a byte. `None` for a misplaced quote, or for text behind a quoted cell.
-fn next_state(state: State, byte: u8, delimiter: Option<u8>) -> Option<State> {
+fn next_state(state: CsvState, byte: u8, delimiter: Option<u8>) -> Option<CsvState> {
     let delimits = delimiter.map_or(DELIMITERS.contains(&byte), |delimiter| delimiter == byte);
     Some(match (state, byte) {
-        (State::Quoted, b'"') => State::Closed,
-        (State::Quoted, _) | (State::CellBegins | State::Closed, b'"') => State::Quoted,
+        (CsvState::Quoted, b'"') => CsvState::Closed,
+        (CsvState::Quoted, _) | (CsvState::CellBegins | CsvState::Closed, b'"') => CsvState::Quoted,
         (_, b'"') => return None,
-        (_, b'\n') => State::RecordEnds,
-        _ if delimits => State::CellBegins,
-        (State::Closed | State::Ended, b' ' | b'\r') => State::Ended,
-        (State::Closed | State::Ended, _) => return None,
-        _ => State::Unquoted,
+        (_, b'\n') => CsvState::RecordEnds,
+        _ if delimits => CsvState::CellBegins,
+        (CsvState::Closed | CsvState::Ended, b' ' | b'\r') => CsvState::Ended,
+        (CsvState::Closed | CsvState::Ended, _) => return None,
+        _ => CsvState::Unquoted,
     })
 }
 

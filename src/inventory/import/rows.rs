@@ -25,14 +25,14 @@ impl Fault {
     }
 }
 
-pub struct Row {
+pub struct StockRow {
     phone_number: PhoneNumber,
     provider: Option<String>,
     monthly_cost: Option<Cost>,
     note: Option<String>,
 }
 
-impl Row {
+impl StockRow {
     pub fn of(cells: &[&[u8]], columns: &Columns) -> Result<Self, Fault> {
         let count = columns.header.len();
         if cells.len() > count {
@@ -85,7 +85,7 @@ fn text(column: Column, cell: Option<&str>) -> Result<Option<String>, Fault> {
 }
 
 impl Batch {
-    pub(super) fn push(&mut self, row: Row) {
+    pub(super) fn push(&mut self, row: StockRow) {
         self.phone_numbers.push(row.phone_number.digits());
         self.kinds.push(row.phone_number.kind());
         self.providers.push(row.provider);

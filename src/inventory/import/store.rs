@@ -58,8 +58,8 @@ pub async fn collect_changes(within: &mut Transaction, batch: &Batch) -> Result<
         "insert into import_changes (phone_number, provider, provider_cost, note)
         select distinct on (phone_number) phone_number, provider, cost, note
         from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[]) with ordinality
-            as row (phone_number, provider, cost, note, place)
-        order by phone_number, place desc
+            as row (phone_number, provider, cost, note, ordinal)
+        order by phone_number, ordinal desc
         on conflict (phone_number) do update set
             provider = excluded.provider, provider_cost = excluded.provider_cost, note = excluded.note",
         &batch.phone_numbers,

@@ -11,7 +11,8 @@ use crate::values::page::{self, Cursor, DEFAULT_SIZE, REACH};
 use crate::values::phone::{Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid};
 
-/// The statements read one number more than the largest page holds; PostgreSQL plans for a limit that it knows.
+/// The statements contain this limit as a literal, one more than the largest page, because PostgreSQL plans best for
+/// a limit that it knows.
 const _: () = assert!(page::LARGEST_SIZE + 1 == 1001);
 
 mod named;
@@ -28,7 +29,8 @@ pub type Slice = page::Slice<Number, NumberSid>;
 pub struct Filter {
     /// `None` means both kinds.
     pub kind: Option<Kind>,
-    /// Only the number with these digits. `Some(None)` matches nothing: no number has the digits that were sent.
+    /// Only the number with these digits. `Some(None)` matches nothing: the client sent digits that no number can
+    /// have.
     pub number: Option<Option<PhoneNumber>>,
     /// Only numbers with this name.
     pub name: Option<String>,
@@ -36,7 +38,7 @@ pub struct Filter {
 
 /// A part of a list: `size` numbers after one of them.
 #[derive(Clone, Copy, Debug)]
-struct Stretch {
+struct Part {
     account: AccountSid,
     kind: Option<Kind>,
     /// `None` means the beginning.
@@ -54,12 +56,12 @@ struct Held {
 
 /// The lists. Pages that come together are one batch.
 #[derive(Clone)]
-pub struct Lists(Arc<Reads<Stretch, Held>>);
+pub struct Lists(Arc<Reads<Part, Held>>);
 
 impl Lists {
-    /// At most this many requests may wait for others.
+    /// `most_waiting`: how many requests may wait for a batch.
     pub fn new(primary: &Db, replica: Option<&Db>, most_waiting: usize) -> Self {
-        let read = |db, asked: Vec<_>| async move { store::stretches(&db, &asked).await };
+        let read = |db, asked: Vec<_>| async move { store::parts(&db, &asked).await };
         Self(Arc::new(Reads::new(primary, replica, most_waiting, read)))
     }
 
@@ -110,7 +112,7 @@ impl Lists {
             Beginning::Past => Held::default(),
             _ => {
                 let All { account, kind } = all;
-                self.stretch(source, db, Stretch { account, kind, after, size: page.size + 1 }).await?
+                self.part(source, db, Part { account, kind, after, size: page.size + 1 }).await?
             }
         };
         // A page without numbers also shows the total.
@@ -121,18 +123,18 @@ impl Lists {
         Ok(Slice::new(page, total.ok_or(Refused::UnknownCursor)?, held.numbers))
     }
 
-    async fn stretch(&self, source: Source<'_>, db: &Db, stretch: Stretch) -> Result<Held> {
-        if stretch.size > DEFAULT_SIZE + 1 {
+    async fn part(&self, source: Source<'_>, db: &Db, part: Part) -> Result<Held> {
+        if part.size > DEFAULT_SIZE + 1 {
             // A large page goes in no batch, so that only its own client waits for it.
-            return Ok(store::stretches(db, &[stretch]).await?.pop().unwrap_or_default());
+            return Ok(store::parts(db, &[part]).await?.pop().unwrap_or_default());
         }
-        self.0.join(source, stretch).await
+        self.0.join(source, part).await
     }
 }
 
-/// A list in which a number is found by its offset.
+/// A list whose numbers can be found by offset.
 trait ByOffset {
-    /// How far its numbers are counted.
+    /// Its numbers are counted up to this many.
     const COUNTED: i64;
 
     /// The number of items, up to [`COUNTED`](Self::COUNTED).
@@ -141,8 +143,8 @@ trait ByOffset {
     /// The number at this offset; `None` if the list is shorter.
     async fn sid_at(&self, db: &Db, before: i64) -> sqlx::Result<Option<NumberSid>>;
 
-    /// The number that lies `between` numbers before `from`, or before the end of the list. `Some(None)` if the list
-    /// begins later, `None` if the account never held `from`.
+    /// Walks backwards over `between` numbers, from `from` or from the end of the list, and returns the number before
+    /// them. `Some(None)` if the list does not reach so far; `None` if the account never held `from`.
     async fn sid_before(
         &self,
         db: &Db,
@@ -179,7 +181,7 @@ impl ByOffset for All {
     }
 }
 
-/// Where the numbers of a page begin.
+/// Where a page begins in its list.
 enum Beginning {
     /// At the first number of the list.
     First,
@@ -198,15 +200,15 @@ impl Beginning {
     }
 }
 
-/// Finds where a page begins, and its number where the list alone tells it. Only keys are read here; the numbers are
-/// walked from there on, which costs the same everywhere.
+/// Finds where a page begins and, for the last page, its number. It reads only keys; the numbers are then read from
+/// there on, which costs the same anywhere in the list.
 async fn begin<L: ByOffset>(db: &Db, list: &L, page: Page) -> Result<(Page, Beginning), Denied<Refused>> {
     match page.cursor {
         Cursor::ByNumber => Ok((page, begin_by_number(db, list, page).await?)),
         Cursor::After(sid) => Ok((page, Beginning::After(sid))),
         Cursor::Before(sid) => {
             let before = list.sid_before(db, Some(sid), page.size.into()).await?.ok_or(Refused::UnknownCursor)?;
-            // Where fewer are left before it than a page holds, that is the first page.
+            // If fewer numbers than a page are left before the cursor, this is the first page.
             let number = if before.is_some() { page.number } else { 0 };
             Ok((Page { number, ..page }, before.map_or(Beginning::First, Beginning::After)))
         }
@@ -214,7 +216,8 @@ async fn begin<L: ByOffset>(db: &Db, list: &L, page: Page) -> Result<(Page, Begi
             let total = list.count(db).await?;
             let page = page.last_of(total.min(L::COUNTED));
             if total > L::COUNTED {
-                // Beyond the count, the end is not known: this is the last page that was counted.
+                // If not all numbers were counted, the end is unknown, and this is the last page of those that were
+                // counted.
                 return Ok((page, begin_by_number(db, list, page).await?));
             }
             let before = list.sid_before(db, None, total - page.start()).await?.flatten();

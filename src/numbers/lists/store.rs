@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use sqlx::{Result, query_as, query_scalar};
 use tracing::instrument;
 
-use super::{Held, Stretch};
+use super::{Held, Part};
 use crate::db::Db;
 use crate::db::batch::each;
 use crate::numbers::Number;
@@ -15,23 +15,23 @@ use crate::numbers::store::numbers;
 use crate::values::phone::{Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid};
 
-/// Parts of lists, each of another account; returns their numbers, in order. The last part costs what the first one
-/// does. Both kinds are walked on one index and merged. The inner limits, one more than
-/// [`LARGEST_SIZE`](crate::values::page::LARGEST_SIZE), tell the planner that a walk of the index is enough. Each walk
-/// names its columns, because every column that a step of the plan passes on costs time.
-#[instrument(name = "numbers.lists.stretches", level = "debug", skip_all)]
-pub async fn stretches(db: &Db, asked: &[Stretch]) -> Result<Vec<Held>> {
-    let rows = numbers!(place and total
+/// Reads parts of lists, each of any account, and returns their numbers in order. A part at the end of a list costs
+/// no more than one at the beginning. Both kinds are walked on one index and merged. The inner limits, one more than
+/// [`LARGEST_SIZE`](crate::values::page::LARGEST_SIZE), make the planner walk the index. Each walk names its columns,
+/// because every further column in a step of the plan costs time.
+#[instrument(name = "numbers.lists.parts", level = "debug", skip_all)]
+pub async fn parts(db: &Db, asked: &[Part]) -> Result<Vec<Held>> {
+    let rows = numbers!(ordinal and total
         "select ",
         " from (
-            select place, account, wanted, size, coalesce(after, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid) as last_sid,
+            select ordinal, account, wanted, size, coalesce(after, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid) as last_sid,
                 case when after is null then 'infinity' else last.started_at end as last_started_at,
                 numbers_held(accounts, wanted) as total
             from unnest($1::uuid[], $2::number_kind[], $3::uuid[], $4::bigint[])
-                with ordinality as asked (account, wanted, after, size, place)
+                with ordinality as asked (account, wanted, after, size, ordinal)
             join accounts on accounts.sid = account
             left join tenancies as last on last.sid = after and last.account_sid = account
-        ) as stretch
+        ) as part
         cross join lateral (
             select * from (
                 (select" columns " from tenancies
@@ -46,29 +46,30 @@ pub async fn stretches(db: &Db, asked: &[Stretch]) -> Result<Vec<Held>> {
             ) as of_kind
             order by started_at desc, sid desc limit size
         ) as held",
-        &each(asked, |stretch| stretch.account) as &[AccountSid],
-        &each(asked, |stretch| stretch.kind) as &[Option<Kind>],
-        &each(asked, |stretch| stretch.after) as &[Option<NumberSid>],
-        &each(asked, |stretch| i64::from(stretch.size))
+        &each(asked, |part| part.account) as &[AccountSid],
+        &each(asked, |part| part.kind) as &[Option<Kind>],
+        &each(asked, |part| part.after) as &[Option<NumberSid>],
+        &each(asked, |part| i64::from(part.size))
     );
-    let room = |stretch: &Stretch| Held { numbers: Vec::with_capacity(stretch.size as usize), total: None };
+    let room = |part: &Part| Held { numbers: Vec::with_capacity(part.size as usize), total: None };
     let mut held: Vec<_> = asked.iter().map(room).collect();
     db.lend(async |connection| {
         let mut rows = rows.fetch(connection);
         while let Some(row) = rows.try_next().await? {
-            let place = row.place();
-            held[place].total = row.total;
-            held[place].numbers.push(row.number(asked[place].account));
+            let index = row.index();
+            held[index].total = row.total;
+            held[index].numbers.push(row.number(asked[index].account));
         }
-        // They are in order already, because of the walks; an `order by` would sort all of them again.
+        // This is quick: the walks have left each part in order. An `order by` in the statement would sort all parts
+        // together.
         held.iter_mut().for_each(|held| held.numbers.sort_by_key(|number| Reverse((number.started_at, number.sid))));
         Ok(held)
     })
     .await
 }
 
-/// The number at an offset. The cost grows with the offset; if the list is shorter, it costs nothing. Each kind is
-/// sorted by itself, which the index does, so that the two are merged and not sorted.
+/// The number at an offset. The cost grows with the offset, and is nothing if the list is shorter. The index gives
+/// each kind in order, so that PostgreSQL only merges the two.
 #[instrument(name = "numbers.lists.sid_at", level = "debug", skip_all)]
 pub async fn sid_at(db: &Db, account: AccountSid, kind: Option<Kind>, before: i64) -> Result<Option<NumberSid>> {
     query_scalar!(
@@ -91,8 +92,8 @@ pub async fn sid_at(db: &Db, account: AccountSid, kind: Option<Kind>, before: i6
     .await
 }
 
-/// The number that lies `between` numbers before `from`, or before the end of the list: a walk backwards on the same
-/// index. `None` if the account never held `from`. The inner limits, as in [`stretches`], are one more than `between`.
+/// See [`ByOffset::sid_before`](super::ByOffset::sid_before). A walk backwards on the same index; its inner limits
+/// are those of [`parts`].
 #[instrument(name = "numbers.lists.sid_before", level = "debug", skip_all)]
 pub async fn sid_before(
     db: &Db,
@@ -102,7 +103,7 @@ pub async fn sid_before(
     between: i64,
 ) -> Result<Option<Option<NumberSid>>> {
     query_scalar!(
-        r#"with place as materialized (
+        r#"with cursor as materialized (
             select coalesce($3, '00000000-0000-0000-0000-000000000000'::uuid) as sid,
                 case when $3 is null then '-infinity'
                     else (select started_at from tenancies where sid = $3 and account_sid = $1) end as started_at
@@ -111,17 +112,17 @@ pub async fn sid_before(
             select sid from (
                 (select started_at, sid from tenancies
                 where account_sid = $1 and ended_at is null and kind = 'local' and $2::number_kind is distinct from 'tollfree'
-                    and (started_at, sid) > ((select started_at from place), (select sid from place))
+                    and (started_at, sid) > ((select started_at from cursor), (select sid from cursor))
                 order by started_at, sid limit 1001)
                 union all
                 (select started_at, sid from tenancies
                 where account_sid = $1 and ended_at is null and kind = 'tollfree' and $2 is distinct from 'local'
-                    and (started_at, sid) > ((select started_at from place), (select sid from place))
+                    and (started_at, sid) > ((select started_at from cursor), (select sid from cursor))
                 order by started_at, sid limit 1001)
             ) as held
             order by started_at, sid offset $4 limit 1
         ) as "sid: NumberSid"
-        from place where started_at is not null"#,
+        from cursor where started_at is not null"#,
         account as AccountSid,
         kind as Option<Kind>,
         from as Option<NumberSid>,

@@ -40,7 +40,7 @@ const MAX_LOG: u64 = 10_000_000;
 
 /// The server's state.
 #[derive(Debug, PartialEq, Eq)]
-enum State {
+enum ServerState {
     Gone,
     /// It starts or stops.
     Changing,
@@ -152,12 +152,12 @@ impl Server {
         let mut tried = None;
         loop {
             match self.state() {
-                State::Ready if answers(&socket(&self.pg_dir)) => return Ok(()),
-                State::Ready | State::Changing if begun.elapsed() > RECOVERY => {
+                ServerState::Ready if answers(&socket(&self.pg_dir)) => return Ok(()),
+                ServerState::Ready | ServerState::Changing if begun.elapsed() > RECOVERY => {
                     return Err(Error::NotReady(self.log.clone()));
                 }
-                State::Ready | State::Changing => {}
-                State::Gone => {
+                ServerState::Ready | ServerState::Changing => {}
+                ServerState::Gone => {
                     if let Some(log_start) = tried {
                         let lines = self.log_since(log_start);
                         if begun.elapsed() > RETRY_FOR || !is_temporary(&lines) {
@@ -225,10 +225,10 @@ impl Server {
 
     /// Restarts the server if it is gone, unless another process does.
     pub(super) fn revive(&self) {
-        if self.state() != State::Gone || self.start_lock.try_lock().is_err() {
+        if self.state() != ServerState::Gone || self.start_lock.try_lock().is_err() {
             return;
         }
-        if self.state() == State::Gone {
+        if self.state() == ServerState::Gone {
             tracing::warn!("the embedded PostgreSQL is gone; starting it again");
             if let Err(error) = self.spawn() {
                 tracing::error!("{error}");
@@ -245,7 +245,7 @@ impl Server {
                 let _ = kill(Pid::from_raw(pid), signal);
             }
             while begun.elapsed() < timeout {
-                if self.state() == State::Gone {
+                if self.state() == ServerState::Gone {
                     return Ok(());
                 }
                 thread::sleep(POLL_EVERY);
@@ -254,14 +254,14 @@ impl Server {
         Err(Error::Stop(self.log.clone()))
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> ServerState {
         match self.pid_file() {
-            Some(file) if self.is_server(file.pid) && file.ready => State::Ready,
-            Some(file) if self.is_server(file.pid) => State::Changing,
-            _ if self.child_pid().is_some() => State::Changing,
+            Some(file) if self.is_server(file.pid) && file.ready => ServerState::Ready,
+            Some(file) if self.is_server(file.pid) => ServerState::Changing,
+            _ if self.child_pid().is_some() => ServerState::Changing,
             // A server that we cannot see answers: it is in another container, or just ending.
-            _ if UnixStream::connect(socket(&self.pg_dir)).is_ok() => State::Changing,
-            _ => State::Gone,
+            _ if UnixStream::connect(socket(&self.pg_dir)).is_ok() => ServerState::Changing,
+            _ => ServerState::Gone,
         }
     }
 

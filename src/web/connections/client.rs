@@ -93,7 +93,7 @@ impl Client {
         let Slot { connection, slots } = &self.slot;
         connection.is_blocked.set(written.is_pending());
         if written.is_ready() {
-            // actix-web reads before it writes, so it has passed over a request that came meanwhile.
+            // actix-web reads before it writes, so it may have skipped a request that came meanwhile: wake it.
             self.reader.take().inspect(Waker::wake_by_ref);
         }
         if let Poll::Ready(Ok(bytes)) = written
@@ -115,7 +115,7 @@ impl Drop for Client {
 
 impl AsyncRead for Client {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // A client that takes no answers is not read from.
+        // Nothing is read from a client that takes no answers.
         if self.slot.connection.is_blocked.get() {
             self.reader = Some(context.waker().clone());
             return Poll::Pending;

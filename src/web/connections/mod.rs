@@ -106,7 +106,8 @@ impl Connection {
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 
-    /// Closes the connection once it was idle for `timeout`: no request under way, and nothing taken of an answer.
+    /// Closes the connection once it was idle for `timeout`: it had no request under way, and its client took nothing
+    /// of an answer.
     fn start_idle_timer(self: &Rc<Self>, timeout: Duration) {
         self.idle_timer.get_or_init(|| rt::spawn(close_when_idle(Rc::downgrade(self), timeout)));
     }

@@ -62,7 +62,8 @@ impl Slots {
     /// Accepts a new connection, and closes another one if a limit is reached.
     ///
     /// # Errors
-    /// If its address has all its connections, each with a request under way; or if the client is gone.
+    /// If the address has reached its limit and all its connections have a request under way; or if the client is
+    /// gone.
     pub fn accept(self: &Rc<Self>, tcp: TcpStream) -> io::Result<Client> {
         let address = network(tcp.peer_addr()?.ip());
         let connection = Rc::new(Connection::new(Client::second_handle(&tcp)?, address));
@@ -140,7 +141,7 @@ impl Slots {
         }
     }
 
-    /// The bytes received so far belong to a request now.
+    /// All bytes received so far belong to a request now.
     pub fn consumed(&self, connection: &Connection) {
         self.unread.update(|all| all - connection.unread.take());
     }

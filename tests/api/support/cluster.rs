@@ -22,7 +22,7 @@ static TEMPLATE_IS_READY: Mutex<bool> = Mutex::const_new(false);
 
 fn start() -> Temporary {
     let mut folder = tempfile::Builder::new();
-    // As root, the server runs as another user, who must be able to enter.
+    // For root, PostgreSQL runs as another user, who must be able to enter the folder.
     folder.prefix("nb-test-").permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755));
     let folder = folder.tempdir_in("/tmp").expect("a folder").keep();
     let settings = ClusterOptions { data_dir: Some(folder), bin: None, fsync: false };

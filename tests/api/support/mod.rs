@@ -18,7 +18,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
 use numberbank::accounts::{Leftover, Reason, Status};
 use numberbank::app;
-use numberbank::billing::{Billed, Credited};
+use numberbank::billing::{Billed, Credited, Forecast};
 use numberbank::db::{self, Db};
 use numberbank::error::Denied;
 use numberbank::inventory::{Priced, Quarantine};
@@ -81,8 +81,8 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// Measures what was promised to be done within a time, and fails where even the quickest of several tries took longer: a
-/// slow machine has a quick moment, a slow program has none.
+/// Fails if even the quickest of several tries takes longer than was promised. A slow machine has a quick moment; a
+/// slow program has none.
 pub async fn within(promised: Duration, what: &str, mut attempt: impl AsyncFnMut() -> Duration) {
     let mut least = Duration::MAX;
     for _ in 0..5 {
@@ -94,7 +94,7 @@ pub async fn within(promised: Duration, what: &str, mut attempt: impl AsyncFnMut
     panic!("{what}: {least:?}, where {promised:?} are promised");
 }
 
-/// How long something takes.
+/// Does the work, and measures its time.
 pub async fn timed<T>(work: impl Future<Output = T>) -> (Duration, T) {
     let begun = Instant::now();
     let outcome = work.await;
@@ -164,7 +164,7 @@ impl World {
         Account { sid: created.sid.to_string(), token: created.auth_token.reveal().to_owned() }
     }
 
-    /// Accounts whose tokens these servers have cached already, for races of something else.
+    /// Accounts whose tokens these servers have cached already, so that a test's requests do not wait for the gate.
     pub async fn known_accounts(&self, servers: &[&Server], count: usize, balance: &str) -> Vec<Account> {
         let accounts = (0..count).map(|_| async {
             let account = self.account(balance).await;
@@ -228,6 +228,12 @@ impl World {
         billing::bill(&self.db, &self.clock, now, TimeDelta::days(14), |_| {}).await.expect("a run of the fees")
     }
 
+    /// What [`World::bill`] would do, with each fee.
+    pub async fn forecast(&self) -> Forecast {
+        let now = self.clock.now();
+        billing::forecast(&self.db, &self.clock, now, TimeDelta::days(14), true).await.expect("a forecast")
+    }
+
     /// Recycles numbers, with a quarantine of 45 days.
     pub async fn recycle(&self) -> u64 {
         let quarantine = Quarantine { local: TimeDelta::days(45), tollfree: TimeDelta::days(45) };
@@ -270,8 +276,8 @@ impl Server {
         Self::run(Self::settings(options, clock))
     }
 
-    pub fn settings(options: &PgConnectOptions, clock: &Clock) -> app::Settings {
-        app::Settings {
+    pub fn settings(options: &PgConnectOptions, clock: &Clock) -> app::ServerOptions {
+        app::ServerOptions {
             database: options.clone(),
             replica: None,
             workers: 1,
@@ -284,7 +290,7 @@ impl Server {
         }
     }
 
-    pub fn run(settings: app::Settings) -> Self {
+    pub fn run(settings: app::ServerOptions) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let site = format!("http://{}", listener.local_addr().expect("an address"));
         let server = app::serve(listener, settings).expect("a server");
@@ -334,7 +340,7 @@ impl Server {
         self.post(account, "/IncomingPhoneNumbers/Local", form).await
     }
 
-    /// The same, with an idempotency key.
+    /// Buys a local number with these settings and an idempotency key.
     pub async fn buy_once(&self, account: &Account, key: &str, form: &[(&str, &str)]) -> Answer {
         let call = self.call(account, "POST", "/IncomingPhoneNumbers/Local");
         Answer::of(call.header("Idempotency-Key", key).with_form(form)).await

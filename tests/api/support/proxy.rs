@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -29,6 +30,8 @@ pub enum Way {
 pub struct Proxy {
     address: SocketAddr,
     way: watch::Sender<Way>,
+    /// How often something came for the database.
+    requests: Arc<AtomicU64>,
     /// Keeps the port while nothing listens on it.
     _reserved: TcpSocket,
     accepting: JoinHandle<()>,
@@ -42,8 +45,9 @@ impl Proxy {
         let reserved = bound(SocketAddr::from(([127, 0, 0, 1], 0)));
         let address = reserved.local_addr().expect("an address");
         let (way, watched) = watch::channel(Way::Open);
-        let accepting = tokio::spawn(accept(address, Arc::new(socket), watched));
-        Self { address, way, _reserved: reserved, accepting, target: target.clone() }
+        let requests = Arc::<AtomicU64>::default();
+        let accepting = tokio::spawn(accept(address, Arc::new(socket), watched, Arc::clone(&requests)));
+        Self { address, way, requests, _reserved: reserved, accepting, target: target.clone() }
     }
 
     /// How to connect to the database through this proxy.
@@ -54,6 +58,11 @@ impl Proxy {
             .ssl_mode(PgSslMode::Disable)
             .username(self.target.get_username())
             .database(self.target.get_database().expect("a database"))
+    }
+
+    /// How often something came for the database: once for each statement, and sometimes more.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     pub fn make(&self, way: Way) {
@@ -75,7 +84,7 @@ fn bound(address: SocketAddr) -> TcpSocket {
     socket
 }
 
-async fn accept(address: SocketAddr, target: Arc<PathBuf>, way: watch::Receiver<Way>) {
+async fn accept(address: SocketAddr, target: Arc<PathBuf>, way: watch::Receiver<Way>, requests: Arc<AtomicU64>) {
     let mut watched = way.clone();
     while watched.wait_for(|way| *way != Way::Refused).await.is_ok() {
         let listener = bound(address).listen(128).expect("a listener");
@@ -83,7 +92,7 @@ async fn accept(address: SocketAddr, target: Arc<PathBuf>, way: watch::Receiver<
             tokio::select! {
                 client = listener.accept() => {
                     let (client, _) = client.expect("a connection");
-                    tokio::spawn(carry(client, Arc::clone(&target), way.clone()));
+                    tokio::spawn(carry(client, Arc::clone(&target), way.clone(), Arc::clone(&requests)));
                 }
                 _ = watched.wait_for(|way| *way == Way::Refused) => break,
             }
@@ -92,7 +101,7 @@ async fn accept(address: SocketAddr, target: Arc<PathBuf>, way: watch::Receiver<
 }
 
 /// Copies both directions until either side ends or the proxy is broken.
-async fn carry(mut client: TcpStream, target: Arc<PathBuf>, mut way: watch::Receiver<Way>) {
+async fn carry(mut client: TcpStream, target: Arc<PathBuf>, mut way: watch::Receiver<Way>, requests: Arc<AtomicU64>) {
     let mut server = UnixStream::connect(target.as_path()).await.expect("PostgreSQL takes connections");
     let (mut sent, mut answered) = ([0; 8192], [0; 8192]);
     loop {
@@ -105,7 +114,10 @@ async fn carry(mut client: TcpStream, target: Arc<PathBuf>, mut way: watch::Rece
         let passed = tokio::select! {
             count = client.read(&mut sent) => match count {
                 Ok(1..) if now == Way::RequestsLost => return,
-                Ok(count @ 1..) => server.write_all(&sent[..count]).await,
+                Ok(count @ 1..) => {
+                    requests.fetch_add(1, Ordering::Relaxed);
+                    server.write_all(&sent[..count]).await
+                }
                 _ => return,
             },
             count = server.read(&mut answered) => match count {

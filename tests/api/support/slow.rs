@@ -18,9 +18,10 @@ const NEVER: Duration = Duration::from_mins(2);
 /// The limits with these options. Wrong tokens are not limited by default here, because all tests come from one
 /// address.
 pub fn limits(options: &[&str]) -> Limits {
-    let command = options::Limits::augment_args(Command::new("test").no_binary_name(true)).args_override_self(true);
+    let command =
+        options::LimitOptions::augment_args(Command::new("test").no_binary_name(true)).args_override_self(true);
     let matches = command.get_matches_from(["--failed-logins", "off"].iter().chain(options));
-    options::Limits::from_arg_matches(&matches).expect("limits").plain()
+    options::LimitOptions::from_arg_matches(&matches).expect("limits").plain()
 }
 
 impl World {
@@ -30,7 +31,7 @@ impl World {
     }
 
     /// A second instance with these limits and settings.
-    pub fn server_with(&self, options: &[&str], change: impl FnOnce(&mut app::Settings)) -> Server {
+    pub fn server_with(&self, options: &[&str], change: impl FnOnce(&mut app::ServerOptions)) -> Server {
         let mut settings = Server::settings(&self.options, &self.clock);
         settings.limits = limits(options);
         change(&mut settings);
@@ -43,7 +44,7 @@ impl Server {
         TcpStream::connect(self.site.trim_start_matches("http://")).await.expect("a connection")
     }
 
-    /// Sends the beginning, then `again` again and again, until the server hangs up. Returns what the server sent.
+    /// Sends the beginning, and then `drop` again and again until the server hangs up. Returns what the server sent.
     pub async fn drip(&self, beginning: &str, drop: &str) -> String {
         let mut stream = self.connect().await;
         stream.write_all(beginning.as_bytes()).await.expect("the server reads");

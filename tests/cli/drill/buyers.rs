@@ -46,7 +46,7 @@ struct Request<'a> {
 pub async fn buy(scene: &Scene, buyer: u64) -> Vec<Order> {
     let (client, mut random) = (Client::new(), scene.random(buyer));
     let mut orders = Vec::new();
-    // A limit on the orders, so that no drill goes on for ever.
+    // The number of orders is limited, so that the drill ends.
     while scene.sold.get() < scene.purchases && scene.asked.get() < 2 * scene.purchases {
         scene.asked.update(|asked| asked + 1);
         let key = format!("drill-{buyer}-{}", orders.len());

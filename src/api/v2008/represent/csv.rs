@@ -1,9 +1,9 @@
-//! CSV: a head with the names, a line for each record.
+//! CSV: a header with the names, then a line for each record.
 
 use super::{Fields, Plain, Record};
 
-/// A row: elements that a record leaves out become empty cells.
-struct Row {
+/// A row. An element that a record does not have becomes an empty cell.
+struct CsvRow {
     columns: std::slice::Iter<'static, &'static str>,
     cells: Vec<Vec<u8>>,
 }
@@ -22,7 +22,7 @@ pub fn csv<T: Record>(columns: &'static [&'static str], items: &[T]) -> Vec<u8> 
 pub fn rows<T: Record>(columns: &'static [&'static str], items: &[T], to: &mut Vec<u8>) {
     let mut writer = csv::Writer::from_writer(to);
     for item in items {
-        let mut row = Row { columns: columns.iter(), cells: Vec::with_capacity(columns.len()) };
+        let mut row = CsvRow { columns: columns.iter(), cells: Vec::with_capacity(columns.len()) };
         item.write(&mut row);
         row.cells.resize(columns.len(), Vec::new());
         writer.write_record(&row.cells).expect("memory can be written to");
@@ -30,7 +30,7 @@ pub fn rows<T: Record>(columns: &'static [&'static str], items: &[T], to: &mut V
     writer.flush().expect("memory can be written to");
 }
 
-impl Row {
+impl CsvRow {
     fn cell(&mut self, name: &'static str, cell: Vec<u8>) {
         let left_out = self.columns.by_ref().take_while(|column| **column != name).count();
         self.cells.resize(self.cells.len() + left_out, Vec::new());
@@ -38,7 +38,7 @@ impl Row {
     }
 }
 
-impl Fields for Row {
+impl Fields for CsvRow {
     fn text(&mut self, name: &'static str, value: &str) {
         self.cell(name, value.as_bytes().to_vec());
     }

@@ -11,16 +11,16 @@ pub struct Json<'a> {
     first: bool,
 }
 
-/// What stands before and after the rows of a list.
+/// The text before and after the rows of a list.
 pub fn around(name: &str) -> (Vec<u8>, String) {
     (format!("{BEGIN}{{\"{name}\":[").into_bytes(), format!("]}}{END}"))
 }
 
-/// The rows of a list; `is_first` where none stands before them.
+/// The rows of a list. `is_first` if no row was written before them.
 pub fn rows<T: Record>(rows: &[T], is_first: bool, to: &mut Vec<u8>) {
     let mut json = Json { buffer: to, first: true };
-    for (place, row) in rows.iter().enumerate() {
-        if place > 0 || !is_first {
+    for (index, row) in rows.iter().enumerate() {
+        if index > 0 || !is_first {
             json.raw(",");
         }
         json.record(row);
@@ -79,7 +79,7 @@ impl Fields for Json<'_> {
 
 /// Adds the members of an object to a document, beside `TwilioResponse`.
 pub fn beside(mut document: Vec<u8>, members: &impl serde::Serialize) -> Vec<u8> {
-    // The end of the one and the beginning of the other make room for a comma.
+    // The `}` at the end of the document and the `{` of the members give way to a comma.
     document.truncate(document.trim_ascii_end().len() - 1);
     let at = document.len();
     serde_json::to_writer(&mut document, members).expect("memory can be written to");

@@ -36,14 +36,14 @@ pub const TREE: &str = "/2008-08-01";
 
 /// Takes the elements of a resource, in their order.
 pub trait Fields {
-    /// A text, which may hold whatever a client chose.
+    /// A text. A client may have chosen it, so it must be escaped.
     fn text(&mut self, name: &'static str, value: &str);
 
     /// A value that is the same in every representation.
     fn plain(&mut self, name: &'static str, value: &impl Plain);
 }
 
-/// A value that writes itself: letters, digits and marks that no representation escapes.
+/// A value whose text needs no escaping in any representation.
 pub trait Plain {
     fn write(&self, to: &mut Vec<u8>);
 }
@@ -51,7 +51,7 @@ pub trait Plain {
 /// A resource as the wire shows it.
 pub trait Record {
     const NAME: &'static str;
-    /// The names of its elements, for the head of a CSV. An element may be missing from a record.
+    /// The names of all elements, for the header of a CSV. A record may lack some of them.
     fn columns(&self) -> &'static [&'static str];
     fn write(&self, to: &mut impl Fields);
 }
@@ -63,7 +63,7 @@ pub struct List<'a, T> {
     /// The query that narrows the list, without paging.
     pub filters: &'a [(&'static str, &'a str)],
     pub slice: Slice<T, NumberSid>,
-    /// The Sids of the first and the last number of this page, where the list can be walked by them.
+    /// The Sids of the first and the last number of this page, if they can be used as cursors.
     pub ends: Option<[NumberSid; 2]>,
 }
 
@@ -77,11 +77,11 @@ pub fn one(asked: &Asked, status: StatusCode, record: &impl Record) -> HttpRespo
     answer(status, asked.representation, body)
 }
 
-/// The answer that holds a page of a list. Its neighbours are also in `Link` headers:
-/// JSON and CSV have no place for the attributes.
+/// The answer that holds a page of a list. Links to other pages are also in `Link` headers, because JSON and CSV have
+/// no attributes for them.
 ///
 /// # Panics
-/// Never: a URI that is encoded is the value of a header.
+/// Never: an encoded URI is always a valid value of a header.
 pub async fn list<T: Record + Unpin + 'static>(asked: &Asked, list: List<'_, T>) -> HttpResponse {
     let uris = Uris::of(asked, &list);
     let (representation, columns) = (asked.representation, list.columns);
@@ -122,8 +122,8 @@ pub fn refusal(representation: Representation, site: &Site, error: &actix_web::E
     response
 }
 
-/// The answer that tells of an error. `site` is where this server is reached: `http://host:port`, or empty where
-/// that is not known, so that links are paths.
+/// The answer that tells of an error. `site` is this server's address (`http://host:port`). It is empty if the
+/// address is not known; then links are paths.
 fn exception(representation: Representation, site: &str, refusal: &Refusal) -> HttpResponse {
     let exception = RestException { refusal, site };
     let (representation, body) = match representation {
@@ -165,7 +165,7 @@ impl RestException<'_> {
     }
 }
 
-/// The parts of an error in the way of 2010: old SDKs read them there, whichever version they speak.
+/// The parts of an error as version 2010-04-01 has them: old SDKs read them there for every version.
 #[derive(serde::Serialize)]
 struct Beside<'a> {
     status: u16,
@@ -198,7 +198,7 @@ impl Record for RestException<'_> {
     }
 }
 
-/// The paths of a list and its neighbours, relative to the host; a missing one is empty.
+/// The paths of a page and of the pages around it, relative to the host. Empty if there is no such page.
 struct Uris {
     this: String,
     first: String,
@@ -223,7 +223,7 @@ impl Uris {
             (0, _) => String::new(),
             (1, _) => first.clone(),
             (_, Some([first, _])) => uri(number - 1, Cursor::Before(first)),
-            // Past the end.
+            // This page is past the end of the list.
             (_, None) => last.clone(),
         };
         Self {

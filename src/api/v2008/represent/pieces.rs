@@ -13,29 +13,29 @@ use tokio::task::yield_now;
 
 use super::{Record, Representation};
 
-/// How much of a long text is written at a time, more or less.
+/// About how many bytes of a long text are written at a time.
 const PIECE: usize = 32 * 1024;
 
-/// How much is handed out at a time: a page of 50 ordinary numbers is 50 kB.
+/// How many bytes are handed out at a time. A page of 50 ordinary numbers has 50 kB.
 const AT_ONCE: usize = 64 * 1024;
 
-/// Up to how many bytes a text is written at once: for each row twice what an ordinary one takes.
+/// A text of up to this many bytes for each row is written at once. An ordinary row takes half of it.
 const WHOLE_ROW: usize = 2 * 1024;
 const WHOLE: usize = 1024 * 1024;
 
-/// How many rows are written before their length is looked at.
+/// The length is checked after this many rows.
 const ROUND: usize = 4;
 
 /// How the rows of a list are written.
 pub struct Rows {
     pub representation: Representation,
     pub columns: &'static [&'static str],
-    /// What comes after the last one.
+    /// The text after the last row.
     pub tail: String,
 }
 
 impl Rows {
-    /// Writes some of the rows; `is_first` where none stands before them.
+    /// Writes some of the rows. `is_first` if no row was written before them.
     fn write<T: Record>(&self, rows: &[T], is_first: bool, to: &mut Vec<u8>) {
         match self.representation {
             Representation::Xml => super::xml::rows(rows, to),
@@ -44,7 +44,8 @@ impl Rows {
         }
     }
 
-    /// How long these rows are, written after others. It is much work at times, and others need the thread.
+    /// The length of these rows as text, after other rows. Counting can take long, so it yields to other requests of
+    /// the thread.
     async fn length<T: Record>(&self, rows: &[T]) -> usize {
         let (mut text, mut length) = (Vec::with_capacity(PIECE), 0);
         for some in rows.chunks(ROUND) {
@@ -57,17 +58,17 @@ impl Rows {
     }
 }
 
-/// What is left of a text.
+/// The rest of a text.
 pub struct Pieces<T> {
     written: Bytes,
     rows: vec::IntoIter<T>,
     write: Rows,
-    /// What is neither written nor handed out.
+    /// Bytes that are not written yet.
     unwritten: usize,
 }
 
 impl<T: Record> Pieces<T> {
-    /// The text of these rows after its beginning.
+    /// The text that begins with `text` and goes on with these rows.
     pub async fn new(mut text: Vec<u8>, mut rows: Vec<T>, write: Rows) -> Self {
         let most = (rows.len() * WHOLE_ROW).min(WHOLE);
         let mut count = 0;

@@ -1,4 +1,4 @@
-//! Values that write themselves: letters, digits and marks that no representation escapes.
+//! Values whose text needs no escaping in any representation.
 
 use chrono::{DateTime, Datelike, Timelike, Utc};
 
@@ -51,7 +51,7 @@ impl Plain for Rfc2822 {
     }
 }
 
-/// Writes the last digits of a number, as many as there is room for.
+/// Writes the last digits of a number, as many as fit.
 fn put(room: &mut [u8], mut number: u32) {
     for digit in room.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;

@@ -6,14 +6,15 @@ use quick_xml::events::{BytesDecl, BytesStart, Event};
 
 use super::{Fields, List, Plain, Record, Uris};
 
-/// The root of every document, and how it ends.
+/// The root of every document, and its end.
 const ROOT: &str = "TwilioResponse";
 const END: &str = "</TwilioResponse>\n";
 
-/// Elements without attributes, which are nearly all, go straight into the buffer; the rest through quick-xml.
+/// Elements without attributes, which are nearly all, are written straight into the buffer. quick-xml writes the
+/// others.
 pub struct Xml<'a>(&'a mut Vec<u8>);
 
-/// What stands before and after the rows of a list.
+/// The text before and after the rows of a list.
 pub fn around<T>(list: &List<'_, T>, uris: &Uris) -> (Vec<u8>, String) {
     let mut head = Vec::with_capacity(1024);
     let mut xml = Xml(&mut head);
@@ -66,7 +67,7 @@ impl Xml<'_> {
     }
 }
 
-/// The tag of a list, which tells where its page lies.
+/// The tag of a list. Its attributes tell which page this is.
 fn tag<'a, T>(list: &List<'a, T>, uris: &Uris) -> BytesStart<'a> {
     let slice = &list.slice;
     let (start, end) = slice.offsets();
@@ -98,7 +99,7 @@ fn tag<'a, T>(list: &List<'a, T>, uris: &Uris) -> BytesStart<'a> {
 impl Fields for Xml<'_> {
     fn text(&mut self, name: &'static str, value: &str) {
         self.open(name);
-        // In a text a quotation mark stands for itself.
+        // Outside attributes, quotation marks need no escaping.
         self.0.extend_from_slice(partial_escape(value).as_bytes());
         self.close(name);
     }

@@ -53,7 +53,7 @@ pub async fn page(
     name: &str,
     page: Page,
 ) -> Result<Slice, Denied<Refused>> {
-    // A number without a name of its own goes by its digits, nicely formatted.
+    // The default name of a number is its digits, formatted.
     let default = name.parse().ok().filter(|number: &PhoneNumber| number.formatted() == name);
     let db = &db.admitted().await?;
     let named = Named { account, kind, name, default };

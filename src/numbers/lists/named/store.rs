@@ -17,7 +17,7 @@ use crate::values::sid::{AccountSid, NumberSid};
 #[instrument(name = "numbers.lists.named.list", level = "debug", skip_all)]
 pub async fn list(db: &Db, named: Named<'_>, after: Option<NumberSid>, size: u32) -> Result<Vec<Number>> {
     let rows = numbers!(
-        "with place as materialized (
+        "with cursor as materialized (
             select coalesce($5, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid) as sid,
                 case when $5 is null then 'infinity'
                     else (select started_at from tenancies where sid = $5 and account_sid = $1) end as started_at
@@ -27,19 +27,19 @@ pub async fn list(db: &Db, named: Named<'_>, after: Option<NumberSid>, size: u32
             (select * from tenancies
             where account_sid = $1 and ended_at is null and friendly_name = $3
                 and kind = 'local' and $2::number_kind is distinct from 'tollfree'
-                and (started_at, sid) < ((select started_at from place), (select sid from place))
+                and (started_at, sid) < ((select started_at from cursor), (select sid from cursor))
             order by started_at desc, sid desc limit 1001)
             union all
             (select * from tenancies
             where account_sid = $1 and ended_at is null and friendly_name = $3
                 and kind = 'tollfree' and $2 is distinct from 'local'
-                and (started_at, sid) < ((select started_at from place), (select sid from place))
+                and (started_at, sid) < ((select started_at from cursor), (select sid from cursor))
             order by started_at desc, sid desc limit 1001)
             union all
             (select * from tenancies
             where account_sid = $1 and ended_at is null and friendly_name is null and phone_number = $4
                 and ($2 is null or kind = $2)
-                and (started_at, sid) < ((select started_at from place), (select sid from place))
+                and (started_at, sid) < ((select started_at from cursor), (select sid from cursor))
             order by started_at desc, sid desc limit 1)
         ) as named
         order by started_at desc, sid desc limit $6",
@@ -119,8 +119,7 @@ pub async fn sid_at(db: &Db, named: Named<'_>, before: i64) -> Result<Option<Num
     .await
 }
 
-/// The number that lies `between` numbers before `from`, or before the end of the list; `None` if the account never
-/// held `from`.
+/// See [`ByOffset::sid_before`](super::ByOffset::sid_before).
 #[instrument(name = "numbers.lists.named.sid_before", level = "debug", skip_all)]
 pub async fn sid_before(
     db: &Db,
@@ -129,7 +128,7 @@ pub async fn sid_before(
     between: i64,
 ) -> Result<Option<Option<NumberSid>>> {
     query_scalar!(
-        r#"with place as materialized (
+        r#"with cursor as materialized (
             select coalesce($5, '00000000-0000-0000-0000-000000000000'::uuid) as sid,
                 case when $5 is null then '-infinity'
                     else (select started_at from tenancies where sid = $5 and account_sid = $1) end as started_at
@@ -139,24 +138,24 @@ pub async fn sid_before(
             (select started_at, sid from tenancies
             where account_sid = $1 and ended_at is null and friendly_name = $3
                 and kind = 'local' and $2::number_kind is distinct from 'tollfree'
-                and (started_at, sid) > ((select started_at from place), (select sid from place))
+                and (started_at, sid) > ((select started_at from cursor), (select sid from cursor))
             order by started_at, sid limit 1001)
             union all
             (select started_at, sid from tenancies
             where account_sid = $1 and ended_at is null and friendly_name = $3
                 and kind = 'tollfree' and $2 is distinct from 'local'
-                and (started_at, sid) > ((select started_at from place), (select sid from place))
+                and (started_at, sid) > ((select started_at from cursor), (select sid from cursor))
             order by started_at, sid limit 1001)
             union all
             (select started_at, sid from tenancies
             where account_sid = $1 and ended_at is null and friendly_name is null and phone_number = $4
                 and ($2 is null or kind = $2)
-                and (started_at, sid) > ((select started_at from place), (select sid from place))
+                and (started_at, sid) > ((select started_at from cursor), (select sid from cursor))
             order by started_at, sid limit 1)
             ) as named
             order by started_at, sid offset $6 limit 1
         ) as "sid: NumberSid"
-        from place where started_at is not null"#,
+        from cursor where started_at is not null"#,
         named.account as AccountSid,
         named.kind as Option<Kind>,
         named.name,
