@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{Reason, store};
 use crate::db::Db;
 use crate::error::Result;
+use crate::values::dialect::time;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
@@ -23,6 +24,7 @@ pub enum Change {
 /// An event of an account.
 #[derive(Debug, serde::Serialize)]
 pub struct Happened {
+    #[serde(serialize_with = "time")]
     pub at: DateTime<Utc>,
     pub change: Change,
     pub reason: Reason,

@@ -6,6 +6,7 @@ use crate::db::transact::transact;
 use crate::db::{Db, Transaction};
 use crate::error::{Denied, Refuses, Result};
 use crate::values::clock::Clock;
+use crate::values::dialect::time;
 use crate::values::money::Money;
 use crate::values::sid::AccountSid;
 use crate::values::text::FriendlyName;
@@ -77,10 +78,13 @@ pub struct Account {
     /// The monthly cost of its numbers.
     pub monthly_fees: Money,
     /// Since when a fee is due that the balance did not cover.
+    #[serde(serialize_with = "time")]
     pub unpaid_since: Option<DateTime<Utc>>,
     /// The day, UTC, of its last request that was let in.
     pub last_used_on: Option<NaiveDate>,
+    #[serde(serialize_with = "time")]
     pub created_at: DateTime<Utc>,
+    #[serde(serialize_with = "time")]
     pub updated_at: DateTime<Utc>,
 }
 

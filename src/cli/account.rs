@@ -3,13 +3,15 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::confirm::Sure;
 use super::ledger::{Entry, Transfer, note};
 use super::options::Grace;
 use super::show::show;
-use super::{Context, Done, Failure, secret, tell};
+use super::{Context, Done, Failure, lists, secret, tell};
 use crate::accounts::{self, AuthToken, Created, Leftover, NotAReference, Reference, Status};
 use crate::releases::{Closed, Closing};
 use crate::values::money::Money;
+use crate::values::sid::AccountSid;
 use crate::values::text::FriendlyName;
 use crate::{billing, releases};
 
@@ -37,7 +39,7 @@ pub enum Account {
         #[arg(long)]
         all: bool,
         /// At most so many
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
         limit: Option<u32>,
     },
     /// Show one account: what it owes, which of its numbers go when, which went, and what became of it
@@ -54,6 +56,11 @@ pub enum Account {
         #[command(flatten)]
         changes: Changes,
     },
+    /// List the numbers that an account holds
+    Numbers(lists::Numbers),
+    /// List what changed an account's balance, the newest entry last: with the balance after each, and the month that a fee
+    /// pays for
+    Ledger(lists::Entries),
     /// Put money on an account; if an unpaid account can now pay its fees, they are charged and it is active again
     Credit(Entry),
     /// Take money off an account
@@ -72,6 +79,8 @@ pub enum Account {
         account: String,
         #[arg(long, help = token_stdin())]
         token_stdin: bool,
+        #[command(flatten)]
+        sure: Sure,
     },
 }
 
@@ -131,6 +140,8 @@ pub struct Close {
     /// A reason, kept in the account's events and with the refund
     #[arg(long, value_name = "TEXT", value_parser = note)]
     note: Option<String>,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 impl Account {
@@ -149,6 +160,8 @@ impl Account {
             Self::List { status, all, limit } => {
                 show(*output, &accounts::list(db, accounts::Filter { status, all, limit }).await?)
             }
+            Self::Numbers(numbers) => numbers.run(context).await,
+            Self::Ledger(entries) => entries.run(context).await,
             Self::Show { account, grace } => {
                 let sid = context.account(&account).await?;
                 show(*output, &billing::standing(db, clock, sid, grace.length()).await?)
@@ -170,8 +183,10 @@ impl Account {
                 show(*output, &accounts::activate(db, clock, sid, note.as_deref()).await?)
             }
             Self::Close(close) => close.run(context).await,
-            Self::RotateToken { account, token_stdin } => {
+            Self::RotateToken { account, token_stdin, sure } => {
                 let sid = context.account(&account).await?;
+                let Named { name, .. } = named(context, sid).await?;
+                sure.of(&format!("the token of account '{name}' will stop working"), &name).await?;
                 reveal(context, &accounts::replace_token(db, clock, sid, token(token_stdin).await?).await?)
             }
         }
@@ -187,14 +202,44 @@ impl Close {
             (_, true) => Some(Leftover::Kept),
             _ => None,
         };
+        let named = named(context, sid).await?;
+        self.sure.of(&goes(&named, self.release_numbers, leftover), &named.name).await?;
         let closing = Closing { releases: self.release_numbers, leftover, note: self.note.as_deref() };
         let Closed { account, refunded, released } = releases::close_account(db, clock, sid, closing).await?;
+        context.counted(&json!({ "released": released, "refunded": refunded }));
         let (status, balance) = (account.status, account.balance);
         let closed =
             json!({ "sid": sid, "status": status, "balance": balance, "released": released, "refunded": refunded });
-        context.counted(&json!({ "released": released, "refunded": refunded }));
         show(*output, &closed)
     }
+}
+
+/// What goes with an account that is closed.
+fn goes(Named { name, balance, numbers }: &Named, releases: bool, leftover: Option<Leftover>) -> String {
+    let numbers = match (numbers, releases) {
+        (0, _) => "no numbers".to_owned(),
+        (_, true) => format!("its {numbers} numbers, which are released"),
+        (_, false) => format!("{numbers} numbers"),
+    };
+    let money = match leftover {
+        _ if *balance == Money::ZERO => "no balance".to_owned(),
+        Some(Leftover::Refunded) => format!("a balance of {balance}, which is refunded"),
+        Some(Leftover::Kept) => format!("a balance of {balance}, which it keeps"),
+        None => format!("a balance of {balance}"),
+    };
+    format!("account '{name}' will be closed, with {money} and {numbers}")
+}
+
+/// What an operator knows an account by.
+struct Named {
+    name: String,
+    balance: Money,
+    numbers: i64,
+}
+
+async fn named(Context { db, .. }: &Context, account: AccountSid) -> Result<Named, Failure> {
+    let accounts::Account { name, balance, local_numbers, tollfree_numbers, .. } = accounts::find(db, account).await?;
+    Ok(Named { name, balance, numbers: local_numbers + tollfree_numbers })
 }
 
 async fn token(from_stdin: bool) -> Result<AuthToken, Failure> {

@@ -40,7 +40,7 @@ pub enum Price {
         #[arg(long, value_name = "ACCOUNT")]
         account: Option<String>,
         /// At most this many
-        #[arg(long, value_name = "N", default_value_t = 100)]
+        #[arg(long, value_name = "ROWS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
 }

@@ -7,6 +7,7 @@ use crate::db::Db;
 use crate::db::transact::transact;
 use crate::error::{Denied, Result};
 use crate::values::clock::Clock;
+use crate::values::dialect::time;
 use crate::values::money::Money;
 use crate::values::phone::Kind;
 use crate::values::sid::AccountSid;
@@ -25,6 +26,7 @@ pub struct Price {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct PriceChange {
     pub id: i64,
+    #[serde(serialize_with = "time")]
     pub at: DateTime<Utc>,
     pub kind: Kind,
     pub account_sid: Option<AccountSid>,

@@ -12,6 +12,7 @@ use crate::db::{Db, Transaction, violated};
 use crate::error::{Denied, Refuses, Result};
 use crate::inventory::{self, Cause, State, Stocked};
 use crate::values::clock::Clock;
+use crate::values::dialect::time;
 use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
@@ -174,7 +175,9 @@ pub struct Biography {
 pub struct Tenancy {
     pub sid: NumberSid,
     pub account_sid: AccountSid,
+    #[serde(serialize_with = "time")]
     pub from: DateTime<Utc>,
+    #[serde(serialize_with = "time")]
     pub to: Option<DateTime<Utc>>,
     pub price: Money,
 }
@@ -182,6 +185,7 @@ pub struct Tenancy {
 /// A move of a number from one state to another.
 #[derive(Debug, serde::Serialize)]
 pub struct Move {
+    #[serde(serialize_with = "time")]
     pub at: DateTime<Utc>,
     pub to: State,
     pub cause: Cause,

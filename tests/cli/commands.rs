@@ -69,7 +69,7 @@ fn accounts_and_their_money() {
     assert_eq!(home.json(&["account", "suspend", sid])["status"], "suspended");
     assert_eq!(home.json(&["account", "activate", sid])["status"], "active");
     assert_eq!(scene.status(), 200);
-    let rotated = home.json(&["account", "rotate-token", sid]);
+    let rotated = home.json(&["account", "rotate-token", sid, "--yes"]);
     assert_ne!(rotated["auth_token"], json!(scene.token));
     crate::home::eventually("the old token stops working", || scene.status() == 401);
 
@@ -87,17 +87,18 @@ fn an_account_is_closed_once_its_numbers_are_released() {
     home.json(&["inventory", "add", "4158670000-4158670009", "8005550100"]);
     scene.buy("Local");
     scene.buy("TollFree");
-    home.run(&["account", "close", sid]).assert_refused("2 numbers");
+    home.run(&["account", "close", sid, "--yes"]).assert_refused("still holds 2 numbers");
     assert_eq!(home.json(&["account", "show", sid])["status"], "active");
-    home.run(&["account", "close", sid, "--release-numbers"]).assert_refused("still has 97.00: close it with --refund");
-    home.run(&["account", "close", sid, "--refund", "--keep-balance"]).assert_bad_usage();
-    let closed = home.json(&["account", "close", sid, "--release-numbers", "--refund", "--note", "moved away"]);
+    let close = ["account", "close", sid, "--release-numbers", "--yes"];
+    home.run(&close).assert_refused("still has 97.00: close it with --refund");
+    home.run(&[&close[..], &["--refund", "--keep-balance"]].concat()).assert_bad_usage();
+    let closed = home.json(&[&close[..], &["--refund", "--note", "moved away"]].concat());
     assert_eq!((&closed["status"], &closed["released"]), (&json!("closed"), &json!(2)));
     assert_eq!((&closed["refunded"], &closed["balance"]), (&json!("97.00"), &json!("0.00")));
     assert_eq!(home.json(&["account", "show", sid])["events"][0]["note"], "moved away");
     crate::home::eventually("the account is gone", || scene.status() == 401);
-    for verb in ["activate", "suspend", "rotate-token"] {
-        home.run(&["account", verb, sid]).assert_refused("closed");
+    for verb in [&["activate"][..], &["suspend"], &["rotate-token", "--yes"]] {
+        home.run(&[&["account", verb[0], sid], &verb[1..]].concat()).assert_refused("closed");
     }
     assert_eq!(home.json(&["audit"])["ok"], true);
 }

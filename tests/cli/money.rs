@@ -101,7 +101,7 @@ fn accounts_are_named_and_listed() {
     home.run(&["account", "set", "Acme", "--ref", "crm-3"]).assert_refused("give another one");
     assert_eq!(home.json(&["account", "set", "crm-3", "--ref", ""])["ref"], json!(null));
     home.run(&["account", "set", "Acme"]).assert_bad_usage();
-    home.json(&["account", "close", "Beta"]);
+    home.json(&["account", "close", "Beta", "--yes"]);
     let listed = |arguments: &[&str]| {
         let list = home.json(&[&["account", "list"], arguments].concat());
         list.as_array().expect("a list").iter().map(|account| account["name"].clone()).collect::<Vec<_>>()
