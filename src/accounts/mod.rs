@@ -16,6 +16,7 @@ mod events;
 mod fair_queue;
 mod finding;
 pub mod gate;
+mod last_use;
 pub mod rate_limit;
 mod reference;
 mod single_flight;

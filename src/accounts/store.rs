@@ -1,6 +1,6 @@
 //! The statements on accounts.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgExecutor, Result, query, query_as, query_scalar};
 use tracing::instrument;
 use uuid::Uuid;
@@ -147,6 +147,25 @@ pub async fn keep_digest(db: &Db, sid: AccountSid, credential: Uuid, digest: &[u
     .execute(db)
     .await
     .map(drop)
+}
+
+/// Notes the day of an account's last use, unless this or a later one is noted already. Returns false if the account's row
+/// is locked: it is not waited for.
+#[instrument(name = "accounts.note_use", level = "debug", skip_all)]
+pub async fn note_use(db: &Db, sid: AccountSid, day: NaiveDate) -> Result<bool> {
+    query_scalar!(
+        r#"with free as materialized (
+            select sid from accounts where sid = $1 for no key update skip locked
+        ), noted as (
+            update accounts set last_used_on = $2
+            from free where accounts.sid = free.sid and (last_used_on is null or last_used_on < $2)
+        )
+        select exists (select from free) or not exists (select from accounts where sid = $1) as "done!""#,
+        sid as AccountSid,
+        day
+    )
+    .fetch_one(db)
+    .await
 }
 
 #[instrument(name = "accounts.rename", level = "debug", skip_all)]

@@ -53,7 +53,7 @@ pub(super) struct Unpaid {
     pub price: Money,
     pub months: i32,
     pub due_on: NaiveDate,
-    pub unpaid_at: DateTime<Utc>,
+    pub grace_from: DateTime<Utc>,
 }
 
 /// How an account stands, whose numbers are kept unpaid for `grace`.
@@ -75,7 +75,7 @@ pub async fn standing(
         price: it.price,
         months: it.months,
         due_on: it.due_on,
-        goes_on: (it.unpaid_at + grace).date_naive(),
+        goes_on: (it.grace_from + grace).date_naive(),
     });
     Ok(Standing {
         owed,

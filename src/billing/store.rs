@@ -149,7 +149,7 @@ pub async fn overdue(db: &Db, account: AccountSid, now: DateTime<Utc>) -> Result
         )
         select phone_number as "phone_number: PhoneNumber", tenancies.sid as "sid: NumberSid", price as "price: Money",
             months_due(started_at, due_month, day) as "months!", due_on,
-            greatest(unpaid_since, due_on::timestamp at time zone 'UTC') as "unpaid_at!", count(*) over () as "all!"
+            greatest(unpaid_since, due_on::timestamp at time zone 'UTC') as "grace_from!", count(*) over () as "all!"
         from unpaid join tenancies on account_sid = unpaid.sid and ended_at is null and due_on <= day and price > 0
         order by due_on, tenancies.sid limit $3"#,
         account as AccountSid,
@@ -165,7 +165,7 @@ pub async fn overdue(db: &Db, account: AccountSid, now: DateTime<Utc>) -> Result
         price: row.price,
         months: row.months,
         due_on: row.due_on,
-        unpaid_at: row.unpaid_at,
+        grace_from: row.grace_from,
     });
     Ok((unpaid.collect(), all))
 }

@@ -11,7 +11,6 @@ use super::{Context, Done, Failure, lists, secret, tell};
 use crate::accounts::{self, AuthToken, Created, Leftover, NotAReference, Reference, Status};
 use crate::releases::{Closed, Closing};
 use crate::values::money::Money;
-use crate::values::sid::AccountSid;
 use crate::values::text::FriendlyName;
 use crate::{billing, releases};
 
@@ -185,7 +184,7 @@ impl Account {
             Self::Close(close) => close.run(context).await,
             Self::RotateToken { account, token_stdin, sure } => {
                 let sid = context.account(&account).await?;
-                let Named { name, .. } = named(context, sid).await?;
+                let name = accounts::find(db, sid).await?.name;
                 sure.of(&format!("the token of account '{name}' will stop working"), &name).await?;
                 reveal(context, &accounts::replace_token(db, clock, sid, token(token_stdin).await?).await?)
             }
@@ -202,9 +201,9 @@ impl Close {
             (_, true) => Some(Leftover::Kept),
             _ => None,
         };
-        let named = named(context, sid).await?;
-        self.sure.of(&goes(&named, self.release_numbers, leftover), &named.name).await?;
         let closing = Closing { releases: self.release_numbers, leftover, note: self.note.as_deref() };
+        let going = releases::before_closing(db, sid, closing).await?;
+        self.sure.of(&goes(&going, leftover), &going.name).await?;
         let Closed { account, refunded, released } = releases::close_account(db, clock, sid, closing).await?;
         context.counted(&json!({ "released": released, "refunded": refunded }));
         let (status, balance) = (account.status, account.balance);
@@ -215,31 +214,18 @@ impl Close {
 }
 
 /// What goes with an account that is closed.
-fn goes(Named { name, balance, numbers }: &Named, releases: bool, leftover: Option<Leftover>) -> String {
-    let numbers = match (numbers, releases) {
-        (0, _) => "no numbers".to_owned(),
-        (_, true) => format!("its {numbers} numbers, which are released"),
-        (_, false) => format!("{numbers} numbers"),
+fn goes(account: &accounts::Account, leftover: Option<Leftover>) -> String {
+    let numbers = match account.local_numbers + account.tollfree_numbers {
+        0 => "no numbers".to_owned(),
+        1 => "one number, which is released".to_owned(),
+        some => format!("{some} numbers, which are released"),
     };
-    let money = match leftover {
-        _ if *balance == Money::ZERO => "no balance".to_owned(),
-        Some(Leftover::Refunded) => format!("a balance of {balance}, which is refunded"),
-        Some(Leftover::Kept) => format!("a balance of {balance}, which it keeps"),
-        None => format!("a balance of {balance}"),
+    let money = match (account.balance, leftover) {
+        (Money::ZERO, _) | (_, None) => "no balance".to_owned(),
+        (balance, Some(Leftover::Refunded)) => format!("a balance of {balance}, which is refunded"),
+        (balance, Some(Leftover::Kept)) => format!("a balance of {balance}, which it keeps"),
     };
-    format!("account '{name}' will be closed, with {money} and {numbers}")
-}
-
-/// What an operator knows an account by.
-struct Named {
-    name: String,
-    balance: Money,
-    numbers: i64,
-}
-
-async fn named(Context { db, .. }: &Context, account: AccountSid) -> Result<Named, Failure> {
-    let accounts::Account { name, balance, local_numbers, tollfree_numbers, .. } = accounts::find(db, account).await?;
-    Ok(Named { name, balance, numbers: local_numbers + tollfree_numbers })
+    format!("account '{}' will be closed, with {money}, and with {numbers}", account.name)
 }
 
 async fn token(from_stdin: bool) -> Result<AuthToken, Failure> {

@@ -62,6 +62,7 @@ fn remedy(action: &Action) -> String {
         .and_then(Value::as_str)
         .unwrap_or("SID");
     match action.words.as_str() {
+        _ if action.arguments.contains_key("key") => "run it again: with its key it is done once".to_owned(),
         "account create" => "'numberbank account list' shows whether there is such an account, and \
             'numberbank account rotate-token SID' makes a token for it"
             .to_owned(),

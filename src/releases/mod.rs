@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::accounts::{self, Account, Leftover};
+use crate::accounts::{self, Account, Leftover, Status};
 use crate::db::batch::Writes;
 use crate::db::transact::{again, commit, transact};
 use crate::db::{Db, Transaction};
@@ -97,6 +97,26 @@ pub struct Closing<'a> {
     /// What becomes of its money, where it has any.
     pub leftover: Option<Leftover>,
     pub note: Option<&'a str>,
+}
+
+/// The account that is to be closed, with what goes with it: its numbers and its balance.
+///
+/// # Errors
+/// Those of [`close_account`], as far as they can be foreseen.
+pub async fn before_closing(
+    db: &Db,
+    account: AccountSid,
+    closing: Closing<'_>,
+) -> Result<Account, Denied<accounts::Refused>> {
+    let found = accounts::find(db, account).await?;
+    let (numbers, balance) = (found.local_numbers + found.tollfree_numbers, found.balance);
+    if numbers > 0 && !closing.releases {
+        return Err(accounts::Refused::HoldsNumbers { account, numbers }.into());
+    }
+    if balance > Money::ZERO && closing.leftover.is_none() && found.status != Status::Closed {
+        return Err(accounts::Refused::HoldsMoney { account, balance }.into());
+    }
+    Ok(found)
 }
 
 /// An account that was closed.

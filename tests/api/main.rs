@@ -16,6 +16,7 @@ mod guesses;
 mod hostile;
 mod idempotency;
 mod inventory;
+mod last_use;
 mod ledger;
 mod life;
 mod limits;

@@ -1,5 +1,9 @@
 //! Money by command: credits and debits once, their reversals, and transfers.
 
+use std::thread::sleep;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::home::Home;
@@ -112,4 +116,47 @@ fn accounts_are_named_and_listed() {
     let suspended = home.json(&["account", "suspend", "Acme", "--note", "fraud?"]);
     assert_eq!(suspended["status"], "suspended");
     assert_eq!(home.json(&["account", "show", "crm-1"])["events"][0]["note"], "fraud?");
+}
+
+/// Each insert of an entry takes a while, so that some are killed between the two of a transfer.
+const SLOW: &str = "create function slow() returns trigger language plpgsql as
+        $$ begin perform pg_sleep(0.03); return new; end $$;
+    create trigger slow before insert on ledger_entries for each row execute function slow()";
+
+#[test]
+fn a_transfer_or_reversal_that_is_killed_is_done_or_not_done() {
+    let home = Home::new();
+    let _server = home.start("serve", &[("NUMBERBANK_JOBS", "off")]);
+    home.json(&["account", "create", "--name", "Acme", "--balance", "20.00"]);
+    home.json(&["account", "create", "--name", "Other"]);
+    home.sql(SLOW).expect("it runs");
+    let killed = |line: &[&str], after| {
+        let mut command = home.begin(line);
+        sleep(Duration::from_millis(after));
+        command.signal(Signal::SIGKILL);
+        command.ended();
+    };
+    let balance = |name| home.json(&["account", "show", name])["balance"].clone();
+    for round in 0..10 {
+        let (after, key) = (round * 35, format!("round-{round}"));
+        let transfer = ["account", "transfer", "Acme", "Other", "1.00", "--key", &key];
+        killed(&transfer, after);
+        // Again with its key: it is done once, whatever became of it.
+        home.json(&transfer);
+        assert_eq!(balance("Other"), json!(format!("{}.00", round + 1)));
+
+        let credited = home.json(&["account", "credit", "Acme", "5.00", "--again"]);
+        let entry = credited["entry"].to_string();
+        killed(&["ledger", "reverse", &entry], after);
+        let again = home.run(&["ledger", "reverse", &entry]);
+        if again.code != Some(0) {
+            again.assert_refused("was reversed already");
+        }
+        assert_eq!(balance("Acme"), json!(format!("{}.00", 19 - round)));
+    }
+    assert_eq!(home.json(&["audit"])["ok"], true);
+    // The record says of each whether it was done, or that it does not know.
+    let actions = home.json(&["report", "operator_actions"]);
+    let outcomes: Vec<_> = actions.as_array().expect("a list").iter().map(|action| &action["outcome"]).collect();
+    assert!(outcomes.iter().all(|outcome| outcome.is_null() || *outcome == "done" || *outcome == "refused"));
 }
