@@ -101,8 +101,8 @@ begin
     return null;
 end $$;
 
--- For how many days a released number is not sold: as the last instance was started with, or the last `recycle`. So a
--- report can say when a number is back on sale.
+-- For how many days a released number is not sold: as the last run of the recycling was told, be it by `serve` or by
+-- `recycle`. So a report can say when a number is back on sale.
 create table quarantine_lengths (
     kind number_kind constraint quarantine_lengths_pkey primary key,
     days integer     not null constraint quarantine_lengths_not_negative check (days >= 0)
@@ -132,6 +132,13 @@ create index tenancy_transfers_to_account on tenancy_transfers (to_account);
 
 create trigger tenancy_transfers_append_only before update or delete or truncate on tenancy_transfers
     for each statement execute function refuse_change();
+
+-- When a tenancy began, if the account holds it or ever held it: its lists go on beside a number that was moved.
+create function began_for(account uuid, tenancy uuid) returns timestamptz language sql stable parallel safe as $$
+    select started_at from tenancies
+    where sid = tenancy and (account_sid = account
+        or exists (select from tenancy_transfers where tenancy_sid = tenancy and from_account = account))
+$$;
 
 create function tell_transfer() returns trigger language plpgsql as $$
 begin
@@ -456,6 +463,7 @@ where state = 'in_use';
 comment on column reporting.inventory_summary.total is 'numbers in stock: those of the four states before';
 comment on column reporting.inventory_summary.retired is 'numbers that were in stock and are ours no longer';
 comment on column reporting.inventory.state is 'available, in_use, quarantined (released, not sold again yet), withdrawn (by the operator) or retired (ours no longer)';
+comment on column reporting.inventory.state_since is 'when it came into its state or, where it is in use, to its holder';
 comment on column reporting.inventory.back_on_sale is 'when its quarantine ends; null unless it is quarantined';
 comment on column reporting.inventory.retirement is 'why it was retired: ported_out, returned or mistake; else null';
 comment on column reporting.accounts.monthly_fees is 'dollars a month for the numbers held now';
@@ -531,5 +539,5 @@ comment on column reporting.margins.margin is 'dollars a month: the price less t
 grant select on reporting.prices, reporting.price_history, reporting.account_events, reporting.transfers,
     reporting.daily_revenue, reporting.margins to numberbank_reporting;
 
--- For our triggers only, whose role owns them.
-revoke execute on function tell_transfer(), activate_without_debt(), refuse_wrong_reversal() from public;
+-- For our triggers and statements only, whose role owns them.
+revoke execute on function began_for(uuid, uuid), tell_transfer(), activate_without_debt(), refuse_wrong_reversal() from public;

@@ -100,11 +100,11 @@ async fn charge(db: &Db, clock: &Clock, from: NaiveDate, by: NaiveDate) -> Resul
     // The tenancies are read again after the accounts are locked: so no month is charged twice, and no released
     // number is charged.
     let due = store::hold_due(&mut transaction, from, by).await?;
-    let Some(Due { due_on, .. }) = due.first() else { return Ok(None) };
-    let sids: Vec<_> = due.iter().map(|due| due.sid).collect();
-    let charges = store::charge(&mut transaction, &sids, *due_on, clock.now()).await?;
+    let Some(Due { day, .. }) = due.first() else { return Ok(None) };
+    let (sids, accounts): (Vec<_>, Vec<_>) = due.iter().map(|due| (due.sid, due.account)).unzip();
+    let charges = store::charge(&mut transaction, &sids, &accounts, *day, clock.now()).await?;
     commit(transaction).await?;
-    Ok(Some((*due_on, due.len() as u64, charges)))
+    Ok(Some((*day, due.len() as u64, charges)))
 }
 
 /// How many months are due by `as_of`, but for those that unpaid accounts owe.
@@ -119,7 +119,8 @@ pub async fn count_due(db: &Db, as_of: DateTime<Utc>) -> Result<u64> {
 #[derive(Debug)]
 struct Due {
     sid: NumberSid,
-    due_on: NaiveDate,
+    account: AccountSid,
+    day: NaiveDate,
 }
 
 async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Result<u64> {

@@ -31,7 +31,8 @@ pub async fn hold_due(within: &mut Transaction, from: NaiveDate, by: NaiveDate) 
         ), held as materialized (
             select sid from accounts where sid in (select account_sid from day) order by sid for update
         )
-        select day.sid as "sid: NumberSid", due_on from day join held on held.sid = account_sid"#,
+        select day.sid as "sid: NumberSid", account_sid as "account: AccountSid", due_on as day
+        from day join held on held.sid = account_sid"#,
         from,
         by
     )
@@ -47,12 +48,14 @@ pub struct Charges {
 }
 
 /// Charges the month that begins on this day for those of these tenancies that are still due. Their accounts are
-/// locked already. Each account pays for as many tenancies as its balance covers. If the balance does not cover all,
-/// the account becomes unpaid. A price of 0.00 needs no balance.
+/// locked already. A tenancy that was moved to another account meanwhile is left to the next batch. Each account pays
+/// for as many tenancies as its balance covers. If the balance does not cover all, the account becomes unpaid. A price
+/// of 0.00 needs no balance.
 #[instrument(name = "billing.charge", level = "debug", skip_all)]
 pub async fn charge(
     within: &mut Transaction,
     tenancies: &[NumberSid],
+    accounts: &[AccountSid],
     day: NaiveDate,
     now: DateTime<Utc>,
 ) -> Result<Charges> {
@@ -61,8 +64,10 @@ pub async fn charge(
         r#"with due as (
             select tenancies.sid, account_sid, price, due_month, balance, unpaid_since is null as pays,
                 balance_after(balance, -price) over (partition by account_sid order by tenancies.sid) as could_be_left
-            from tenancies join accounts on accounts.sid = account_sid
-            where tenancies.sid = any($1) and ended_at is null and due_on = $2
+            from unnest($1::uuid[], $4::uuid[]) as held (its_sid, its_account)
+            join tenancies on tenancies.sid = its_sid and account_sid = its_account
+            join accounts on accounts.sid = account_sid
+            where ended_at is null and due_on = $2
         ), judged as materialized (
             select *, price = 0 or (pays and could_be_left >= 0) as is_paid from due
         ), entry as (
@@ -90,7 +95,8 @@ pub async fn charge(
         from account"#,
         tenancies as &[NumberSid],
         day,
-        now
+        now,
+        accounts as &[AccountSid]
     )
     .fetch_one(&mut **within)
     .await

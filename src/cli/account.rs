@@ -55,6 +55,8 @@ pub enum Account {
         #[command(flatten)]
         changes: Changes,
     },
+    /// Find accounts by a part of their name or ref, the beginning of their Sid, or a number that they hold or held
+    Find(lists::Search),
     /// List the numbers that an account holds
     Numbers(lists::Numbers),
     /// List what changed an account's balance, the newest entry last: with the balance after each, and the month that a fee
@@ -159,6 +161,7 @@ impl Account {
             Self::List { status, all, limit } => {
                 show(*output, &accounts::list(db, accounts::Filter { status, all, limit }).await?)
             }
+            Self::Find(search) => search.run(context).await,
             Self::Numbers(numbers) => numbers.run(context).await,
             Self::Ledger(entries) => entries.run(context).await,
             Self::Show { account, grace } => {

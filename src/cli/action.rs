@@ -61,6 +61,7 @@ fn remedy(action: &Action) -> String {
         .or_else(|| action.arguments.get("sid"))
         .and_then(Value::as_str)
         .unwrap_or("SID");
+    let number = action.arguments.get("number").and_then(Value::as_str).unwrap_or("NUMBER");
     match action.words.as_str() {
         _ if action.arguments.contains_key("key") => "run it again: with its key it is done once".to_owned(),
         "account create" => "'numberbank account list' shows whether there is such an account, and \
@@ -72,7 +73,7 @@ fn remedy(action: &Action) -> String {
         "account transfer" | "ledger reverse" => "'numberbank report ledger' shows the entries".to_owned(),
         "account rotate-token" => format!("make another token with 'numberbank account rotate-token {sid}'"),
         words if words.starts_with("account ") => format!("'numberbank account show {sid}' shows it"),
-        "number restore" => format!("'numberbank number show {sid}' shows it"),
+        words if words.starts_with("number ") => format!("'numberbank number show {number}' shows it"),
         "price set" | "price unset" => "'numberbank price list' shows it".to_owned(),
         // Commands of the inventory, `bill` and `recycle`: to repeat them is safe.
         words => format!("run 'numberbank {words}' again: what is done already is not done twice"),

@@ -49,13 +49,18 @@ impl Context {
             (_, Ok(number)) => number,
             (_, Err(error)) => return Err(not_a_number(&error)),
         };
-        self.noted(|about| about.number = Some(number));
+        self.is_about_number(number);
         Ok(number)
     }
 
     /// Notes an account for the record of the action.
     pub fn is_about(&self, account: AccountSid) {
         self.noted(|about| about.account = Some(account));
+    }
+
+    /// Notes a number for the record of the action.
+    pub fn is_about_number(&self, number: PhoneNumber) {
+        self.noted(|about| about.number = Some(number));
     }
 
     /// Notes for the record of the action what it did, counted.

@@ -17,7 +17,7 @@ use crate::db::replica::Source;
 use crate::db::{self, Db, ProcessLock};
 use crate::numbers::Settings;
 use crate::numbers::lists::{Filter, Lists};
-use crate::purchases::{self, Order, Purchase, PurchaseQueues};
+use crate::purchases::{self, Order, Purchase, PurchaseQueues, Wanted};
 use crate::values::money::Money;
 use crate::values::page::{Cursor, Page};
 use crate::values::phone::Kind;
@@ -156,7 +156,8 @@ async fn held_number(context: &Context, account: AccountSid) -> Result<String, F
     if let Some(number) = held.items.first() {
         return Ok(number.sid.to_string());
     }
-    let order = Order { kind: Kind::Local, area_code: None, settings: Settings::default(), key: None };
+    let wanted = Wanted::Next { kind: Kind::Local, area_code: None };
+    let order = Order { wanted, settings: Settings::default(), key: None };
     match purchases::buy(&PurchaseQueues::new(1, 1), db, clock, account, order.into()).await {
         Ok(Purchase::Made(number) | Purchase::Replayed(number)) => Ok(number.sid.to_string()),
         Err(error) => {

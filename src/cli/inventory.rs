@@ -7,10 +7,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::import::{Import, told};
+use super::moving::{Retire, Return, Set, Withdraw};
 use super::show::show;
 use super::{Context, Done, Failure, lists};
 use crate::inventory;
-use crate::values::phone::{AreaCode, PhoneNumber, range};
+use crate::values::phone::{AreaCode, range};
 
 #[derive(Subcommand, Debug)]
 pub enum Inventory {
@@ -27,15 +28,13 @@ pub enum Inventory {
     /// Count the numbers of each kind and area code
     Summary,
     /// Take numbers or ranges out of sale
-    Withdraw {
-        #[arg(required = true, value_name = "FIRST[-LAST]", value_parser = possible)]
-        numbers: Vec<RangeInclusive<i64>>,
-    },
-    /// Put withdrawn numbers or ranges back on sale
-    Return {
-        #[arg(required = true, value_name = "FIRST[-LAST]", value_parser = possible)]
-        numbers: Vec<RangeInclusive<i64>>,
-    },
+    Withdraw(Withdraw),
+    /// Put withdrawn numbers or ranges back on sale, or back into their quarantine
+    Return(Return),
+    /// Take numbers or ranges out of stock for good: they are ours no longer
+    Retire(Retire),
+    /// Correct what is known of numbers or ranges, whatever their state
+    Set(Set),
     /// Thresholds: with fewer available numbers, an area code is low on stock
     #[command(subcommand)]
     Threshold(Threshold),
@@ -55,45 +54,18 @@ pub enum Threshold {
 
 impl Inventory {
     pub async fn run(self, context: &Context) -> Done {
-        let Context { db, clock, output, .. } = context;
         match self {
             Self::Add { ranges } => add(context, &ranges).await,
             Self::Import(import) => import.run(context).await,
             Self::List(listing) => listing.run(context).await,
             Self::Summary => lists::summary(context).await,
-            Self::Withdraw { numbers } => {
-                let withdrawn = json!({ "withdrawn": inventory::withdraw(db, clock, &each(&numbers)?).await? });
-                context.counted(&withdrawn);
-                show(*output, &withdrawn)
-            }
-            Self::Return { numbers } => {
-                let returned = json!({ "returned": inventory::put_back(db, clock, &each(&numbers)?).await? });
-                context.counted(&returned);
-                show(*output, &returned)
-            }
+            Self::Withdraw(command) => command.run(context).await,
+            Self::Return(command) => command.run(context).await,
+            Self::Retire(command) => command.run(context).await,
+            Self::Set(command) => command.run(context).await,
             Self::Threshold(command) => command.run(context).await,
         }
     }
-}
-
-/// Reads a range of numbers that may be in stock.
-fn possible(text: &str) -> Result<RangeInclusive<i64>, String> {
-    let range = range(text)?;
-    let ends = [range.start(), range.end()].map(|digits| PhoneNumber::new(*digits));
-    ends.into_iter().collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string()).map(|_| range)
-}
-
-/// The most numbers that one command takes out of sale or puts back. It locks all of them at once.
-const MOST_MOVED: i64 = 100_000;
-
-/// Each number of the ranges.
-fn each(ranges: &[RangeInclusive<i64>]) -> Result<Vec<PhoneNumber>, Failure> {
-    let count: i64 = ranges.iter().map(|range| range.end() - range.start() + 1).sum();
-    if count > MOST_MOVED {
-        return Err(Failure::Bad(format!("{count} numbers are more than the {MOST_MOVED} that one command moves")));
-    }
-    let numbers = ranges.iter().cloned().flatten().map(PhoneNumber::new);
-    numbers.collect::<Result<_, _>>().map_err(|error| Failure::Bad(error.to_string()))
 }
 
 /// The help of an import, besides its options.

@@ -1,11 +1,12 @@
 //! Lists of commands that are rows of a view: their columns and types are the view's.
 
 use clap::Args;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 
 use super::report::{optional, print};
 use super::times::Period;
 use super::{Context, Done};
+use crate::accounts;
 use crate::inventory::{State, state_name};
 use crate::reporting::{Condition, Limits, Value, View};
 use crate::values::phone::{AreaCode, Kind};
@@ -60,6 +61,26 @@ impl Stock {
 /// `inventory summary`
 pub async fn summary(context: &Context) -> Done {
     print(context, &View::INVENTORY_SUMMARY.all()).await
+}
+
+/// `account find`
+#[derive(Args, Debug)]
+pub struct Search {
+    /// A part of a name or ref, the beginning of a Sid, or a number that the account holds or held
+    #[arg(value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    text: String,
+    /// At most so many accounts
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+}
+
+impl Search {
+    pub async fn run(self, context: &Context) -> Done {
+        let found = accounts::search(&context.db, &self.text).await?;
+        let found = Condition::IsOneOf("sid", found.into_iter().map(Value::Account).collect());
+        let all = View::ACCOUNTS.limited(Limits { rows: self.limit, ..Limits::default() })?;
+        print(context, &all.and(found)).await
+    }
 }
 
 /// `account numbers`

@@ -23,6 +23,7 @@ mod import;
 mod inventory;
 mod ledger;
 mod lists;
+mod moving;
 mod number;
 pub mod options;
 mod price;
@@ -176,7 +177,11 @@ impl Verb {
             Self::Demo(_) | Self::Serve(_) | Self::Migrate | Self::Audit | Self::Report(_) => false,
             Self::Account(command) => !matches!(
                 command,
-                Account::List { .. } | Account::Show { .. } | Account::Numbers(_) | Account::Ledger(_)
+                Account::List { .. }
+                    | Account::Show { .. }
+                    | Account::Find(_)
+                    | Account::Numbers(_)
+                    | Account::Ledger(_)
             ),
             Self::Inventory(Inventory::Import(import)) => !import.is_dry_run(),
             Self::Inventory(Inventory::List(_) | Inventory::Summary | Inventory::Threshold(Threshold::List)) => false,
@@ -205,7 +210,7 @@ impl Verb {
         match self {
             Self::Report(_) => true,
             Self::Account(command) => {
-                matches!(command, Account::List { .. } | Account::Numbers(_) | Account::Ledger(_))
+                matches!(command, Account::List { .. } | Account::Find(_) | Account::Numbers(_) | Account::Ledger(_))
             }
             Self::Inventory(Inventory::List(_) | Inventory::Summary | Inventory::Threshold(Threshold::List)) => true,
             Self::Price(command) => matches!(command, price::Price::List { .. } | price::Price::History { .. }),

@@ -1,11 +1,14 @@
 //! `number …`
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
+use super::options::{NumberSettings, note};
 use super::show::show;
 use super::{Context, Done};
+use crate::error::Denied;
+use crate::values::money::Money;
 use crate::values::sid::NumberSid;
-use crate::{numbers, releases};
+use crate::{numbers, purchases, releases};
 
 #[derive(Subcommand, Debug)]
 pub enum Number {
@@ -15,8 +18,47 @@ pub enum Number {
         #[arg(value_name = "NUMBER")]
         number: String,
     },
-    /// Give a released number back to its last account; only while it is in quarantine
-    Restore { sid: NumberSid },
+    /// Sell this very number to an account: a purchase like any other
+    Assign {
+        /// In any spelling; it must be on sale
+        #[arg(value_name = "NUMBER")]
+        number: String,
+        /// The account that pays and holds it
+        #[arg(long, value_name = "ACCOUNT")]
+        account: String,
+        /// Dollars a month, as in 0.50 [default: the account's price]
+        #[arg(long, value_name = "DOLLARS")]
+        price: Option<Money>,
+        #[command(flatten)]
+        settings: Box<NumberSettings>,
+    },
+    /// End a customer's number: it goes into quarantine
+    Release(Held),
+    /// Move a number to another account: it goes on there, with the same Sid, settings, price and days of its fees
+    Move {
+        #[command(flatten)]
+        held: Held,
+        /// The account that takes it, which must be active
+        #[arg(long, value_name = "ACCOUNT")]
+        to: String,
+    },
+    /// Give a released number back to its last holder, while it is in quarantine
+    Restore {
+        /// In any spelling, or the Sid under which it was held
+        #[arg(value_name = "NUMBER")]
+        number: String,
+    },
+}
+
+/// A number that somebody holds.
+#[derive(Args, Debug)]
+pub struct Held {
+    /// In any spelling, or the Sid under which it is held
+    #[arg(value_name = "NUMBER")]
+    number: String,
+    /// A word of why, for the number's history: at most 255 characters
+    #[arg(long, value_name = "TEXT", value_parser = note)]
+    note: Option<String>,
 }
 
 impl Number {
@@ -24,7 +66,33 @@ impl Number {
         let Context { db, clock, output, .. } = context;
         match self {
             Self::Show { number } => show(*output, &numbers::biography(db, context.number(&number).await?).await?),
-            Self::Restore { sid } => show(*output, &releases::restore(db, clock, sid).await?),
+            Self::Assign { number, account, price, settings } => {
+                let settings = settings.first().map_err(Denied::from)?;
+                let (number, account) = (context.number(&number).await?, context.account(&account).await?);
+                show(*output, &purchases::assign(db, clock, account, number, price, settings).await?)
+            }
+            Self::Release(Held { number: text, note }) => {
+                let number = context.number(&text).await?;
+                let released = releases::release_by_operator(db, clock, number, sid(&text), note.as_deref()).await?;
+                show(*output, &released)
+            }
+            Self::Move { held: Held { number: text, note }, to } => {
+                let (number, to) = (context.number(&text).await?, context.account(&to).await?);
+                show(*output, &releases::transfer(db, clock, number, sid(&text), to, note.as_deref()).await?)
+            }
+            Self::Restore { number: text } => {
+                let number = context.number(&text).await?;
+                let restored = match sid(&text) {
+                    Some(sid) => releases::restore(db, clock, sid).await?,
+                    None => releases::restore_number(db, clock, number).await?,
+                };
+                show(*output, &restored)
+            }
         }
     }
+}
+
+/// The tenancy that an argument names, where it is a Sid.
+fn sid(text: &str) -> Option<NumberSid> {
+    text.parse().ok()
 }

@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::accounts::{MOST_LISTED, Named};
 use crate::error::{Denied, Error};
-use crate::inventory::{Counted, MOST_AT_ONCE, state_name};
+use crate::inventory::{Counted, MOST_AT_ONCE, MOST_MOVED, State, state_name};
 use crate::{accounts, inventory, numbers, purchases, releases, reporting};
 
 mod money;
@@ -76,6 +76,19 @@ impl Worded for numbers::Refused {
             Self::LoneSmsFallback => "a fallback for messages needs a URL for messages".to_owned(),
             Self::UnknownCursor | Self::BeyondReach => "there is no such page".to_owned(),
             Self::NotInStock(number) => format!("{number} is not in stock"),
+            Self::NotOnSale(number, state) => {
+                let remedy = match state {
+                    State::Available => "try again",
+                    State::InUse => "'numberbank number move' moves it to another account",
+                    State::Quarantined => {
+                        "'numberbank number restore' gives it back to its last holder, 'numberbank number show' says when \
+                        it is back on sale"
+                    }
+                    State::Withdrawn => "'numberbank inventory return' puts it back on sale",
+                    State::Retired => "'numberbank inventory return --force' makes it ours again",
+                };
+                format!("{number} is {} and not on sale: {remedy}", state_name(*state))
+            }
             Self::NeverSold(sid) => format!("There is no number {sid}"),
         }
     }
@@ -84,13 +97,14 @@ impl Worded for numbers::Refused {
 impl Worded for purchases::Refused {
     fn words(&self) -> String {
         match self {
-            Self::AccountGone => "there is no such account any more".to_owned(),
-            Self::Suspended => "The account is suspended".to_owned(),
+            Self::AccountGone => "The account is closed for good".to_owned(),
+            Self::Suspended => "The account is suspended and buys nothing: activate it, or pay what it owes".to_owned(),
             Self::NoNumber => "No phone number is left that matches".to_owned(),
             Self::Insufficient { balance, price } => {
                 format!("The balance of {balance} does not cover the first month's price of {price}")
             }
             Self::KeyReused => "The idempotency key was used for another request".to_owned(),
+            Self::NotOnSale(why) => why.words(),
         }
     }
 }
@@ -100,6 +114,11 @@ impl Worded for releases::Refused {
         match self {
             Self::NotHeld => "The account holds no such number".to_owned(),
             Self::NeverSold(sid) => format!("There is no number {sid}"),
+            Self::NotInStock(number) => format!("{number} is not in stock"),
+            Self::NotInUse(number, state) => format!("{number} is {}; nobody holds it", state_name(*state)),
+            Self::HeldUnderAnother(number, sid) => {
+                format!("{number} is held under {sid} no longer: name the number, or the Sid of who holds it now")
+            }
             Self::IsHeld(number, sid) => format!("{number} is held under {sid} already"),
             Self::NotQuarantined(number, state) => {
                 format!("{number} is {}; it can be given back only while it is in quarantine", state_name(*state))
@@ -108,6 +127,12 @@ impl Worded for releases::Refused {
                 format!("{number} had another holder after {sid}; it can go back to its last one only")
             }
             Self::HolderClosed(sid) => format!("the account that held {sid} is closed for good"),
+            Self::SameAccount(number, account) => format!("{account} holds {number} already"),
+            Self::NoTaker(account) => format!("There is no account {account}"),
+            Self::TakerClosed(account) => format!("{account} is closed for good and takes no number"),
+            Self::TakerSuspended(account) => {
+                format!("{account} is suspended and takes no number: activate it first, or pay what it owes")
+            }
         }
     }
 }
@@ -119,8 +144,20 @@ impl Worded for inventory::Refused {
             Self::CannotWithdraw(number, state) => {
                 format!("{number} is {} and cannot be withdrawn; nothing was changed", state_name(*state))
             }
+            Self::CannotReturn(number, State::Retired) => {
+                format!("{number} is retired: --force makes it ours again; nothing was changed")
+            }
             Self::CannotReturn(number, state) => {
                 format!("{number} is {} and cannot be put on sale; nothing was changed", state_name(*state))
+            }
+            Self::CannotRetire(number, state) => {
+                format!(
+                    "{number} is {} and cannot be retired: 'numberbank number release' ends that; nothing was changed",
+                    state_name(*state)
+                )
+            }
+            Self::TooManyMoved(wanted) => {
+                format!("{wanted} numbers are more than the {MOST_MOVED} that one command changes")
             }
             Self::NoAccount(account) => format!("There is no account {account}"),
             Self::TooMany(wanted) => {

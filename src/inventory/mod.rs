@@ -1,26 +1,27 @@
 //! The stock: which numbers exist, their states, and what the next buyer pays.
 
-use std::collections::HashMap;
+use chrono::{DateTime, Utc};
 
-use chrono::{DateTime, TimeDelta, Utc};
-
-use crate::db::transact::{again, commit, transact};
 use crate::db::{Db, ProcessLock, Transaction, begin_locked};
-use crate::error::{Denied, Refuses, Result};
-use crate::values::clock::Clock;
+use crate::error::{Refuses, Result};
+use crate::values::dialect::time;
 use crate::values::money::Cost;
 use crate::values::phone::{AreaCode, Kind, PhoneNumber};
 use crate::values::sid::AccountSid;
 
 mod adding;
 pub mod import;
+mod moving;
 mod prices;
+mod quarantine;
 mod recycling;
 mod store;
 mod thresholds;
 
 pub use adding::{Added, Counted, MOST_AT_ONCE, MOST_REJECTIONS, Rejection, add};
+pub use moving::{Changed, Correction, MOST_MOVED, put_back, retire, set, withdraw};
 pub use prices::{Price, PriceChange, Priced, price_changes, prices, set_price, unset_price};
+pub use quarantine::{Quarantine, keep_lengths, recycle};
 pub use recycling::{Recyclable, recyclable};
 pub use thresholds::{Threshold, set_threshold, thresholds};
 
@@ -32,6 +33,10 @@ pub enum Refused {
     CannotWithdraw(PhoneNumber, State),
     /// A number that cannot be put on sale in its state.
     CannotReturn(PhoneNumber, State),
+    /// A number that cannot be retired in its state.
+    CannotRetire(PhoneNumber, State),
+    /// More numbers than [`MOST_MOVED`].
+    TooManyMoved(usize),
     NoAccount(AccountSid),
     /// More numbers than [`MOST_AT_ONCE`].
     TooMany(i64),
@@ -81,11 +86,17 @@ pub enum Cause {
     Retire,
 }
 
-/// How long a released number is not sold, by kind.
-#[derive(Clone, Copy, Debug)]
-pub struct Quarantine {
-    pub local: TimeDelta,
-    pub tollfree: TimeDelta,
+/// Why a number is ours no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
+#[sqlx(type_name = "retirement", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Retirement {
+    /// To another provider.
+    PortedOut,
+    /// To the provider it came from.
+    Returned,
+    /// It never was ours.
+    Mistake,
 }
 
 /// A number in stock, as operators see it.
@@ -98,6 +109,19 @@ pub struct Stocked {
     pub provider: Option<String>,
     pub provider_cost: Option<Cost>,
     pub note: Option<String>,
+}
+
+/// Since when a number is in its state, and how that goes on.
+#[derive(Debug, serde::Serialize)]
+pub struct Since {
+    /// When it came into its state or, if it is in use, to its holder.
+    #[serde(serialize_with = "time")]
+    pub since: DateTime<Utc>,
+    /// When its quarantine ends; `None` unless it is quarantined.
+    #[serde(serialize_with = "time")]
+    pub back_on_sale: Option<DateTime<Utc>>,
+    /// Why it was retired, while it is.
+    pub retirement: Option<Retirement>,
 }
 
 /// The numbers of a kind and area code, by state.
@@ -139,8 +163,8 @@ pub async fn list(db: &Db, filter: Filter, after: Option<PhoneNumber>, limit: i6
 ///
 /// # Errors
 /// If the database is out of reach.
-pub async fn find(within: &mut Transaction, number: PhoneNumber) -> Result<Option<Stocked>> {
-    Ok(store::find(within, number).await?)
+pub async fn find(within: &mut Transaction, number: PhoneNumber) -> Result<Option<(Stocked, Since)>> {
+    Ok(store::find(within, number).await?.zip(store::since(within, number).await?))
 }
 
 /// The counts of each kind and area code.
@@ -151,90 +175,12 @@ pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
     Ok(store::summary(db).await?)
 }
 
-/// Takes numbers out of sale: all of them, or none if one cannot be. A withdrawn number stays so. Returns how many
-/// changed.
-///
-/// # Errors
-/// [`Refused::NotInStock`], [`Refused::CannotWithdraw`] for one that is in use, and if this machine's clock is wrong.
-pub async fn withdraw(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result<u64, Denied<Refused>> {
-    clock.trusted()?;
-    let movable = [State::Available, State::Quarantined, State::Withdrawn];
-    transact(db, async |within| {
-        lock(within, numbers, &movable, Refused::CannotWithdraw).await?;
-        Ok(store::withdraw(within, numbers, clock.now()).await?)
-    })
-    .await
-}
-
-/// Puts withdrawn numbers back on sale, or back into the quarantine that they came from: all of them, or none. A number
-/// on sale stays so. Returns how many changed.
-///
-/// # Errors
-/// [`Refused::NotInStock`], [`Refused::CannotReturn`] for one that is in use or quarantined, and if this machine's
-/// clock is wrong.
-pub async fn put_back(db: &Db, clock: &Clock, numbers: &[PhoneNumber]) -> Result<u64, Denied<Refused>> {
-    clock.trusted()?;
-    transact(db, async |within| {
-        lock(within, numbers, &[State::Withdrawn, State::Available], Refused::CannotReturn).await?;
-        Ok(store::put_back(within, numbers, clock.now()).await?)
-    })
-    .await
-}
-
-/// Puts all numbers on sale whose quarantine has ended by `as_of`, and returns how many. Also sums up the counts of the
-/// stock; an error of that is only logged.
-///
-/// # Errors
-/// If the database is out of reach, or this machine's clock is wrong. What was put on sale by then stays so.
-pub async fn recycle(db: &Db, clock: &Clock, as_of: DateTime<Utc>, quarantine: Quarantine) -> Result<u64> {
-    clock.trusted()?;
-    let mut recycled = 0;
-    for (kind, length) in [(Kind::Local, quarantine.local), (Kind::TollFree, quarantine.tollfree)] {
-        loop {
-            match again(|| recycle_some(db, clock, kind, as_of - length)).await? {
-                0 => break,
-                some => recycled += some,
-            }
-        }
-    }
-    if let Err(error) = fold_counts(db).await {
-        tracing::warn!("the counts of the stock were not summed up: {error}");
-    }
-    analyze_if_many(db, recycled).await;
-    Ok(recycled)
-}
-
-async fn recycle_some(db: &Db, clock: &Clock, kind: Kind, since: DateTime<Utc>) -> Result<u64> {
-    let mut transaction = db.begin().await?;
-    let recycled = store::recycle(&mut transaction, kind, since, clock.now()).await?;
-    commit(transaction).await?;
-    Ok(recycled)
-}
-
 /// Replaces the rows of `stock_counts` by their sums.
 ///
 /// # Errors
 /// If the database is out of reach.
 pub async fn fold_counts(db: &Db) -> Result<()> {
     Ok(store::fold_counts(db).await?)
-}
-
-/// Locks the numbers, if each of them is in one of these states.
-async fn lock(
-    within: &mut Transaction,
-    numbers: &[PhoneNumber],
-    states: &[State],
-    otherwise: fn(PhoneNumber, State) -> Refused,
-) -> Result<(), Denied<Refused>> {
-    let found = store::lock(within, numbers).await?;
-    let found: HashMap<_, _> = found.into_iter().map(|stocked| (stocked.phone_number, stocked.state)).collect();
-    for number in numbers {
-        let state = found.get(number).copied().ok_or(Refused::NotInStock(*number))?;
-        if !states.contains(&state) {
-            return Err(otherwise(*number, state).into());
-        }
-    }
-    Ok(())
 }
 
 /// The name of a state on the command line and in views.

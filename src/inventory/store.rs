@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as};
 use tracing::instrument;
 
-use super::{Filter, State, Stocked, Summary, Threshold};
+use super::{Filter, Retirement, Since, State, Stocked, Summary, Threshold};
 use crate::db::{Db, Transaction};
 use crate::values::money::Cost;
 use crate::values::phone::{AreaCode, Kind, PhoneNumber};
@@ -84,6 +84,19 @@ pub async fn find(within: &mut Transaction, number: PhoneNumber) -> Result<Optio
         .await
 }
 
+/// Since when a number is in its state, and what the view says of how that goes on.
+#[instrument(name = "inventory.since", level = "debug", skip_all)]
+pub async fn since(within: &mut Transaction, number: PhoneNumber) -> Result<Option<Since>> {
+    query_as!(
+        Since,
+        r#"select state_since as "since!", back_on_sale, retirement as "retirement: Retirement"
+        from reporting.inventory where phone_number = $1"#,
+        number as PhoneNumber
+    )
+    .fetch_optional(&mut **within)
+    .await
+}
+
 /// Reads the counts that every move maintains.
 #[instrument(name = "inventory.summary", level = "debug", skip_all)]
 pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
@@ -98,40 +111,19 @@ pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
     .await
 }
 
-/// Locks the numbers in the order of `pick`, as buyers that wait do, and returns those that exist.
-#[instrument(name = "inventory.lock", level = "debug", skip_all)]
-pub async fn lock(within: &mut Transaction, numbers: &[PhoneNumber]) -> Result<Vec<Stocked>> {
-    stocked!("select ", " from stock where phone_number = any($1) order by pick for update", numbers as &[PhoneNumber])
-        .fetch_all(&mut **within)
-        .await
-}
-
-#[instrument(name = "inventory.withdraw", level = "debug", skip_all)]
-pub async fn withdraw(within: &mut Transaction, numbers: &[PhoneNumber], now: DateTime<Utc>) -> Result<u64> {
-    let result = query!(
-        "update stock set state = 'withdrawn', moved_by = 'withdraw', state_since = greatest($2, state_since)
-        where phone_number = any($1) and state in ('available', 'quarantined')",
-        numbers as &[PhoneNumber],
-        now
+/// Stores the lengths of quarantines. Writes only those that differ.
+#[instrument(name = "inventory.keep_lengths", level = "debug", skip_all)]
+pub async fn keep_lengths(db: &Db, local: i64, tollfree: i64) -> Result<()> {
+    query!(
+        "update quarantine_lengths set days = told.days
+        from (values ('local'::number_kind, $1::bigint), ('tollfree', $2)) as told (kind, days)
+        where quarantine_lengths.kind = told.kind and quarantine_lengths.days <> told.days",
+        local,
+        tollfree
     )
-    .execute(&mut **within)
-    .await?;
-    Ok(result.rows_affected())
-}
-
-/// Puts withdrawn numbers back on sale, or back into their quarantine.
-#[instrument(name = "inventory.put_back", level = "debug", skip_all)]
-pub async fn put_back(within: &mut Transaction, numbers: &[PhoneNumber], now: DateTime<Utc>) -> Result<u64> {
-    let result = query!(
-        "update stock set moved_by = 'return', state_since = greatest($2, state_since),
-            state = case when quarantined_at is null then 'available'::stock_state else 'quarantined' end
-        where phone_number = any($1) and state = 'withdrawn'",
-        numbers as &[PhoneNumber],
-        now
-    )
-    .execute(&mut **within)
-    .await?;
-    Ok(result.rows_affected())
+    .execute(db)
+    .await
+    .map(drop)
 }
 
 /// Puts up to 5,000 numbers on sale whose quarantine began at `since` or earlier. Skips locked ones: the next run takes

@@ -8,19 +8,19 @@ use chrono::{DateTime, Utc};
 
 use crate::db::batch::{Reads, Writes};
 use crate::db::replica::Source;
-use crate::db::{Db, Transaction, violated};
+use crate::db::{Db, violated};
 use crate::error::{Denied, Refuses, Result};
-use crate::inventory::{self, Cause, State, Stocked};
+use crate::inventory::State;
 use crate::values::clock::Clock;
-use crate::values::dialect::time;
-use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
+mod biography;
 pub mod lists;
 pub mod settings;
 mod store;
 
+pub use biography::{Biography, Move, Tenancy, Transferred, biography, biography_within};
 use settings::Changes;
 pub use settings::Settings;
 use store::Asked;
@@ -41,6 +41,8 @@ pub enum Refused {
     /// The page is too far into the list to be found by its number.
     BeyondReach,
     NotInStock(PhoneNumber),
+    /// Not on sale in its state.
+    NotOnSale(PhoneNumber, State),
     NeverSold(NumberSid),
 }
 
@@ -160,56 +162,15 @@ async fn update_alone(db: &Db, clock: &Clock, asked: Asked) -> Result<Number, De
     }
 }
 
-/// All that is known of a number: its row in stock, its tenancies and its moves.
-#[derive(Debug, serde::Serialize)]
-pub struct Biography {
-    #[serde(flatten)]
-    pub stocked: Stocked,
-    pub holder: Option<AccountSid>,
-    pub history: Vec<Tenancy>,
-    pub moves: Vec<Move>,
-}
-
-/// A tenancy of a number. An open one has no end.
-#[derive(Debug, serde::Serialize)]
-pub struct Tenancy {
-    pub sid: NumberSid,
-    pub account_sid: AccountSid,
-    #[serde(serialize_with = "time")]
-    pub from: DateTime<Utc>,
-    #[serde(serialize_with = "time")]
-    pub to: Option<DateTime<Utc>>,
-    pub price: Money,
-}
-
-/// A move of a number from one state to another.
-#[derive(Debug, serde::Serialize)]
-pub struct Move {
-    #[serde(serialize_with = "time")]
-    pub at: DateTime<Utc>,
-    pub to: State,
-    pub cause: Cause,
-    /// The tenancy that began or ended with this move.
-    pub sid: Option<NumberSid>,
-}
-
-/// The biography of a number.
+/// Refuses a number that is not on sale now.
 ///
 /// # Errors
-/// [`Refused::NotInStock`]
-pub async fn biography(db: &Db, number: PhoneNumber) -> Result<Biography, Denied<Refused>> {
-    Ok(biography_within(&mut db.begin().await?, number).await?.ok_or(Refused::NotInStock(number))?)
-}
-
-/// As [`biography`], within a transaction that may have moved the number. `None` if the number is not in stock.
-///
-/// # Errors
-/// When the database is out of reach.
-pub async fn biography_within(within: &mut Transaction, number: PhoneNumber) -> Result<Option<Biography>> {
-    let Some(stocked) = inventory::find(within, number).await? else { return Ok(None) };
-    let (history, moves) = (store::history(within, number).await?, store::moves(within, number).await?);
-    let holder = history.iter().find(|tenancy| tenancy.to.is_none()).map(|tenancy| tenancy.account_sid);
-    Ok(Some(Biography { stocked, holder, history, moves }))
+/// [`Refused::NotInStock`], [`Refused::NotOnSale`]
+pub async fn refuse_unless_on_sale(db: &Db, number: PhoneNumber) -> Result<(), Denied<Refused>> {
+    match store::state(db, number).await?.ok_or(Refused::NotInStock(number))? {
+        State::Available => Ok(()),
+        state => Err(Refused::NotOnSale(number, state).into()),
+    }
 }
 
 /// The number of a tenancy, open or ended.

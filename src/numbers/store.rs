@@ -7,12 +7,11 @@ use futures_util::TryStreamExt;
 use sqlx::{Result, query_as, query_scalar};
 use tracing::instrument;
 
+use super::Number;
 use super::settings::{Changes, Given, Row, columns};
-use super::{Move, Number, Tenancy};
+use crate::db::Db;
 use crate::db::batch::each;
-use crate::db::{Db, Transaction};
-use crate::inventory::{Cause, State};
-use crate::values::money::Money;
+use crate::inventory::State;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 use crate::values::text::Method;
@@ -146,58 +145,12 @@ pub async fn update_past(db: &Db, asked: &[Asked], now: DateTime<Utc>) -> Result
     Ok(changed)
 }
 
-/// All tenancies of a number, the earliest first. They are ordered by the ids of their releases, not by time, because
-/// the clocks of several machines differ. There is one index for ended tenancies and another for open ones, so each
-/// has its own `select`.
-#[instrument(name = "numbers.history", level = "debug", skip_all)]
-pub async fn history(within: &mut Transaction, number: PhoneNumber) -> Result<Vec<Tenancy>> {
-    query_as!(
-        Tenancy,
-        r#"select sid as "sid!: NumberSid", account_sid as "account_sid!: AccountSid", started_at as "from!",
-            ended_at as "to", price as "price!: Money"
-        from (
-            select * from tenancies where phone_number = $1 and ended_at is not null
-            union all
-            select * from tenancies where phone_number = $1 and ended_at is null
-        ) as held
-        left join (
-            select tenancy_sid, min(id) as release from stock_moves
-            where phone_number = $1 and from_state = 'in_use' group by tenancy_sid
-        ) as ends on tenancy_sid = sid
-        order by release nulls last, started_at, sid"#,
-        number as PhoneNumber
-    )
-    .fetch_all(&mut **within)
-    .await
-}
-
-/// All moves of a number, the earliest first, ordered by id. A sale has no row of its own in `stock_moves`: it is
-/// made from the tenancy, and comes right before the tenancy's first release. The two `select`s on tenancies are
-/// those of [`history`].
-#[instrument(name = "numbers.moves", level = "debug", skip_all)]
-pub async fn moves(within: &mut Transaction, number: PhoneNumber) -> Result<Vec<Move>> {
-    query_as!(
-        Move,
-        r#"select at as "at!", to_state as "to!: State", cause as "cause!: Cause", tenancy_sid as "sid: NumberSid"
-        from (
-            select at, to_state, cause, tenancy_sid, id, 1 as rank from stock_moves where phone_number = $1
-            union all
-            select started_at, 'in_use', 'sale', sid, release, 0
-            from (
-                select sid, started_at from tenancies where phone_number = $1 and ended_at is not null
-                union all
-                select sid, started_at from tenancies where phone_number = $1 and ended_at is null
-            ) as sales
-            left join (
-                select tenancy_sid, min(id) as release from stock_moves
-                where phone_number = $1 and from_state = 'in_use' group by tenancy_sid
-            ) as ends on tenancy_sid = sid
-        ) as moves
-        order by id nulls last, rank"#,
-        number as PhoneNumber
-    )
-    .fetch_all(&mut **within)
-    .await
+/// The state of a number; `None` if it is not in stock.
+#[instrument(name = "numbers.state", level = "debug", skip_all)]
+pub async fn state(db: &Db, number: PhoneNumber) -> Result<Option<State>> {
+    query_scalar!(r#"select state as "state: State" from stock where phone_number = $1"#, number as PhoneNumber)
+        .fetch_optional(db)
+        .await
 }
 
 /// The number of a tenancy, open or ended.

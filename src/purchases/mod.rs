@@ -3,39 +3,44 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::accounts;
 use crate::db::Db;
+use crate::db::transact::transact;
 use crate::error::{Denied, Error, Refuses, Result, Unavailable};
-use crate::numbers::{Number, Settings};
+use crate::numbers::{self, Number, Settings};
 use crate::values::clock::Clock;
+use crate::values::dialect::time;
 use crate::values::money::Money;
 use crate::values::phone::{AreaCode, Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid, random_bits};
 
+mod keys;
 mod queues;
 mod store;
 
+use keys::recall;
+pub use keys::{IdempotencyKey, KEY_HOURS, forget_old_keys};
 pub use queues::PurchaseQueues;
+use queues::Tried;
 use store::{Attempt, Bid, Locking};
 
 /// Which number is to be bought, and with which settings.
 #[derive(Debug)]
 pub struct Order {
-    pub kind: Kind,
-    /// `None` means any area code.
-    pub area_code: Option<AreaCode>,
+    pub wanted: Wanted,
     pub settings: Settings,
     pub key: Option<IdempotencyKey>,
 }
 
-/// An idempotency key: a purchase that is sent again with the same key is not made again.
-#[derive(Debug)]
-pub struct IdempotencyKey {
-    pub text: String,
-    /// A digest of the request. The same key with another digest is refused.
-    pub request: Vec<u8>,
+/// Which number is to be bought.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted {
+    /// The next number of a kind. `None` means any area code.
+    Next { kind: Kind, area_code: Option<AreaCode> },
+    /// This number, at this price a month. `None` means the price of the account.
+    This { number: PhoneNumber, price: Option<Money> },
 }
 
 /// A purchase that was made now, or the repeated answer to an earlier request with the same key.
@@ -60,19 +65,43 @@ pub enum Refused {
     },
     /// An earlier, different request had the same idempotency key.
     KeyReused,
+    /// The number that was named is not on sale.
+    NotOnSale(numbers::Refused),
 }
 
 impl Refuses for Refused {}
 
-impl IdempotencyKey {
-    /// The longest key, in characters of ASCII.
-    pub const LONGEST: usize = 255;
+impl Wanted {
+    fn kind(self) -> Kind {
+        match self {
+            Self::Next { kind, .. } => kind,
+            Self::This { number, .. } => number.kind(),
+        }
+    }
+
+    const fn number(self) -> Option<PhoneNumber> {
+        match self {
+            Self::Next { .. } => None,
+            Self::This { number, .. } => Some(number),
+        }
+    }
+
+    const fn price(self) -> Option<Money> {
+        match self {
+            Self::Next { .. } => None,
+            Self::This { price, .. } => price,
+        }
+    }
+
+    /// How the first attempt locks. For the next number it skips locked rows. If it finds no number, later attempts wait
+    /// for the locks: the other buyer may not buy.
+    const fn first_locking(self) -> Locking {
+        match self {
+            Self::Next { .. } => Locking::SkipAll,
+            Self::This { .. } => Locking::This,
+        }
+    }
 }
-
-/// For how many hours an idempotency key is remembered.
-pub const KEY_HOURS: i64 = 24;
-
-const KEY_LIFETIME: TimeDelta = TimeDelta::hours(KEY_HOURS);
 
 /// How often a purchase is tried when other buyers interfere. After that the client must retry.
 const MOST_ATTEMPTS: usize = 5;
@@ -93,10 +122,34 @@ pub async fn buy(
     account: AccountSid,
     order: Arc<Order>,
 ) -> Result<Purchase, Denied<Refused>> {
+    Ok(match attempts(Some(queues), db, clock, account, &order).await? {
+        Outcome::Made { number, .. } => Purchase::Made(number),
+        Outcome::Replayed(number) => Purchase::Replayed(number),
+    })
+}
+
+/// The outcome of an order.
+enum Outcome {
+    /// With the price, and the balance before it was paid.
+    Made {
+        number: Number,
+        price: Money,
+        balance: Money,
+    },
+    Replayed(Number),
+}
+
+/// Makes attempts until one has an outcome. With queues, an attempt joins a batch. Without, it is a transaction of its own,
+/// so that a lost answer to its commit is told.
+async fn attempts(
+    queues: Option<&PurchaseQueues>,
+    db: &Db,
+    clock: &Clock,
+    account: AccountSid,
+    order: &Arc<Order>,
+) -> Result<Outcome, Denied<Refused>> {
     clock.trusted()?;
-    // The first attempt skips locked rows. If it finds no number, later attempts wait for the locks: the other buyer
-    // may not buy.
-    let (mut locking, begun) = (Locking::SkipAll, Instant::now());
+    let (mut locking, begun) = (order.wanted.first_locking(), Instant::now());
     for _ in 0..MOST_ATTEMPTS {
         if begun.elapsed() > LATEST_ATTEMPT {
             break;
@@ -108,38 +161,92 @@ pub async fn buy(
             // 31 random bits.
             _ => (random_bits() >> 97) as i32,
         };
-        let bid = Bid { account, order: Arc::clone(&order), sid, from };
-        let Some((attempt, now)) = queues.attempt(db, clock, locking, bid).await? else {
+        let bid = Bid { account, order: Arc::clone(order), sid, from };
+        let tried = match queues {
+            Some(queues) => queues.attempt(db, clock, locking, bid).await?,
+            None => alone(db, clock, locking, bid).await?,
+        };
+        let Some((attempt, now)) = tried else {
             locking = locking.stricter();
             continue;
         };
         match verdict(&attempt, locking) {
             Verdict::Bought(phone_number, at) => {
-                return Ok(Purchase::Made(bought(account, &order, sid, phone_number, at)));
+                let balance = attempt.balance.unwrap_or(Money::ZERO);
+                let number = bought(account, order, sid, phone_number, at);
+                return Ok(Outcome::Made { number, price: attempt.price, balance });
             }
-            Verdict::KeyIsKnown => match recall(db, account, &order, now).await? {
-                Some(number) => return Ok(Purchase::Replayed(number)),
+            Verdict::KeyIsKnown => match recall(db, account, order, now).await? {
+                Some(number) => return Ok(Outcome::Replayed(number)),
                 // The key was too old and is deleted now, or the other purchase with this key failed.
                 None => locking = locking.max(Locking::WaitForAccount),
             },
             Verdict::Retry(stricter) => locking = stricter,
             // The number may have been bought by this client's earlier attempt, committed after our statement began: look
             // for the key before refusing.
-            Verdict::Refused(refused) => {
-                return Ok(recall(db, account, &order, now).await?.map(Purchase::Replayed).ok_or(refused)?);
-            }
+            Verdict::Refused(refused) => match recall(db, account, order, now).await? {
+                Some(number) => return Ok(Outcome::Replayed(number)),
+                None => refuse(db, order.wanted, refused).await?,
+            },
         }
     }
     Err(Error::Unavailable(Unavailable::Stock).into())
 }
 
-/// Deletes the idempotency keys that are too old; returns how many.
+async fn alone(db: &Db, clock: &Clock, locking: Locking, bid: Bid) -> Result<Option<Tried>> {
+    let bids = [bid];
+    transact(db, async |within| {
+        let now = clock.now();
+        let mut attempts = store::buy(&mut **within, locking, &bids, now).await?;
+        Ok(attempts.pop().map(|attempt| (attempt, now)))
+    })
+    .await
+}
+
+/// Refuses an order, unless its number is on sale by now.
+async fn refuse(db: &Db, wanted: Wanted, refused: Refused) -> Result<(), Denied<Refused>> {
+    match (refused, wanted) {
+        (Refused::NoNumber, Wanted::This { number, .. }) => {
+            let on_sale = numbers::refuse_unless_on_sale(db, number).await;
+            on_sale.map_err(|denied| denied.map(Refused::NotOnSale))
+        }
+        (refused, _) => Err(refused.into()),
+    }
+}
+
+/// A number that an operator sold to an account.
+#[derive(Debug, serde::Serialize)]
+pub struct Assigned {
+    pub phone_number: PhoneNumber,
+    pub sid: NumberSid,
+    pub account_sid: AccountSid,
+    pub price: Money,
+    #[serde(serialize_with = "time")]
+    pub started_at: DateTime<Utc>,
+    /// The account's balance after the purchase.
+    pub balance: Money,
+}
+
+/// Sells this very number to an account: a purchase like any other. `price: None` means the price of the account.
 ///
 /// # Errors
-/// If the database is out of reach, or this machine's clock is wrong.
-pub async fn forget_old_keys(db: &Db, clock: &Clock) -> Result<u64> {
-    clock.trusted()?;
-    Ok(store::forget_all(db, clock.now() - KEY_LIFETIME).await?)
+/// Each [`Refused`] but those of keys, and when this machine's clock is wrong.
+pub async fn assign(
+    db: &Db,
+    clock: &Clock,
+    account: AccountSid,
+    number: PhoneNumber,
+    price: Option<Money>,
+    settings: Settings,
+) -> Result<Assigned, Denied<Refused>> {
+    let order = Arc::new(Order { wanted: Wanted::This { number, price }, settings, key: None });
+    match attempts(None, db, clock, account, &order).await? {
+        Outcome::Made { number: Number { sid, phone_number, started_at, .. }, price, balance } => {
+            let balance = Money::from_cents(balance.cents() - price.cents());
+            Ok(Assigned { phone_number, sid, account_sid: account, price, started_at, balance })
+        }
+        Outcome::Replayed(_) => Err(Error::Internal("a purchase without a key was replayed".to_owned()).into()),
+    }
 }
 
 enum Verdict {
@@ -159,7 +266,7 @@ fn verdict(attempt: &Attempt, locking: Locking) -> Verdict {
         (_, _, None) if locking == Locking::SkipAll => Verdict::Retry(Locking::WaitForAccount),
         (_, _, None | Some(Status::Closed)) => Verdict::Refused(Refused::AccountGone),
         (_, _, Some(Status::Suspended)) => Verdict::Refused(Refused::Suspended),
-        (None, None, _) if locking == Locking::WaitForStock => Verdict::Refused(Refused::NoNumber),
+        (None, None, _) if locking >= Locking::WaitForStock => Verdict::Refused(Refused::NoNumber),
         (None, None, _) => Verdict::Retry(Locking::WaitForStock),
         _ if attempt.balance < Some(attempt.price) => {
             let balance = attempt.balance.unwrap_or(Money::ZERO);
@@ -173,29 +280,4 @@ fn verdict(attempt: &Attempt, locking: Locking) -> Verdict {
 fn bought(account: AccountSid, order: &Order, sid: NumberSid, phone_number: PhoneNumber, at: DateTime<Utc>) -> Number {
     let settings = order.settings.clone();
     Number { sid, account_sid: account, phone_number, settings, started_at: at, updated_at: at }
-}
-
-/// The first answer to an order whose key is known. The request is the same, so its settings are those of the first
-/// answer, even if the number was changed or released since.
-///
-/// # Errors
-/// [`Refused::KeyReused`]
-async fn recall(
-    db: &Db,
-    account: AccountSid,
-    order: &Order,
-    now: DateTime<Utc>,
-) -> Result<Option<Number>, Denied<Refused>> {
-    let Some(key) = &order.key else { return Ok(None) };
-    let since = now - KEY_LIFETIME;
-    match store::recall(db, account, &key.text, since).await? {
-        Some(first) if first.request == key.request => {
-            Ok(Some(bought(account, order, first.sid, first.phone_number, first.started_at)))
-        }
-        Some(_) => Err(Refused::KeyReused.into()),
-        None => {
-            store::forget(db, account, &key.text, since).await?;
-            Ok(None)
-        }
-    }
 }

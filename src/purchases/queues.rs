@@ -20,7 +20,7 @@ use crate::values::sid::AccountSid;
 ///   wait for the same account's row.
 /// - Purchases of an account that another instance has locked have a queue of their own. One batch waits for the
 ///   account; the others wait for that batch, without a connection.
-/// - A purchase that waits for locked numbers is done alone.
+/// - A purchase that waits for locked numbers is done alone, and so is one that names its number.
 ///
 /// Both kinds of purchases that wait for locks use their account's share of the connections.
 #[derive(Clone)]
@@ -74,7 +74,7 @@ impl PurchaseQueues {
                 let (queue, kept) = (hold(), hold());
                 queue.join(Job { bid, db, clock, _queue: Some(kept) }).await?
             }
-            Locking::WaitForStock => {
+            Locking::WaitForStock | Locking::This => {
                 let alone = vec![Job { bid, db, clock, _queue: None }];
                 run_batch(locking, Db::clone, alone).await.pop().unwrap_or(Ok(None))
             }

@@ -8,12 +8,11 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use sqlx::{Result, query, query_as};
+use sqlx::{PgExecutor, Result, query_as};
 use tracing::instrument;
 
-use super::Order;
+use super::{Order, Wanted};
 use crate::accounts::Status;
-use crate::db::Db;
 use crate::db::batch::each;
 use crate::numbers::settings::{Given, columns};
 use crate::values::money::Money;
@@ -31,6 +30,8 @@ pub enum Locking {
     WaitForAccount,
     /// Begins at the first number and waits for all locks. Misses no number. Only for a single bid.
     WaitForStock,
+    /// Takes the number that the bid names, and waits for all locks. Only for a single bid.
+    This,
 }
 
 impl Locking {
@@ -38,6 +39,7 @@ impl Locking {
         match self {
             Self::SkipAll => Self::WaitForAccount,
             Self::WaitForAccount | Self::WaitForStock => Self::WaitForStock,
+            Self::This => Self::This,
         }
     }
 }
@@ -75,35 +77,19 @@ pub struct Attempt {
 /// changes nothing. `$waits_first` says whether the account is locked before any number. `$numbers` and `$accounts`
 /// say whether locked rows of stock and of accounts are skipped. The CTEs run in the order in which they are written,
 /// because each CTE that locks counts the rows of the one before it.
+///
+/// Bids want either the next numbers of a kind and area code, or each the number that it names. A statement for the latter
+/// has two more values: the numbers, and prices of their own. The others do not pay for it: their text is without them.
 macro_rules! purchases {
     (
         $array:literal, $names:literal, $read:literal,
-        $waits_first:literal, $numbers:literal, $accounts:literal, $db:ident, $bids:ident, $now:ident
+        next, $waits_first:literal, $numbers:literal, $accounts:literal, $db:ident, $bids:ident, $now:ident
     ) => {
-        query_as!(
-            Attempt,
-            "with bid as materialized (
-                -- Sees: what is asked for, and whether its key is known. Locks: nothing. First, because the other
-                -- CTEs read it. Of several bids with one key, only the first can buy.
-                select asked.*, row_number() over (partition by kind, area order by ordinal) as nth,
-                    key is not null and (row_number() over (partition by account, key order by ordinal) > 1
-                        or exists (select from idempotency_keys as known
-                            where known.account_sid = account and known.key = asked.key)) as key_is_known
-                from (
-                    select unnest($1::uuid[]) as account, unnest($2::number_kind[]) as kind, unnest($3::smallint[]) as area,
-                        unnest($4::uuid[]) as sid, unnest($5::integer[]) as pick_from, unnest($6::text[]) as key,
-                        unnest($7::bytea[]) as request, unnest($8::"
-                + $array
-                + ") as settings, generate_subscripts($1::uuid[], 1) as ordinal
-                ) as asked
-            ), waited_for as materialized (
-                -- Sees: nothing. Locks: the account, if all bids are of one account that another instance had locked.
-                -- Here: before any stock is locked. This is an exception from the order of locks, and safe, because
-                -- locked stock is skipped afterwards.
-                select sid from accounts where "
-                + $waits_first
-                + " and sid = any($1) for no key update
-            ), wanted as materialized (
+        purchases!(
+            statement, $array, $names, $waits_first, $accounts, $db, $bids, $now,
+            "",
+            [
+                "wanted as materialized (
                 -- Sees: how many numbers of each kind and area code are wanted. Locks: nothing. Here: one walk for all of them.
                 select kind, area, count(*) as many, min(pick_from) as pick_from from bid
                 where (select count(*) from waited_for) >= 0 group by kind, area
@@ -123,23 +109,82 @@ macro_rules! purchases {
                             select phone_number, state_since from stock
                             where wanted.area is not null and state = 'available' and area_code = wanted.area
                                 and pick between low and high
-                            order by pick limit many for update "
-                + $numbers
-                + "
+                            order by pick limit many for update ",
+                $numbers,
+                "
                         ) as in_area
                         union all
                         select * from (
                             select phone_number, state_since from stock
                             where wanted.area is null and state = 'available' and kind = wanted.kind
                                 and pick between low and high
-                            order by pick limit many for update "
-                + $numbers
-                + "
+                            order by pick limit many for update ",
+                $numbers,
+                "
                         ) as anywhere
                     ) as there
                     limit many
                 ) as next
-            ), holder as materialized (
+            ), "
+            ],
+            "",
+            ""
+        )
+    };
+    ($array:literal, $names:literal, $read:literal, this, $db:ident, $bids:ident, $now:ident) => {
+        purchases!(
+            statement, $array, $names, "false", "", $db, $bids, $now,
+            ", unnest($10::bigint[]) as number, unnest($11::bigint[]) as own_price",
+            [
+                "candidate as materialized (
+                -- Sees: the named numbers that are available. Locks: them. Here: stock is locked first.
+                select bid.kind, bid.area, stock.phone_number, stock.state_since, bid.nth
+                from bid join stock on stock.phone_number = number
+                where state = 'available' and (select count(*) from waited_for) >= 0
+                order by pick for update of stock
+            ), "
+            ],
+            "
+                    select coalesce(own_price, (",
+            "
+                    )) as price",
+            &each($bids, |bid| bid.order.wanted.number()) as &[Option<PhoneNumber>],
+            &each($bids, |bid| bid.order.wanted.price()) as &[Option<Money>]
+        )
+    };
+    (
+        statement, $array:literal, $names:literal, $waits_first:literal, $accounts:literal,
+        $db:ident, $bids:ident, $now:ident, $more:literal, [$($candidates:literal),+], $if_own:literal, $if_no_own:literal
+        $(, $value:expr)*
+    ) => {
+        query_as!(
+            Attempt,
+            "with bid as materialized (
+                -- Sees: what is asked for, and whether its key is known. Locks: nothing. First, because the other
+                -- CTEs read it. Of several bids with one key, only the first can buy.
+                select asked.*, row_number() over (partition by kind, area order by ordinal) as nth,
+                    key is not null and (row_number() over (partition by account, key order by ordinal) > 1
+                        or exists (select from idempotency_keys as known
+                            where known.account_sid = account and known.key = asked.key)) as key_is_known
+                from (
+                    select unnest($1::uuid[]) as account, unnest($2::number_kind[]) as kind, unnest($3::smallint[]) as area,
+                        unnest($4::uuid[]) as sid, unnest($5::integer[]) as pick_from, unnest($6::text[]) as key,
+                        unnest($7::bytea[]) as request, unnest($8::"
+                + $array
+                + ") as settings"
+                + $more
+                + ", generate_subscripts($1::uuid[], 1) as ordinal
+                ) as asked
+            ), waited_for as materialized (
+                -- Sees: nothing. Locks: the account, if all bids are of one account that another instance had locked.
+                -- Here: before any stock is locked. This is an exception from the order of locks, and safe, because
+                -- locked stock is skipped afterwards.
+                select sid from accounts where "
+                + $waits_first
+                + " and sid = any($1) for no key update
+            ), "
+                $(+ $candidates)+
+                + "holder as materialized (
                 -- Sees: the accounts as they are now. Locks: these accounts. Here: after stock, because it counts the
                 -- candidates.
                 select sid, status, balance from accounts
@@ -158,11 +203,15 @@ macro_rules! purchases {
                 left join candidate on candidate.kind = bid.kind and candidate.area is not distinct from bid.area
                     and candidate.nth = bid.nth
                 left join holder on holder.sid = account
-                cross join lateral (
+                cross join lateral ("
+                + $if_own
+                + "
                     -- The account's own price, else the general one.
                     select price from prices
                     where prices.kind = bid.kind and (account_sid = account or account_sid is null)
-                    order by account_sid nulls last limit 1
+                    order by account_sid nulls last limit 1"
+                + $if_no_own
+                + "
                 ) as cost
             ), bought as materialized (
                 -- Sees: the bids that succeed. Locks: nothing. Here: all writes below read it.
@@ -210,14 +259,15 @@ macro_rules! purchases {
             from match left join bought using (ordinal)
             order by ordinal",
             &each($bids, |bid| bid.account) as &[AccountSid],
-            &each($bids, |bid| bid.order.kind) as &[Kind],
-            &each($bids, |bid| area(&bid.order)) as &[Option<i16>],
+            &each($bids, |bid| bid.order.wanted.kind()) as &[Kind],
+            &each($bids, |bid| area(bid.order.wanted)) as &[Option<i16>],
             &each($bids, |bid| bid.sid) as &[NumberSid],
             &each($bids, |bid| bid.from),
             &each($bids, |bid| bid.order.key.as_ref().map(|key| key.text.as_str())) as &[Option<&str>],
             &each($bids, |bid| bid.order.key.as_ref().map(|key| key.request.as_slice())) as &[Option<&[u8]>],
             &each($bids, |bid| Given::of(&bid.order.settings)) as &[Given<'_>],
             $now
+            $(, $value)*
         )
         .fetch_all($db)
         .await
@@ -228,61 +278,21 @@ macro_rules! purchases {
 const NOWHERE: i16 = 0;
 
 /// The area code to search. An area code of the other kind becomes [`NOWHERE`], so that nothing is searched.
-fn area(order: &Order) -> Option<i16> {
-    order.area_code.map(|code| if code.kind() == order.kind { code.as_smallint() } else { NOWHERE })
+fn area(wanted: Wanted) -> Option<i16> {
+    match wanted {
+        Wanted::Next { kind, area_code: Some(code) } if code.kind() == kind => Some(code.as_smallint()),
+        Wanted::Next { area_code: Some(_), .. } => Some(NOWHERE),
+        Wanted::Next { area_code: None, .. } | Wanted::This { .. } => None,
+    }
 }
 
 /// Attempts purchases, all in one transaction. Returns the attempts in the order of the bids.
 #[instrument(name = "purchases.buy", level = "debug", skip_all)]
-pub async fn buy(db: &Db, locking: Locking, bids: &[Bid], now: DateTime<Utc>) -> Result<Vec<Attempt>> {
+pub async fn buy(db: impl PgExecutor<'_>, locking: Locking, bids: &[Bid], now: DateTime<Utc>) -> Result<Vec<Attempt>> {
     match locking {
-        Locking::SkipAll => columns!(purchases! { "false", "skip locked", "skip locked", db, bids, now }),
-        Locking::WaitForAccount => columns!(purchases! { "true", "skip locked", "", db, bids, now }),
-        Locking::WaitForStock => columns!(purchases! { "false", "", "", db, bids, now }),
+        Locking::SkipAll => columns!(purchases! { next, "false", "skip locked", "skip locked", db, bids, now }),
+        Locking::WaitForAccount => columns!(purchases! { next, "true", "skip locked", "", db, bids, now }),
+        Locking::WaitForStock => columns!(purchases! { next, "false", "", "", db, bids, now }),
+        Locking::This => columns!(purchases! { this, db, bids, now }),
     }
-}
-
-/// The purchase that is stored with a key.
-pub struct First {
-    pub request: Vec<u8>,
-    pub sid: NumberSid,
-    pub phone_number: PhoneNumber,
-    pub started_at: DateTime<Utc>,
-}
-
-#[instrument(name = "purchases.recall", level = "debug", skip_all)]
-pub async fn recall(db: &Db, account: AccountSid, key: &str, since: DateTime<Utc>) -> Result<Option<First>> {
-    query_as!(
-        First,
-        r#"select request, tenancies.sid as "sid: NumberSid", phone_number as "phone_number: PhoneNumber", started_at
-        from idempotency_keys join tenancies on tenancies.sid = tenancy_sid
-        where idempotency_keys.account_sid = $1 and key = $2 and created_at > $3"#,
-        account as AccountSid,
-        key,
-        since
-    )
-    .fetch_optional(db)
-    .await
-}
-
-/// Deletes a key that is too old.
-#[instrument(name = "purchases.forget", level = "debug", skip_all)]
-pub async fn forget(db: &Db, account: AccountSid, key: &str, since: DateTime<Utc>) -> Result<()> {
-    query!(
-        "delete from idempotency_keys where account_sid = $1 and key = $2 and created_at <= $3",
-        account as AccountSid,
-        key,
-        since
-    )
-    .execute(db)
-    .await
-    .map(drop)
-}
-
-/// Deletes all keys that are too old. There is no index by age, because each purchase would have to update it. To
-/// read all keys of a day is quick.
-#[instrument(name = "purchases.forget_all", level = "debug", skip_all)]
-pub async fn forget_all(db: &Db, since: DateTime<Utc>) -> Result<u64> {
-    let result = query!("delete from idempotency_keys where created_at <= $1", since).execute(db).await?;
-    Ok(result.rows_affected())
 }

@@ -17,12 +17,20 @@ use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
 mod store;
+mod transfers;
 
-/// Why a number is not released or not restored.
+pub use transfers::transfer;
+
+/// Why a number is not released, not restored or not moved to another account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// The account holds no such number (any more).
     NotHeld,
+    NotInStock(PhoneNumber),
+    /// No account holds it.
+    NotInUse(PhoneNumber, State),
+    /// The Sid that was named is not that of the open tenancy.
+    HeldUnderAnother(PhoneNumber, NumberSid),
     NeverSold(NumberSid),
     /// It is held under this Sid already.
     IsHeld(PhoneNumber, NumberSid),
@@ -31,6 +39,12 @@ pub enum Refused {
     NotLast(PhoneNumber, NumberSid),
     /// The account that held it is closed.
     HolderClosed(NumberSid),
+    /// The account that is to take the number holds it already.
+    SameAccount(PhoneNumber, AccountSid),
+    /// There is no account that is to take the number.
+    NoTaker(AccountSid),
+    TakerClosed(AccountSid),
+    TakerSuspended(AccountSid),
 }
 
 impl Refuses for Refused {}
@@ -87,6 +101,41 @@ async fn release_alone(db: &Db, clock: &Clock, account: AccountSid, sid: NumberS
         }
     })
     .await
+}
+
+/// Ends the tenancy of a number, also of a suspended account. The account's events say so, with the note. `sid` is the
+/// tenancy that is meant; `None` means the open one. Returns all that is known of the number.
+///
+/// # Errors
+/// [`Refused::NotInStock`], [`Refused::NotInUse`], [`Refused::HeldUnderAnother`], and when this machine's clock is wrong.
+pub async fn release_by_operator(
+    db: &Db,
+    clock: &Clock,
+    number: PhoneNumber,
+    sid: Option<NumberSid>,
+    note: Option<&str>,
+) -> Result<Biography, Denied<Refused>> {
+    clock.trusted()?;
+    transact(db, async |within| {
+        hold_in_use(within, number, sid).await?;
+        store::release_by_operator(within, number, note, clock.now()).await?;
+        Ok(numbers::biography_within(within, number).await?.ok_or(Refused::NotInStock(number))?)
+    })
+    .await
+}
+
+/// Locks a number that is in use. Returns the Sid of its tenancy, whose account cannot change from then on.
+async fn hold_in_use(
+    within: &mut Transaction,
+    number: PhoneNumber,
+    sid: Option<NumberSid>,
+) -> Result<NumberSid, Denied<Refused>> {
+    let (state, held) = store::hold(within, number).await?.ok_or(Refused::NotInStock(number))?;
+    let held = held.ok_or(Refused::NotInUse(number, state))?;
+    match sid {
+        Some(sid) if sid != held => Err(Refused::HeldUnderAnother(number, sid).into()),
+        _ => Ok(held),
+    }
 }
 
 /// How an account is to be closed.
@@ -171,18 +220,45 @@ pub async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Res
 /// of the number.
 ///
 /// # Errors
-/// Each [`Refused`] but the first, and if this machine's clock is wrong.
+/// [`Refused::NeverSold`], [`Refused::IsHeld`], [`Refused::NotQuarantined`], [`Refused::NotLast`],
+/// [`Refused::HolderClosed`], and when this machine's clock is wrong.
 pub async fn restore(db: &Db, clock: &Clock, sid: NumberSid) -> Result<Biography, Denied<Refused>> {
     clock.trusted()?;
     transact(db, async |within| {
         let number = store::hold_number(within, sid).await?.ok_or(Refused::NeverSold(sid))?;
-        refuse_unless_last(within, sid, number).await?;
-        match store::restore(within, sid, clock.now()).await? {
-            0 => Err(Refused::HolderClosed(sid).into()),
-            _ => Ok(numbers::biography_within(within, number).await?.ok_or(Refused::NeverSold(sid))?),
-        }
+        restore_held(within, clock, sid, number).await
     })
     .await
+}
+
+/// As [`restore`], for the last tenancy of a number.
+///
+/// # Errors
+/// Those of [`restore`], and [`Refused::NotInStock`].
+pub async fn restore_number(db: &Db, clock: &Clock, number: PhoneNumber) -> Result<Biography, Denied<Refused>> {
+    clock.trusted()?;
+    transact(db, async |within| {
+        let (state, held) = store::hold(within, number).await?.ok_or(Refused::NotInStock(number))?;
+        let sid = match held {
+            Some(sid) => Some(sid),
+            None => store::last_tenancy(within, number).await?,
+        };
+        restore_held(within, clock, sid.ok_or(Refused::NotQuarantined(number, state))?, number).await
+    })
+    .await
+}
+
+async fn restore_held(
+    within: &mut Transaction,
+    clock: &Clock,
+    sid: NumberSid,
+    number: PhoneNumber,
+) -> Result<Biography, Denied<Refused>> {
+    refuse_unless_last(within, sid, number).await?;
+    match store::restore(within, sid, clock.now()).await? {
+        0 => Err(Refused::HolderClosed(sid).into()),
+        _ => Ok(numbers::biography_within(within, number).await?.ok_or(Refused::NotInStock(number))?),
+    }
 }
 
 async fn refuse_unless_last(

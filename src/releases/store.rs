@@ -12,17 +12,37 @@ use crate::inventory::State;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
-/// Ends tenancies, as one statement: those that the CTE `held` finds. `held` locks their rows of stock, so a second
-/// release finds that the number no longer belongs to the tenancy. A tenancy never ends before its number's last
-/// move, nor before the beginning of the last month that was charged.
+/// Ends tenancies, as one statement: those that the CTE `held` finds. All their rows are locked by then, so a second
+/// release finds that the number no longer belongs to the tenancy, or the tenancy to another account. A tenancy never
+/// ends before its number's last move, nor before the beginning of the last month that was charged.
+///
+/// The first form waits for locks. Its CTE `found` locks rows of stock; `$account` and `$tenancy` are more conditions on
+/// the accounts and tenancies that are locked after them.
 macro_rules! release {
-    ($held:literal, $cause:literal, $to:expr, $now:ident $(, $value:expr)*) => {
-        release!(returning "", $held, $cause, $now $(, $value)*).execute($to).await.map(|result| result.rows_affected())
+    ($found:literal, $account:literal, $tenancy:literal, $moved:literal, $to:expr, $now:ident $(, $value:expr)*) => {
+        release!(returning "", [
+            $found,
+            ", holder as materialized (
+                -- Sees: the accounts as they are now. Locks: these accounts. Here: after stock.
+                select sid from accounts where sid in (select account_sid from found)",
+            $account,
+            " order by sid for no key update
+            ), held as materialized (
+                -- Sees: the tenancies as they are now, because a number may have been moved to another account since
+                -- the statement began. Locks: these tenancies. Here: after the accounts, because it counts them.
+                select found.* from found join holder on holder.sid = found.account_sid
+                join tenancies on tenancies.sid = found.tenancy_sid and tenancies.account_sid = found.account_sid
+                    and ended_at is null",
+            $tenancy,
+            " where (select count(*) from holder) >= 0
+                for no key update of tenancies
+            )"
+        ], $moved, $now $(, $value)*).execute($to).await.map(|result| result.rows_affected())
     };
-    (returning $returning:literal, $held:literal, $cause:literal, $now:ident $(, $value:expr)*) => {
+    (returning $returning:literal, [$($held:literal),+], $moved:literal, $now:ident $(, $value:expr)*) => {
         query!(
-            "with " + $held + ", freed as (
-                update stock set state = 'quarantined', moved_by = '" + $cause + "',
+            "with " $(+ $held)+ + ", freed as (
+                update stock set state = 'quarantined', moved_by = " + $moved + ",
                     state_since = greatest($1, state_since), quarantined_at = greatest($1, state_since),
                     tenancy_sid = null
                 from held where stock.phone_number = held.phone_number
@@ -46,22 +66,49 @@ macro_rules! release {
     };
 }
 
-/// Ends a tenancy; 0 if there is no open one.
+/// Ends a tenancy; 0 if the account has no such open one.
 #[instrument(name = "releases.release", level = "debug", skip_all)]
 pub async fn release(db: &Db, account: AccountSid, sid: NumberSid, now: DateTime<Utc>) -> Result<u64> {
     release!(
-        "held as materialized (
+        "found as materialized (
             select stock.phone_number, stock.tenancy_sid, stock.kind, tenancies.account_sid, tenancies.price
             from tenancies join stock
                 on stock.phone_number = tenancies.phone_number and stock.tenancy_sid = tenancies.sid
             where tenancies.sid = $2 and tenancies.account_sid = $3 and ended_at is null
             for update of stock
         )",
-        "release",
+        "",
+        "",
+        "'release'",
         db,
         now,
         sid as NumberSid,
         account as AccountSid
+    )
+}
+
+/// Ends the tenancy of a number. The number is locked already.
+#[instrument(name = "releases.release_by_operator", level = "debug", skip_all)]
+pub async fn release_by_operator(
+    within: &mut Transaction,
+    number: PhoneNumber,
+    note: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<u64> {
+    release!(
+        "found as materialized (
+            select stock.phone_number, stock.tenancy_sid, stock.kind, tenancies.account_sid, tenancies.price
+            from stock join tenancies on tenancies.sid = stock.tenancy_sid
+            where stock.phone_number = $2
+            for update of stock
+        )",
+        "",
+        "",
+        "'operator_release', moved_note = $3",
+        &mut **within,
+        now,
+        number as PhoneNumber,
+        note
     )
 }
 
@@ -76,7 +123,7 @@ pub async fn release_past(
     let (accounts, sids): (Vec<_>, Vec<_>) = asked.iter().copied().unzip();
     let released = release!(returning
         " returning tenancies.account_sid as \"account_sid: AccountSid\", tenancies.sid as \"sid: NumberSid\"",
-        "free as materialized (
+        ["free as materialized (
             select stock.phone_number, stock.tenancy_sid, stock.kind, tenancies.account_sid, tenancies.price
             from unnest($2::uuid[], $3::uuid[]) as asked (account, its_sid)
             join tenancies on tenancies.sid = its_sid and tenancies.account_sid = account and ended_at is null
@@ -88,8 +135,8 @@ pub async fn release_past(
         ), held as materialized (
             -- A Sid that was asked for twice is ended once.
             select distinct on (phone_number) free.* from free join holder on holder.sid = account_sid
-        )",
-        "release",
+        )"],
+        "'release'",
         now,
         &accounts as &[AccountSid],
         &sids as &[NumberSid]
@@ -101,14 +148,16 @@ pub async fn release_past(
 #[instrument(name = "releases.release_all", level = "debug", skip_all)]
 pub async fn release_all(within: &mut Transaction, account: AccountSid, now: DateTime<Utc>) -> Result<u64> {
     release!(
-        "held as materialized (
+        "found as materialized (
             select stock.phone_number, stock.tenancy_sid, stock.kind, tenancies.account_sid, tenancies.price
             from tenancies join stock
                 on stock.phone_number = tenancies.phone_number and stock.tenancy_sid = tenancies.sid
             where tenancies.account_sid = $2 and ended_at is null
             order by stock.pick for update of stock
         )",
-        "close",
+        "",
+        "",
+        "'close'",
         &mut **within,
         now,
         account as AccountSid
@@ -130,22 +179,38 @@ pub async fn release_unpaid(within: &mut Transaction, since: DateTime<Utc>, now:
             from overdue join stock
                 on stock.phone_number = overdue.phone_number and stock.tenancy_sid = overdue.sid
             order by stock.pick for update of stock
-        ), payer as materialized (
-            select sid from accounts where sid in (select account_sid from found) and unpaid_since <= $3
-            order by sid for update
-        ), unpaid as materialized (
-            select sid from tenancies
-            where sid in (select tenancy_sid from found join payer on payer.sid = account_sid) and due_on <= $2
-            for update
-        ), held as (
-            select found.* from found join unpaid on unpaid.sid = tenancy_sid
         )",
-        "unpaid",
+        " and unpaid_since <= $3",
+        " and due_on <= $2",
+        "'unpaid'",
         &mut **within,
         now,
         since.date_naive(),
         since
     )
+}
+
+/// Locks a number in stock. Returns its state, and the Sid of its open tenancy.
+#[instrument(name = "releases.hold", level = "debug", skip_all)]
+pub async fn hold(within: &mut Transaction, number: PhoneNumber) -> Result<Option<(State, Option<NumberSid>)>> {
+    let found = query!(
+        r#"select state as "state: State", tenancy_sid as "sid: NumberSid" from stock where phone_number = $1 for update"#,
+        number as PhoneNumber
+    );
+    Ok(found.fetch_optional(&mut **within).await?.map(|row| (row.state, row.sid)))
+}
+
+/// The tenancy of a number that ended last. Ordered by id, not by time, because the clocks of several machines differ. The
+/// number is locked already.
+#[instrument(name = "releases.last_tenancy", level = "debug", skip_all)]
+pub async fn last_tenancy(within: &mut Transaction, number: PhoneNumber) -> Result<Option<NumberSid>> {
+    query_scalar!(
+        r#"select tenancy_sid as "sid!: NumberSid" from stock_moves
+        where phone_number = $1 and from_state = 'in_use' order by id desc limit 1"#,
+        number as PhoneNumber
+    )
+    .fetch_optional(&mut **within)
+    .await
 }
 
 /// Locks the number of a tenancy; `None` if there is no such tenancy.

@@ -92,6 +92,8 @@ pub enum Condition {
     /// Equal, or nothing is there: an account's prices and everybody's.
     IsOrNull(&'static str, Value),
     IsNull(&'static str),
+    /// One of these.
+    IsOneOf(&'static str, Vec<Value>),
     /// Both ends included.
     Between(&'static str, i64, i64),
 }

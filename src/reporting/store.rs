@@ -136,6 +136,10 @@ fn condition(condition: &Condition) -> String {
     match condition {
         Condition::Is(column, value) => equal(column, value),
         Condition::IsOrNull(column, value) => format!("({} or report.{column} is null)", equal(column, value)),
+        Condition::IsOneOf(column, values) => {
+            let values: Vec<_> = values.iter().map(literal).collect();
+            format!("report.{column} = any (array[{}]::text[])", values.join(", "))
+        }
         Condition::IsNull(column) => format!("report.{column} is null"),
         Condition::Between(column, first, last) => format!("report.{column} between {first} and {last}"),
     }

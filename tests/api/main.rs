@@ -3,6 +3,7 @@
 mod support;
 
 mod accounts;
+mod assigning;
 mod audit;
 mod authentication;
 mod batches;
@@ -11,6 +12,7 @@ mod clocks;
 mod connections;
 mod constraints;
 mod corrections;
+mod crossings;
 mod golden;
 mod guesses;
 mod hostile;
@@ -42,4 +44,5 @@ mod standing;
 mod stock;
 mod tenancy;
 mod tokens;
+mod transfers;
 mod walks;

@@ -112,7 +112,7 @@ async fn held(world: &World) -> Vec<NumberSid> {
 async fn state(world: &World, number: PhoneNumber) -> State {
     let mut transaction = world.db.begin().await.expect("a transaction");
     let found = inventory::find(&mut transaction, number).await.expect("the stock");
-    found.expect("a number").state
+    found.expect("a number").0.state
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_number_that_comes_into_use_is_not_withdrawn_nor_any_other_with_it() {
         }
         let open = Open::on(world).await.restore(only).await.count(&account).await;
         let numbers = [only.number, other.number];
-        let refused = open.beside(inventory::withdraw(&world.db, &world.clock, &numbers)).await;
+        let refused = open.beside(inventory::withdraw(&world.db, &world.clock, &numbers, None)).await;
         let refused = refused.expect_err("one is in use");
         let expected = inventory::Refused::CannotWithdraw(only.number, State::InUse);
         assert!(matches!(&refused, Denied::Refused(refused) if *refused == expected), "{refused:?}");
@@ -177,11 +177,11 @@ fn a_number_that_another_puts_back_is_not_put_back_again_nor_any_other_with_it()
             release(world, &account, bought).await;
         }
         let numbers = [only.number, other.number];
-        inventory::withdraw(&world.db, &world.clock, &numbers).await.expect("a withdrawal");
+        inventory::withdraw(&world.db, &world.clock, &numbers, None).await.expect("a withdrawal");
         let statement = "update stock set state = 'quarantined', moved_by = 'return', state_since = $2
             where phone_number = (select phone_number from tenancies where sid = $1)";
         let open = Open::on(world).await.change(statement, only.sid).await;
-        let refused = open.beside(inventory::put_back(&world.db, &world.clock, &numbers)).await;
+        let refused = open.beside(inventory::put_back(&world.db, &world.clock, &numbers, false)).await;
         let refused = refused.expect_err("one is in quarantine");
         let expected = inventory::Refused::CannotReturn(only.number, State::Quarantined);
         assert!(matches!(&refused, Denied::Refused(refused) if *refused == expected), "{refused:?}");

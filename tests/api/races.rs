@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use futures_util::future::{join, join_all, try_join_all};
 use numberbank::error::Denied;
-use numberbank::inventory;
+use numberbank::inventory::{self, Changed};
 use numberbank::values::phone::PhoneNumber;
 
 use crate::support::{Account, Answer, Server, World, eventually, test};
@@ -146,12 +146,14 @@ async fn withdraw_and_return(world: &World, first: i64) {
         let number = |at: i64| PhoneNumber::new(first + at % 20).expect("a number");
         // Not in the order of their digits: the statement has to sort them.
         let numbers = [number(round * 7 + 3), number(round * 7)];
-        let Some(()) = unless_refused(inventory::withdraw(&world.db, &world.clock, &numbers).await) else { continue };
-        inventory::put_back(&world.db, &world.clock, &numbers).await.expect("withdrawn numbers can be put back");
+        let Some(()) = unless_refused(inventory::withdraw(&world.db, &world.clock, &numbers, None).await) else {
+            continue;
+        };
+        inventory::put_back(&world.db, &world.clock, &numbers, false).await.expect("withdrawn numbers can be put back");
     }
 }
 
-fn unless_refused(result: Result<u64, Denied<inventory::Refused>>) -> Option<()> {
+fn unless_refused(result: Result<Changed, Denied<inventory::Refused>>) -> Option<()> {
     match result {
         Ok(_) => Some(()),
         Err(Denied::Refused(inventory::Refused::CannotWithdraw(..))) => None,

@@ -112,11 +112,20 @@ fn stock_prices_and_the_life_of_a_number() {
     let again = home.json(&["inventory", "add", "4158670005-4158670014"]);
     assert_eq!(again, json!({ "added": 5, "already_known": 5, "rejected": 0 }));
 
-    assert_eq!(home.json(&["inventory", "withdraw", "415-867-0000", "tel:+14158670001"]), json!({ "withdrawn": 2 }));
-    assert_eq!(home.json(&["inventory", "return", "4158670001"]), json!({ "returned": 1 }));
+    assert_eq!(
+        home.json(&["inventory", "withdraw", "415-867-0000", "tel:+14158670001"]),
+        json!({ "withdrawn": 2, "already_withdrawn": 0 })
+    );
+    assert_eq!(home.json(&["inventory", "return", "4158670001"]), json!({ "returned": 1, "already_available": 0 }));
     home.run(&["inventory", "withdraw", "4158670002", "2128670000"]).assert_refused("2128670000 is not in stock");
-    assert_eq!(home.json(&["inventory", "withdraw", "415-867-0002-415-867-0005"]), json!({ "withdrawn": 4 }));
-    assert_eq!(home.json(&["inventory", "return", "4158670002-4158670005"]), json!({ "returned": 4 }));
+    assert_eq!(
+        home.json(&["inventory", "withdraw", "415-867-0002-415-867-0005"]),
+        json!({ "withdrawn": 4, "already_withdrawn": 0 })
+    );
+    assert_eq!(
+        home.json(&["inventory", "return", "4158670002-4158670005"]),
+        json!({ "returned": 4, "already_available": 0 })
+    );
     home.run(&["inventory", "withdraw", "4152000000-4153999999"]).assert_refused("more than the 100000");
     let listed = |arguments: &[&str]| {
         let list = home.json(&[&["inventory", "list"], arguments].concat());

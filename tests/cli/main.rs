@@ -14,6 +14,7 @@ mod lost;
 mod money;
 mod monitoring;
 mod neighbours;
+mod numbers;
 mod operators;
 mod poolers;
 mod processes;

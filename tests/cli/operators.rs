@@ -86,7 +86,7 @@ fn each_changing_command_leaves_an_entry_and_no_other_does() {
     let asked = json!({ "account": closing, "release_numbers": true, "keep_balance": true, "yes": true });
     expected.extend([
         json!(["account create", { "name": "Closing", "balance": "10.00" }, "done"]),
-        json!(["number restore", { "sid": number }, "done"]),
+        json!(["number restore", { "number": number }, "done"]),
         json!(["account close", asked, "done"]),
     ]);
     assert_eq!(told(&home, expected.len()), expected);

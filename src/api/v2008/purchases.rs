@@ -11,7 +11,7 @@ use super::refusals::{Refusal, Unfit};
 use super::settings;
 use crate::api::v2008::represent::{self, TREE};
 use crate::numbers::settings::Settings;
-use crate::purchases::{self, IdempotencyKey, Order, Purchase};
+use crate::purchases::{self, IdempotencyKey, Order, Purchase, Wanted};
 use crate::values::phone::{AreaCode, Kind};
 use crate::web::caller::Call;
 use crate::web::observe::Replayed;
@@ -53,7 +53,7 @@ fn order(call: &Call, kind: Kind) -> Result<Order, Refusal> {
     let area_code = area_code.transpose().map_err(|_| Unfit::AreaCode)?;
     let settings = Settings::first(&settings::read(&call.input)?)?;
     let key = idempotency_key(call)?.map(|text| IdempotencyKey { text, request: digest(kind, &call.input) });
-    Ok(Order { kind, area_code, settings, key })
+    Ok(Order { wanted: Wanted::Next { kind, area_code }, settings, key })
 }
 
 fn idempotency_key(call: &Call) -> Result<Option<String>, Unfit> {

@@ -238,7 +238,9 @@ impl Worded for accounts::Refused {
 impl Worded for numbers::Refused {
     fn words(self) -> (Code, String) {
         match self {
-            Self::NotHeld | Self::NotInStock(_) | Self::NeverSold(_) => (Code::NotFound, NOT_FOUND.to_owned()),
+            Self::NotHeld | Self::NotInStock(_) | Self::NotOnSale(..) | Self::NeverSold(_) => {
+                (Code::NotFound, NOT_FOUND.to_owned())
+            }
             Self::Suspended => (Code::AccountNotActive, SUSPENDED.to_owned()),
             Self::LoneVoiceFallback => (Code::VoiceFallback, LONE_VOICE_FALLBACK.to_owned()),
             Self::LoneSmsFallback => (Code::SmsFallback, LONE_SMS_FALLBACK.to_owned()),
@@ -271,6 +273,7 @@ impl Worded for purchases::Refused {
                     purchases::KEY_HOURS
                 ),
             ),
+            Self::NotOnSale(why) => why.words(),
         }
     }
 }
@@ -278,10 +281,17 @@ impl Worded for purchases::Refused {
 impl Worded for releases::Refused {
     fn words(self) -> (Code, String) {
         match self {
-            Self::NotHeld | Self::NeverSold(_) => (Code::NotFound, NOT_FOUND.to_owned()),
-            // No request of this version restores a number.
+            Self::NotHeld
+            | Self::NeverSold(_)
+            | Self::NotInStock(_)
+            | Self::NotInUse(..)
+            | Self::HeldUnderAnother(..) => (Code::NotFound, NOT_FOUND.to_owned()),
+            // No request of this version restores a number, or moves one to another account.
             Self::IsHeld(..) | Self::NotQuarantined(..) | Self::NotLast(..) | Self::HolderClosed(_) => {
                 (Code::InvalidParameter, "The number cannot be given back".to_owned())
+            }
+            Self::SameAccount(..) | Self::NoTaker(_) | Self::TakerClosed(_) | Self::TakerSuspended(_) => {
+                (Code::InvalidParameter, "The number cannot be moved".to_owned())
             }
         }
     }

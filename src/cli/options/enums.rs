@@ -6,7 +6,7 @@ use clap::builder::PossibleValue;
 use crate::accounts::Status;
 use crate::config::LogFormat;
 use crate::inventory::import::Encoding;
-use crate::inventory::{State, state_name};
+use crate::inventory::{Retirement, State, state_name};
 use crate::values::phone::Kind;
 
 impl ValueEnum for LogFormat {
@@ -61,6 +61,20 @@ impl ValueEnum for State {
             Self::Quarantined => value.help("Released, and not sold again until its quarantine has ended"),
             Self::Withdrawn => value.help("Taken out of sale by the operator"),
             Self::Retired => value.help("Ours no longer"),
+        })
+    }
+}
+
+impl ValueEnum for Retirement {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::PortedOut, Self::Returned, Self::Mistake]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::PortedOut => PossibleValue::new("ported-out").alias("ported_out").help("To another provider"),
+            Self::Returned => PossibleValue::new("returned").help("To the provider it came from"),
+            Self::Mistake => PossibleValue::new("mistake").help("It never was ours"),
         })
     }
 }

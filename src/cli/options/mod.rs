@@ -9,16 +9,20 @@ mod enums;
 mod front;
 mod life;
 mod limits;
+mod note;
 mod operator;
 mod replica;
 mod serve;
+mod settings;
 
 pub use front::{Front, is_loopback};
 pub use life::{Grace, Jobs, Quarantine};
 pub use limits::LimitOptions;
+pub use note::note;
 pub use operator::Operator;
 pub use replica::Replica;
 pub use serve::Serve;
+pub use settings::NumberSettings;
 
 use crate::config::LogFormat;
 

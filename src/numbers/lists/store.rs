@@ -25,7 +25,8 @@ pub async fn parts(db: &Db, asked: &[Part]) -> Result<Vec<Held>> {
         "select ",
         " from (
             select ordinal, account, wanted, size, coalesce(after, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid) as last_sid,
-                case when after is null then 'infinity' else last.started_at end as last_started_at,
+                case when after is null then 'infinity'
+                    else coalesce(last.started_at, began_for(account, after)) end as last_started_at,
                 numbers_held(accounts, wanted) as total
             from unnest($1::uuid[], $2::number_kind[], $3::uuid[], $4::bigint[])
                 with ordinality as asked (account, wanted, after, size, ordinal)
@@ -106,7 +107,7 @@ pub async fn sid_before(
         r#"with cursor as materialized (
             select coalesce($3, '00000000-0000-0000-0000-000000000000'::uuid) as sid,
                 case when $3 is null then '-infinity'
-                    else (select started_at from tenancies where sid = $3 and account_sid = $1) end as started_at
+                    else began_for($1, $3) end as started_at
         )
         select (
             select sid from (
@@ -137,7 +138,7 @@ pub async fn sid_before(
 pub async fn count(db: &Db, account: AccountSid, kind: Option<Kind>, after: Option<NumberSid>) -> Result<Option<i64>> {
     query_scalar!(
         r#"select numbers_held(accounts, $2) as "total!" from accounts
-        where sid = $1 and ($3::uuid is null or exists (select from tenancies where sid = $3 and account_sid = $1))"#,
+        where sid = $1 and ($3::uuid is null or began_for(sid, $3) is not null)"#,
         account as AccountSid,
         kind as Option<Kind>,
         after as Option<NumberSid>

@@ -20,7 +20,7 @@ pub async fn list(db: &Db, named: Named<'_>, after: Option<NumberSid>, size: u32
         "with cursor as materialized (
             select coalesce($5, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid) as sid,
                 case when $5 is null then 'infinity'
-                    else (select started_at from tenancies where sid = $5 and account_sid = $1) end as started_at
+                    else began_for($1, $5) end as started_at
         )
         select ",
         " from (
@@ -77,7 +77,7 @@ pub async fn count(db: &Db, named: Named<'_>, after: Option<NumberSid>) -> Resul
                 and ($2 is null or kind = $2) limit 1)
             limit 100001
         ) as named) as "total!"
-        where $5::uuid is null or exists (select from tenancies where sid = $5 and account_sid = $1)"#,
+        where $5::uuid is null or began_for($1, $5) is not null"#,
         named.account as AccountSid,
         named.kind as Option<Kind>,
         named.name,
@@ -131,7 +131,7 @@ pub async fn sid_before(
         r#"with cursor as materialized (
             select coalesce($5, '00000000-0000-0000-0000-000000000000'::uuid) as sid,
                 case when $5 is null then '-infinity'
-                    else (select started_at from tenancies where sid = $5 and account_sid = $1) end as started_at
+                    else began_for($1, $5) end as started_at
         )
         select (
             select sid from (

@@ -1,0 +1,54 @@
+//! The statements on idempotency keys.
+
+use chrono::{DateTime, Utc};
+use sqlx::{Result, query, query_as};
+use tracing::instrument;
+
+use crate::db::Db;
+use crate::values::phone::PhoneNumber;
+use crate::values::sid::{AccountSid, NumberSid};
+
+/// The purchase that is stored with a key.
+pub struct First {
+    pub request: Vec<u8>,
+    pub sid: NumberSid,
+    pub phone_number: PhoneNumber,
+    pub started_at: DateTime<Utc>,
+}
+
+#[instrument(name = "purchases.keys.recall", level = "debug", skip_all)]
+pub async fn recall(db: &Db, account: AccountSid, key: &str, since: DateTime<Utc>) -> Result<Option<First>> {
+    query_as!(
+        First,
+        r#"select request, tenancies.sid as "sid: NumberSid", phone_number as "phone_number: PhoneNumber", started_at
+        from idempotency_keys join tenancies on tenancies.sid = tenancy_sid
+        where idempotency_keys.account_sid = $1 and key = $2 and created_at > $3"#,
+        account as AccountSid,
+        key,
+        since
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Deletes a key that is too old.
+#[instrument(name = "purchases.keys.forget", level = "debug", skip_all)]
+pub async fn forget(db: &Db, account: AccountSid, key: &str, since: DateTime<Utc>) -> Result<()> {
+    query!(
+        "delete from idempotency_keys where account_sid = $1 and key = $2 and created_at <= $3",
+        account as AccountSid,
+        key,
+        since
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Deletes all keys that are too old. There is no index by age, because each purchase would have to update it. To
+/// read all keys of a day is quick.
+#[instrument(name = "purchases.keys.forget_all", level = "debug", skip_all)]
+pub async fn forget_all(db: &Db, since: DateTime<Utc>) -> Result<u64> {
+    let result = query!("delete from idempotency_keys where created_at <= $1", since).execute(db).await?;
+    Ok(result.rows_affected())
+}
