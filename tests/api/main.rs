@@ -33,6 +33,7 @@ mod paths;
 mod pools;
 mod prices;
 mod properties;
+mod questions;
 mod races;
 mod reads;
 mod reporting;
