@@ -34,6 +34,9 @@ alter table stock
         when state in ('withdrawn', 'retired') then true
         else quarantined_at is null end);
 
+-- The moves of days, as reports limit them. They come in order, so a few bytes for many pages tell where a day is.
+create index stock_moves_at on stock_moves using brin (at);
+
 -- What is out of sale, for lists and for the count of retired numbers. Sales do not touch it.
 create index stock_out_of_sale on stock (state, phone_number) include (kind, area_code)
     where state in ('withdrawn', 'retired');
@@ -50,6 +53,11 @@ alter table account_events
     add column tenancy_sid uuid,
     add constraint account_events_number_lost check ((change = 'number_lost') = (tenancy_sid is not null)),
     add constraint account_events_note_length check (char_length(note) between 1 and 255);
+
+-- The events of days, as reports limit them.
+create index account_events_at on account_events using brin (at);
+-- The events of a number.
+create index account_events_of_number on account_events (tenancy_sid) where tenancy_sid is not null;
 
 -- The one place that knows which moves are legal, and for what cause.
 create or replace function move_stock() returns trigger language plpgsql as $$
@@ -262,6 +270,13 @@ alter table operator_outcomes
     add column phone_number bigint, -- that it was about
     add column counts jsonb;        -- what it did, as its answer counted
 
+-- The actions of days, as reports limit them.
+create index operator_actions_at on operator_actions using brin (at);
+-- The actions that were about an account.
+create index operator_outcomes_of_account on operator_outcomes (reporting.account_sid(account_sid));
+-- The actions that were about a number.
+create index operator_outcomes_of_number on operator_outcomes (phone_number) where phone_number is not null;
+
 -- Reports ---------------------------------------------------------------------------------------------------------
 
 create or replace view reporting.inventory_summary as
@@ -287,6 +302,7 @@ left join tenancies on tenancies.sid = tenancy_sid and tenancies.phone_number = 
 left join accounts on accounts.sid = account_sid;
 
 alter view reporting.accounts rename column monthly_cost to monthly_fees;
+-- What was spent is joined by the Sid as text: so a report limited to one account reads that account's entries only.
 create or replace view reporting.accounts as
 with month as (
     select date_trunc('month', reporting.moment() at time zone 'UTC') as begins
@@ -307,13 +323,13 @@ select reporting.account_sid(accounts.sid) as sid, name, status,
     ref, unpaid_since, last_used_on
 from accounts
 left join (
-    select account_sid, -sum(amount) as spent
-    from ledger_entries
+    select reporting.account_sid(payer.sid) as payer, -sum(amount) as spent
+    from ledger_entries join accounts as payer on payer.sid = account_sid
     where kind in ('purchase', 'monthly_fee')
         and at >= (select begins at time zone 'UTC' from month)
         and at < (select (begins + interval '1 month') at time zone 'UTC' from month)
-    group by account_sid
-) as charges on charges.account_sid = accounts.sid;
+    group by payer.sid
+) as charges on payer = reporting.account_sid(accounts.sid);
 
 create or replace view reporting.tenancies as
 select reporting.number_sid(sid) as sid, phone_number, kind, reporting.account_sid(holder) as account_sid,
@@ -328,32 +344,55 @@ from (
 ) as halves;
 
 -- A number that was restored was nobody's since its release, and one that was moved is another account's. So each sale,
--- restore and transfer begins a stretch; the tenancy's next release or transfer ends it. The account of a stretch is the
--- one that the next transfer took the number from, or if there is none, the tenancy's.
+-- restore and transfer begins a stretch; the tenancy's next release or transfer ends it. First the stretches after the
+-- last transfer, which are the tenancy's account's, in two halves as above; then those that each transfer took from
+-- its giver. So for both there is an index by account.
 create or replace view reporting.holdings as
-select tenancies.phone_number,
-    coalesce((select reporting.account_sid(from_account) from tenancy_transfers
-        where tenancy_sid = substr(tenancies.sid, 3)::uuid and id > began.id order by id limit 1),
-        tenancies.account_sid) as account_sid,
-    began.at as held_from,
-    (select greatest(began.at, at) from (
-        select at, id from stock_moves
-        where phone_number = tenancies.phone_number and tenancy_sid = substr(tenancies.sid, 3)::uuid
-            and from_state = 'in_use' and id > began.id
-        union all
-        select at, id from tenancy_transfers
-        where tenancy_sid = substr(tenancies.sid, 3)::uuid and id > began.id
-    ) as ends order by id limit 1) as held_until,
-    tenancies.sid as number_sid
-from reporting.tenancies
+select phone_number, reporting.account_sid(holder) as account_sid, began.at as held_from,
+    (select greatest(began.at, at) from stock_moves
+    where phone_number = tenancies.phone_number and tenancy_sid = tenancies.sid and from_state = 'in_use' and id > began.id
+    order by id limit 1) as held_until,
+    reporting.number_sid(tenancies.sid) as number_sid
+from (
+    select tenancies.sid, phone_number, started_at, accounts.sid as holder
+    from tenancies join accounts on accounts.sid = account_sid where ended_at is null
+    union all
+    select tenancies.sid, phone_number, started_at, accounts.sid as holder
+    from tenancies join accounts on accounts.sid = account_sid where ended_at is not null
+) as tenancies
 cross join lateral (
     select started_at as at, 0 as id
     union all
     select at, id from stock_moves
-    where phone_number = tenancies.phone_number and tenancy_sid = substr(tenancies.sid, 3)::uuid and cause = 'restore'
+    where phone_number = tenancies.phone_number and tenancy_sid = tenancies.sid and cause = 'restore'
     union all
-    select at, id from tenancy_transfers where tenancy_sid = substr(tenancies.sid, 3)::uuid
-) as began;
+    select at, id from tenancy_transfers where tenancy_sid = tenancies.sid
+) as began
+where not exists (select from tenancy_transfers where tenancy_sid = tenancies.sid and id > began.id)
+union all
+select tenancies.phone_number, reporting.account_sid(accounts.sid), began.at,
+    (select greatest(began.at, at) from (
+        select at, id from stock_moves
+        where phone_number = tenancies.phone_number and tenancy_sid = tenancies.sid and from_state = 'in_use'
+            and id > began.id
+        union all
+        select gone.at, gone.id
+    ) as ends order by id limit 1),
+    reporting.number_sid(tenancies.sid)
+from tenancy_transfers as gone
+join accounts on accounts.sid = from_account
+join tenancies on tenancies.sid = tenancy_sid and (ended_at is null or ended_at is not null)
+cross join lateral (
+    select started_at as at, 0 as id
+    union all
+    select at, id from stock_moves
+    where phone_number = tenancies.phone_number and tenancy_sid = tenancies.sid and cause = 'restore'
+    union all
+    select at, id from tenancy_transfers where tenancy_sid = tenancies.sid
+) as began
+where began.id < gone.id and not exists (
+    select from tenancy_transfers as between_them
+    where tenancy_sid = tenancies.sid and between_them.id > began.id and between_them.id < gone.id);
 
 create or replace view reporting.moves as
 select phone_number, at, from_state, to_state, cause, reporting.number_sid(tenancy_sid) as number_sid, id, note, retirement

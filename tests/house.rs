@@ -68,7 +68,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
     ("inventory", &["db", "error", "values"]),
     ("ledger", &["db", "error", "values"]),
     ("operators", &["db", "error", "values"]),
-    ("reporting", &["db", "error"]),
+    ("reporting", &["db", "error", "values"]),
     ("db", &["error", "values"]),
     ("error", &["values"]),
     ("config", &[]),
@@ -286,6 +286,25 @@ fn time_is_asked_of_the_clock() {
             && !line.text.contains(".now()")
     };
     assert_kept("a store is given the time", code().iter().filter(broken));
+}
+
+#[test]
+fn a_command_s_answer_writes_times_as_reports_do() {
+    let (mut count, mut broken, mut is_answer) = (0, Vec::new(), false);
+    let code = code();
+    for pair in code.windows(2) {
+        let text = pair[1].text.trim();
+        if text.starts_with("#[derive(") {
+            is_answer = text.contains("Serialize");
+        } else if is_answer && text.contains("DateTime<Utc>") && text.ends_with(',') {
+            count += 1;
+            broken.extend((!pair[0].text.contains("serialize_with = \"time\"")).then_some(&pair[1]));
+        } else if pair[1].text.starts_with('}') {
+            is_answer = false;
+        }
+    }
+    assert!(count > 5, "{count} times are too few");
+    assert_kept("#[serde(serialize_with = \"time\")] of values/dialect.rs stands above a time", broken);
 }
 
 fn migrations() -> Vec<Line> {

@@ -39,6 +39,17 @@ pub async fn resolve(db: &Db, text: &str) -> Result<AccountSid, Denied<Refused>>
     }
 }
 
+/// How many accounts a search finds at most.
+const MOST_FOUND: i64 = 1000;
+
+/// Accounts by a part of their name or ref, by the beginning of their Sid, or by a number that they hold or held.
+///
+/// # Errors
+/// If the database is out of reach.
+pub async fn search(db: &Db, text: &str) -> Result<Vec<AccountSid>> {
+    Ok(store::matching(db, text, beginning(text), text.parse().ok(), MOST_FOUND).await?)
+}
+
 /// The first and the last Sid that begin so.
 fn beginning(text: &str) -> Option<(Uuid, Uuid)> {
     let hex = text.strip_prefix("AC").filter(|hex| text.len() >= SHORTEST_BEGINNING && hex.len() <= 32)?;

@@ -6,6 +6,7 @@ use crate::db::transact::transact;
 use crate::db::{Db, Transaction};
 use crate::error::{Denied, Refuses, Result};
 use crate::values::clock::Clock;
+use crate::values::dialect::time;
 use crate::values::money::Money;
 use crate::values::sid::AccountSid;
 use crate::values::text::FriendlyName;
@@ -20,7 +21,7 @@ mod token;
 mod verifiers;
 mod wrong_tokens;
 
-pub use finding::{MOST_LISTED, Named, resolve};
+pub use finding::{MOST_LISTED, Named, resolve, search};
 use token::Verdict;
 pub use token::{AuthToken, NotAToken};
 
@@ -66,7 +67,9 @@ pub struct Account {
     pub tollfree_numbers: i64,
     /// The monthly cost of its numbers.
     pub monthly_fees: Money,
+    #[serde(serialize_with = "time")]
     pub created_at: DateTime<Utc>,
+    #[serde(serialize_with = "time")]
     pub updated_at: DateTime<Utc>,
 }
 
@@ -85,6 +88,7 @@ pub enum Change {
 /// An event of an account.
 #[derive(Debug, serde::Serialize)]
 pub struct Happened {
+    #[serde(serialize_with = "time")]
     pub at: DateTime<Utc>,
     pub change: Change,
     pub reason: Reason,

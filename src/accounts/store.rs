@@ -9,6 +9,7 @@ use super::token::{Kept, Stored};
 use super::{Account, Change, Happened, MOST_LISTED, Named, Reason, Status};
 use crate::db::{Db, Transaction};
 use crate::values::money::Money;
+use crate::values::phone::PhoneNumber;
 use crate::values::sid::AccountSid;
 use crate::values::text::FriendlyName;
 
@@ -87,6 +88,43 @@ pub async fn named(db: &Db, text: &str, sids: Option<(Uuid, Uuid)>) -> Result<Ve
         low,
         high,
         MOST_LISTED as i64 + 1
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Accounts with this in their name or ref, whatever the case; with a Sid in a range; and that hold or held a number. All
+/// names are read, so no new name has to pay for an index.
+#[instrument(name = "accounts.matching", level = "debug", skip_all)]
+pub async fn matching(
+    db: &Db,
+    text: &str,
+    sids: Option<(Uuid, Uuid)>,
+    number: Option<PhoneNumber>,
+    most: i64,
+) -> Result<Vec<AccountSid>> {
+    let (low, high) = sids.unzip();
+    query_scalar!(
+        r#"select sid as "sid!: AccountSid"
+        from (
+            select sid from accounts
+            where position(lower($1) in lower(name)) > 0 or position(lower($1) in lower(ref)) > 0
+            union
+            select sid from accounts where sid between $2 and $3
+            union
+            select account_sid from tenancies where phone_number = $4 and ended_at is null
+            union
+            select account_sid from tenancies where phone_number = $4 and ended_at is not null
+            union
+            select from_account from tenancy_transfers join tenancies on tenancies.sid = tenancy_sid
+            where phone_number = $4 and (ended_at is null or ended_at is not null)
+        ) as found
+        order by sid limit $5"#,
+        text,
+        low,
+        high,
+        number as Option<PhoneNumber>,
+        most
     )
     .fetch_all(db)
     .await

@@ -3,11 +3,13 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::confirm::Sure;
 use super::show::show;
-use super::{Context, Done, Failure, secret};
+use super::{Context, Done, Failure, lists, secret};
 use crate::accounts::{self, AuthToken, Created};
 use crate::releases::Closed;
 use crate::values::money::Money;
+use crate::values::sid::AccountSid;
 use crate::values::text::{FriendlyName, LONGEST_NOTE};
 use crate::{billing, ledger, releases};
 
@@ -30,6 +32,13 @@ pub enum Account {
         #[arg(value_name = "ACCOUNT")]
         account: String,
     },
+    /// Find accounts by a part of their name or ref, the beginning of their Sid, or a number that they hold or held
+    Find(lists::Search),
+    /// List the numbers that an account holds
+    Numbers(lists::Numbers),
+    /// List what changed an account's balance, the newest entry last: with the balance after each, and the month that a fee
+    /// pays for
+    Ledger(lists::Entries),
     /// Put money on an account; if an unpaid account can now pay its fees, they are charged and it is active again
     Credit(Transfer),
     /// Take money off an account
@@ -51,6 +60,8 @@ pub enum Account {
         /// Release the numbers that it still holds
         #[arg(long)]
         release_numbers: bool,
+        #[command(flatten)]
+        sure: Sure,
     },
     /// Make a new token; the old one stops working
     RotateToken {
@@ -58,6 +69,8 @@ pub enum Account {
         account: String,
         #[arg(long, help = token_stdin())]
         token_stdin: bool,
+        #[command(flatten)]
+        sure: Sure,
     },
 }
 
@@ -98,6 +111,9 @@ impl Account {
             Self::Show { account } => {
                 show(*output, &billing::standing(db, clock, context.account(&account).await?).await?)
             }
+            Self::Find(search) => search.run(context).await,
+            Self::Numbers(numbers) => numbers.run(context).await,
+            Self::Ledger(entries) => entries.run(context).await,
             Self::Credit(Transfer { account, amount, note }) => {
                 let sid = context.account(&account).await?;
                 show(*output, &billing::credit(db, clock, sid, amount, note.as_deref()).await?)
@@ -112,18 +128,36 @@ impl Account {
             Self::Activate { account } => {
                 show(*output, &accounts::activate(db, clock, context.account(&account).await?).await?)
             }
-            Self::Close { account, release_numbers } => {
+            Self::Close { account, release_numbers, sure } => {
                 let sid = context.account(&account).await?;
+                let Named { name, balance, numbers } = named(context, sid).await?;
+                let goes =
+                    format!("account '{name}' will be closed, with a balance of {balance} and {numbers} numbers");
+                sure.of(&goes, &name).await?;
                 let Closed { account, released } = releases::close_account(db, clock, sid, release_numbers).await?;
                 let (status, balance) = (account.status, account.balance);
                 show(*output, &json!({ "sid": sid, "status": status, "balance": balance, "released": released }))
             }
-            Self::RotateToken { account, token_stdin } => {
+            Self::RotateToken { account, token_stdin, sure } => {
                 let sid = context.account(&account).await?;
+                let Named { name, .. } = named(context, sid).await?;
+                sure.of(&format!("the token of account '{name}' will stop working"), &name).await?;
                 reveal(context, &accounts::replace_token(db, clock, sid, token(token_stdin).await?).await?)
             }
         }
     }
+}
+
+/// What an operator knows an account by.
+struct Named {
+    name: String,
+    balance: Money,
+    numbers: i64,
+}
+
+async fn named(Context { db, .. }: &Context, account: AccountSid) -> Result<Named, Failure> {
+    let accounts::Account { name, balance, local_numbers, tollfree_numbers, .. } = accounts::find(db, account).await?;
+    Ok(Named { name, balance, numbers: local_numbers + tollfree_numbers })
 }
 
 async fn token(from_stdin: bool) -> Result<AuthToken, Failure> {

@@ -2,17 +2,16 @@
 
 use std::ops::RangeInclusive;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::import::{Import, told};
 use super::moving::{Retire, Return, Set, Withdraw};
-use super::rows::Rows;
 use super::show::show;
-use super::{Context, Done, Failure};
-use crate::inventory::{self, Filter, State};
-use crate::values::phone::{AreaCode, Kind, range};
+use super::{Context, Done, Failure, lists};
+use crate::inventory;
+use crate::values::phone::{AreaCode, range};
 
 #[derive(Subcommand, Debug)]
 pub enum Inventory {
@@ -25,7 +24,7 @@ pub enum Inventory {
     #[command(after_long_help = IMPORT_HELP, after_help = IMPORT_HELP)]
     Import(Import),
     /// List numbers in stock
-    List(Listing),
+    List(lists::Stock),
     /// Count the numbers of each kind and area code
     Summary,
     /// Take numbers or ranges out of sale
@@ -53,27 +52,13 @@ pub enum Threshold {
     },
 }
 
-#[derive(Args, Debug)]
-pub struct Listing {
-    #[arg(long)]
-    area_code: Option<AreaCode>,
-    #[arg(long, value_enum)]
-    kind: Option<Kind>,
-    #[arg(long, value_enum)]
-    state: Option<State>,
-    /// Only numbers of this import; 'report imports' lists all imports
-    #[arg(long, value_name = "ID")]
-    import: Option<i64>,
-}
-
 impl Inventory {
     pub async fn run(self, context: &Context) -> Done {
-        let Context { db, output, .. } = context;
         match self {
             Self::Add { ranges } => add(context, &ranges).await,
             Self::Import(import) => import.run(context).await,
             Self::List(listing) => listing.run(context).await,
-            Self::Summary => show(*output, &inventory::summary(db).await?),
+            Self::Summary => lists::summary(context).await,
             Self::Withdraw(command) => command.run(context).await,
             Self::Return(command) => command.run(context).await,
             Self::Retire(command) => command.run(context).await,
@@ -118,24 +103,6 @@ pub fn bar(length: Option<u64>, what: &str) -> ProgressBar {
     };
     let style = ProgressStyle::with_template(&template);
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-/// How many numbers are fetched at a time, so that a list of millions needs no memory.
-const CHUNK: i64 = 5000;
-
-impl Listing {
-    async fn run(&self, Context { db, output, .. }: &Context) -> Done {
-        let filter = Filter { area_code: self.area_code, kind: self.kind, state: self.state, import: self.import };
-        let (mut rows, mut after) = (Rows::new(*output, vec!["provider".into(), "note".into()]), None);
-        rows.head(&["phone_number", "kind", "area_code", "state", "provider", "provider_cost", "note"])?;
-        loop {
-            let chunk = inventory::list(db, filter, after, CHUNK).await?;
-            let Some(last) = chunk.last() else { break };
-            after = Some(last.phone_number);
-            chunk.iter().try_for_each(|stocked| rows.show(stocked))?;
-        }
-        rows.end()
-    }
 }
 
 impl Threshold {

@@ -13,6 +13,7 @@ use crate::values::clock::Clock;
 mod account;
 mod action;
 mod audit;
+mod confirm;
 mod context;
 mod database;
 mod demo;
@@ -20,6 +21,7 @@ mod failure;
 mod front;
 mod import;
 mod inventory;
+mod lists;
 mod moving;
 mod number;
 pub mod options;
@@ -28,11 +30,13 @@ mod refusals;
 mod report;
 mod rows;
 mod runs;
+mod screen;
 mod secret;
 mod serve;
 mod show;
 mod table;
 mod terminal;
+mod times;
 
 use context::{Context, FAREWELL, stop_signals};
 use database::Database;
@@ -92,8 +96,9 @@ impl Command {
         let matches = line.get_matches_mut();
         let mut command = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut line).exit());
         command.asked = action::asked(&line, &matches);
-        if command.global.output == Output::Csv && !command.verb.has_csv() {
-            let only = "--output csv is for 'report' and 'inventory list'; other commands answer with table or json\n";
+        if command.global.output() == Output::Csv && !command.verb.has_csv() {
+            let only =
+                "--output csv is for lists, as of 'report' and 'inventory list'; others answer with table or json\n";
             clap::Error::raw(ErrorKind::InvalidValue, only).exit();
         }
         command
@@ -116,7 +121,7 @@ impl Command {
         let database = Database::open(&self.global).await?;
         let db = db::for_command(&database.options);
         let context = Context {
-            output: self.global.output,
+            output: self.global.output(),
             clock: Clock::watched(),
             db,
             stop,
@@ -165,7 +170,10 @@ impl Verb {
         use inventory::{Inventory, Threshold};
         match self {
             Self::Demo(_) | Self::Serve(_) | Self::Migrate | Self::Audit | Self::Report(_) => false,
-            Self::Account(command) => !matches!(command, Account::List | Account::Show { .. }),
+            Self::Account(command) => !matches!(
+                command,
+                Account::List | Account::Show { .. } | Account::Find(_) | Account::Numbers(_) | Account::Ledger(_)
+            ),
             Self::Inventory(Inventory::Import(import)) => !import.is_dry_run(),
             Self::Inventory(Inventory::List(_) | Inventory::Summary | Inventory::Threshold(Threshold::List)) => false,
             Self::Price(command) => !matches!(command, price::Price::List),
@@ -192,7 +200,17 @@ impl Verb {
 
     /// Whether its answer consists of rows only.
     fn has_csv(&self) -> bool {
-        matches!(self, Self::Report(_) | Self::Inventory(inventory::Inventory::List(_)))
+        use account::Account;
+        use inventory::{Inventory, Threshold};
+        match self {
+            Self::Report(_) => true,
+            Self::Account(command) => {
+                matches!(command, Account::List | Account::Find(_) | Account::Numbers(_) | Account::Ledger(_))
+            }
+            Self::Inventory(Inventory::List(_) | Inventory::Summary | Inventory::Threshold(Threshold::List)) => true,
+            Self::Price(command) => matches!(command, price::Price::List),
+            _ => false,
+        }
     }
 }
 

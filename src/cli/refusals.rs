@@ -4,7 +4,7 @@ use super::Failure;
 use crate::accounts::{MOST_LISTED, Named};
 use crate::error::{Denied, Error};
 use crate::inventory::{Counted, MOST_AT_ONCE, MOST_MOVED, State, state_name};
-use crate::{accounts, inventory, ledger, numbers, purchases, releases};
+use crate::{accounts, inventory, ledger, numbers, purchases, releases, reporting};
 
 /// A reason that has words.
 trait Worded {
@@ -176,5 +176,24 @@ impl Worded for inventory::Refused {
                 )
             }
         }
+    }
+}
+
+impl Worded for reporting::Refused {
+    fn words(&self) -> String {
+        match self {
+            Self::NotLimitedBy { view, option, may } => {
+                format!("'report {view}' cannot be limited by {option}: it takes {}", may.join(", "))
+            }
+            Self::PeriodOfAll { view } => {
+                format!("'report {view}' takes --since and --until together with --account or --number only")
+            }
+        }
+    }
+}
+
+impl From<reporting::Refused> for Failure {
+    fn from(refused: reporting::Refused) -> Self {
+        Self::Refused(refused.words())
     }
 }

@@ -6,7 +6,9 @@ use csv::{ByteRecord, ReaderBuilder, WriterBuilder};
 use serde::Serialize;
 
 use super::options::Output;
+use super::screen::Screen;
 use super::table::Table;
+use super::terminal::tell;
 use super::{Done, Failure, written};
 
 /// A table is written in batches of this many bytes. The first batch, about a thousand rows, settles the widths of
@@ -22,6 +24,8 @@ pub struct Rows {
     /// The lines of the next batch of a table; the header is the first line.
     waiting: Vec<u8>,
     table: Option<Table>,
+    /// The indices of its columns, those first that a narrow terminal shows.
+    foremost: Option<Vec<usize>>,
     /// The columns that hold texts of tenants and files, and their indices once the header is known.
     texts: Vec<String>,
     indices: Option<Vec<usize>>,
@@ -31,7 +35,13 @@ impl Rows {
     /// `texts` names the columns with texts of tenants and files.
     pub fn new(output: Output, texts: Vec<String>) -> Self {
         let out = BufWriter::with_capacity(1 << 16, io::stdout());
-        Self { output, out, before: "[\n", waiting: Vec::new(), table: None, texts, indices: None }
+        Self { output, out, before: "[\n", waiting: Vec::new(), table: None, foremost: None, texts, indices: None }
+    }
+
+    /// On a narrow terminal, columns at these indices come first.
+    pub fn foremost(mut self, indices: Vec<usize>) -> Self {
+        self.foremost = Some(indices);
+        self
     }
 
     /// Takes a row as text: an object of JSON, or else a line of CSV, the header first.
@@ -42,7 +52,7 @@ impl Rows {
                 let before = std::mem::replace(&mut self.before, ",\n");
                 self.out.write_all(before.as_bytes()).and_then(|()| self.out.write_all(row.trim_ascii_end()))
             }
-            Output::Table => {
+            Output::Table | Output::Wide => {
                 self.waiting.extend_from_slice(row);
                 if self.waiting.len() > BATCH { self.tabulate() } else { Ok(()) }
             }
@@ -95,9 +105,13 @@ impl Rows {
         let last = match self.output {
             Output::Csv => Ok(()),
             Output::Json => write!(self.out, "{}\n]\n", if self.before == ",\n" { "" } else { "[" }),
-            Output::Table => self.tabulate(),
+            Output::Table | Output::Wide => self.tabulate(),
         };
-        written(last.and_then(|()| self.out.flush()))
+        written(last.and_then(|()| self.out.flush()))?;
+        if let Some(told) = self.table.and_then(|table| table.left_out()) {
+            tell(&told);
+        }
+        Ok(())
     }
 
     fn tabulate(&mut self) -> io::Result<()> {
@@ -105,9 +119,10 @@ impl Rows {
         let records = lines.into_records().collect::<Result<Vec<_>, _>>()?;
         self.waiting.clear();
         let records: Vec<Vec<&str>> = records.iter().map(|record| record.iter().collect()).collect();
+        let (output, foremost) = (self.output, self.foremost.as_deref());
         let table = self.table.get_or_insert_with(|| {
             let (header, rows) = records.split_first().map_or((None, &[][..]), |(header, rows)| (Some(header), rows));
-            Table::of(header, rows)
+            Table::of(header, rows, Screen::of(output), foremost)
         });
         let mut text = String::new();
         records.iter().for_each(|row| table.write(&mut text, row));

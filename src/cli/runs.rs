@@ -1,12 +1,13 @@
 //! `bill` and `recycle`, which `serve` also runs at intervals.
 
-use chrono::{DateTime, Months, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Months, Utc};
 use clap::Args;
 use serde_json::json;
 
 use super::inventory::bar;
 use super::options::{Grace, Quarantine};
 use super::show::show;
+use super::times::Time;
 use super::{Context, Done, Failure};
 use crate::error::Error;
 use crate::values::clock::Clock;
@@ -30,9 +31,9 @@ pub struct Recycle {
 
 #[derive(Args, Debug)]
 struct AsOf {
-    /// Do what is due by this time: RFC 3339, or a date for its midnight, UTC [default: now]
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    as_of: Option<DateTime<Utc>>,
+    /// Do what is due by then: RFC 3339, a date for its midnight in UTC, or as in +1month [default: now]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    as_of: Option<Time>,
     /// Allow a time in the future, for staging
     #[arg(long)]
     force: bool,
@@ -73,7 +74,7 @@ impl AsOf {
         // For a future `--as-of`, check this machine's clock now.
         clock.trusted().map_err(Error::from)?;
         let now = clock.now();
-        let as_of = self.as_of.unwrap_or(now);
+        let as_of = self.as_of.as_ref().map_or(Ok(now), |time| time.on(now))?;
         if as_of > now && !self.force {
             return Err(Failure::Bad(format!("{as_of} is in the future: --force does it all the same, for staging")));
         }
@@ -81,35 +82,5 @@ impl AsOf {
             return Err(Failure::Bad(format!("{as_of} is more than a hundred years from now")));
         }
         Ok((as_of, clock.not_before(as_of)))
-    }
-}
-
-/// Reads RFC 3339, or a date for its midnight, UTC.
-fn time(text: &str) -> Result<DateTime<Utc>, String> {
-    let midnight = |date: NaiveDate| date.and_time(NaiveTime::MIN).and_utc();
-    let time = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc()).ok();
-    let date = || text.parse().ok().map(midnight).filter(|_| text.len() == "2026-01-31".len());
-    time.or_else(date)
-        .ok_or_else(|| "RFC 3339 is expected, as in 2026-01-31T08:00:00Z, or a date, as in 2026-01-31".into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_date_is_its_midnight() {
-        for (text, read) in [
-            ("2026-01-31", Some("2026-01-31T00:00:00+00:00")),
-            ("2026-01-31T08:00:00Z", Some("2026-01-31T08:00:00+00:00")),
-            ("2026-01-31T23:30:00-02:00", Some("2026-02-01T01:30:00+00:00")),
-            ("2026-02-30", None),
-            ("26-1-1", None),
-            ("2026-01-31T08:00:00", None),
-            ("tomorrow", None),
-            ("", None),
-        ] {
-            assert_eq!(time(text).ok().map(|time| time.to_rfc3339()).as_deref(), read, "{text}");
-        }
     }
 }

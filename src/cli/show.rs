@@ -6,6 +6,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::options::Output;
+use super::rows::Rows;
+use super::screen::Screen;
 use super::table::Table;
 use super::terminal::visible;
 use super::{Done, Failure, write_out};
@@ -13,33 +15,51 @@ use super::{Done, Failure, write_out};
 /// Writes an answer. For people, a list becomes a table, anything else lines of name and value.
 pub fn show(output: Output, answer: &impl Serialize) -> Done {
     let value = serde_json::to_value(answer).map_err(|error| Failure::Bad(error.to_string()))?;
+    if let (Output::Csv, Value::Array(rows)) = (output, &value) {
+        return lines(rows);
+    }
     write_out(&match output {
         Output::Json => format!("{value:#}\n"),
         _ => match &value {
-            Value::Array(rows) => rows_table(rows),
-            Value::Object(fields) => fields_table(fields),
+            Value::Array(rows) => rows_table(rows, Screen::of(output)),
+            Value::Object(fields) => fields_table(fields, Screen::of(output)),
             other => format!("{}\n", visible(&text(other))),
         },
     })
 }
 
-fn rows_table(rows: &[Value]) -> String {
+/// A list as CSV. Every text in it may have been chosen by somebody.
+fn lines(list: &[Value]) -> Done {
+    let names: Vec<_> = list.first().and_then(Value::as_object).into_iter().flat_map(Map::keys).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let mut rows = Rows::new(Output::Csv, names.iter().map(|name| (*name).clone()).collect());
+    rows.head(&names.iter().map(|name| name.as_str()).collect::<Vec<_>>())?;
+    for row in list.iter().filter_map(Value::as_object) {
+        rows.show(&row.values().map(text).collect::<Vec<_>>())?;
+    }
+    rows.end()
+}
+
+fn rows_table(rows: &[Value], screen: Screen) -> String {
     let Some(Value::Object(first)) = rows.first() else { return "(none)\n".to_owned() };
     let header: Vec<_> = first.keys().cloned().collect();
     let rows: Vec<Vec<_>> =
         rows.iter().filter_map(Value::as_object).map(|row| row.values().map(text).collect()).collect();
-    let (table, mut shown) = (Table::of(Some(&header), &rows), String::new());
+    let (table, mut shown) = (Table::of(Some(&header), &rows, screen, None), String::new());
     once(&header).chain(&rows).for_each(|row| table.write(&mut shown, row));
+    shown.extend(table.left_out().map(|told| told + "\n"));
     shown
 }
 
-fn fields_table(fields: &Map<String, Value>) -> String {
+fn fields_table(fields: &Map<String, Value>, screen: Screen) -> String {
     let single = fields.iter().filter(|(_, value)| !value.is_array());
     let rows: Vec<_> = single.map(|(name, value)| [name.clone(), text(value)]).collect();
-    let (table, mut shown) = (Table::of(None, &rows), String::new());
+    let (table, mut shown) = (Table::of(None, &rows, screen, None), String::new());
     rows.iter().for_each(|row| table.write(&mut shown, row));
     for (name, rows) in fields.iter().filter_map(|(name, value)| Some((name, value.as_array()?))) {
-        shown += &format!("\n{name}\n{}", rows_table(rows));
+        shown += &format!("\n{name}\n{}", rows_table(rows, screen));
     }
     shown
 }

@@ -15,7 +15,8 @@ pub enum Purpose {
     /// Requests. Timeouts for statements and for row locks keep one account from blocking every connection. Plans are
     /// generic and kept: to plan each time takes longer than to run. No parallel workers.
     Serving,
-    /// Commands: no statement timeout, as an import takes as long as its file.
+    /// Commands: no statement timeout, as an import takes as long as its file. Reports are not compiled, which takes
+    /// longer than to run them.
     Command,
     /// Jobs of `serve`.
     Job,
@@ -64,6 +65,7 @@ impl Purpose {
                 ("lock_timeout", "'1min'"),
                 ("idle_in_transaction_session_timeout", "0"),
                 ("plan_cache_mode", "auto"),
+                ("jit", "off"),
             ],
             Self::Job => &[
                 ("statement_timeout", "'10min'"),

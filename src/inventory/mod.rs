@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::db::{Db, ProcessLock, Transaction, begin_locked};
 use crate::error::{Refuses, Result};
+use crate::values::dialect::time;
 use crate::values::money::Cost;
 use crate::values::phone::{AreaCode, Kind, PhoneNumber};
 use crate::values::sid::AccountSid;
@@ -112,8 +113,10 @@ pub struct Stocked {
 #[derive(Debug, serde::Serialize)]
 pub struct Since {
     /// When it came into its state or, if it is in use, to its holder.
+    #[serde(serialize_with = "time")]
     pub since: DateTime<Utc>,
     /// When its quarantine ends; `None` unless it is quarantined.
+    #[serde(serialize_with = "time")]
     pub back_on_sale: Option<DateTime<Utc>>,
     /// Why it was retired, while it is.
     pub retirement: Option<Retirement>,

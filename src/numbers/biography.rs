@@ -6,6 +6,7 @@ use super::Refused;
 use crate::db::{Db, Transaction};
 use crate::error::{Denied, Result};
 use crate::inventory::{self, Cause, Retirement, Since, State, Stocked};
+use crate::values::dialect::time;
 use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
@@ -39,7 +40,9 @@ pub struct Tenancy {
     pub account_sid: AccountSid,
     #[serde(skip)]
     pub account_name: String,
+    #[serde(serialize_with = "time")]
     pub from: DateTime<Utc>,
+    #[serde(serialize_with = "time")]
     pub to: Option<DateTime<Utc>>,
     pub price: Money,
 }
@@ -47,6 +50,7 @@ pub struct Tenancy {
 /// A move of a tenancy from one account to another.
 #[derive(Debug, serde::Serialize)]
 pub struct Transferred {
+    #[serde(serialize_with = "time")]
     pub at: DateTime<Utc>,
     pub from: AccountSid,
     pub to: AccountSid,
@@ -57,6 +61,7 @@ pub struct Transferred {
 /// A move of a number from one state to another.
 #[derive(Debug, serde::Serialize)]
 pub struct Move {
+    #[serde(serialize_with = "time")]
     pub at: DateTime<Utc>,
     pub to: State,
     pub cause: Cause,

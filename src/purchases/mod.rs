@@ -11,6 +11,7 @@ use crate::db::transact::transact;
 use crate::error::{Denied, Error, Refuses, Result, Unavailable};
 use crate::numbers::{self, Number, Settings};
 use crate::values::clock::Clock;
+use crate::values::dialect::time;
 use crate::values::money::Money;
 use crate::values::phone::{AreaCode, Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid, random_bits};
@@ -220,6 +221,7 @@ pub struct Assigned {
     pub sid: NumberSid,
     pub account_sid: AccountSid,
     pub price: Money,
+    #[serde(serialize_with = "time")]
     pub started_at: DateTime<Utc>,
     /// The account's balance after the purchase.
     pub balance: Money,

@@ -1,10 +1,12 @@
 //! Statements on the views.
 
+use chrono::{DateTime, Days, NaiveTime, Utc};
 use futures_util::stream::BoxStream;
-use sqlx::{Result, query_as, query_scalar};
+use sqlx::{Result, query_as};
 use tracing::instrument;
 
-use super::{Described, Form, View};
+use super::views::Time;
+use super::{Column, Condition, Described, Form, Report, Shape, Value};
 use crate::db::{Db, Transaction};
 
 /// The views with these names, in their order.
@@ -21,13 +23,14 @@ pub async fn describe(db: &Db, names: &[String]) -> Result<Vec<Described>> {
     .await
 }
 
-/// The columns of a view with a text type, in their order.
-#[instrument(name = "reporting.texts", level = "debug", skip_all)]
-pub async fn texts(db: &Db, view: &str) -> Result<Vec<String>> {
-    query_scalar!(
-        r#"select attname::text as "name!" from pg_attribute
+/// The columns of a view, in their order.
+#[instrument(name = "reporting.columns", level = "debug", skip_all)]
+pub async fn columns(db: &Db, view: &str) -> Result<Vec<Column>> {
+    query_as!(
+        Column,
+        r#"select attname::text as "name!", typname::text as "type_name!" from pg_attribute
         join pg_class on pg_class.oid = attrelid join pg_type on pg_type.oid = atttypid
-        where relnamespace = 'reporting'::regnamespace and relname = $1 and attnum > 0 and typcategory = 'S'
+        where relnamespace = 'reporting'::regnamespace and relname = $1 and attnum > 0 and not attisdropped
         order by attnum"#,
         view
     )
@@ -35,17 +38,160 @@ pub async fn texts(db: &Db, view: &str) -> Result<Vec<String>> {
     .await
 }
 
-/// The rows of a view, written by PostgreSQL, which sends each one by itself.
+/// The rows of a report, written by PostgreSQL, which sends each one by itself.
 #[instrument(name = "reporting.copy", level = "debug", skip_all)]
-pub async fn copy(within: &mut Transaction, view: View, form: Form) -> Result<BoxStream<'_, Result<impl AsRef<[u8]>>>> {
-    let View { name, order } = view;
-    let (row, options) = match form {
-        Form::Csv => ("*", "header"),
+pub async fn copy<'within>(
+    within: &'within mut Transaction,
+    report: &Report,
+    columns: &[Column],
+    form: Form,
+) -> Result<BoxStream<'within, Result<impl AsRef<[u8]> + use<>>>> {
+    let (rows, options) = match form {
+        Form::Csv => (selected(report, columns, form), "header"),
         // In JSON these two characters are always escaped, so nothing is quoted twice.
-        Form::Json => ("row_to_json(report)", r"delimiter e'\x01', quote e'\x02'"),
+        Form::Json => (
+            format!("select row_to_json(report) from ({}) as report", selected(report, columns, form)),
+            r"delimiter e'\x01', quote e'\x02'",
+        ),
     };
-    let statement = format!(
-        "copy (select {row} from reporting.{name} as report order by {order}) to stdout (format csv, {options})"
-    );
-    within.copy_out_raw(&statement).await
+    within.copy_out_raw(&format!("copy ({rows}) to stdout (format csv, {options})")).await
+}
+
+/// COPY takes no parameters: what a report is limited by becomes literals, and only of typed values.
+fn selected(report: &Report, columns: &[Column], form: Form) -> String {
+    let Report { view, limits, conditions, is_last } = report;
+    let list: Vec<_> = columns.iter().map(|column| written(column, form)).collect();
+    let conditions: Vec<_> = limited(report).into_iter().chain(conditions.iter().map(condition)).collect();
+    let forwards = view.order.iter().map(|column| format!("report.{column}")).collect::<Vec<_>>().join(", ");
+    let list = list.join(", ");
+    let from = source(report, &conditions);
+    match (limits.rows, is_last) {
+        (None, _) => format!("select {list} from {from} order by {forwards}"),
+        (Some(rows), false) => format!("select {list} from {from} order by {forwards} limit {rows}"),
+        (Some(rows), true) => format!(
+            "select {list} from (select * from {from} order by {} limit {rows}) as report order by {forwards}",
+            backwards(view.order)
+        ),
+    }
+}
+
+fn backwards(order: &[&str]) -> String {
+    let column = |column: &&str| match column.strip_suffix(" nulls first") {
+        Some(column) => format!("report.{column} desc nulls last"),
+        None => format!("report.{column} desc"),
+    };
+    order.iter().map(column).collect::<Vec<_>>().join(", ")
+}
+
+/// A column as all answers write it.
+fn written(column: &Column, form: Form) -> String {
+    let name = &column.name;
+    let value = match (column.shape(), form) {
+        (Shape::Time, _) => format!(r#"to_char(report.{name} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"#),
+        (Shape::Date, _) => format!("to_char(report.{name}, 'YYYY-MM-DD')"),
+        (Shape::Money, _) => format!("round(report.{name}, greatest(2, min_scale(report.{name})))::text"),
+        (Shape::PhoneNumber, _) | (Shape::Boolean, Form::Csv) => format!("report.{name}::text"),
+        _ => format!("report.{name}"),
+    };
+    format!("{value} as {name}")
+}
+
+/// The rows that a report is about. Of two accounts in a row each has its index: so they are asked for one by one.
+fn source(Report { view, limits, .. }: &Report, conditions: &[String]) -> String {
+    let name = view.name;
+    let all = |more: Option<String>| {
+        let all: Vec<_> = conditions.iter().cloned().chain(more).collect();
+        if all.is_empty() { String::new() } else { format!(" where {}", all.join(" and ")) }
+    };
+    let of = |column: &&str, account| all(Some(equal(column, &Value::Account(account))));
+    match (limits.account, view.accounts) {
+        (Some(account), [column]) => format!("reporting.{name} as report{}", of(column, account)),
+        (Some(account), columns) => {
+            let parts = columns.iter().map(|column| of(column, account));
+            let parts: Vec<_> = parts.map(|part| format!("select * from reporting.{name} as report{part}")).collect();
+            format!("({}) as report", parts.join(" union all "))
+        }
+        (None, _) => format!("reporting.{name} as report{}", all(None)),
+    }
+}
+
+fn limited(Report { view, limits, .. }: &Report) -> Vec<String> {
+    let mut all = Vec::new();
+    all.extend(limits.number.map(|number| equal("phone_number", &Value::Number(number))));
+    all.extend(limits.since.and_then(|since| match view.time {
+        Time::Never => None,
+        Time::At(at) => Some(format!("report.{at} >= {}", moment(since))),
+        Time::Begins(day) => Some(format!("report.{day} >= {}", first_day(since))),
+        Time::Stretch(_, end) => Some(format!("(report.{end} is null or report.{end} > {})", moment(since))),
+    }));
+    all.extend(limits.until.and_then(|until| match view.time {
+        Time::Never => None,
+        Time::At(at) | Time::Stretch(at, _) => Some(format!("report.{at} < {}", moment(until))),
+        Time::Begins(day) => Some(format!("report.{day} < {}", first_day(until))),
+    }));
+    all
+}
+
+fn condition(condition: &Condition) -> String {
+    match condition {
+        Condition::Is(column, value) => equal(column, value),
+        Condition::IsOrNull(column, value) => format!("({} or report.{column} is null)", equal(column, value)),
+        Condition::IsOneOf(column, values) => {
+            let values: Vec<_> = values.iter().map(literal).collect();
+            format!("report.{column} = any (array[{}]::text[])", values.join(", "))
+        }
+        Condition::IsNull(column) => format!("report.{column} is null"),
+        Condition::Between(column, first, last) => format!("report.{column} between {first} and {last}"),
+    }
+}
+
+fn equal(column: &str, value: &Value) -> String {
+    format!("report.{column} = {}", literal(value))
+}
+
+fn literal(value: &Value) -> String {
+    match value {
+        Value::Account(sid) => format!("'{sid}'"),
+        Value::Number(number) => number.digits().to_string(),
+        Value::Integer(integer) => integer.to_string(),
+        Value::Word(word) => format!("'{}'", word.replace('\'', "''")),
+        // As hex digits: nothing in it ends the literal.
+        Value::Text(text) => {
+            let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+            format!(r"convert_from(decode('{hex}', 'hex'), 'UTF8')")
+        }
+    }
+}
+
+fn moment(time: DateTime<Utc>) -> String {
+    format!("timestamptz '{}'", time.format("%Y-%m-%dT%H:%M:%S%.6fZ"))
+}
+
+/// The first day that begins at this moment or later.
+fn first_day(time: DateTime<Utc>) -> String {
+    let day = time.date_naive();
+    let is_midnight = time.time() == NaiveTime::MIN;
+    let day = if is_midnight { day } else { day.checked_add_days(Days::new(1)).unwrap_or(day) };
+    format!("date '{}'", day.format("%Y-%m-%d"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_becomes_hex_digits() {
+        let text = Value::Text("a'; drop table stock --".to_owned());
+        let written = literal(&text);
+        assert_eq!(written, "convert_from(decode('61273b2064726f70207461626c652073746f636b202d2d', 'hex'), 'UTF8')");
+    }
+
+    #[test]
+    fn a_day_belongs_to_a_period_that_it_begins_in() {
+        for (time, day) in
+            [("2026-11-24T00:00:00Z", "date '2026-11-24'"), ("2026-11-24T00:00:00.1Z", "date '2026-11-25'")]
+        {
+            assert_eq!(first_day(time.parse().unwrap()), day);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 pub mod area_codes;
 pub mod clock;
+pub mod dialect;
 pub mod money;
 pub mod network;
 pub mod page;

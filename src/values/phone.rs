@@ -18,12 +18,19 @@ pub enum Kind {
     TollFree,
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl Kind {
+    /// Its name on the command line and in views.
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::Local => "local",
             Self::TollFree => "tollfree",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 

@@ -33,6 +33,7 @@ mod properties;
 mod races;
 mod reads;
 mod reporting;
+mod reports;
 mod request_ids;
 mod requests;
 mod shares;

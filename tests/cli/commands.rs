@@ -69,7 +69,7 @@ fn accounts_and_their_money() {
     assert_eq!(home.json(&["account", "suspend", sid])["status"], "suspended");
     assert_eq!(home.json(&["account", "activate", sid])["status"], "active");
     assert_eq!(scene.status(), 200);
-    let rotated = home.json(&["account", "rotate-token", sid]);
+    let rotated = home.json(&["account", "rotate-token", sid, "--yes"]);
     assert_ne!(rotated["auth_token"], json!(scene.token));
     crate::home::eventually("the old token stops working", || scene.status() == 401);
 
@@ -87,13 +87,13 @@ fn an_account_is_closed_once_its_numbers_are_released() {
     home.json(&["inventory", "add", "4158670000-4158670009", "8005550100"]);
     scene.buy("Local");
     scene.buy("TollFree");
-    home.run(&["account", "close", sid]).assert_refused("2 numbers");
+    home.run(&["account", "close", sid, "--yes"]).assert_refused("still holds 2 numbers");
     assert_eq!(home.json(&["account", "show", sid])["status"], "active");
-    let closed = home.json(&["account", "close", sid, "--release-numbers"]);
+    let closed = home.json(&["account", "close", sid, "--release-numbers", "--yes"]);
     assert_eq!((&closed["status"], &closed["released"]), (&json!("closed"), &json!(2)));
     crate::home::eventually("the account is gone", || scene.status() == 401);
-    for verb in ["activate", "suspend", "rotate-token"] {
-        home.run(&["account", verb, sid]).assert_refused("closed");
+    for verb in [&["activate"][..], &["suspend"], &["rotate-token", "--yes"]] {
+        home.run(&[&["account", verb[0], sid], &verb[1..]].concat()).assert_refused("closed");
     }
     assert_eq!(home.json(&["audit"])["ok"], true);
 }

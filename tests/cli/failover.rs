@@ -97,7 +97,7 @@ fn a_name_that_leads_to_a_standby_for_a_while_sells_nothing_and_comes_back() {
     // The standby is paused, and still believes the token that is replaced now.
     standby.says("select pg_wal_replay_pause() is not null");
     let old = scene.token.clone();
-    let rotated = primary.json(&["account", "rotate-token", &scene.sid]);
+    let rotated = primary.json(&["account", "rotate-token", &scene.sid, "--yes"]);
     let scene = Scene { token: rotated["auth_token"].as_str().expect("a token").to_owned(), ..scene };
     eventually("the old token is refused", || scene.call(&old, "GET", "") == 401);
     assert_eq!(scene.call(&scene.token, "GET", ""), 200);

@@ -73,7 +73,7 @@ fn a_commit_whose_answer_is_lost_is_not_known_and_the_command_says_how_to_find_o
         ("account debit SID 1.00", "'numberbank report ledger'"),
         ("account suspend SID", "'numberbank account show AC"),
         ("account activate SID", "'numberbank account show AC"),
-        ("account rotate-token SID", "'numberbank account rotate-token AC"),
+        ("account rotate-token SID --yes", "'numberbank account rotate-token AC"),
         ("inventory add 4158670010", "run 'numberbank inventory add' again"),
         (import.as_str(), "run 'numberbank inventory import' again"),
         ("inventory withdraw 4158670010", "run 'numberbank inventory withdraw' again"),
@@ -89,7 +89,7 @@ fn a_commit_whose_answer_is_lost_is_not_known_and_the_command_says_how_to_find_o
         ("inventory set 4158670010 --provider Acme", "run 'numberbank inventory set' again"),
         ("recycle", "run 'numberbank recycle' again"),
         ("bill", "run 'numberbank bill' again"),
-        ("account close SID --release-numbers", "'numberbank account show AC"),
+        ("account close SID --release-numbers --yes", "'numberbank account show AC"),
     ] {
         for cut in [Cut::Before, Cut::Within] {
             let ran = scene.run(line, cut);

@@ -36,7 +36,7 @@ fn actions(sid: &str, file: &str) -> Vec<(Vec<String>, Value)> {
         action("account debit SID 1", json!({ "account": sid, "amount": "1" })),
         action("account suspend SID", json!({ "account": sid })),
         action("account activate SID", json!({ "account": sid })),
-        action("account rotate-token SID", json!({ "account": sid })),
+        action("account rotate-token SID --yes", json!({ "account": sid, "yes": true })),
         action(
             "inventory add 4158670000-4158670009 8005550100",
             json!({ "ranges": ["4158670000-4158670009", "8005550100"] }),
@@ -82,11 +82,11 @@ fn each_changing_command_leaves_an_entry_and_no_other_does() {
     let number = body["TwilioResponse"]["IncomingPhoneNumber"]["Sid"].as_str().expect("a Sid");
     assert_eq!(server.call("DELETE", &format!("{path}/{number}"), [&closing, &token], "").0, 204);
     home.json(&["number", "restore", number]);
-    home.json(&["account", "close", &closing, "--release-numbers"]);
+    home.json(&["account", "close", &closing, "--release-numbers", "--yes"]);
     expected.extend([
         json!(["account create", { "name": "Closing", "balance": "10.00" }, "done"]),
         json!(["number restore", { "number": number }, "done"]),
-        json!(["account close", { "account": closing, "release_numbers": true }, "done"]),
+        json!(["account close", { "account": closing, "release_numbers": true, "yes": true }, "done"]),
     ]);
     assert_eq!(told(&home, expected.len()), expected);
 
@@ -196,7 +196,7 @@ fn an_entry_holds_no_secret() {
     let by_option = Ran::of(named.args(["--database-url", &url]).output()).done_json();
     let by_variable = Ran::of(program(&create).env("DATABASE_URL", &url).output()).done_json();
     let sid = by_option["sid"].as_str().expect("a Sid");
-    let rotated = home.json(&["account", "rotate-token", sid]);
+    let rotated = home.json(&["account", "rotate-token", sid, "--yes"]);
     let found = home.table(&["report", "operator_actions", "--output", "csv"]);
     assert_eq!(found.lines().count(), 4, "{found}");
     let tokens =

@@ -187,7 +187,7 @@ fn the_demo_prints_no_credentials_that_were_replaced() {
     let home = Home::new();
     let mut demo = home.start("demo", &[]);
     let (_, [sid, token]) = pasted(&demo);
-    home.json(&["account", "rotate-token", &sid]);
+    home.json(&["account", "rotate-token", &sid, "--yes"]);
     demo.signal(Signal::SIGTERM);
     assert_eq!(demo.ended(), Some(0));
     let demo = home.start("demo", &[]);

@@ -84,7 +84,7 @@ fn a_token_that_nobody_could_read_is_no_success() {
     };
     unread(&["account", "create", "--name", "Acme"]).assert_refused("rotate-token AC");
     let sid = home.json(&["account", "list"])[0]["sid"].as_str().expect("a Sid").to_owned();
-    unread(&["account", "rotate-token", &sid]).assert_refused(&sid);
+    unread(&["account", "rotate-token", &sid, "--yes"]).assert_refused(&sid);
     unread(&["account", "list"]).done();
 }
 
@@ -102,20 +102,20 @@ fn a_chosen_token_comes_by_standard_input_and_is_never_shown() {
     let sid = created.done_json()["sid"].as_str().expect("a Sid").to_owned();
     let status = |token: &str| server.call("GET", &format!("/2008-08-01/Accounts/{sid}"), [&sid, token], "").0;
     assert_eq!(status(first), 200);
-    let rotated = given(&["account", "rotate-token", &sid], &format!("{second}\r\n")).done();
+    let rotated = given(&["account", "rotate-token", &sid, "--yes"], &format!("{second}\r\n")).done();
     assert!(!rotated.out.contains(second), "{rotated:?}");
     assert_eq!(status(second), 200);
     crate::home::eventually("the old token stops working", || status(first) == 401);
 
     let nearly = "x".repeat(65);
     for input in ["", "\n", "7-chars", "with a blank", "two-lines\nof-them\n", "gr\u{fc}\u{df}e-aus-berlin", &nearly] {
-        let refused = given(&["account", "rotate-token", &sid], input);
+        let refused = given(&["account", "rotate-token", &sid, "--yes"], input);
         refused.assert_refused("one line of 8 to 64 visible ASCII characters");
         assert!(input.trim().is_empty() || !refused.err.contains(input.trim()), "{refused:?}");
     }
     // A file as standard input does not block.
     let endless = std::fs::File::open("/dev/zero").expect("zeros");
-    let mut command = home.command(&["account", "rotate-token", &sid, "--token-stdin"]);
+    let mut command = home.command(&["account", "rotate-token", &sid, "--yes", "--token-stdin"]);
     Ran::of(command.stdin(endless).output()).assert_refused("one line of 8 to 64");
     assert_eq!(status(second), 200);
     home.run(&["account", "create", "--name", "A", "--token-stdin=secret-of-acme"]).assert_bad_usage();

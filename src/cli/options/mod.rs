@@ -44,7 +44,11 @@ pub struct Global {
 
     /// How answers are written
     #[arg(long, global = true, env = "NUMBERBANK_OUTPUT", value_enum, default_value_t)]
-    pub output: Output,
+    output: Output,
+
+    /// Show all columns, however narrow the terminal is: the same as --output wide
+    #[arg(long, global = true)]
+    wide: bool,
 
     /// How logs are written to standard error
     #[arg(long, global = true, env = "NUMBERBANK_LOG_FORMAT", value_enum, default_value_t)]
@@ -54,15 +58,24 @@ pub struct Global {
     pub operator: Operator,
 }
 
+impl Global {
+    /// How answers are written.
+    pub fn output(&self) -> Output {
+        if self.wide && self.output == Output::Table { Output::Wide } else { self.output }
+    }
+}
+
 /// How a command writes its answer to standard output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// For people
+    /// For people; on a terminal, as many columns as fit
     #[default]
     Table,
+    /// The same with all columns
+    Wide,
     /// One JSON document
     Json,
-    /// A header and a line for each row; for 'report' and 'inventory list'
+    /// A header and a line for each row; for lists
     Csv,
 }
 

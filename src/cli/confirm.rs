@@ -1,0 +1,47 @@
+//! Asks before something that cannot be undone.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+
+use clap::Args;
+
+use super::Failure;
+use super::terminal::visible;
+
+/// Longer than any name.
+const MOST: u64 = 1024;
+
+/// Of commands that cannot be undone.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Sure {
+    /// Do not ask: for scripts
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Sure {
+    /// Goes on if the operator is sure. On a terminal he sees what will go, and types the name; without one `--yes` must be
+    /// given.
+    pub async fn of(self, what_goes: &str, name: &str) -> Result<(), Failure> {
+        if self.yes {
+            return Ok(());
+        }
+        if !io::stdin().is_terminal() {
+            return Err(Failure::Refused(format!("{what_goes}; this cannot be undone: --yes confirms it")));
+        }
+        let question = format!("{}; this cannot be undone. To go on, type {}: ", visible(what_goes), visible(name));
+        let typed = tokio::task::spawn_blocking(move || ask(&question)).await.map_err(io::Error::other)??;
+        match typed.trim() == name {
+            true => Ok(()),
+            false => Err(Failure::Refused(format!("'{}' is not '{name}': nothing was changed", typed.trim()))),
+        }
+    }
+}
+
+/// On standard error, for the answer may go into a file.
+fn ask(question: &str) -> io::Result<String> {
+    let mut err = io::stderr().lock();
+    err.write_all(question.as_bytes()).and_then(|()| err.flush())?;
+    let mut line = String::new();
+    io::stdin().lock().take(MOST).read_line(&mut line)?;
+    Ok(line)
+}

@@ -1,0 +1,269 @@
+//! Reports: what they are limited to, and how they write what they show.
+
+use chrono::TimeDelta;
+use numberbank::operators::{self, About, Action, Operator, Outcome};
+use numberbank::releases;
+use numberbank::reporting::{self, Form, Limits, Refused, Report, VIEWS, View};
+use serde_json::{Map, Value, json};
+use sqlx::AssertSqlSafe;
+
+use crate::support::{Account, World, test};
+
+const FIRST: i64 = 4_158_675_309;
+
+type Row = Map<String, Value>;
+
+/// The lines that a report writes.
+async fn written(world: &World, report: &Report, form: Form) -> Vec<String> {
+    let columns = reporting::columns(&world.db, report.view()).await.expect("the columns");
+    let mut lines = Vec::new();
+    let rows = reporting::rows(&world.db, report, &columns, form, |row| {
+        lines.push(String::from_utf8(row.to_vec()).expect("a text").trim_end().to_owned());
+        Ok::<_, numberbank::error::Error>(())
+    });
+    rows.await.expect("rows");
+    lines
+}
+
+async fn rows(world: &World, report: &Report) -> Vec<Row> {
+    let lines = written(world, report, Form::Json).await;
+    lines.iter().map(|line| serde_json::from_str(line).expect("a row")).collect()
+}
+
+async fn run(world: &World, statement: impl Into<String>) {
+    sqlx::raw_sql(AssertSqlSafe(statement.into())).execute(&world.db).await.expect("it runs");
+}
+
+/// Two accounts with two numbers, to which all that views show has happened, a day apart.
+async fn scene(world: &World) -> [Account; 2] {
+    let day = TimeDelta::days(1);
+    world.stock(FIRST, 1).await;
+    let accounts = [world.account("50.00").await, world.account("50.00").await];
+    let first = world.server.buy(&accounts[0], &[]).await.element("Sid");
+    world.stock(8_005_550_100, 2).await;
+    world.clock.advance(day);
+    world.server.post(&accounts[1], "/IncomingPhoneNumbers/TollFree", &[]).await.assert_status(201);
+    world.clock.advance(day);
+    world.server.release(&accounts[0], &first).await.assert_status(204);
+    world.clock.advance(day);
+    releases::restore(&world.db, &world.clock, first.parse().expect("a Sid")).await.expect("restored");
+    world.suspend(&accounts[1]).await;
+    world.clock.advance(TimeDelta::days(30));
+    world.bill().await;
+    let [one, other] = &accounts;
+    let now = world.clock.now();
+    let uuid = |account: &Account| format!("substr('{}', 3)::uuid", account.sid);
+    run(
+        world,
+        format!(
+            "insert into tenancy_transfers (tenancy_sid, at, from_account, to_account, from_month)
+            select sid, '{now}', account_sid, {1}, due_month from tenancies where phone_number = {FIRST};
+            update tenancies set account_sid = {1} where phone_number = {FIRST};
+            update accounts set local_numbers = local_numbers - 1, monthly_fees = monthly_fees - 100 where sid = {0};
+            update accounts set local_numbers = local_numbers + 1, monthly_fees = monthly_fees + 100 where sid = {1}",
+            uuid(one),
+            uuid(other)
+        ),
+    )
+    .await;
+    run(world, format!("insert into prices values ('local', {}, 50)", uuid(one))).await;
+    run(
+        world,
+        format!(
+            "insert into price_changes (at, kind, account_sid, price) values ('{now}', 'local', {}, 50)",
+            uuid(one)
+        ),
+    )
+    .await;
+    run(
+        world,
+        format!(
+            "insert into imports (at, file, operator, added, already_known, changed, rejected)
+            values ('{now}', '=file', 'ann', 0, 0, 0, 0); insert into stock_thresholds values ('local', 415, 9);
+            update stock set provider_cost = 8500, provider = 'Acme' where phone_number = {FIRST};
+            update stock set provider_cost = 85 where phone_number = 8005550100"
+        ),
+    )
+    .await;
+    let operator = Operator { name: "ann".to_owned(), login: "ann@host".to_owned() };
+    for account in &accounts {
+        let action = Action { words: "account show".to_owned(), arguments: Map::new() };
+        let begun = operators::begin(&world.db, &world.clock, &operator, &action).await.expect("begun");
+        let number = FIRST.to_string().parse().ok();
+        let about = About { account: account.sid.parse().ok(), number, counts: Some(json!({ "done": 1 })) };
+        begun.around(&world.db, &world.clock, async {}, |()| (Outcome::Done, about)).await;
+    }
+    accounts
+}
+
+/// What limits each view, and the columns that it goes by.
+fn columns_of(view: &str) -> (&'static [&'static str], bool, Option<&'static str>) {
+    match view {
+        "inventory" | "margins" => (&["account_sid"], true, None),
+        "inventory_summary" | "low_stock" => (&[], false, None),
+        "accounts" => (&["sid"], false, Some("created_at")),
+        "tenancies" => (&["account_sid"], true, Some("started_at")),
+        "holdings" => (&["account_sid"], true, Some("held_from")),
+        "moves" => (&[], true, Some("at")),
+        "monthly_revenue" => (&[], false, Some("month")),
+        "daily_revenue" => (&["account_sid"], false, Some("day")),
+        "operator_actions" => (&["account_sid"], true, Some("begun_at")),
+        "imports" => (&[], false, Some("at")),
+        "transfers" => (&["from_account_sid", "to_account_sid"], true, Some("at")),
+        "prices" => (&["account_sid"], false, None),
+        "price_history" => (&["account_sid"], false, Some("at")),
+        "ledger" | "account_events" => (&["account_sid"], true, Some("at")),
+        view => panic!("what limits {view}?"),
+    }
+}
+
+/// The rows with these limits are those of all rows for which this holds; or none of the rows can be limited so.
+async fn assert_limited(world: &World, view: View, may: bool, limits: Limits, holds: impl Fn(&Row) -> bool) {
+    let name = view.name;
+    match view.limited(limits) {
+        Ok(report) => {
+            assert!(may, "{name} cannot be limited by {limits:?}");
+            let all = rows(world, &view.all()).await;
+            let expected: Vec<_> = all.into_iter().filter(holds).collect();
+            assert_eq!(rows(world, &report).await, expected, "{name} by {limits:?}");
+        }
+        Err(Refused::NotLimitedBy { view, may: those, .. }) => {
+            assert!(!may && view == name && those.contains(&"--limit"), "{name} by {limits:?}: {those:?}");
+        }
+        Err(Refused::PeriodOfAll { view }) => {
+            assert_eq!((view, limits.account, limits.number), ("holdings", None, None));
+        }
+    }
+}
+
+#[test]
+fn every_report_is_limited_to_what_was_asked_for() {
+    test(async |world| {
+        let accounts = scene(world).await;
+        let begun = world.clock.now() - TimeDelta::days(33);
+        for view in VIEWS {
+            let (columns, has_number, time) = columns_of(view.name);
+            assert!(!rows(world, &view.all()).await.is_empty(), "{}", view.name);
+            for account in &accounts {
+                let limits = Limits { account: account.sid.parse().ok(), ..Limits::default() };
+                let of_account = |row: &Row| columns.iter().any(|column| row[*column] == account.sid);
+                assert_limited(world, view, !columns.is_empty(), limits, of_account).await;
+            }
+            for number in [FIRST.to_string(), "8005550100".to_owned(), "2125550100".to_owned()] {
+                let limits = Limits { number: number.parse().ok(), ..Limits::default() };
+                assert_limited(world, view, has_number, limits, |row| row["phone_number"] == number).await;
+            }
+            let first = FIRST.to_string().parse().ok();
+            for (hours, number) in
+                [0, 1, 24, 25, 48, 49, 72, 800].into_iter().flat_map(|hours| [(hours, None), (hours, first)])
+            {
+                let number = number.filter(|_| has_number);
+                let is_it = |row: &Row| number.is_none() || row["phone_number"] == json!(FIRST.to_string());
+                let moment = begun + TimeDelta::hours(hours);
+                let text = moment.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+                let of = |row: &Row| row[time.unwrap_or_default()].as_str().unwrap_or_default().to_owned();
+                let since = Limits { since: Some(moment), number, ..Limits::default() };
+                let is_later = |row: &Row| match view.name {
+                    "holdings" => row["held_until"].as_str().is_none_or(|until| until > text.as_str()),
+                    // Those of days and months: the day begins at its midnight.
+                    "monthly_revenue" | "daily_revenue" => format!("{}T00:00:00.000Z", of(row)) >= text,
+                    _ => of(row) >= text,
+                };
+                assert_limited(world, view, time.is_some(), since, |row| is_it(row) && is_later(row)).await;
+                let until = Limits { until: Some(moment), number, ..Limits::default() };
+                let is_earlier = |row: &Row| match view.name {
+                    "monthly_revenue" | "daily_revenue" => format!("{}T00:00:00.000Z", of(row)) < text,
+                    _ => of(row) < text,
+                };
+                assert_limited(world, view, time.is_some(), until, |row| is_it(row) && is_earlier(row)).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_limited_number_of_rows_is_the_first_or_the_last() {
+    test(async |world| {
+        scene(world).await;
+        for view in VIEWS {
+            let all = rows(world, &view.all()).await;
+            let limited = |rows| view.limited(Limits { rows: Some(rows), ..Limits::default() }).expect("a report");
+            assert_eq!(rows(world, &limited(1)).await, all[..1], "{}", view.name);
+            assert_eq!(rows(world, &limited(1).last()).await, all[all.len() - 1..], "{}", view.name);
+            assert_eq!(rows(world, &limited(1000).last()).await, all, "{}", view.name);
+        }
+    });
+}
+
+/// Whether a text is written like this one, with any digits.
+fn is_like(text: &str, pattern: &str) -> bool {
+    let same = |(c, like): (char, char)| if like == '0' { c.is_ascii_digit() } else { c == like };
+    text.len() == pattern.len() && text.chars().zip(pattern.chars()).all(same)
+}
+
+/// Whether a value is written as its type is everywhere.
+fn is_dialect(name: &str, type_name: &str, value: &Value) -> bool {
+    let text = value.as_str().unwrap_or_default();
+    match (type_name, name) {
+        _ if value.is_null() => true,
+        ("timestamptz", _) => is_like(text, "0000-00-00T00:00:00.000Z"),
+        ("date", _) => is_like(text, "0000-00-00"),
+        ("numeric", _) => {
+            let (dollars, decimals) = text.trim_start_matches('-').split_once('.').unwrap_or_default();
+            let digits = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+            let shortest = decimals.len() == 2 || (3..=4).contains(&decimals.len()) && !decimals.ends_with('0');
+            digits(dollars) && digits(decimals) && shortest
+        }
+        ("int8", "phone_number") => is_like(text, "0000000000"),
+        ("int2" | "int4" | "int8", _) => value.is_i64(),
+        ("bool", _) => value.is_boolean(),
+        ("jsonb", _) => value.is_object(),
+        _ if name.ends_with("account_sid") => text.starts_with("AC") && text.len() == 34,
+        _ if name == "number_sid" => text.starts_with("PN") && text.len() == 34,
+        _ => value.is_string(),
+    }
+}
+
+#[test]
+fn every_value_is_written_as_its_type_is() {
+    test(async |world| {
+        scene(world).await;
+        let mut seen = std::collections::BTreeSet::new();
+        for view in VIEWS {
+            let statement = format!(
+                "select attname::text, typname::text from pg_attribute join pg_type on pg_type.oid = atttypid
+                where attrelid = 'reporting.{}'::regclass and attnum > 0 order by attnum",
+                view.name
+            );
+            let types: Vec<(String, String)> =
+                sqlx::query_as(AssertSqlSafe(statement)).fetch_all(&world.db).await.expect("the types");
+            let all = rows(world, &view.all()).await;
+            for row in &all {
+                assert!(row.keys().eq(types.iter().map(|(name, _)| name)), "{}: {row:?}", view.name);
+                for (name, type_name) in &types {
+                    let value = &row[name];
+                    assert!(is_dialect(name, type_name, value), "{}.{name}: {value}", view.name);
+                    seen.extend((!value.is_null()).then(|| type_name.clone()));
+                }
+            }
+            let lines = written(world, &view.all(), Form::Csv).await.join("\n");
+            let mut reader = csv::Reader::from_reader(lines.as_bytes());
+            for (row, line) in all.iter().zip(reader.records().map(|line| line.expect("a line"))) {
+                let cells = row.values().map(|value| match value {
+                    Value::Null => String::new(),
+                    Value::String(text) => text.clone(),
+                    // PostgreSQL writes its jsonb with blanks.
+                    Value::Object(_) => value.to_string().replace(':', ": "),
+                    other => other.to_string(),
+                });
+                assert!(line.iter().eq(cells), "{}: {line:?} {row:?}", view.name);
+            }
+        }
+        for type_name in ["timestamptz", "date", "numeric", "int2", "int4", "int8", "bool", "jsonb", "text"] {
+            assert!(seen.contains(type_name), "{type_name} of {seen:?}");
+        }
+        let costs = rows(world, &View::INVENTORY.all()).await;
+        let costs: Vec<_> = costs.iter().map(|row| row["provider_cost"].clone()).collect();
+        assert_eq!(costs, [json!("0.85"), json!("0.0085"), json!(null)]);
+    });
+}

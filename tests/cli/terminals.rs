@@ -1,0 +1,98 @@
+//! Commands on a terminal: tables that fit, colours, and questions.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use nix::pty::{Winsize, openpty};
+use serde_json::json;
+
+use crate::home::Home;
+
+/// What a command wrote to a terminal of this width, and its exit code. The answer to what it asks is typed beforehand.
+fn on_terminal(mut command: Command, columns: u16, typed: &str) -> (Option<i32>, String) {
+    let size = Winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let ends = openpty(&size, None).expect("a terminal");
+    let (mut ours, theirs) = (File::from(ends.master), ends.slave);
+    let clone = || Stdio::from(theirs.try_clone().expect("a handle"));
+    let mut child = command.stdin(clone()).stdout(clone()).stderr(clone()).spawn().expect("it starts");
+    // The command's own handles too: else the end of the answer is never seen.
+    drop(command);
+    drop(theirs);
+    ours.write_all(typed.as_bytes()).expect("it is typed");
+    let mut reader = ours.try_clone().expect("a handle");
+    let shown = thread::spawn(move || {
+        let (mut shown, mut some) = (Vec::new(), [0; 4096]);
+        // The last read of a terminal that nobody has open any more is an error.
+        while let Ok(count @ 1..) = reader.read(&mut some) {
+            shown.extend_from_slice(&some[..count]);
+        }
+        String::from_utf8_lossy(&shown).replace("\r\n", "\n")
+    });
+    let code = child.wait().expect("it ends").code();
+    (code, shown.join().expect("what it wrote"))
+}
+
+/// A home with an account and a number, and a server that keeps PostgreSQL running.
+fn scene() -> (Home, crate::home::Running) {
+    let home = Home::new();
+    let server = home.start("serve", &[]);
+    home.json(&["account", "create", "--name", "Acme", "--balance", "9.00"]);
+    home.json(&["account", "create", "--name", "Other", "--balance", "1234.00"]);
+    home.json(&["inventory", "add", "4158670000"]);
+    (home, server)
+}
+
+#[test]
+fn a_table_fits_its_terminal() {
+    let (home, _server) = scene();
+    let shown = |arguments: &[&str], environment: &[(&str, &str)], columns| {
+        let mut command = home.command(arguments);
+        command.env("TERM", "xterm").env_remove("NO_COLOR").envs(environment.iter().copied());
+        let (code, shown) = on_terminal(command, columns, "");
+        assert_eq!(code, Some(0), "{shown}");
+        shown
+    };
+    let narrow = shown(&["report", "inventory"], &[("NO_COLOR", "1")], 60);
+    let lines: Vec<_> = narrow.lines().collect();
+    assert!(lines[0].starts_with("phone_number  state      account_sid"), "{narrow}");
+    assert!(lines.iter().take(2).all(|line| line.chars().count() <= 60), "{narrow}");
+    assert!(lines[2].starts_with("columns left out: ") && lines[2].ends_with("; --wide shows all"), "{narrow}");
+    let seconds = lines[1].split("  ").find(|cell| cell.starts_with("20")).expect("a time");
+    assert!(seconds.len() == "2026-11-24 04:32:17Z".len() && seconds.ends_with('Z'), "{narrow}");
+
+    for arguments in [&["report", "inventory", "--wide"][..], &["report", "inventory", "--output", "wide"]] {
+        let wide = shown(arguments, &[("NO_COLOR", "1")], 60);
+        assert!(wide.starts_with("phone_number  kind   area_code  state ") && wide.lines().count() == 2, "{wide}");
+        assert!(wide.contains("retirement") && !wide.contains('\u{1b}'), "{wide}");
+    }
+    let coloured = shown(&["report", "inventory"], &[], 200);
+    assert!(coloured.contains("\u{1b}[32mavailable\u{1b}[0m"), "{coloured}");
+    for plain in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        assert!(!shown(&["report", "inventory"], &[plain], 200).contains('\u{1b}'), "{plain:?}");
+    }
+    let ledger = shown(&["report", "ledger"], &[("NO_COLOR", "1")], 120);
+    let amounts: Vec<_> = ledger.lines().take(3).map(|line| line.find(".00").map(|at| at + 3)).collect();
+    assert_eq!(amounts[1], amounts[2], "amounts stand at the right: {ledger}");
+    // What is no terminal gets all columns and milliseconds.
+    assert!(home.table(&["report", "inventory"]).starts_with("phone_number  kind   area_code  state "));
+}
+
+#[test]
+fn what_cannot_be_undone_is_asked_for() {
+    let (home, _server) = scene();
+    let status = || home.json(&["account", "show", "Acme"])["status"].clone();
+    for (verb, goes) in [("close", "a balance of 9.00 and 0 numbers"), ("rotate-token", "will stop working")] {
+        home.run(&["account", verb, "Acme"]).assert_refused("--yes confirms it");
+        let (code, shown) = on_terminal(home.command(&["account", verb, "Acme"]), 200, "acme\n");
+        assert_eq!(code, Some(1), "{shown}");
+        assert!(shown.contains(goes) && shown.contains("type Acme: "), "{shown}");
+        assert!(shown.contains("'acme' is not 'Acme': nothing was changed"), "{shown}");
+        assert_eq!(status(), "active");
+    }
+    let (code, shown) = on_terminal(home.command(&["account", "rotate-token", "Acme"]), 200, "Acme\n");
+    assert!(code == Some(0) && shown.contains("auth_token"), "{shown}");
+    let (code, shown) = on_terminal(home.command(&["account", "close", "Acme"]), 200, "Acme\n");
+    assert_eq!((code, status()), (Some(0), json!("closed")), "{shown}");
+}
