@@ -110,7 +110,7 @@ fn a_carrier_s_file_is_understood_and_a_dry_run_tells_how() {
     let id = imported["import"].to_string();
     let inventory = home.json(&["report", "inventory"]);
     assert_eq!((&inventory[0]["import"], &inventory[1]["import"]), (&imported["import"], &json!(null)));
-    assert_eq!((&inventory[0]["provider_cost"], &inventory[0]["note"]), (&json!(0.0085), &json!("first\r\nsecond")));
+    assert_eq!((&inventory[0]["provider_cost"], &inventory[0]["note"]), (&json!("0.0085"), &json!("first\r\nsecond")));
     assert_eq!(home.json(&["inventory", "list", "--import", &id]), stock);
     let report = home.json(&["report", "imports"]);
     assert_eq!(report.as_array().map(Vec::len), Some(1));
