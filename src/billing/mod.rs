@@ -45,9 +45,18 @@ impl Billed {
     }
 }
 
+/// How far a run of billing has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// The tenancies that were looked at since the last time.
+    pub looked_at: u64,
+    /// The months that were charged since the beginning.
+    pub charged: i64,
+}
+
 /// Charges every fee that is due by `as_of`, the oldest first. Suspends accounts that cannot pay, and activates
 /// suspended ones that can pay now. Releases numbers that were not paid for longer than `grace`. Calls `progress`
-/// with the number of tenancies that were looked at since the last call.
+/// after each batch.
 ///
 /// The work is done in batches, each in its own transaction. If a run is killed, the next one continues. If several
 /// run at once, each month is still charged once.
@@ -59,7 +68,7 @@ pub async fn bill(
     clock: &Clock,
     as_of: DateTime<Utc>,
     grace: TimeDelta,
-    mut progress: impl FnMut(u64),
+    mut progress: impl FnMut(Progress),
 ) -> Result<Billed> {
     clock.trusted()?;
     let mut billed = Billed { charged: 0, amount: Money::ZERO, suspended: 0, activated: 0, released: 0 };
@@ -75,7 +84,7 @@ pub async fn bill(
         from = day;
         billed.add(charges.charged, charges.amount)?;
         billed.suspended += charges.suspended;
-        progress(many);
+        progress(Progress { looked_at: many, charged: billed.charged });
     }
     billed.released = release_unpaid(db, clock, as_of - grace).await?;
     Ok(billed)

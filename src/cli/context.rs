@@ -32,6 +32,8 @@ pub struct Context {
     pub about: Mutex<About>,
     /// For a command that does all or nothing: what it says if it is interrupted before it has changed anything.
     pub undone: Option<&'static str>,
+    /// Of a command that does its work in parts: what stands so far, and how to go on.
+    pub so_far: Mutex<Option<String>>,
 }
 
 impl Context {
@@ -105,7 +107,18 @@ impl Context {
         Err(self.interrupted(*commits.borrow()))
     }
 
+    /// Notes what stands if the command is interrupted now.
+    pub fn stands(&self, words: String) {
+        if let Ok(mut so_far) = self.so_far.lock() {
+            *so_far = Some(words);
+        }
+    }
+
     fn interrupted(&self, commits: Commits) -> Failure {
+        let so_far = self.so_far.lock().ok().and_then(|so_far| so_far.clone());
+        if let (Some(words), Commits::None | Commits::Answered) = (so_far, commits) {
+            return Failure::HalfDone(words);
+        }
         match (commits, self.undone) {
             (Commits::Asked, _) => Error::Unknown("interrupted before it came".to_owned()).into(),
             (Commits::Answered, Some(_)) => Failure::Untold("it was interrupted before it could say so".to_owned()),

@@ -44,6 +44,9 @@ pub enum Failure {
     /// A command that does all or nothing was interrupted: nothing was changed.
     #[error("interrupted: {0}")]
     Undone(&'static str),
+    /// The same, of a command that does its work in parts: which parts stand.
+    #[error("interrupted: {0}")]
+    HalfDone(String),
     /// The reader of the answer has closed the pipe, as `| head` does.
     #[error("nobody reads the answer")]
     NoReader,
@@ -53,7 +56,7 @@ impl Failure {
     /// The exit code of the process.
     pub const fn exit_code(&self) -> i32 {
         match self {
-            Self::Interrupted | Self::Undone(_) => 130,
+            Self::Interrupted | Self::Undone(_) | Self::HalfDone(_) => 130,
             _ => 1,
         }
     }

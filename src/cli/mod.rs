@@ -22,6 +22,7 @@ mod front;
 mod import;
 mod inventory;
 mod lists;
+mod manual;
 mod moving;
 mod number;
 pub mod options;
@@ -46,7 +47,7 @@ use options::{Global, Output};
 #[derive(Parser, Debug)]
 #[command(name = "numberbank", version, max_term_width = 120)]
 pub struct Command {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Global options")]
     global: Global,
     #[command(subcommand)]
     verb: Verb,
@@ -82,6 +83,10 @@ enum Verb {
     Audit,
     /// The views of the schema reporting, row by row
     Report(report::Report),
+    /// Print what completes commands in a shell
+    Completions(manual::Completions),
+    /// Print the manual's page of a command
+    Man(manual::Man),
 }
 
 use failure::Done;
@@ -92,7 +97,7 @@ use terminal::{write_out, written};
 impl Command {
     /// Reads the command line. Ends the process if it is wrong.
     pub fn read() -> Self {
-        let mut line = Self::command();
+        let mut line = manual::finished(Self::command());
         let matches = line.get_matches_mut();
         let mut command = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut line).exit());
         command.asked = action::asked(&line, &matches);
@@ -113,6 +118,11 @@ impl Command {
     /// # Errors
     /// If it is refused, fails or is interrupted: see [`Failure`].
     pub async fn run(self) -> Done {
+        match &self.verb {
+            Verb::Completions(completions) => return completions.run(),
+            Verb::Man(man) => return man.run(),
+            _ => {}
+        }
         // Checked before anything is started that would have to be stopped.
         if let Verb::Serve(settings) | Verb::Demo(settings) = &self.verb {
             settings.replica.options().map_err(Failure::Bad)?;
@@ -129,6 +139,7 @@ impl Command {
             action: self.verb.is_action().then_some(self.asked),
             about: Mutex::default(),
             undone: self.verb.when_undone(),
+            so_far: Mutex::default(),
         };
         let done = self.verb.run(&context, &database).await;
         // Closes the connections before the private PostgreSQL stops, which would cut off those in use and log that.
@@ -160,6 +171,9 @@ impl Verb {
             Self::Recycle(command) => context.once_ready(database, command.run(context)).await,
             Self::Audit => context.once_ready(database, audit::run(context)).await,
             Self::Report(command) => context.once_ready(database, command.run(context)).await,
+            // They need no database.
+            Self::Completions(completions) => completions.run(),
+            Self::Man(man) => man.run(),
         }
     }
 
@@ -170,6 +184,7 @@ impl Verb {
         use inventory::{Inventory, Threshold};
         match self {
             Self::Demo(_) | Self::Serve(_) | Self::Migrate | Self::Audit | Self::Report(_) => false,
+            Self::Completions(_) | Self::Man(_) => false,
             Self::Account(command) => !matches!(
                 command,
                 Account::List | Account::Show { .. } | Account::Find(_) | Account::Numbers(_) | Account::Ledger(_)
@@ -220,6 +235,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        super::Command::command().debug_assert();
+        super::manual::finished(super::Command::command()).debug_assert();
     }
 }

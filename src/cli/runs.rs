@@ -9,6 +9,7 @@ use super::options::{Grace, Quarantine};
 use super::show::show;
 use super::times::Time;
 use super::{Context, Done, Failure};
+use crate::billing::Progress;
 use crate::error::Error;
 use crate::values::clock::Clock;
 use crate::{billing, inventory};
@@ -45,10 +46,13 @@ impl Bill {
         let (as_of, clock) = self.as_of.on(clock)?;
         let bar = bar(Some(billing::count_due(db, as_of).await?), "{human_pos} of {human_len} fees, {per_sec}");
         // After several missed months, a number has more than one fee.
-        let progress = |more| {
-            bar.inc(more);
+        let progress = |progress: Progress| {
+            bar.inc(progress.looked_at);
             bar.set_length(bar.length().unwrap_or_default().max(bar.position()));
+            context.stands(charged(progress.charged));
+            context.counted(&json!({ "charged": progress.charged }));
         };
+        context.stands(charged(0));
         let billed = billing::bill(db, &clock, as_of, self.grace.length(), progress).await;
         bar.finish_and_clear();
         let billed = billed?;
@@ -57,8 +61,19 @@ impl Bill {
     }
 }
 
+/// What a run of the fees says that is interrupted.
+fn charged(fees: i64) -> String {
+    let stand = match fees {
+        0 => "no fee was charged".to_owned(),
+        1 => "1 fee was charged and stands".to_owned(),
+        fees => format!("{fees} fees were charged and stand"),
+    };
+    format!("{stand}; 'numberbank bill' goes on with the rest")
+}
+
 impl Recycle {
     pub async fn run(self, context: &Context) -> Done {
+        context.stands("what is on sale again stays so; 'numberbank recycle' goes on with the rest".to_owned());
         let Context { db, clock, output, .. } = context;
         let (as_of, clock) = self.as_of.on(clock)?;
         let recycled = inventory::recycle(db, &clock, as_of, self.quarantine.lengths()).await?;

@@ -30,6 +30,7 @@ mod outage;
 mod paths;
 mod pools;
 mod properties;
+mod questions;
 mod races;
 mod reads;
 mod reporting;

@@ -184,13 +184,25 @@ fn every_report_is_limited_to_what_was_asked_for() {
 #[test]
 fn a_limited_number_of_rows_is_the_first_or_the_last() {
     test(async |world| {
-        scene(world).await;
+        let [one, _] = scene(world).await;
         for view in VIEWS {
             let all = rows(world, &view.all()).await;
             let limited = |rows| view.limited(Limits { rows: Some(rows), ..Limits::default() }).expect("a report");
             assert_eq!(rows(world, &limited(1)).await, all[..1], "{}", view.name);
             assert_eq!(rows(world, &limited(1).last()).await, all[all.len() - 1..], "{}", view.name);
             assert_eq!(rows(world, &limited(1000).last()).await, all, "{}", view.name);
+        }
+        for view in [View::LEDGER, View::ACCOUNT_EVENTS] {
+            let account = one.sid.parse().ok();
+            let limits = |rows| Limits { account, rows, ..Limits::default() };
+            let of_account = |rows| view.limited(limits(rows)).expect("a report");
+            let all = rows(world, &of_account(None)).await;
+            assert!(!all.is_empty());
+            for count in [1, 2, 1000] {
+                let (limited, kept) = (of_account(Some(count)), (count as usize).min(all.len()));
+                assert_eq!(rows(world, &limited).await, all[..kept], "{} {count}", view.name);
+                assert_eq!(rows(world, &limited.last()).await, all[all.len() - kept..], "{} {count}", view.name);
+            }
         }
     });
 }

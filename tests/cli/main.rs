@@ -11,6 +11,7 @@ mod failover;
 mod home;
 mod import;
 mod lost;
+mod manual;
 mod monitoring;
 mod neighbours;
 mod numbers;

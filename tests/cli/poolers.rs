@@ -7,6 +7,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use numberbank::db;
+
 use crate::home::{Home, Ran, eventually, program};
 
 /// A pooler in front of a home's private PostgreSQL, until it is dropped.
@@ -95,8 +97,12 @@ fn a_pooler_of_sessions_works_as_it_comes() {
     });
     assert_eq!(run(&["audit"])["ok"], true);
     // The connection has our settings, although the pooler accepts none in the first message.
-    let shown = Ran::of(program(&["report", "accounts", "--output", "csv", "--database-url", &url]).output()).done();
-    assert!(shown.out.contains("+00"), "{}", shown.out);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let shown: String = runtime.block_on(async {
+        let db = db::for_command(&db::options(&url).expect("a URL"));
+        sqlx::query_scalar("show lock_timeout").fetch_one(&db).await.expect("a setting")
+    });
+    assert_eq!(shown, "1min");
 }
 
 #[test]

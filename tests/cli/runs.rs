@@ -1,6 +1,7 @@
 //! `bill` and `recycle`, by hand and in `serve`, at a given time.
 
 use chrono::{Months, NaiveDate, TimeDelta};
+use nix::sys::signal::Signal;
 use numberbank::values::clock::Clock;
 use serde_json::{Value, json};
 
@@ -132,4 +133,40 @@ fn serve_recycles_and_bills_by_itself_and_tells_of_it() {
     assert_eq!(scene.call("DELETE", &format!("/{}", scene.number)).0, 204);
     eventually("it is on sale again", || scene.number()["state"] == "available");
     eventually("the log tells", || scene.server.err().contains("recycled=1"));
+}
+
+#[test]
+fn a_run_that_is_interrupted_says_what_stands() {
+    let scene = Scene::new(&[("NUMBERBANK_JOBS", "off")]);
+    let (home, [sid, _]) = (&scene.home, &scene.account);
+    home.json(&["account", "credit", sid, "9.00"]);
+    // The second month takes for ever.
+    home.sql(
+        "create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(600); return new; end';
+        create trigger slow before insert on ledger_entries for each row when (new.month = 2) execute function slow()",
+    )
+    .expect("a trigger");
+    let due = scene.later(3, 0);
+    let mut bill = home.begin(&["bill", "--as-of", &due, "--force"]);
+    let fees = || home.json(&["account", "ledger", sid, "--kind", "monthly_fee"]).as_array().map(Vec::len);
+    eventually("the first month is charged", || fees() == Some(1));
+    bill.signal(Signal::SIGINT);
+    let mut code = None;
+    eventually("it ends", || {
+        code = bill.ended();
+        code.is_some()
+    });
+    assert_eq!(code, Some(130));
+    let told = "interrupted: 1 fee was charged and stands; 'numberbank bill' goes on with the rest";
+    assert!(bill.says(told), "{}", bill.err());
+    let action = home.json(&["report", "operator_actions"]).as_array().and_then(|all| all.last().cloned());
+    let action = action.expect("its entry");
+    assert_eq!((&action["outcome"], &action["counts"]["charged"]), (&json!("interrupted"), &json!(1)));
+    home.sql(
+        "select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep';
+        drop trigger slow on ledger_entries",
+    )
+    .expect("dropped");
+    assert_eq!(home.json(&["bill", "--as-of", &due, "--force"])["charged"], 2);
+    assert_eq!(fees(), Some(3));
 }
