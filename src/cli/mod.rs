@@ -214,6 +214,12 @@ impl Verb {
         match self {
             Self::Inventory(inventory::Inventory::Import(_)) => Some("nothing was imported"),
             Self::Inventory(inventory::Inventory::Add { .. }) => Some("nothing was added"),
+            Self::Inventory(
+                inventory::Inventory::Withdraw(_)
+                | inventory::Inventory::Return(_)
+                | inventory::Inventory::Retire(_)
+                | inventory::Inventory::Set(_),
+            ) => Some("nothing was changed"),
             _ => None,
         }
     }
