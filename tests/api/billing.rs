@@ -13,7 +13,7 @@ use numberbank::inventory::Quarantine;
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
 use numberbank::values::sid::AccountSid;
-use numberbank::{accounts, jobs};
+use numberbank::{accounts, inventory, jobs};
 
 use crate::support::{Account, World, eventually, test};
 
@@ -542,5 +542,45 @@ fn what_a_run_has_to_do_is_counted_in_months() {
             .await
             .expect("a run");
         assert_eq!((done, billing::count_due(&world.db, by).await.expect("a count")), (6, 0));
+    });
+}
+
+#[test]
+fn a_dry_run_foresees_who_pays_after_all() {
+    test(async |world| {
+        world.stock(4_158_670_000, 2).await;
+        let account = world.account("5.50").await;
+        for cents in [300, 100] {
+            world.set_price(Kind::Local, None, Money::from_cents(cents)).await;
+            world.server.buy(&account, &[]).await.assert_status(201);
+            world.clock.advance(TimeDelta::days(1));
+        }
+        world.on("2008-05-01T12:00:00Z");
+        assert_eq!(world.bill().await, short(0));
+        world.on("2008-05-02T12:00:00Z");
+        // Without the dear number, the balance covers the other one.
+        world.server.release(&account, &held(world, &account).await[0]).await.assert_status(204);
+        let (forecast, billed) = (world.forecast().await, world.bill().await);
+        assert_eq!((forecast.total, billed), (billed, Billed { activated: 1, ..charged(1) }));
+        assert!(forecast.accounts[0].activated && forecast.fees[0].charged);
+    });
+}
+
+#[test]
+fn a_dry_run_of_recycling_names_who_held_the_numbers_last() {
+    test(async |world| {
+        world.stock(4_158_670_000, 1).await;
+        let [first, last] = [world.account("5.00").await, world.account("5.00").await];
+        for account in [&first, &last] {
+            let sid = world.server.buy(account, &[]).await.element("Sid");
+            world.server.release(account, &sid).await.assert_status(204);
+            world.clock.advance(TimeDelta::days(46));
+            let quarantine = Quarantine { local: TimeDelta::days(45), tollfree: TimeDelta::days(45) };
+            let numbers = inventory::recyclable(&world.db, world.clock.now(), quarantine).await.expect("numbers");
+            let told: Vec<_> =
+                numbers.iter().map(|it| (it.account_sid.map(|sid| sid.to_string()), it.recycled)).collect();
+            assert_eq!(told, [(Some(account.sid.clone()), 1)]);
+            assert_eq!(world.recycle().await, 1);
+        }
     });
 }

@@ -143,6 +143,8 @@ fn a_note_is_kept_with_the_event_of_its_change_and_with_no_other() {
             (Change::Closed, Some("left us")),
         ];
         assert_eq!(told, expected);
+        // A note that told nothing is not kept for the next event.
+        assert_eq!(world.value::<i64>("select count(changed_note) from accounts").await, 0);
     });
 }
 
