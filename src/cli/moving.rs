@@ -44,6 +44,7 @@ pub struct Return {
 pub struct Retire {
     #[command(flatten)]
     numbers: Numbers,
+    /// Why they are ours no longer
     #[arg(long, value_enum)]
     reason: Retirement,
     /// A word of why, for the history of each: at most 255 characters

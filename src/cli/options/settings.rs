@@ -8,7 +8,6 @@ use crate::values::text::{CallbackUrl, FriendlyName, Method, NotACallbackUrl};
 
 /// What a number is called, and whom to call back.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Settings of the number")]
 pub struct NumberSettings {
     /// 1 to 64 characters [default: the number itself]
     #[arg(long, value_name = "NAME")]
@@ -22,16 +21,19 @@ pub struct NumberSettings {
     /// Called back at a call where the other fails
     #[arg(long, value_name = "URL", value_parser = url)]
     voice_fallback_url: Option<CallbackUrl>,
+    /// GET or POST [default: POST]
     #[arg(long, value_name = "METHOD", requires = "voice_fallback_url")]
     voice_fallback_method: Option<Method>,
     /// Called back at a message; a toll-free number keeps none
     #[arg(long, value_name = "URL", value_parser = url)]
     sms_url: Option<CallbackUrl>,
+    /// GET or POST [default: POST]
     #[arg(long, value_name = "METHOD", requires = "sms_url")]
     sms_method: Option<Method>,
     /// Called back at a message where the other fails
     #[arg(long, value_name = "URL", value_parser = url)]
     sms_fallback_url: Option<CallbackUrl>,
+    /// GET or POST [default: POST]
     #[arg(long, value_name = "METHOD", requires = "sms_fallback_url")]
     sms_fallback_method: Option<Method>,
     /// Look up the caller's name
