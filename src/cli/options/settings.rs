@@ -8,7 +8,6 @@ use crate::values::text::{CallbackUrl, FriendlyName, Method, NotACallbackUrl};
 
 /// What a number is called, and whom to call back.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Settings of the number")]
 pub struct NumberSettings {
     /// 1 to 64 characters [default: the number itself]
     #[arg(long, value_name = "NAME")]
