@@ -321,7 +321,7 @@ fn a_run_that_waited_for_a_move_charges_the_new_holder() {
         let queue = Queue::new(world, "5.00").await;
         world.clock.advance(TimeDelta::days(31));
         let (now, mut seen) = (world.clock.now(), 0);
-        let bill = billing::bill(&world.db, &world.clock, now, TimeDelta::days(14), |more| seen += more);
+        let bill = billing::bill(&world.db, &world.clock, now, TimeDelta::days(14), |more| seen += more.looked_at);
         assert_eq!(queue.behind(HOLDER_IS_BUSY, bill).await.expect("a run").charged, 4);
         // The moved number is left to the next batch, which locks its new account.
         assert_eq!(seen, 5);
