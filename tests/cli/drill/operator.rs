@@ -122,7 +122,7 @@ async fn run(scene: &Scene, words: &[String]) -> (Ended, Value) {
     let mut command = Command::from(program(&[]));
     command.args(["--output", "json", "--database-url", &scene.database]).args(words);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let ran = timeout(Duration::from_secs(60), command.output()).await.expect("a command ends").expect("it starts");
+    let ran = timeout(Duration::from_mins(1), command.output()).await.expect("a command ends").expect("it starts");
     let said = String::from_utf8_lossy(&ran.stderr);
     let ended = match ran.status.code() {
         Some(0) => Ended::Done,
