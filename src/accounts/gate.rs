@@ -19,11 +19,13 @@ use std::time::{Duration, Instant};
 
 use blake2::Blake2sMac256;
 use blake2::digest::{KeyInit, Mac};
+use chrono::NaiveDate;
 use lru::LruCache;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use tokio::time::sleep;
 use uuid::Uuid;
 
+use super::last_use::LastUse;
 use super::rate_limit::{FailureLimiter, Gcra, Rate};
 use super::single_flight::{Digest, Role, SingleFlight};
 use super::token::{self, Stored, Verdict};
@@ -33,6 +35,7 @@ use super::{Refused, store};
 use crate::db::Db;
 use crate::db::per_account::PerAccount;
 use crate::error::{Denied, Error, Limit, Result};
+use crate::values::clock::Clock;
 use crate::values::network::network;
 use crate::values::sid::{AccountSid, random_bits};
 
@@ -75,6 +78,7 @@ pub struct Gate {
     lookups: Semaphore,
     /// One permit: one fast hash is written at a time.
     writing: Arc<Semaphore>,
+    last_use: LastUse,
 }
 
 /// A verification that succeeded.
@@ -83,10 +87,12 @@ struct Known {
     credential: Uuid,
     confirmed: Instant,
     limiter: Gcra,
+    /// The last day on which its use was noted.
+    noted: Option<NaiveDate>,
 }
 
 impl Gate {
-    pub fn new(limits: GateLimits) -> Self {
+    pub fn new(limits: GateLimits, clock: Clock) -> Self {
         let mut key = [0; 32];
         key[..16].copy_from_slice(&random_bits().to_ne_bytes());
         key[16..].copy_from_slice(&random_bits().to_ne_bytes());
@@ -102,6 +108,7 @@ impl Gate {
             confirming: PerAccount::default(),
             lookups: Semaphore::new(MAX_LOOKUPS),
             writing: Arc::new(Semaphore::new(1)),
+            last_use: LastUse::new(clock),
         }
     }
 
@@ -118,10 +125,13 @@ impl Gate {
     /// address.
     pub async fn admit(&self, db: &Db, sid: AccountSid, token: &str, address: IpAddr) -> Result<(), Denied<Refused>> {
         let digest = self.digest(token);
-        match self.recall(sid, digest)? {
-            Some((_, true)) => return Ok(()),
-            Some((_, false)) if self.confirm_once(db, sid, digest).await? => return Ok(()),
-            _ => {}
+        if let Some((is_fresh, is_noted)) = self.recall(sid, digest)?
+            && (is_fresh || self.confirm_once(db, sid, digest).await?)
+        {
+            if !is_noted {
+                self.note_use(db, sid);
+            }
+            return Ok(());
         }
         let address = network(address);
         loop {
@@ -134,7 +144,10 @@ impl Gate {
                 Role::Follower(outcome) => outcome.await,
             };
             match right {
-                Some(true) => return Ok(()),
+                Some(true) => {
+                    self.note_use(db, sid);
+                    return Ok(());
+                }
                 Some(false) => return Err(Refused::NotAuthenticated.into()),
                 // The leader's client hung up, or its request failed: try again, maybe as the leader.
                 None => {}
@@ -142,8 +155,8 @@ impl Gate {
         }
     }
 
-    /// The cached credential of this token, and whether it is fresh.
-    fn recall(&self, sid: AccountSid, digest: Digest) -> Result<Option<(Uuid, bool)>> {
+    /// If the token is cached: whether it is fresh, and whether today's use is noted.
+    fn recall(&self, sid: AccountSid, digest: Digest) -> Result<Option<(bool, bool)>> {
         let mut memory = self.memory();
         let Some(known) = memory.get_mut(&sid).filter(|known| known.digest == digest) else { return Ok(None) };
         let now = Instant::now();
@@ -151,7 +164,7 @@ impl Gate {
             let taken = known.limiter.take(rate, now);
             taken.map_err(|wait| Error::TooMany { of: Limit::Rate, wait })?;
         }
-        Ok(Some((known.credential, now - known.confirmed < CONFIRM_AFTER)))
+        Ok(Some((now - known.confirmed < CONFIRM_AFTER, known.noted == Some(self.last_use.today()))))
     }
 
     /// Confirms the cached credential, one request of an account at a time: those that waited find it confirmed. So one
@@ -220,7 +233,8 @@ impl Gate {
         if matches!(verdict, Verdict::Ask { chosen: false, .. }) {
             self.keep_digest(db, sid, credential, token::digest(sid, token));
         }
-        self.memory().put(sid, Known { digest, credential, confirmed: asked, limiter: Gcra::new(asked) });
+        let known = Known { digest, credential, confirmed: asked, limiter: Gcra::new(asked), noted: None };
+        self.memory().put(sid, known);
         // The wait may have been long, so what was read before it is read again.
         Ok(asked.elapsed() < CONFIRM_AFTER || self.confirm(db, sid, credential).await?)
     }
@@ -242,6 +256,16 @@ impl Gate {
                 tracing::debug!("the fast hash of a token could not be written: {error}");
             }
         });
+    }
+
+    /// Has it written down that the account was let in today. The request does not wait for that.
+    fn note_use(&self, db: &Db, sid: AccountSid) {
+        let (day, mut memory) = (self.last_use.today(), self.memory());
+        let Some(known) = memory.get_mut(&sid).filter(|known| known.noted != Some(day)) else { return };
+        let Some(place) = self.last_use.place() else { return };
+        known.noted = Some(day);
+        drop(memory);
+        self.last_use.note(place, db, sid, day);
     }
 
     fn digest(&self, token: &str) -> Digest {

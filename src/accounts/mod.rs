@@ -1,6 +1,6 @@
 //! Accounts: their tokens, their status, and the events that changed it.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::db::transact::transact;
 use crate::db::{Db, Transaction};
@@ -11,22 +11,30 @@ use crate::values::money::Money;
 use crate::values::sid::AccountSid;
 use crate::values::text::FriendlyName;
 
+mod changes;
+mod events;
 mod fair_queue;
 mod finding;
 pub mod gate;
+mod last_use;
 pub mod rate_limit;
+mod reference;
 mod single_flight;
 mod store;
 mod token;
 mod verifiers;
 mod wrong_tokens;
 
+pub use changes::{Closed, Edit, Leftover, activate, close, edit, suspend};
+use changes::{changed_or_why_not, overtaken_by_ref, refuse_taken};
+pub use events::{Change, Happened, events, lost};
 pub use finding::{MOST_LISTED, Named, resolve, search};
+pub use reference::{NotAReference, Reference};
 use token::Verdict;
 pub use token::{AuthToken, NotAToken};
 
 /// What an account may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize, serde::Deserialize)]
 #[sqlx(type_name = "account_status", rename_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -59,6 +67,9 @@ pub enum Reason {
 pub struct Account {
     pub sid: AccountSid,
     pub name: String,
+    /// The operator's own key.
+    #[serde(rename = "ref")]
+    pub reference: Option<Reference>,
     pub status: Status,
     /// Why it is suspended. Only an operator can activate an account that an operator has suspended.
     pub reason: Option<Reason>,
@@ -67,31 +78,15 @@ pub struct Account {
     pub tollfree_numbers: i64,
     /// The monthly cost of its numbers.
     pub monthly_fees: Money,
+    /// Since when a fee is due that the balance did not cover.
+    #[serde(serialize_with = "time")]
+    pub unpaid_since: Option<DateTime<Utc>>,
+    /// The day, UTC, of its last request that was let in.
+    pub last_used_on: Option<NaiveDate>,
     #[serde(serialize_with = "time")]
     pub created_at: DateTime<Utc>,
     #[serde(serialize_with = "time")]
     pub updated_at: DateTime<Utc>,
-}
-
-/// What can happen to an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
-#[sqlx(type_name = "account_change", rename_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
-pub enum Change {
-    Suspended,
-    Activated,
-    Closed,
-    /// A number left it, and not by its holder's release.
-    NumberLost,
-}
-
-/// An event of an account.
-#[derive(Debug, serde::Serialize)]
-pub struct Happened {
-    #[serde(serialize_with = "time")]
-    pub at: DateTime<Utc>,
-    pub change: Change,
-    pub reason: Reason,
 }
 
 /// Why a request was refused, or an account was not changed.
@@ -110,6 +105,16 @@ pub enum Refused {
         account: AccountSid,
         numbers: i64,
     },
+    /// It is closed only if it is said what becomes of its money.
+    HoldsMoney {
+        account: AccountSid,
+        balance: Money,
+    },
+    /// Another account has this ref.
+    RefTaken {
+        reference: Reference,
+        by: AccountSid,
+    },
 }
 
 impl Refuses for Refused {}
@@ -122,42 +127,63 @@ pub struct Created {
     #[serde(skip_serializing_if = "AuthToken::is_chosen")]
     pub auth_token: AuthToken,
     pub balance: Money,
+    /// An account that had this name before.
+    #[serde(skip)]
+    pub namesake: Option<AccountSid>,
 }
 
-/// Creates an account with a token that numberbank makes. A first balance becomes a credit in its ledger.
+/// What is known of a new account.
+#[derive(Clone, Copy, Debug)]
+pub struct New<'a> {
+    pub name: &'a FriendlyName,
+    pub reference: Option<&'a Reference>,
+    /// A first balance is a credit in its ledger.
+    pub balance: Money,
+}
+
+/// Creates an account with a token that numberbank makes.
 ///
 /// # Errors
 /// When the database is out of reach.
-pub async fn create(db: &Db, clock: &Clock, name: &FriendlyName, balance: Money) -> Result<Created> {
-    create_with(db, clock, name, balance, AuthToken::random()).await
+pub async fn create(db: &Db, clock: &Clock, name: &FriendlyName, balance: Money) -> Result<Created, Denied<Refused>> {
+    create_with(db, clock, New { name, reference: None, balance }, AuthToken::random()).await
 }
 
 /// Creates an account with this token.
 ///
 /// # Errors
-/// When the database is out of reach.
+/// [`Refused::RefTaken`]
 pub async fn create_with(
     db: &Db,
     clock: &Clock,
-    name: &FriendlyName,
-    balance: Money,
+    new: New<'_>,
     auth_token: AuthToken,
-) -> Result<Created> {
+) -> Result<Created, Denied<Refused>> {
     let sid = AccountSid::random();
     let kept = auth_token.kept(sid);
-    let create = async |within: &mut _| -> Result<()> {
-        Ok(store::create(within, sid, name, &kept, balance, clock.now()).await?)
-    };
-    transact(db, create).await?;
-    Ok(Created { sid, auth_token, balance })
+    let namesake = transact(db, async |within| {
+        refuse_taken(within, sid, new.reference).await?;
+        store::create(within, sid, new, &kept, clock.now()).await.map_err(overtaken_by_ref)
+    });
+    Ok(Created { sid, namesake: namesake.await?, auth_token, balance: new.balance })
 }
 
-/// All accounts, oldest first.
+/// Which accounts to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    /// Those of this status; else all that are not closed.
+    pub status: Option<Status>,
+    /// Closed ones too.
+    pub all: bool,
+    pub limit: Option<u32>,
+}
+
+/// Accounts, oldest first.
 ///
 /// # Errors
 /// When the database is out of reach.
-pub async fn list(db: &Db) -> Result<Vec<Account>> {
-    Ok(store::list(db).await?)
+pub async fn list(db: &Db, filter: Filter) -> Result<Vec<Account>> {
+    Ok(store::list(db, filter).await?)
 }
 
 /// # Errors
@@ -189,52 +215,7 @@ pub async fn rename(db: &Db, clock: &Clock, sid: AccountSid, name: &FriendlyName
     Ok(store::rename(db, sid, name, clock.now()).await?.ok_or(Refused::Suspended)?)
 }
 
-/// Suspends an account. To suspend it again changes nothing.
-///
-/// # Errors
-/// [`Refused::Unknown`], [`Refused::Closed`]
-pub async fn suspend(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Account, Denied<Refused>> {
-    transact(db, async |within| {
-        let changed = store::suspend(within, sid, clock.now()).await?;
-        changed_or_why_not(within, sid, changed).await
-    })
-    .await
-}
-
-/// Makes an account active again, for whatever reason it was suspended. Its unpaid fees stay due: the next run of
-/// billing charges them, or suspends the account again.
-///
-/// # Errors
-/// [`Refused::Unknown`], [`Refused::Closed`]
-pub async fn activate(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Account, Denied<Refused>> {
-    transact(db, async |within| {
-        let changed = store::activate(within, sid, clock.now()).await?;
-        changed_or_why_not(within, sid, changed).await
-    })
-    .await
-}
-
-/// What became of an account, the earliest first.
-///
-/// # Errors
-/// When the database is out of reach.
-pub async fn events(db: &Db, sid: AccountSid) -> Result<Vec<Happened>> {
-    Ok(store::events(db, sid).await?)
-}
-
-/// Closes an account for ever. It must hold no number.
-///
-/// # Errors
-/// [`Refused::Unknown`], [`Refused::HoldsNumbers`]
-pub async fn close(within: &mut Transaction, clock: &Clock, sid: AccountSid) -> Result<Account, Denied<Refused>> {
-    let account = store::close(within, sid, clock.now()).await?.ok_or(Refused::Unknown(sid))?;
-    match account.local_numbers + account.tollfree_numbers {
-        0 => Ok(account),
-        numbers => Err(Refused::HoldsNumbers { account: sid, numbers }.into()),
-    }
-}
-
-/// Replaces the token with one that numberbank makes. The old token stops working.
+/// Replaces the token with one that is made here; the old one stops working.
 ///
 /// # Errors
 /// [`Refused::Unknown`], [`Refused::Closed`]
@@ -257,7 +238,7 @@ pub async fn replace_token(
         let changed = store::rotate_token(within, sid, &kept, clock.now()).await?;
         changed_or_why_not(within, sid, changed).await
     });
-    account.await.map(|account| Created { sid, balance: account.balance, auth_token })
+    account.await.map(|account| Created { sid, balance: account.balance, auth_token, namesake: None })
 }
 
 /// Whether this is the account's current token. If argon2 is needed, it blocks this thread for tens of milliseconds.
@@ -271,18 +252,4 @@ pub async fn is_token(db: &Db, sid: AccountSid, token: &str) -> Result<bool> {
         Verdict::Wrong => false,
         Verdict::Ask { hash, .. } => token::verify(token, hash, &mut token::Memory::default()),
     }))
-}
-
-async fn changed_or_why_not(
-    within: &mut Transaction,
-    sid: AccountSid,
-    changed: Option<Account>,
-) -> Result<Account, Denied<Refused>> {
-    match changed {
-        Some(account) => Ok(account),
-        None => {
-            find_within(within, sid).await?;
-            Err(Refused::Closed(sid).into())
-        }
-    }
 }

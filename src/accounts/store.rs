@@ -1,16 +1,16 @@
 //! The statements on accounts.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgExecutor, Result, query, query_as, query_scalar};
 use tracing::instrument;
 use uuid::Uuid;
 
 use super::token::{Kept, Stored};
-use super::{Account, Change, Happened, MOST_LISTED, Named, Reason, Status};
+use super::{Account, Change, Filter, Happened, MOST_LISTED, Named, New, Reason, Reference, Status};
 use crate::db::{Db, Transaction};
 use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
-use crate::values::sid::AccountSid;
+use crate::values::sid::{AccountSid, NumberSid};
 use crate::values::text::FriendlyName;
 
 /// `query_as!` for accounts: the SQL before and after their columns.
@@ -18,50 +18,64 @@ macro_rules! accounts {
     ($before:literal, $after:literal $(, $value:expr)*) => {
         query_as!(
             Account,
-            $before + "sid as \"sid: AccountSid\", name, status as \"status!: Status\",
+            $before + "sid as \"sid: AccountSid\", name, ref as \"reference: Reference\", status as \"status!: Status\",
                 case when closed_at is not null then null when suspended_at is not null then 'operator'::change_reason
                     when unpaid_since is not null then 'unpaid' end as \"reason: Reason\",
                 balance as \"balance: Money\", local_numbers, tollfree_numbers, monthly_fees as \"monthly_fees: Money\",
-                created_at, updated_at" + $after
+                unpaid_since, last_used_on, created_at, updated_at" + $after
             $(, $value)*
         )
     };
 }
+pub(super) use accounts;
 
-/// Creates an account and, if it starts with a balance, the ledger entry of that credit.
+/// Creates an account and, if it starts with a balance, the ledger entry of that credit. Returns an older account of the
+/// same name.
 #[instrument(name = "accounts.create", level = "debug", skip_all)]
 pub async fn create(
     within: &mut Transaction,
     sid: AccountSid,
-    name: &FriendlyName,
+    New { name, reference, balance }: New<'_>,
     token: &Kept,
-    balance: Money,
     now: DateTime<Utc>,
-) -> Result<()> {
-    query!(
-        "with account as (
+) -> Result<Option<AccountSid>> {
+    query_scalar!(
+        r#"with account as (
             insert into accounts
-                (sid, name, credential, token_digest, token_hash, token_chosen, balance, created_at, updated_at)
-            values ($1, $2, gen_random_uuid(), $3, $4, $4::text is not null, $5, $6, $6)
+                (sid, name, credential, token_digest, token_hash, token_chosen, balance, created_at, updated_at, ref)
+            values ($1, $2, gen_random_uuid(), $3, $4, $4::text is not null, $5, $6, $6, $7)
             returning sid, balance
+        ), entry as (
+            insert into ledger_entries (account_sid, at, kind, amount, balance_after, note)
+            select sid, $6, 'credit', balance, balance, 'first balance' from account where balance > 0
         )
-        insert into ledger_entries (account_sid, at, kind, amount, balance_after, note)
-        select sid, $6, 'credit', balance, balance, 'first balance' from account where balance > 0",
+        select (select sid from accounts where name = $2 and closed_at is null order by created_at limit 1)
+            as "namesake: AccountSid""#,
         sid as AccountSid,
         name.as_str(),
         token.digest(),
         token.hash(),
         balance.cents(),
-        now
+        now,
+        reference.map(Reference::as_str)
     )
-    .execute(&mut **within)
+    .fetch_one(&mut **within)
     .await
-    .map(drop)
 }
 
 #[instrument(name = "accounts.list", level = "debug", skip_all)]
-pub async fn list(db: &Db) -> Result<Vec<Account>> {
-    accounts!("select ", " from accounts order by created_at, sid").fetch_all(db).await
+pub async fn list(db: &Db, filter: Filter) -> Result<Vec<Account>> {
+    accounts!(
+        "select ",
+        " from accounts
+        where case when $1::account_status is not null then status = $1 else $2 or status <> 'closed' end
+        order by created_at, sid limit $3",
+        filter.status as Option<Status>,
+        filter.all,
+        filter.limit.map(i64::from)
+    )
+    .fetch_all(db)
+    .await
 }
 
 #[instrument(name = "accounts.find", level = "debug", skip_all)]
@@ -172,6 +186,25 @@ pub async fn keep_digest(db: &Db, sid: AccountSid, credential: Uuid, digest: &[u
     .map(drop)
 }
 
+/// Notes the day of an account's last use, unless this or a later one is noted already. Returns false if the account's row
+/// is locked: it is not waited for.
+#[instrument(name = "accounts.note_use", level = "debug", skip_all)]
+pub async fn note_use(db: &Db, sid: AccountSid, day: NaiveDate) -> Result<bool> {
+    query_scalar!(
+        r#"with free as materialized (
+            select sid from accounts where sid = $1 for no key update skip locked
+        ), noted as (
+            update accounts set last_used_on = $2
+            from free where accounts.sid = free.sid and (last_used_on is null or last_used_on < $2)
+        )
+        select exists (select from free) or not exists (select from accounts where sid = $1) as "done!""#,
+        sid as AccountSid,
+        day
+    )
+    .fetch_one(db)
+    .await
+}
+
 #[instrument(name = "accounts.rename", level = "debug", skip_all)]
 pub async fn rename(db: &Db, sid: AccountSid, name: &FriendlyName, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
@@ -186,72 +219,24 @@ pub async fn rename(db: &Db, sid: AccountSid, name: &FriendlyName, now: DateTime
     .await
 }
 
-/// Suspends the account. Changes nothing if an operator has suspended it already.
-#[instrument(name = "accounts.suspend", level = "debug", skip_all)]
-pub async fn suspend(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
-    accounts!(
-        "update accounts set suspended_at = coalesce(suspended_at, $2),
-            changed_by = case when suspended_at is null then ('operator', $2)::change_cause end,
-            updated_at = case when suspended_at is null then greatest($2, updated_at) else updated_at end
-        where sid = $1 and closed_at is null
-        returning ",
-        "",
-        sid as AccountSid,
-        now
-    )
-    .fetch_optional(&mut **within)
-    .await
-}
-
-/// Makes the account active, for whatever reason it was suspended.
-#[instrument(name = "accounts.activate", level = "debug", skip_all)]
-pub async fn activate(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
-    accounts!(
-        "update accounts set suspended_at = null, unpaid_since = null,
-            changed_by = case when status = 'suspended' then ('operator', $2)::change_cause end,
-            updated_at = case when status = 'suspended' then greatest($2, updated_at) else updated_at end
-        where sid = $1 and closed_at is null
-        returning ",
-        "",
-        sid as AccountSid,
-        now
-    )
-    .fetch_optional(&mut **within)
-    .await
-}
-
-/// Closes the account if it holds no number; locks it either way.
-#[instrument(name = "accounts.close", level = "debug", skip_all)]
-pub async fn close(within: &mut Transaction, sid: AccountSid, now: DateTime<Utc>) -> Result<Option<Account>> {
-    accounts!(
-        "with account as materialized (
-            select sid as it, closed_at is null and numbers_held(accounts, null) = 0 as closes
-            from accounts where sid = $1 for update
-        )
-        update accounts set changed_by = case when closes then ('operator', $2)::change_cause end,
-            closed_at = case when closes then $2 else closed_at end,
-            updated_at = case when closes then greatest($2, updated_at) else updated_at end
-        from account where sid = it
-        returning ",
-        "",
-        sid as AccountSid,
-        now
-    )
-    .fetch_optional(&mut **within)
-    .await
-}
-
-/// The events of an account, the earliest first.
+/// The last events of an account, the earliest first: of numbers that it lost, or all others.
 #[instrument(name = "accounts.events", level = "debug", skip_all)]
-pub async fn events(db: &Db, sid: AccountSid) -> Result<Vec<Happened>> {
-    query_as!(
+pub async fn events(db: &Db, sid: AccountSid, of_lost: bool, limit: i64) -> Result<Vec<Happened>> {
+    let mut last = query_as!(
         Happened,
-        r#"select at, change as "change: Change", reason as "reason: Reason"
-        from account_events where account_sid = $1 order by id"#,
-        sid as AccountSid
+        r#"select at, change as "change: Change", reason as "reason: Reason",
+            phone_number as "phone_number?: PhoneNumber", tenancy_sid as "number_sid: NumberSid", note
+        from account_events left join tenancies on tenancies.sid = tenancy_sid
+        where account_events.account_sid = $1 and (change = 'number_lost') = $2
+        order by id desc limit $3"#,
+        sid as AccountSid,
+        of_lost,
+        limit
     )
     .fetch_all(db)
-    .await
+    .await?;
+    last.reverse();
+    Ok(last)
 }
 
 #[instrument(name = "accounts.rotate_token", level = "debug", skip_all)]

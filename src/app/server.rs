@@ -174,12 +174,13 @@ async fn settle(
 
 fn gate(settings: &ServerOptions) -> Gate {
     let limits = &settings.limits;
-    Gate::new(gate::GateLimits {
+    let limits = gate::GateLimits {
         verifications: settings.verifications,
         waiting: limits.max_unverified.into(),
         account_rate: rate(limits.account_rate, Duration::from_secs(1)),
         failures: rate(limits.failed_logins, Duration::from_mins(1)),
-    })
+    };
+    Gate::new(limits, settings.clock.clone())
 }
 
 fn rate(count: Option<NonZeroU32>, time: Duration) -> Option<Rate> {

@@ -6,22 +6,26 @@
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use crate::accounts::{self, Account, Happened, Status};
 use crate::db::Db;
-use crate::db::transact::{again, commit, transact};
-use crate::error::{Denied, Error, Result};
-use crate::ledger::{self, Direction, Refused};
+use crate::db::transact::{again, commit};
+use crate::error::{Error, Result};
 use crate::releases;
 use crate::values::clock::Clock;
 use crate::values::money::Money;
 use crate::values::sid::{AccountSid, NumberSid};
 
+mod credits;
+mod forecast;
+mod standing;
 mod store;
 
+pub use credits::{Credited, Reversed, Transferred, credit, reverse, transfer};
+pub use forecast::{Fee, Forecast, Outlook, forecast};
+pub use standing::{MOST_OVERDUE, Overdue, Standing, standing};
 use store::Charges;
 
 /// What a run of billing did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Billed {
     /// Months that were charged.
     pub charged: i64,
@@ -71,7 +75,7 @@ pub async fn bill(
     mut progress: impl FnMut(Progress),
 ) -> Result<Billed> {
     clock.trusted()?;
-    let mut billed = Billed { charged: 0, amount: Money::ZERO, suspended: 0, activated: 0, released: 0 };
+    let mut billed = Billed::default();
     // After numbers were released, the balance may cover the fees that are left.
     for account in store::solvent(db, as_of.date_naive()).await? {
         if let Some(settled) = again(|| settle(db, clock, account, as_of)).await? {
@@ -112,7 +116,7 @@ async fn charge(db: &Db, clock: &Clock, from: NaiveDate, by: NaiveDate) -> Resul
     Ok(Some((*day, due.len() as u64, charges)))
 }
 
-/// How many numbers have a fee due by `as_of`.
+/// How many months are due by `as_of`, but for those that unpaid accounts owe.
 ///
 /// # Errors
 /// When the database is out of reach.
@@ -136,65 +140,6 @@ async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Result<
             some => released += some,
         }
     }
-}
-
-/// What a credit did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Credited {
-    pub sid: AccountSid,
-    pub balance: Money,
-    /// Months that were charged because of it, if the account was suspended as unpaid.
-    pub charged: i64,
-    /// Fees that are still due, because they are more than the balance.
-    pub owed: Money,
-    pub status: Status,
-}
-
-/// Puts money on an account. If the account is suspended as unpaid and its balance now covers all due fees, they are
-/// charged, the oldest first, and the account becomes active. All of it is one transaction.
-///
-/// # Errors
-/// [`Refused::Nothing`], [`Refused::NoOpenAccount`], and, because it may charge fees, if this machine's clock is
-/// wrong.
-pub async fn credit(
-    db: &Db,
-    clock: &Clock,
-    account: AccountSid,
-    amount: Money,
-    note: Option<&str>,
-) -> Result<Credited, Denied<Refused>> {
-    clock.trusted()?;
-    transact(db, async |within| {
-        ledger::transfer(within, clock, account, Direction::Credit, amount, note).await?;
-        let now = clock.now();
-        let charged = store::settle(within, account, now, now).await?.map_or(0, |settled| settled.charged);
-        let owed = store::owed(&mut **within, account, now).await?;
-        let found = accounts::find_within(within, account).await;
-        let Account { balance, status, .. } =
-            found.map_err(|denied| denied.map(|_| Refused::NoOpenAccount(account)))?;
-        Ok(Credited { sid: account, balance, charged, owed, status })
-    })
-    .await
-}
-
-/// An account, what it owes, and its events.
-#[derive(Debug, serde::Serialize)]
-pub struct Standing {
-    #[serde(flatten)]
-    pub account: Account,
-    /// If the account is suspended as unpaid: the fees that its balance must cover to make it active.
-    pub owed: Money,
-    /// The earliest first.
-    pub events: Vec<Happened>,
-}
-
-/// The standing of an account.
-///
-/// # Errors
-/// [`accounts::Refused::Unknown`]
-pub async fn standing(db: &Db, clock: &Clock, account: AccountSid) -> Result<Standing, Denied<accounts::Refused>> {
-    let (found, owed) = (accounts::find(db, account).await?, store::owed(db, account, clock.now()).await?);
-    Ok(Standing { account: found, owed, events: accounts::events(db, account).await? })
 }
 
 /// What an unpaid account has paid later.

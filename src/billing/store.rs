@@ -8,9 +8,11 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgExecutor, Result, query, query_as, query_scalar};
 use tracing::instrument;
 
-use super::{Due, Settled};
+use super::standing::Unpaid;
+use super::{Due, MOST_OVERDUE, Settled};
 use crate::db::{Db, Transaction};
 use crate::values::money::Money;
+use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
 /// Finds the next due fees and locks their accounts. All are of one day, so that an account's months are charged in
@@ -142,6 +144,38 @@ pub async fn owed(db: impl PgExecutor<'_>, account: AccountSid, now: DateTime<Ut
     .await
 }
 
+/// The numbers that an unpaid account cannot pay, the longest due first: some, and how many there are. Each is released when
+/// the grace period is over: see `release_unpaid` of `releases`, which counts it from the same time.
+#[instrument(name = "billing.overdue", level = "debug", skip_all)]
+pub async fn overdue(db: &Db, account: AccountSid, now: DateTime<Utc>) -> Result<(Vec<Unpaid>, i64)> {
+    let rows = query!(
+        r#"with unpaid as materialized (
+            select sid, unpaid_since, owes_by(unpaid_since, $2) as day
+            from accounts where sid = $1 and unpaid_since is not null
+        )
+        select phone_number as "phone_number: PhoneNumber", tenancies.sid as "sid: NumberSid", price as "price: Money",
+            months_due(started_at, due_month, day) as "months!", due_on,
+            greatest(unpaid_since, due_on::timestamp at time zone 'UTC') as "grace_from!", count(*) over () as "all!"
+        from unpaid join tenancies on account_sid = unpaid.sid and ended_at is null and due_on <= day and price > 0
+        order by due_on, tenancies.sid limit $3"#,
+        account as AccountSid,
+        now,
+        MOST_OVERDUE
+    )
+    .fetch_all(db)
+    .await?;
+    let all = rows.first().map_or(0, |row| row.all);
+    let unpaid = rows.into_iter().map(|row| Unpaid {
+        phone_number: row.phone_number,
+        sid: row.sid,
+        price: row.price,
+        months: row.months,
+        due_on: row.due_on,
+        grace_from: row.grace_from,
+    });
+    Ok((unpaid.collect(), all))
+}
+
 /// Charges all that an unpaid account owes and makes it active again, if its balance covers that. The account is
 /// locked already. It owes the fees that were due when it became unpaid, or are due by `by`.
 #[instrument(name = "billing.settle", level = "debug", skip_all)]
@@ -190,7 +224,12 @@ pub async fn settle(
 
 #[instrument(name = "billing.count_due", level = "debug", skip_all)]
 pub async fn count_due(db: &Db, by: NaiveDate) -> Result<i64> {
-    query_scalar!(r#"select count(*) as "count!" from tenancies where ended_at is null and due_on <= $1"#, by)
-        .fetch_one(db)
-        .await
+    query_scalar!(
+        r#"select coalesce(sum(months_due(started_at, due_month, $1)), 0)::bigint as "count!"
+        from tenancies join accounts on accounts.sid = account_sid
+        where ended_at is null and due_on <= $1 and (price = 0 or unpaid_since is null)"#,
+        by
+    )
+    .fetch_one(db)
+    .await
 }

@@ -4,33 +4,56 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::confirm::Sure;
+use super::ledger::{Entry, Transfer, note};
+use super::options::Grace;
 use super::show::show;
-use super::{Context, Done, Failure, lists, secret};
-use crate::accounts::{self, AuthToken, Created};
-use crate::releases::Closed;
+use super::{Context, Done, Failure, lists, secret, tell};
+use crate::accounts::{self, AuthToken, Created, Leftover, NotAReference, Reference, Status};
+use crate::releases::{Closed, Closing};
 use crate::values::money::Money;
-use crate::values::sid::AccountSid;
-use crate::values::text::{FriendlyName, LONGEST_NOTE};
-use crate::{billing, ledger, releases};
+use crate::values::text::FriendlyName;
+use crate::{billing, releases};
 
 #[derive(Subcommand, Debug)]
 pub enum Account {
     /// Create an account; prints its Sid and its new token, which is never shown again
     Create {
-        #[arg(long, help = format!("1 to {} characters", FriendlyName::LONGEST))]
+        #[arg(long, help = name_help())]
         name: FriendlyName,
+        /// Your own key of it, such as its number in a CRM; no two accounts have the same
+        #[arg(long, value_name = "REF")]
+        r#ref: Option<Reference>,
         /// First balance in dollars
         #[arg(long, default_value = "0.00")]
         balance: Money,
         #[arg(long, help = format!("{}. Good for customers who come with a token that they keep", token_stdin()))]
         token_stdin: bool,
     },
-    /// List all accounts
-    List,
-    /// Show one account
+    /// List accounts, the oldest first; closed ones only with --all or --status closed
+    List {
+        /// Those of this status only
+        #[arg(long, value_enum, conflicts_with = "all")]
+        status: Option<Status>,
+        /// Closed ones too
+        #[arg(long)]
+        all: bool,
+        /// At most so many
+        #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
+        limit: Option<u32>,
+    },
+    /// Show one account: what it owes, which of its numbers go when, which went, and what became of it
     Show {
         #[arg(value_name = "ACCOUNT")]
         account: String,
+        #[command(flatten)]
+        grace: Grace,
+    },
+    /// Change the name or the ref of an account
+    Set {
+        #[arg(value_name = "ACCOUNT")]
+        account: String,
+        #[command(flatten)]
+        changes: Changes,
     },
     /// Find accounts by a part of their name or ref, the beginning of their Sid, or a number that they hold or held
     Find(lists::Search),
@@ -40,29 +63,17 @@ pub enum Account {
     /// pays for
     Ledger(lists::Entries),
     /// Put money on an account; if an unpaid account can now pay its fees, they are charged and it is active again
-    Credit(Transfer),
+    Credit(Entry),
     /// Take money off an account
-    Debit(Transfer),
+    Debit(Entry),
+    /// Move money from one account to another; if the other one can now pay its fees, they are charged
+    Transfer(Transfer),
     /// Forbid an account to buy and update
-    Suspend {
-        #[arg(value_name = "ACCOUNT")]
-        account: String,
-    },
+    Suspend(Change),
     /// Allow an account to buy and update again
-    Activate {
-        #[arg(value_name = "ACCOUNT")]
-        account: String,
-    },
+    Activate(Change),
     /// Close an account for ever
-    Close {
-        #[arg(value_name = "ACCOUNT")]
-        account: String,
-        /// Release the numbers that it still holds
-        #[arg(long)]
-        release_numbers: bool,
-        #[command(flatten)]
-        sure: Sure,
-    },
+    Close(Close),
     /// Make a new token; the old one stops working
     RotateToken {
         #[arg(value_name = "ACCOUNT")]
@@ -74,14 +85,9 @@ pub enum Account {
     },
 }
 
-#[derive(Args, Debug)]
-pub struct Transfer {
-    #[arg(value_name = "ACCOUNT")]
-    account: String,
-    /// Dollars, as in 25.00
-    amount: Money,
-    #[arg(long, value_parser = note, help = format!("A reason, for the ledger: at most {LONGEST_NOTE} characters"))]
-    note: Option<String>,
+/// The help of `--name`.
+fn name_help() -> String {
+    format!("1 to {} characters", FriendlyName::LONGEST)
 }
 
 /// The help of `--token-stdin`.
@@ -92,72 +98,137 @@ fn token_stdin() -> String {
     )
 }
 
-fn note(text: &str) -> Result<String, String> {
-    let fits = text.chars().count() <= LONGEST_NOTE && !text.chars().any(char::is_control);
-    fits.then(|| text.to_owned())
-        .ok_or_else(|| format!("at most {LONGEST_NOTE} characters are expected, and no control characters"))
+#[derive(Args, Debug)]
+#[group(required = true, multiple = true)]
+pub struct Changes {
+    #[arg(long, help = name_help())]
+    name: Option<FriendlyName>,
+    /// Your own key of it; an empty one takes it away
+    #[arg(long, value_name = "REF", value_parser = new_ref)]
+    r#ref: Option<NewRef>,
+}
+
+/// A ref, or none.
+#[derive(Clone, Debug)]
+struct NewRef(Option<Reference>);
+
+fn new_ref(text: &str) -> Result<NewRef, NotAReference> {
+    if text.is_empty() { Ok(NewRef(None)) } else { text.parse().map(|reference| NewRef(Some(reference))) }
+}
+
+#[derive(Args, Debug)]
+pub struct Change {
+    #[arg(value_name = "ACCOUNT")]
+    account: String,
+    /// A reason, kept in the account's events
+    #[arg(long, value_name = "TEXT", value_parser = note)]
+    note: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Close {
+    #[arg(value_name = "ACCOUNT")]
+    account: String,
+    /// Release the numbers that it still holds
+    #[arg(long)]
+    release_numbers: bool,
+    /// Pay its balance out: a debit takes it off
+    #[arg(long, conflicts_with = "keep_balance")]
+    refund: bool,
+    /// Close it though it has money, which stays there
+    #[arg(long)]
+    keep_balance: bool,
+    /// A reason, kept in the account's events and with the refund
+    #[arg(long, value_name = "TEXT", value_parser = note)]
+    note: Option<String>,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 impl Account {
     pub async fn run(self, context: &Context) -> Done {
         let Context { db, clock, output, .. } = context;
         match self {
-            Self::Create { name, balance, token_stdin } => {
-                let created = accounts::create_with(db, clock, &name, balance, token(token_stdin).await?).await?;
+            Self::Create { name, r#ref, balance, token_stdin } => {
+                let new = accounts::New { name: &name, reference: r#ref.as_ref(), balance };
+                let created = accounts::create_with(db, clock, new, token(token_stdin).await?).await?;
                 context.is_about(created.sid);
+                if let Some(namesake) = created.namesake {
+                    tell(&format!("numberbank: warning: account {namesake} has this name too"));
+                }
                 reveal(context, &created)
             }
-            Self::List => show(*output, &accounts::list(db).await?),
-            Self::Show { account } => {
-                show(*output, &billing::standing(db, clock, context.account(&account).await?).await?)
+            Self::List { status, all, limit } => {
+                show(*output, &accounts::list(db, accounts::Filter { status, all, limit }).await?)
             }
             Self::Find(search) => search.run(context).await,
             Self::Numbers(numbers) => numbers.run(context).await,
             Self::Ledger(entries) => entries.run(context).await,
-            Self::Credit(Transfer { account, amount, note }) => {
+            Self::Show { account, grace } => {
                 let sid = context.account(&account).await?;
-                show(*output, &billing::credit(db, clock, sid, amount, note.as_deref()).await?)
+                show(*output, &billing::standing(db, clock, sid, grace.length()).await?)
             }
-            Self::Debit(Transfer { account, amount, note }) => {
+            Self::Set { account, changes } => {
+                let reference = changes.r#ref.as_ref().map(|NewRef(reference)| reference.as_ref());
+                let edit = accounts::Edit { name: changes.name.as_ref(), reference };
+                show(*output, &accounts::edit(db, clock, context.account(&account).await?, edit).await?)
+            }
+            Self::Credit(entry) => entry.credit(context).await,
+            Self::Debit(entry) => entry.debit(context).await,
+            Self::Transfer(transfer) => transfer.run(context).await,
+            Self::Suspend(Change { account, note }) => {
                 let sid = context.account(&account).await?;
-                show(*output, &ledger::debit(db, clock, sid, amount, note.as_deref()).await?)
+                show(*output, &accounts::suspend(db, clock, sid, note.as_deref()).await?)
             }
-            Self::Suspend { account } => {
-                show(*output, &accounts::suspend(db, clock, context.account(&account).await?).await?)
-            }
-            Self::Activate { account } => {
-                show(*output, &accounts::activate(db, clock, context.account(&account).await?).await?)
-            }
-            Self::Close { account, release_numbers, sure } => {
+            Self::Activate(Change { account, note }) => {
                 let sid = context.account(&account).await?;
-                let Named { name, balance, numbers } = named(context, sid).await?;
-                let goes =
-                    format!("account '{name}' will be closed, with a balance of {balance} and {numbers} numbers");
-                sure.of(&goes, &name).await?;
-                let Closed { account, released } = releases::close_account(db, clock, sid, release_numbers).await?;
-                let (status, balance) = (account.status, account.balance);
-                show(*output, &json!({ "sid": sid, "status": status, "balance": balance, "released": released }))
+                show(*output, &accounts::activate(db, clock, sid, note.as_deref()).await?)
             }
+            Self::Close(close) => close.run(context).await,
             Self::RotateToken { account, token_stdin, sure } => {
                 let sid = context.account(&account).await?;
-                let Named { name, .. } = named(context, sid).await?;
-                sure.of(&format!("the token of account '{name}' will stop working"), &name).await?;
+                let name = accounts::find(db, sid).await?.name;
+                sure.of(&format!("the token of account '{name}' will stop working for good"), &name).await?;
                 reveal(context, &accounts::replace_token(db, clock, sid, token(token_stdin).await?).await?)
             }
         }
     }
 }
 
-/// What an operator knows an account by.
-struct Named {
-    name: String,
-    balance: Money,
-    numbers: i64,
+impl Close {
+    async fn run(self, context: &Context) -> Done {
+        let Context { db, clock, output, .. } = context;
+        let sid = context.account(&self.account).await?;
+        let leftover = match (self.refund, self.keep_balance) {
+            (true, _) => Some(Leftover::Refunded),
+            (_, true) => Some(Leftover::Kept),
+            _ => None,
+        };
+        let closing = Closing { releases: self.release_numbers, leftover, note: self.note.as_deref() };
+        let going = releases::before_closing(db, sid, closing).await?;
+        self.sure.of(&goes(&going, leftover), &going.name).await?;
+        let Closed { account, refunded, released } = releases::close_account(db, clock, sid, closing).await?;
+        context.counted(&json!({ "released": released, "refunded": refunded }));
+        let (status, balance) = (account.status, account.balance);
+        let closed =
+            json!({ "sid": sid, "status": status, "balance": balance, "released": released, "refunded": refunded });
+        show(*output, &closed)
+    }
 }
 
-async fn named(Context { db, .. }: &Context, account: AccountSid) -> Result<Named, Failure> {
-    let accounts::Account { name, balance, local_numbers, tollfree_numbers, .. } = accounts::find(db, account).await?;
-    Ok(Named { name, balance, numbers: local_numbers + tollfree_numbers })
+/// What goes with an account that is closed.
+fn goes(account: &accounts::Account, leftover: Option<Leftover>) -> String {
+    let numbers = match account.local_numbers + account.tollfree_numbers {
+        0 => "no numbers".to_owned(),
+        1 => "one number, which is released".to_owned(),
+        some => format!("{some} numbers, which are released"),
+    };
+    let money = match (account.balance, leftover) {
+        (Money::ZERO, _) | (_, None) => "no balance".to_owned(),
+        (balance, Some(Leftover::Refunded)) => format!("a balance of {balance}, which is refunded"),
+        (balance, Some(Leftover::Kept)) => format!("a balance of {balance}, which it keeps"),
+    };
+    format!("account '{}' will be closed, with {money}, and with {numbers}", account.name)
 }
 
 async fn token(from_stdin: bool) -> Result<AuthToken, Failure> {

@@ -63,16 +63,18 @@ fn remedy(action: &Action) -> String {
         .unwrap_or("SID");
     let number = action.arguments.get("number").and_then(Value::as_str).unwrap_or("NUMBER");
     match action.words.as_str() {
+        _ if action.arguments.contains_key("key") => "run it again: with its key it is done once".to_owned(),
         "account create" => "'numberbank account list' shows whether there is such an account, and \
             'numberbank account rotate-token SID' makes a token for it"
             .to_owned(),
         "account credit" | "account debit" => {
             format!("'numberbank account show {sid}' shows the balance, 'numberbank report ledger' its entries")
         }
+        "account transfer" | "ledger reverse" => "'numberbank report ledger' shows the entries".to_owned(),
         "account rotate-token" => format!("make another token with 'numberbank account rotate-token {sid}'"),
         words if words.starts_with("account ") => format!("'numberbank account show {sid}' shows it"),
         words if words.starts_with("number ") => format!("'numberbank number show {number}' shows it"),
-        "price set" => "'numberbank price list' shows it".to_owned(),
+        "price set" | "price unset" => "'numberbank price list' shows it".to_owned(),
         // Commands of the inventory, `bill` and `recycle`: to repeat them is safe.
         words => format!("run 'numberbank {words}' again: what is done already is not done twice"),
     }

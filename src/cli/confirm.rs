@@ -1,4 +1,4 @@
-//! Asks before something that cannot be undone.
+//! Asks before something that cannot be undone, or not easily.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 
@@ -10,7 +10,7 @@ use super::terminal::visible;
 /// Longer than any name.
 const MOST: u64 = 1024;
 
-/// Of commands that cannot be undone.
+/// Of commands that ask.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Sure {
     /// Do not ask: for scripts
@@ -26,9 +26,9 @@ impl Sure {
             return Ok(());
         }
         if !io::stdin().is_terminal() {
-            return Err(Failure::Refused(format!("{what_goes}; this cannot be undone: --yes confirms it")));
+            return Err(Failure::Refused(format!("{what_goes}: --yes confirms it")));
         }
-        let question = format!("{}; this cannot be undone. To go on, type {}: ", visible(what_goes), visible(name));
+        let question = format!("{}. To go on, type {}: ", visible(what_goes), visible(name));
         let typed = tokio::task::spawn_blocking(move || ask(&question)).await.map_err(io::Error::other)??;
         match typed.trim() == name {
             true => Ok(()),

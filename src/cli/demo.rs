@@ -14,7 +14,7 @@ use super::show::show;
 use super::{Context, Database, Done, Failure, write_out};
 use crate::api::v2008::TREE;
 use crate::db::replica::Source;
-use crate::db::{self, ProcessLock};
+use crate::db::{self, Db, ProcessLock};
 use crate::numbers::Settings;
 use crate::numbers::lists::{Filter, Lists};
 use crate::purchases::{self, Order, Purchase, PurchaseQueues, Wanted};
@@ -73,7 +73,7 @@ async fn prepare(database: &Database, context: &Context) -> Result<Option<Creden
     let Context { db, clock, .. } = context;
     let is_bare = inventory::list(db, inventory::Filter::default(), None, 1).await?.is_empty();
     let note = database.private.as_ref().map(|cluster| cluster.data_dir().join("demo-credentials.json"));
-    let credentials = if is_bare && accounts::list(db).await?.is_empty() {
+    let credentials = if is_bare && is_without_accounts(db).await? {
         let name = "Demo".parse().map_err(|error| Failure::Bad(format!("name {error}")))?;
         let created = accounts::create(db, clock, &name, BALANCE).await?;
         let credentials = Credentials { sid: created.sid, auth_token: created.auth_token.reveal().to_owned() };
@@ -86,6 +86,11 @@ async fn prepare(database: &Database, context: &Context) -> Result<Option<Creden
         stock(context).await?;
     }
     Ok(credentials)
+}
+
+async fn is_without_accounts(db: &Db) -> Result<bool, Failure> {
+    let any = accounts::Filter { all: true, limit: Some(1), ..accounts::Filter::default() };
+    Ok(accounts::list(db, any).await?.is_empty())
 }
 
 /// Notes the demo's token in a file, because the database holds only a hash. The file is made new and renamed, so

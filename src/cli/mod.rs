@@ -21,6 +21,7 @@ mod failure;
 mod front;
 mod import;
 mod inventory;
+mod ledger;
 mod lists;
 mod manual;
 mod moving;
@@ -66,6 +67,9 @@ enum Verb {
     /// Accounts and their money
     #[command(subcommand)]
     Account(account::Account),
+    /// Entries of the ledger
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
     /// The stock of numbers
     #[command(subcommand)]
     Inventory(inventory::Inventory),
@@ -164,6 +168,7 @@ impl Verb {
             Self::Serve(settings) => serve::run(&settings, database, context).await,
             Self::Migrate => context.unless_stopped(serve::migrate(database, context.output)).await,
             Self::Account(command) => context.once_ready(database, command.run(context)).await,
+            Self::Ledger(command) => context.once_ready(database, command.run(context)).await,
             Self::Inventory(command) => context.once_ready(database, command.run(context)).await,
             Self::Price(command) => context.once_ready(database, command.run(context)).await,
             Self::Number(command) => context.once_ready(database, command.run(context)).await,
@@ -187,13 +192,19 @@ impl Verb {
             Self::Completions(_) | Self::Man(_) => false,
             Self::Account(command) => !matches!(
                 command,
-                Account::List | Account::Show { .. } | Account::Find(_) | Account::Numbers(_) | Account::Ledger(_)
+                Account::List { .. }
+                    | Account::Show { .. }
+                    | Account::Find(_)
+                    | Account::Numbers(_)
+                    | Account::Ledger(_)
             ),
             Self::Inventory(Inventory::Import(import)) => !import.is_dry_run(),
             Self::Inventory(Inventory::List(_) | Inventory::Summary | Inventory::Threshold(Threshold::List)) => false,
-            Self::Price(command) => !matches!(command, price::Price::List),
+            Self::Price(command) => !matches!(command, price::Price::List { .. } | price::Price::History { .. }),
             Self::Number(command) => !matches!(command, number::Number::Show { .. }),
-            Self::Inventory(_) | Self::Bill(_) | Self::Recycle(_) => true,
+            Self::Bill(bill) => !bill.is_dry_run(),
+            Self::Recycle(recycle) => !recycle.is_dry_run(),
+            Self::Ledger(_) | Self::Inventory(_) => true,
         }
     }
 
@@ -220,10 +231,10 @@ impl Verb {
         match self {
             Self::Report(_) => true,
             Self::Account(command) => {
-                matches!(command, Account::List | Account::Find(_) | Account::Numbers(_) | Account::Ledger(_))
+                matches!(command, Account::List { .. } | Account::Find(_) | Account::Numbers(_) | Account::Ledger(_))
             }
             Self::Inventory(Inventory::List(_) | Inventory::Summary | Inventory::Threshold(Threshold::List)) => true,
-            Self::Price(command) => matches!(command, price::Price::List),
+            Self::Price(command) => matches!(command, price::Price::List { .. } | price::Price::History { .. }),
             _ => false,
         }
     }

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use clap::Args;
 use serde_json::json;
 
+use super::confirm::Sure;
 use super::options::note;
 use super::show::show;
 use super::{Context, Done, Failure};
@@ -50,6 +51,8 @@ pub struct Retire {
     /// A word of why, for the history of each: at most 255 characters
     #[arg(long, value_name = "TEXT", value_parser = note)]
     note: Option<String>,
+    #[command(flatten)]
+    sure: Sure,
 }
 
 #[derive(Args, Debug)]
@@ -91,6 +94,10 @@ impl Return {
 impl Retire {
     pub async fn run(self, context: &Context) -> Done {
         let numbers = self.numbers.each(context)?;
+        if let count @ 2.. = numbers.len() {
+            let goes = format!("{count} numbers will be retired, and come back only by 'inventory return --force'");
+            self.sure.of(&goes, &count.to_string()).await?;
+        }
         let done = inventory::retire(&context.db, &context.clock, &numbers, self.reason, self.note.as_deref()).await?;
         told(context, done, ["retired", "already_retired"])
     }

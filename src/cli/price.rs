@@ -1,10 +1,9 @@
 //! `price …`
 
 use clap::Subcommand;
-use serde_json::json;
 
 use super::show::show;
-use super::{Context, Done};
+use super::{Context, Done, Failure};
 use crate::inventory;
 use crate::values::money::Money;
 use crate::values::phone::Kind;
@@ -13,7 +12,11 @@ use crate::values::sid::AccountSid;
 #[derive(Subcommand, Debug)]
 pub enum Price {
     /// List the prices of the next sales; a price without an account is for all others
-    List,
+    List {
+        /// The prices of this account's next sales: its own, else everybody's
+        #[arg(long, value_name = "ACCOUNT")]
+        account: Option<String>,
+    },
     /// Set the price of the next sales; sold numbers keep their price
     Set {
         #[arg(value_enum)]
@@ -21,19 +24,53 @@ pub enum Price {
         /// Dollars a month, as in 1.15
         price: Money,
         /// Only for this account
-        #[arg(long, value_name = "SID")]
-        account: Option<AccountSid>,
+        #[arg(long, value_name = "ACCOUNT")]
+        account: Option<String>,
+    },
+    /// Remove an account's own price: its next sales cost what everybody pays
+    Unset {
+        #[arg(value_enum)]
+        kind: Kind,
+        #[arg(long, value_name = "ACCOUNT")]
+        account: String,
+    },
+    /// Show who changed which price when, the latest first; an entry without a price: it was removed
+    History {
+        /// Only this account's own prices
+        #[arg(long, value_name = "ACCOUNT")]
+        account: Option<String>,
+        /// At most this many
+        #[arg(long, value_name = "ROWS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
     },
 }
 
 impl Price {
-    pub async fn run(self, Context { db, output, .. }: &Context) -> Done {
+    pub async fn run(self, context: &Context) -> Done {
+        let Context { db, clock, output, operator, .. } = context;
         match self {
-            Self::List => show(*output, &inventory::prices(db).await?),
+            Self::List { account } => {
+                show(*output, &inventory::prices(db, maybe(context, account.as_deref()).await?).await?)
+            }
             Self::Set { kind, price, account } => {
-                inventory::set_price(db, kind, account, price).await?;
-                show(*output, &json!({ "kind": kind, "account_sid": account, "price": price }))
+                let account = maybe(context, account.as_deref()).await?;
+                show(*output, &inventory::set_price(db, clock, &operator.name, kind, account, price).await?)
+            }
+            Self::Unset { kind, account } => {
+                let account = context.account(&account).await?;
+                show(*output, &inventory::unset_price(db, clock, &operator.name, kind, account).await?)
+            }
+            Self::History { account, limit } => {
+                let account = maybe(context, account.as_deref()).await?;
+                show(*output, &inventory::price_changes(db, account, limit).await?)
             }
         }
+    }
+}
+
+async fn maybe(context: &Context, account: Option<&str>) -> Result<Option<AccountSid>, Failure> {
+    match account {
+        None => Ok(None),
+        Some(text) => context.account(text).await.map(Some),
     }
 }

@@ -4,7 +4,9 @@ use super::Failure;
 use crate::accounts::{MOST_LISTED, Named};
 use crate::error::{Denied, Error};
 use crate::inventory::{Counted, MOST_AT_ONCE, MOST_MOVED, State, state_name};
-use crate::{accounts, inventory, ledger, numbers, purchases, releases, reporting};
+use crate::{accounts, inventory, numbers, purchases, releases, reporting};
+
+mod money;
 
 /// A reason that has words.
 trait Worded {
@@ -47,6 +49,10 @@ impl Worded for accounts::Refused {
                     "{account} still holds {numbers} numbers: release them first, or close it with --release-numbers"
                 )
             }
+            Self::HoldsMoney { account, balance } => {
+                format!("{account} still has {balance}: close it with --refund to pay that out, or with --keep-balance")
+            }
+            Self::RefTaken { reference, by } => format!("The ref {reference} is that of {by}: give another one"),
         }
     }
 }
@@ -59,16 +65,6 @@ fn several(text: &str, fits: &[Named]) -> String {
     });
     let more = if fits.len() > MOST_LISTED { ", and more" } else { "" };
     format!("'{text}' fits several accounts: {}{more}", told.collect::<Vec<_>>().join(", "))
-}
-
-impl Worded for ledger::Refused {
-    fn words(&self) -> String {
-        match self {
-            Self::Nothing => "The amount must be more than 0.00".to_owned(),
-            Self::NoOpenAccount(account) => format!("There is no open account {account}"),
-            Self::Insufficient { account, amount } => format!("The balance of {account} is less than {amount}"),
-        }
-    }
 }
 
 impl Worded for numbers::Refused {

@@ -20,6 +20,12 @@ pub struct Bill {
     as_of: AsOf,
     #[command(flatten)]
     grace: Grace,
+    /// Say by account what would happen, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// List each fee too
+    #[arg(long, requires = "dry_run")]
+    verbose: bool,
 }
 
 #[derive(Args, Debug)]
@@ -28,6 +34,9 @@ pub struct Recycle {
     as_of: AsOf,
     #[command(flatten)]
     quarantine: Quarantine,
+    /// Say by account what would happen, and write nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 #[derive(Args, Debug)]
@@ -35,17 +44,25 @@ struct AsOf {
     /// Do what is due by then: RFC 3339, a date for its midnight in UTC, or as in +1month [default: now]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     as_of: Option<Time>,
-    /// Allow a time in the future, for staging
+    /// Allow a time in the future, for staging; a dry run needs no leave
     #[arg(long)]
     force: bool,
 }
 
 impl Bill {
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
     pub async fn run(self, context: &Context) -> Done {
         let Context { db, clock, output, .. } = context;
-        let (as_of, clock) = self.as_of.on(clock)?;
+        let (as_of, clock) = self.as_of.on(clock, self.dry_run)?;
+        if self.dry_run {
+            let grace = self.grace.length();
+            return show(*output, &billing::forecast(db, &clock, as_of, grace, self.verbose).await?);
+        }
         let bar = bar(Some(billing::count_due(db, as_of).await?), "{human_pos} of {human_len} fees, {per_sec}");
-        // After several missed months, a number has more than one fee.
+        // Fees may have become due since they were counted.
         let progress = |progress: Progress| {
             bar.inc(progress.looked_at);
             bar.set_length(bar.length().unwrap_or_default().max(bar.position()));
@@ -72,10 +89,19 @@ fn charged(fees: i64) -> String {
 }
 
 impl Recycle {
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
     pub async fn run(self, context: &Context) -> Done {
-        context.stands("what is on sale again stays so; 'numberbank recycle' goes on with the rest".to_owned());
         let Context { db, clock, output, .. } = context;
-        let (as_of, clock) = self.as_of.on(clock)?;
+        let (as_of, clock) = self.as_of.on(clock, self.dry_run)?;
+        if self.dry_run {
+            let accounts = inventory::recyclable(db, as_of, self.quarantine.lengths()).await?;
+            let recycled: i64 = accounts.iter().map(|account| account.recycled).sum();
+            return show(*output, &json!({ "recycled": recycled, "accounts": accounts }));
+        }
+        context.stands("what is on sale again stays so; 'numberbank recycle' goes on with the rest".to_owned());
         let recycled = inventory::recycle(db, &clock, as_of, self.quarantine.lengths()).await?;
         let recycled = json!({ "recycled": recycled });
         context.counted(&recycled);
@@ -85,12 +111,12 @@ impl Recycle {
 
 impl AsOf {
     /// The time for what is due, and the clock for when it is done.
-    fn on(&self, clock: &Clock) -> Result<(DateTime<Utc>, Clock), Failure> {
+    fn on(&self, clock: &Clock, dry_run: bool) -> Result<(DateTime<Utc>, Clock), Failure> {
         // For a future `--as-of`, check this machine's clock now.
         clock.trusted().map_err(Error::from)?;
         let now = clock.now();
         let as_of = self.as_of.as_ref().map_or(Ok(now), |time| time.on(now))?;
-        if as_of > now && !self.force {
+        if as_of > now && !self.force && !dry_run {
             return Err(Failure::Bad(format!("{as_of} is in the future: --force does it all the same, for staging")));
         }
         if as_of > now + Months::new(1200) {

@@ -1,40 +1,114 @@
 //! The monthly prices of the next sales.
 
-use super::{Refused, store};
+use chrono::{DateTime, Utc};
+
+use super::Refused;
 use crate::db::Db;
 use crate::db::transact::transact;
 use crate::error::{Denied, Result};
+use crate::values::clock::Clock;
+use crate::values::dialect::time;
 use crate::values::money::Money;
 use crate::values::phone::Kind;
 use crate::values::sid::AccountSid;
 
+mod store;
+
 /// A price of the next sales: for one account, or for all accounts that have no price of their own.
-#[derive(Debug, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Price {
     pub kind: Kind,
     pub account_sid: Option<AccountSid>,
     pub price: Money,
 }
 
-/// All prices: the general ones first, then those of single accounts.
+/// A change of a price.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct PriceChange {
+    pub id: i64,
+    #[serde(serialize_with = "time")]
+    pub at: DateTime<Utc>,
+    pub kind: Kind,
+    pub account_sid: Option<AccountSid>,
+    /// `None`: the account's own price was removed.
+    pub price: Option<Money>,
+    /// Who they say they are; `None` before changes were recorded.
+    pub operator: Option<String>,
+}
+
+/// A price after it was set, or removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Priced {
+    #[serde(flatten)]
+    pub price: Price,
+    /// Whether it was another one before.
+    pub changed: bool,
+}
+
+/// All prices, the general ones first; or what the next sale costs this account.
 ///
 /// # Errors
 /// If the database is out of reach.
-pub async fn prices(db: &Db) -> Result<Vec<Price>> {
-    Ok(store::prices(db).await?)
+pub async fn prices(db: &Db, account: Option<AccountSid>) -> Result<Vec<Price>> {
+    Ok(match account {
+        None => store::all(db).await?,
+        Some(account) => store::of_account(db, account).await?,
+    })
+}
+
+/// The last changes of prices, the latest first; or of the prices of one account.
+///
+/// # Errors
+/// If the database is out of reach.
+pub async fn price_changes(db: &Db, account: Option<AccountSid>, limit: u32) -> Result<Vec<PriceChange>> {
+    Ok(match account {
+        None => store::changes(db, limit.into()).await?,
+        Some(account) => store::changes_of(db, account, limit.into()).await?,
+    })
 }
 
 /// Sets the price a month of the next sales. Numbers that are sold keep their price.
 ///
 /// # Errors
 /// [`Refused::NoAccount`]
-pub async fn set_price(db: &Db, kind: Kind, account: Option<AccountSid>, price: Money) -> Result<(), Denied<Refused>> {
-    transact(db, async |within| match account {
-        None => Ok(store::set_general_price(within, kind, price).await?),
-        Some(sid) => match store::set_account_price(within, kind, sid, price).await? {
-            0 => Err(Refused::NoAccount(sid).into()),
-            _ => Ok(()),
-        },
+pub async fn set_price(
+    db: &Db,
+    clock: &Clock,
+    operator: &str,
+    kind: Kind,
+    account: Option<AccountSid>,
+    price: Money,
+) -> Result<Priced, Denied<Refused>> {
+    transact(db, async |within| {
+        let now = clock.now();
+        let changed = match account {
+            None => store::set_general(within, kind, price, operator, now).await?,
+            Some(sid) => {
+                let changed = store::set_of_account(within, kind, sid, price, operator, now).await?;
+                changed.ok_or(Refused::NoAccount(sid))?
+            }
+        };
+        Ok(Priced { price: Price { kind, account_sid: account, price }, changed })
+    })
+    .await
+}
+
+/// Removes an account's own price. Returns the general price, which is then in force.
+///
+/// # Errors
+/// [`Refused::NoAccount`]
+pub async fn unset_price(
+    db: &Db,
+    clock: &Clock,
+    operator: &str,
+    kind: Kind,
+    account: AccountSid,
+) -> Result<Priced, Denied<Refused>> {
+    transact(db, async |within| {
+        let changed = store::unset(within, kind, account, operator, clock.now()).await?;
+        let changed = changed.ok_or(Refused::NoAccount(account))?;
+        let price = store::general(within, kind).await?;
+        Ok(Priced { price: Price { kind, account_sid: None, price }, changed })
     })
     .await
 }

@@ -6,11 +6,10 @@ use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as};
 use tracing::instrument;
 
-use super::{Filter, Price, Retirement, Since, State, Stocked, Summary, Threshold};
+use super::{Filter, Retirement, Since, State, Stocked, Summary, Threshold};
 use crate::db::{Db, Transaction};
-use crate::values::money::{Cost, Money};
+use crate::values::money::Cost;
 use crate::values::phone::{AreaCode, Kind, PhoneNumber};
-use crate::values::sid::AccountSid;
 
 /// `query_as!` for [`Stocked`]: the SQL before and after its columns.
 macro_rules! stocked {
@@ -191,38 +190,4 @@ pub async fn remove_threshold(within: &mut Transaction, area_code: AreaCode) -> 
         .execute(&mut **within)
         .await
         .map(drop)
-}
-
-#[instrument(name = "inventory.prices", level = "debug", skip_all)]
-pub async fn prices(db: &Db) -> Result<Vec<Price>> {
-    query_as!(
-        Price,
-        r#"select kind as "kind: Kind", account_sid as "account_sid: AccountSid", price as "price: Money"
-        from prices order by account_sid nulls first, kind"#
-    )
-    .fetch_all(db)
-    .await
-}
-
-#[instrument(name = "inventory.set_general_price", level = "debug", skip_all)]
-pub async fn set_general_price(within: &mut Transaction, kind: Kind, price: Money) -> Result<()> {
-    query!("update prices set price = $2 where kind = $1 and account_sid is null", kind as Kind, price.cents())
-        .execute(&mut **within)
-        .await
-        .map(drop)
-}
-
-/// Returns 0 if there is no such account.
-#[instrument(name = "inventory.set_account_price", level = "debug", skip_all)]
-pub async fn set_account_price(within: &mut Transaction, kind: Kind, account: AccountSid, price: Money) -> Result<u64> {
-    let result = query!(
-        "insert into prices (kind, account_sid, price) select $1, sid, $3 from accounts where sid = $2
-        on conflict (account_sid, kind) where account_sid is not null do update set price = excluded.price",
-        kind as Kind,
-        account as AccountSid,
-        price.cents()
-    )
-    .execute(&mut **within)
-    .await?;
-    Ok(result.rows_affected())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::accounts::{self, Account};
+use crate::accounts::{self, Account, Leftover, Status};
 use crate::db::batch::Writes;
 use crate::db::transact::{again, commit, transact};
 use crate::db::{Db, Transaction};
@@ -12,6 +12,7 @@ use crate::error::{Denied, Refuses, Result};
 use crate::inventory::State;
 use crate::numbers::{self, Biography};
 use crate::values::clock::Clock;
+use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
@@ -137,35 +138,67 @@ async fn hold_in_use(
     }
 }
 
+/// How an account is to be closed.
+#[derive(Clone, Copy, Debug)]
+pub struct Closing<'a> {
+    /// Releases the numbers that it holds.
+    pub releases: bool,
+    /// What becomes of its money, where it has any.
+    pub leftover: Option<Leftover>,
+    pub note: Option<&'a str>,
+}
+
+/// The account that is to be closed, with what goes with it: its numbers and its balance.
+///
+/// # Errors
+/// Those of [`close_account`], as far as they can be foreseen.
+pub async fn before_closing(
+    db: &Db,
+    account: AccountSid,
+    closing: Closing<'_>,
+) -> Result<Account, Denied<accounts::Refused>> {
+    let found = accounts::find(db, account).await?;
+    let (numbers, balance) = (found.local_numbers + found.tollfree_numbers, found.balance);
+    if numbers > 0 && !closing.releases {
+        return Err(accounts::Refused::HoldsNumbers { account, numbers }.into());
+    }
+    if balance > Money::ZERO && closing.leftover.is_none() && found.status != Status::Closed {
+        return Err(accounts::Refused::HoldsMoney { account, balance }.into());
+    }
+    Ok(found)
+}
+
 /// An account that was closed.
 #[derive(Debug)]
 pub struct Closed {
     pub account: Account,
+    pub refunded: Money,
     /// Numbers that were released with it.
     pub released: u64,
 }
 
-/// Closes an account for ever and, if `releases`, releases its numbers, all in one transaction.
+/// Closes an account for ever and, if wanted, releases its numbers and refunds its balance, all in one transaction.
 ///
 /// # Errors
-/// [`accounts::Refused::Unknown`], [`accounts::Refused::HoldsNumbers`]
+/// [`accounts::Refused::Unknown`], [`accounts::Refused::HoldsNumbers`], [`accounts::Refused::HoldsMoney`]
 pub async fn close_account(
     db: &Db,
     clock: &Clock,
     account: AccountSid,
-    releases: bool,
+    Closing { releases, leftover, note }: Closing<'_>,
 ) -> Result<Closed, Denied<accounts::Refused>> {
     transact(db, async |within| {
         let mut released = if releases { store::release_all(within, account, clock.now()).await? } else { 0 };
-        let mut closed = accounts::close(within, clock, account).await;
-        if releases && closed.is_err() {
+        let mut closed = accounts::close(within, clock, account, leftover, note).await;
+        if releases && matches!(closed, Err(Denied::Refused(accounts::Refused::HoldsNumbers { .. }))) {
             // Releases numbers that were bought before the account was locked. The holder's own release of such a
             // number may deadlock with this one. PostgreSQL then ends one of them after a second, and it is tried
             // again.
             released += store::release_all(within, account, clock.now()).await?;
-            closed = accounts::close(within, clock, account).await;
+            closed = accounts::close(within, clock, account, leftover, note).await;
         }
-        Ok(Closed { account: closed?, released })
+        let accounts::Closed { account, refunded } = closed?;
+        Ok(Closed { account, refunded, released })
     })
     .await
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// An amount in US cents, never negative.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct Money(i64);
 
@@ -56,23 +56,29 @@ impl FromStr for Money {
     type Err = NotAnAmount;
 
     fn from_str(text: &str) -> Result<Self, NotAnAmount> {
-        let refused = || NotAnAmount(text.to_owned());
-        let (dollars, cents) = text.split_once('.').unwrap_or((text, "00"));
-        let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-        if !digits(dollars) || !digits(cents) || cents.len() > 2 || dollars.len() > 10 {
-            return Err(refused());
-        }
-        let total: i64 = format!("{dollars}{cents:0<2}").parse().map_err(|_| refused())?;
-        if total > MAX_CENTS {
-            return Err(refused());
-        }
-        Ok(Self(total))
+        read(text).filter(|cents| *cents <= MAX_CENTS).map(Self).ok_or_else(|| NotAnAmount(text.to_owned()))
     }
+}
+
+/// The cents of an amount in dollars.
+fn read(text: &str) -> Option<i64> {
+    let (dollars, cents) = text.split_once('.').unwrap_or((text, "00"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let reads = digits(dollars) && digits(cents) && cents.len() <= 2;
+    if reads { format!("{dollars}{cents:0<2}").parse().ok() } else { None }
 }
 
 impl serde::Serialize for Money {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Money {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        // What was written here: a balance may be larger than what is taken from the command line.
+        let text = String::deserialize(from)?;
+        read(&text).map(Self).ok_or_else(|| serde::de::Error::custom(NotAnAmount(text)))
     }
 }
 

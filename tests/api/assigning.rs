@@ -56,7 +56,7 @@ fn this_very_number_is_sold_as_any_other() {
 
         // At the account's price unless another is said; free is a price too.
         let sid = Some(other.sid.parse().expect("a Sid"));
-        inventory::set_price(&world.db, Kind::TollFree, sid, Money::from_cents(175)).await.expect("a price");
+        world.set_price(Kind::TollFree, sid, Money::from_cents(175)).await;
         let sold = assign_plain(world, &other, 8_005_550_103).await.expect("it is sold");
         assert_eq!((sold.price.cents(), sold.balance.cents()), (175, 325));
         let free = assign(world, &other, 8_005_550_104, Some(0), Settings::default()).await.expect("it is sold");

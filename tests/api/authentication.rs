@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::{join, join_all};
-use numberbank::accounts::{self, Status};
+use numberbank::accounts::{self, Leftover, Status};
 use sqlx::AssertSqlSafe;
 
 use crate::support::{Account, Answer, Server, World, eventually, test};
@@ -21,8 +21,8 @@ async fn with_token(server: &Server, account: &Account, token: &str) -> Answer {
 async fn set_status(world: &World, account: &Account, status: Status) {
     let sid = account.sid.parse().expect("a Sid");
     let changed = match status {
-        Status::Suspended => accounts::suspend(&world.db, &world.clock, sid).await,
-        _ => accounts::activate(&world.db, &world.clock, sid).await,
+        Status::Suspended => accounts::suspend(&world.db, &world.clock, sid, None).await,
+        _ => accounts::activate(&world.db, &world.clock, sid, None).await,
     };
     changed.expect("a status");
 }
@@ -30,7 +30,9 @@ async fn set_status(world: &World, account: &Account, status: Status) {
 async fn close(world: &World, account: &Account) {
     let mut transaction = world.db.begin().await.expect("a transaction");
     let sid = account.sid.parse().expect("a Sid");
-    accounts::close(&mut transaction, &world.clock, sid).await.expect("the account is closed");
+    accounts::close(&mut transaction, &world.clock, sid, Some(Leftover::Kept), None)
+        .await
+        .expect("the account is closed");
     transaction.commit().await.expect("it stays so");
 }
 

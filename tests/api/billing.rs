@@ -12,6 +12,7 @@ use numberbank::db;
 use numberbank::inventory::Quarantine;
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
+use numberbank::values::sid::AccountSid;
 use numberbank::{accounts, inventory, jobs};
 
 use crate::support::{Account, World, eventually, test};
@@ -89,9 +90,9 @@ fn a_fee_is_the_price_of_the_sale_whatever_the_next_sale_costs() {
         let account = holder(world, "50.00", 1).await;
         for cents in [0, 900] {
             let price = Money::from_cents(cents);
-            inventory::set_price(&world.db, Kind::Local, None, price).await.expect("a price");
+            world.set_price(Kind::Local, None, price).await;
             let sid = account.sid.parse().expect("a Sid");
-            inventory::set_price(&world.db, Kind::Local, Some(sid), price).await.expect("a price");
+            world.set_price(Kind::Local, Some(sid), price).await;
             world.clock.advance(TimeDelta::days(31));
             assert_eq!(world.bill().await, charged(1));
         }
@@ -142,7 +143,7 @@ fn nothing_is_charged_after_a_release() {
 #[test]
 fn a_free_number_is_charged_nothing_and_never_refused_or_taken_away() {
     test(async |world| {
-        inventory::set_price(&world.db, Kind::Local, None, Money::ZERO).await.expect("a price");
+        world.set_price(Kind::Local, None, Money::ZERO).await;
         let account = holder(world, "0.00", 1).await;
         for _ in 0..3 {
             world.clock.advance(TimeDelta::days(31));
@@ -151,7 +152,7 @@ fn a_free_number_is_charged_nothing_and_never_refused_or_taken_away() {
         assert_eq!(fees(world).await.into_iter().map(|(_, cents)| cents).collect::<Vec<_>>(), [0, 0, 0]);
         assert_eq!((world.standing(&account).await, held(world, &account).await.len()), (ACTIVE, 1));
         // It is not released either if the account cannot pay for another number.
-        inventory::set_price(&world.db, Kind::Local, None, Money::from_cents(100)).await.expect("a price");
+        world.set_price(Kind::Local, None, Money::from_cents(100)).await;
         world.stock(4_158_671_000, 1).await;
         world.credit(&account, "1.00").await;
         world.server.buy(&account, &[]).await.assert_status(201);
@@ -299,10 +300,10 @@ fn an_unpaid_number_is_kept_for_the_grace_and_then_released() {
 fn no_number_is_taken_away_whose_fees_the_balance_covers() {
     test(async |world| {
         world.on("2008-01-24T12:00:00Z");
-        inventory::set_price(&world.db, Kind::Local, None, Money::from_cents(300)).await.expect("a price");
+        world.set_price(Kind::Local, None, Money::from_cents(300)).await;
         let account = holder(world, "6.00", 1).await;
         world.on("2008-02-03T12:00:00Z");
-        inventory::set_price(&world.db, Kind::Local, None, Money::from_cents(100)).await.expect("a price");
+        world.set_price(Kind::Local, None, Money::from_cents(100)).await;
         world.stock(4_158_671_000, 1).await;
         world.server.buy(&account, &[]).await.assert_status(201);
         world.on("2008-02-24T12:00:00Z");
@@ -408,13 +409,13 @@ fn the_operator_s_suspension_is_his_to_lift() {
         assert_eq!(world.credit(&account, "1.00").await.charged, 1);
         assert_eq!(world.standing(&account).await, operator);
         let sid = account.sid.parse().expect("a Sid");
-        accounts::activate(&world.db, &world.clock, sid).await.expect("an activation");
+        accounts::activate(&world.db, &world.clock, sid, None).await.expect("an activation");
         assert_eq!(world.standing(&account).await, ACTIVE);
         // It also activates an unpaid account; the due fees stay due.
         world.clock.advance(TimeDelta::days(31));
         world.bill().await;
         assert_eq!(world.standing(&account).await, UNPAID);
-        accounts::activate(&world.db, &world.clock, sid).await.expect("an activation");
+        accounts::activate(&world.db, &world.clock, sid, None).await.expect("an activation");
         assert_eq!(world.standing(&account).await, ACTIVE);
         assert_eq!(world.bill().await, short(0));
     });
@@ -489,5 +490,97 @@ fn the_months_that_are_due_are_those_that_have_begun() {
             where greatest(months_due(started, due, day::date), 0)
                 <> (select count(*) from generate_series(due, 20) as month where month_begins(started, month) <= day)";
         assert_eq!(world.value::<i64>(differ).await, 0);
+    });
+}
+
+#[test]
+fn a_dry_run_says_what_a_run_then_does_and_writes_nothing() {
+    test(async |world| {
+        world.on("2008-01-31T10:00:00Z");
+        world.stock(4_158_670_000, 8).await;
+        let [rich, poor, late, free] = ["50.00", "3.00", "1.00", "0.00"].map(|balance| world.account(balance));
+        let accounts = [rich.await, poor.await, late.await, free.await];
+        let sids = accounts.each_ref().map(|account| account.sid.parse().expect("a Sid"));
+        world.set_price(Kind::Local, Some(sids[3]), Money::ZERO).await;
+        for (account, numbers) in accounts.iter().zip([2, 2, 1, 1]) {
+            for _ in 0..numbers {
+                world.server.buy(account, &[]).await.assert_status(201);
+            }
+        }
+        world.on("2008-02-29T00:00:00Z");
+        assert_eq!(world.bill().await.suspended, 2);
+        world.credit(&accounts[1], "0.10").await;
+        // The first pays two fees. Of the second, which paid one of two a month ago, the other number goes; so does the
+        // only number of the third. The free number costs nothing.
+        world.on("2008-03-31T00:00:00Z");
+        let before = world.fingerprint().await;
+        let forecast = world.forecast().await;
+        assert_eq!(world.fingerprint().await, before);
+        let of = |sid: &AccountSid| {
+            let found = forecast.accounts.iter().find(|account| account.account_sid == *sid).expect("an account");
+            (found.charged, found.amount.cents(), found.suspended, found.activated, found.released)
+        };
+        let going = (0, 0, false, false, 1);
+        let expected = [(2, 200, false, false, 0), going, going, (1, 0, false, false, 0)];
+        assert_eq!(sids.each_ref().map(of), expected);
+        assert_eq!(forecast.fees.len(), 2 + 3 + 2 + 1);
+        assert_eq!(forecast.fees.iter().filter(|fee| fee.released).count(), 2 + 2);
+        assert_eq!(forecast.total, world.bill().await);
+    });
+}
+
+#[test]
+fn what_a_run_has_to_do_is_counted_in_months() {
+    test(async |world| {
+        world.on("2008-01-31T10:00:00Z");
+        holder(world, "50.00", 2).await;
+        world.on("2008-04-30T10:00:00Z");
+        let by = world.clock.now();
+        assert_eq!(billing::count_due(&world.db, by).await.expect("a count"), 6);
+        let mut done = 0;
+        billing::bill(&world.db, &world.clock, by, TimeDelta::days(14), |more| done += more.looked_at)
+            .await
+            .expect("a run");
+        assert_eq!((done, billing::count_due(&world.db, by).await.expect("a count")), (6, 0));
+    });
+}
+
+#[test]
+fn a_dry_run_foresees_who_pays_after_all() {
+    test(async |world| {
+        world.stock(4_158_670_000, 2).await;
+        let account = world.account("5.50").await;
+        for cents in [300, 100] {
+            world.set_price(Kind::Local, None, Money::from_cents(cents)).await;
+            world.server.buy(&account, &[]).await.assert_status(201);
+            world.clock.advance(TimeDelta::days(1));
+        }
+        world.on("2008-05-01T12:00:00Z");
+        assert_eq!(world.bill().await, short(0));
+        world.on("2008-05-02T12:00:00Z");
+        // Without the dear number, the balance covers the other one.
+        world.server.release(&account, &held(world, &account).await[0]).await.assert_status(204);
+        let (forecast, billed) = (world.forecast().await, world.bill().await);
+        assert_eq!((forecast.total, billed), (billed, Billed { activated: 1, ..charged(1) }));
+        assert!(forecast.accounts[0].activated && forecast.fees[0].charged);
+    });
+}
+
+#[test]
+fn a_dry_run_of_recycling_names_who_held_the_numbers_last() {
+    test(async |world| {
+        world.stock(4_158_670_000, 1).await;
+        let [first, last] = [world.account("5.00").await, world.account("5.00").await];
+        for account in [&first, &last] {
+            let sid = world.server.buy(account, &[]).await.element("Sid");
+            world.server.release(account, &sid).await.assert_status(204);
+            world.clock.advance(TimeDelta::days(46));
+            let quarantine = Quarantine { local: TimeDelta::days(45), tollfree: TimeDelta::days(45) };
+            let numbers = inventory::recyclable(&world.db, world.clock.now(), quarantine).await.expect("numbers");
+            let told: Vec<_> =
+                numbers.iter().map(|it| (it.account_sid.map(|sid| sid.to_string()), it.recycled)).collect();
+            assert_eq!(told, [(Some(account.sid.clone()), 1)]);
+            assert_eq!(world.recycle().await, 1);
+        }
     });
 }

@@ -205,8 +205,8 @@ fn an_event_has_the_time_of_its_action_and_not_of_the_accounts_last_change() {
         let account = world.account("0.00").await;
         let sid = account.sid.parse().expect("a Sid");
         let ahead = Clock::frozen(world.clock.now() + TimeDelta::hours(1));
-        accounts::suspend(&world.db, &ahead, sid).await.expect("a suspension");
-        accounts::activate(&world.db, &world.clock, sid).await.expect("an activation");
+        accounts::suspend(&world.db, &ahead, sid, None).await.expect("a suspension");
+        accounts::activate(&world.db, &world.clock, sid, None).await.expect("an activation");
         let events = accounts::events(&world.db, sid).await.expect("the events");
         let times: Vec<_> = events.iter().map(|event| event.at).collect();
         assert_eq!(times, [ahead.now(), world.clock.now()]);

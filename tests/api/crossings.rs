@@ -14,7 +14,7 @@ use numberbank::values::money::Money;
 use numberbank::values::phone::PhoneNumber;
 use numberbank::values::sid::AccountSid;
 
-use crate::support::{Account, Answer, World, eventually, test};
+use crate::support::{Account, Answer, CLOSING, World, eventually, test};
 
 const NUMBER: i64 = 4_158_670_000;
 const ROUNDS: i64 = 25;
@@ -224,7 +224,7 @@ fn an_account_that_is_closed_while_a_number_is_moved_to_it_holds_none() {
             world.stock(NUMBER + round, 1).await;
             let taker = world.account("5.00").await;
             assign(world, round, &giver).await.expect("it is sold");
-            let close = releases::close_account(&world.db, &world.clock, sid(&taker), true);
+            let close = releases::close_account(&world.db, &world.clock, sid(&taker), CLOSING);
             let (moved, closed) = join(transfer(world, round, &taker), close).await;
             let closed = closed.expect("it is closed");
             assert!(moved.is_ok() || refused(&moved, |why| matches!(why, Refused::TakerClosed(_))), "{moved:?}");
@@ -297,7 +297,7 @@ fn a_release_that_waited_for_a_move_does_not_find_the_number() {
 fn a_closing_that_waited_for_a_move_leaves_the_number_to_its_new_holder() {
     test(async |world| {
         let queue = Queue::new(world, "5.00").await;
-        let close = releases::close_account(&world.db, &world.clock, sid(&queue.holder), true);
+        let close = releases::close_account(&world.db, &world.clock, sid(&queue.holder), CLOSING);
         assert_eq!(queue.behind(NUMBER_IS_BUSY, close).await.expect("it is closed").released, 3);
         queue.assert_held_by_its_taker().await;
     });

@@ -6,10 +6,10 @@ use numberbank::billing::Credited;
 use numberbank::error::Denied;
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
-use numberbank::{accounts, audit, billing, inventory};
+use numberbank::{accounts, audit, billing};
 use proptest::prelude::*;
 
-use crate::support::{Account, Answer, World, test};
+use crate::support::{Account, Answer, World, order, test};
 
 /// How many accounts there are, and numbers of each kind.
 const ACCOUNTS: usize = 3;
@@ -99,8 +99,7 @@ impl Model {
 }
 
 async fn credit(world: &World, account: &Account, cents: i64) -> Result<Credited, Denied<numberbank::ledger::Refused>> {
-    let sid = account.sid.parse().expect("a Sid");
-    billing::credit(&world.db, &world.clock, sid, Money::from_cents(cents), None).await
+    billing::credit(&world.db, &world.clock, order(account, &Money::from_cents(cents).to_string())).await
 }
 
 /// Does the same to the service and to the model.
@@ -117,7 +116,7 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
         Step::Price(kind, account, cents) => {
             let sid = account.map(|account| accounts[account].sid.parse().expect("a Sid"));
             let price = Money::from_cents(cents);
-            inventory::set_price(&world.db, KINDS[kind], sid, price).await.expect("a price");
+            world.set_price(KINDS[kind], sid, price).await;
             model.prices.insert((kind, account), cents);
         }
         Step::Buy(account, kind) => {
@@ -133,9 +132,9 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
         Step::Suspend(account, is) => {
             let sid = accounts[account].sid.parse().expect("a Sid");
             if is {
-                accounts::suspend(&world.db, &world.clock, sid).await.expect("a suspension");
+                accounts::suspend(&world.db, &world.clock, sid, None).await.expect("a suspension");
             } else {
-                accounts::activate(&world.db, &world.clock, sid).await.expect("an activation");
+                accounts::activate(&world.db, &world.clock, sid, None).await.expect("an activation");
             }
             model.suspended[account] = is;
         }

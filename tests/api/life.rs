@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Days, Months, NaiveDate, TimeDelta, Utc};
 use numberbank::accounts::Reason;
-use numberbank::inventory::Retirement;
+use numberbank::inventory::{Quarantine, Retirement};
 use numberbank::numbers::Settings;
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
 use numberbank::values::phone::PhoneNumber;
-use numberbank::{audit, inventory, purchases, releases};
+use numberbank::{audit, billing, inventory, ledger, purchases, releases};
 use proptest::prelude::*;
 
-use crate::support::{Account, World, beginning, test};
+use crate::support::{Account, World, beginning, order, test};
 
 const ACCOUNTS: usize = 2;
 const FIRST: i64 = 4_158_670_000;
@@ -36,6 +36,11 @@ enum Step {
     Retire(usize),
     Return(usize, bool),
     Credit(usize, i64),
+    Debit(usize, i64),
+    /// To the next account.
+    Transfer(usize, i64),
+    /// The operator's entry at this index, modulo their count.
+    Reverse(usize),
     Bill,
     Recycle,
     /// This many days and seconds pass.
@@ -57,7 +62,10 @@ fn step() -> impl Strategy<Value = Step> {
         3 => assign.prop_map(|(account, number, price)| Step::Assign(account, number, price)),
         1 => number.clone().prop_map(Step::Retire),
         2 => (number, any::<bool>()).prop_map(|(number, force)| Step::Return(number, force)),
-        4 => (account, 1..700_i64).prop_map(|(account, cents)| Step::Credit(account, cents)),
+        4 => (account.clone(), 1..700_i64).prop_map(|(account, cents)| Step::Credit(account, cents)),
+        1 => (account.clone(), 1..400_i64).prop_map(|(account, cents)| Step::Debit(account, cents)),
+        2 => (account, 1..400_i64).prop_map(|(account, cents)| Step::Transfer(account, cents)),
+        3 => (0..20_usize).prop_map(Step::Reverse),
         6 => Just(Step::Bill),
         2 => Just(Step::Recycle),
         8 => (0..70_u64, 0..100_000_i64).prop_map(|(days, seconds)| Step::Wait(days, seconds)),
@@ -78,6 +86,8 @@ struct Model {
     retired: BTreeMap<String, Option<DateTime<Utc>>>,
     /// Who held which number from when to when.
     held: Vec<Held>,
+    /// Credits and debits that are not reversed: id, account and sum.
+    entered: Vec<(i64, usize, i64)>,
 }
 
 /// A number, its account, and from when to when that held it.
@@ -104,6 +114,18 @@ impl Tenancy {
 impl Model {
     fn balance(&self, account: usize) -> i64 {
         self.ledgers[account].iter().map(|(_, amount)| amount).sum()
+    }
+
+    /// Adds an operator's credit or debit, if the balance allows it, and what follows; whether it does.
+    fn enter(&mut self, account: usize, cents: i64) -> bool {
+        let goes = self.balance(account) + cents >= 0;
+        if goes {
+            self.ledgers[account].push((if cents > 0 { "credit" } else { "debit" }, cents));
+        }
+        if cents > 0 {
+            self.settle(account);
+        }
+        goes
     }
 
     /// The tenancy that a number has.
@@ -280,7 +302,7 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
         Step::Price(index) => {
             model.price = PRICES[index];
             let price = Money::from_cents(model.price);
-            inventory::set_price(&world.db, Kind::Local, None, price).await.expect("a price");
+            world.set_price(Kind::Local, None, price).await;
         }
         Step::Buy(account) => {
             let answer = world.server.buy(&accounts[account], &[]).await;
@@ -336,16 +358,44 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
             assert_eq!(done.is_ok(), model.put_back(&number(index).to_string(), force), "{done:?}");
         }
         Step::Credit(account, cents) => {
-            world.credit(&accounts[account], &Money::from_cents(cents).to_string()).await;
-            model.ledgers[account].push(("credit", cents));
-            model.settle(account);
+            let credited = world.credit(&accounts[account], &Money::from_cents(cents).to_string()).await;
+            model.entered.push((credited.entry, account, cents));
+            model.enter(account, cents);
+        }
+        Step::Debit(account, cents) => {
+            let order = order(&accounts[account], &Money::from_cents(cents).to_string());
+            let done = ledger::debit(&world.db, &world.clock, order).await;
+            model.entered.extend(done.as_ref().map(|debited| (debited.entry, account, -cents)));
+            assert_eq!(done.is_ok(), model.enter(account, -cents), "{done:?}");
+        }
+        Step::Transfer(from, cents) => {
+            let to = (from + 1) % ACCOUNTS;
+            let order = order(&accounts[from], &Money::from_cents(cents).to_string());
+            let done =
+                billing::transfer(&world.db, &world.clock, order, accounts[to].sid.parse().expect("a Sid")).await;
+            assert_eq!(done.is_ok(), model.enter(from, -cents) && model.enter(to, cents), "{done:?}");
+        }
+        Step::Reverse(at) => {
+            let Some(at) = (!model.entered.is_empty()).then(|| at % model.entered.len()) else { return };
+            let (entry, account, cents) = model.entered[at];
+            let done = billing::reverse(&world.db, &world.clock, entry, None).await;
+            assert_eq!(done.is_ok(), model.enter(account, -cents), "{done:?}");
+            if done.is_ok() {
+                model.entered.remove(at);
+                billing::reverse(&world.db, &world.clock, entry, None).await.expect_err("it is reversed");
+            }
         }
         Step::Bill => {
-            world.bill().await;
+            let forecast = world.forecast().await;
+            assert_eq!(forecast.total, world.bill().await);
+            assert_eq!(forecast.fees.iter().filter(|fee| fee.charged).count() as i64, forecast.total.charged);
             model.bill();
         }
         Step::Recycle => {
-            world.recycle().await;
+            let quarantine = Quarantine { local: TimeDelta::days(45), tollfree: TimeDelta::days(45) };
+            let forecast = inventory::recyclable(&world.db, world.clock.now(), quarantine).await.expect("a forecast");
+            let forecast: i64 = forecast.iter().map(|account| account.recycled).sum();
+            assert_eq!(forecast.unsigned_abs(), world.recycle().await);
             let until = model.now - Days::new(45);
             model.quarantined.retain(|_, since| *since > until);
         }

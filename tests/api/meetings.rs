@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::future::{join, join_all};
-use numberbank::accounts::{self, Change, Reason, Status};
+use numberbank::accounts::{self, Change, Leftover, Reason, Status};
 use numberbank::billing::{self, Billed};
 use numberbank::db::Transaction;
 use numberbank::error::Denied;
-use numberbank::inventory::{self, State};
-use numberbank::ledger::{self, Direction};
-use numberbank::releases;
+use numberbank::inventory::State;
+use numberbank::ledger::{self, Direction, Links, Order, Repeated};
+use numberbank::releases::{self, Closing};
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
 use numberbank::values::sid::{AccountSid, NumberSid};
 
-use crate::support::{Account, Answer, World, eventually, test};
+use crate::support::{Account, Answer, World, eventually, order, test};
 
 const ACTIVE: (Status, Option<Reason>) = (Status::Active, None);
 
@@ -29,8 +29,9 @@ async fn begun(world: &World, direction: Direction, accounts: &[&Account], cents
     accounts.sort();
     let mut open = world.db.begin().await.expect("a transaction");
     for account in accounts {
-        let amount = Money::from_cents(cents);
-        let moved = ledger::transfer(&mut open, &world.clock, account, direction, amount, None).await;
+        let order = Order { account, amount: Money::from_cents(cents), note: None, repeated: Repeated::Done };
+        ledger::hold(&mut open, &[account]).await.expect("a lock");
+        let moved = ledger::enter(&mut open, &order, direction, Links::default(), world.clock.now()).await;
         moved.expect("money is moved");
     }
     open
@@ -132,7 +133,7 @@ fn purchases_beside_a_stream_of_credits_are_made_or_refused_and_nothing_else() {
         let servers = [&world.server, &world.another_server()];
         let account = &world.known_accounts(&servers, 1, "0.00").await[0];
         world.stock(4_158_670_000, 400).await;
-        inventory::set_price(&world.db, Kind::Local, None, Money::from_cents(1)).await.expect("a price");
+        world.set_price(Kind::Local, None, Money::from_cents(1)).await;
         let credits = async {
             for _ in 0..100 {
                 world.credit(account, "0.01").await;
@@ -258,8 +259,8 @@ fn a_closing_that_meets_a_credit_closes_with_all_the_money() {
         // The request waits for the closing, and is refused then.
         let other = world.account("0.00").await;
         let mut open = world.db.begin().await.expect("a transaction");
-        accounts::close(&mut open, &world.clock, sid(&other)).await.expect("a closing");
-        let late = billing::credit(&world.db, &world.clock, sid(&other), Money::from_cents(1), None);
+        accounts::close(&mut open, &world.clock, sid(&other), None, None).await.expect("a closing");
+        let late = billing::credit(&world.db, &world.clock, order(&other, "0.01"));
         let late = beside(open, late).await;
         assert!(matches!(late, Err(Denied::Refused(ledger::Refused::NoOpenAccount(_)))));
     });
@@ -269,10 +270,10 @@ fn a_closing_that_meets_a_credit_closes_with_all_the_money() {
 fn what_changes_an_account_beside_a_credit_leaves_the_money_alone() {
     test(async |world| {
         let account = world.account("0.00").await;
-        let suspended = accounts::suspend(&world.db, &world.clock, sid(&account));
+        let suspended = accounts::suspend(&world.db, &world.clock, sid(&account), None);
         let suspended = beside_a_credit(world, &account, 100, suspended).await.expect("a suspension");
         assert_eq!((suspended.status, suspended.balance.cents()), (Status::Suspended, 100));
-        let activated = accounts::activate(&world.db, &world.clock, sid(&account));
+        let activated = accounts::activate(&world.db, &world.clock, sid(&account), None);
         let activated = beside_a_credit(world, &account, 100, activated).await.expect("an activation");
         assert_eq!((activated.status, activated.balance.cents()), (Status::Active, 200));
         let rotated = accounts::rotate_token(&world.db, &world.clock, sid(&account));
@@ -311,13 +312,20 @@ fn two_operators_who_do_the_same_at_once_leave_one_event() {
     test(async |world| {
         let account = world.account("1.00").await;
         let (db, clock, sid) = (&world.db, &world.clock, sid(&account));
-        let suspend = || accounts::suspend(db, clock, sid);
+        let suspend = || accounts::suspend(db, clock, sid, None);
         let both = beside_a_credit(world, &account, 1, join(suspend(), suspend())).await;
         assert!(both.0.is_ok() && both.1.is_ok());
-        let activate = || accounts::activate(db, clock, sid);
+        let activate = || accounts::activate(db, clock, sid, None);
         let both = beside_a_credit(world, &account, 1, join(activate(), activate())).await;
         assert!(both.0.is_ok() && both.1.is_ok());
-        let close = || releases::close_account(db, clock, sid, false);
+        let close = || {
+            releases::close_account(
+                db,
+                clock,
+                sid,
+                Closing { releases: false, leftover: Some(Leftover::Kept), note: None },
+            )
+        };
         let both = beside_a_credit(world, &account, 1, join(close(), close())).await;
         assert!(both.0.is_ok() && both.1.is_ok());
         let events = accounts::events(db, sid).await.expect("the events");

@@ -10,7 +10,7 @@ use numberbank::values::phone::PhoneNumber;
 use numberbank::values::sid::{AccountSid, NumberSid};
 use sqlx::{Encode, Postgres, Type};
 
-use crate::support::{Account, World, eventually, test};
+use crate::support::{Account, CLOSING, World, eventually, test};
 
 fn sid(account: &Account) -> AccountSid {
     account.sid.parse().expect("a Sid")
@@ -136,7 +136,7 @@ fn a_closing_that_waits_releases_what_is_held_by_then() {
         let (account, [first, _, third]) = holder(world).await;
         release(world, &account, third).await;
         let open = Open::on(world).await.release(first).await.restore(third).await;
-        let closed = open.beside(releases::close_account(&world.db, &world.clock, sid(&account), true)).await;
+        let closed = open.beside(releases::close_account(&world.db, &world.clock, sid(&account), CLOSING)).await;
         assert_eq!((closed.expect("a closing").released, held(world).await), (2, vec![]));
     });
 }
@@ -147,7 +147,7 @@ fn a_closing_that_waits_releases_a_number_that_came_meanwhile() {
         let (account, [only]) = holder(world).await;
         release(world, &account, only).await;
         let open = Open::on(world).await.restore(only).await.count(&account).await;
-        let closed = open.beside(releases::close_account(&world.db, &world.clock, sid(&account), true)).await;
+        let closed = open.beside(releases::close_account(&world.db, &world.clock, sid(&account), CLOSING)).await;
         assert_eq!((closed.expect("a closing").released, held(world).await), (1, vec![]));
     });
 }

@@ -1,6 +1,6 @@
 //! The questions of docs/reporting.md: each is run as it stands there.
 
-use numberbank::accounts::{self, AuthToken};
+use numberbank::accounts::{self, AuthToken, New};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
@@ -23,7 +23,13 @@ fn questions() -> Vec<(String, String)> {
 
 async fn account(world: &World, name: &str, balance: &str) -> Account {
     let (name, balance) = (name.parse().expect("a name"), balance.parse().expect("money"));
-    let made = accounts::create_with(&world.db, &world.clock, &name, balance, AuthToken::random()).await;
+    let made = accounts::create_with(
+        &world.db,
+        &world.clock,
+        New { name: &name, reference: None, balance },
+        AuthToken::random(),
+    )
+    .await;
     let made = made.expect("an account");
     Account { sid: made.sid.to_string(), token: made.auth_token.reveal().to_owned() }
 }

@@ -9,7 +9,7 @@ use numberbank::releases;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
-use crate::support::{Account, World, test};
+use crate::support::{Account, World, eventually, test};
 
 /// Every view with its columns. A column is never renamed or dropped, new ones come at the end.
 const VIEWS: [(&str, &str); 17] = [
@@ -173,6 +173,8 @@ fn who_held_a_number_at_a_time_has_one_answer() {
 fn an_account_s_month_follows_the_calendar() {
     test(async |world| {
         let (account, _) = scene(world).await;
+        let noted = "select count(*) from accounts where last_used_on = '2008-04-04'";
+        eventually("its use is noted", async || world.value::<i64>(noted).await == 1).await;
         for (now, spent) in [("2008-04-30 23:59Z", 3.0), ("2008-05-01 00:00Z", 0.0), ("2008-03-31 23:59Z", 0.0)] {
             let mut session = world.db.begin().await.expect("a transaction");
             let clock = "select set_config('numberbank.now', $1, true)";
@@ -183,7 +185,7 @@ fn an_account_s_month_follows_the_calendar() {
             let expected = json!({ "sid": account.sid, "name": "Test", "status": "active", "reason": null,
                 "balance": 47.0, "numbers_held": 1, "monthly_fees": 2.0, "spent_this_month": spent,
                 "created_at": "2008-04-01T18:26:32+00:00", "owed": 0.0, "ref": null,
-                "unpaid_since": null, "last_used_on": null });
+                "unpaid_since": null, "last_used_on": "2008-04-04" });
             assert_eq!(shown, expected, "{now}");
         }
         world.suspend(&account).await;

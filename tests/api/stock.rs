@@ -289,10 +289,10 @@ fn an_account_s_events_tell_why_it_stands_as_it_does() {
         let account = world.account("5.00").await;
         let sid = account.sid.parse().expect("a Sid");
         for _ in 0..2 {
-            accounts::suspend(&world.db, &world.clock, sid).await.expect("a suspension");
+            accounts::suspend(&world.db, &world.clock, sid, None).await.expect("a suspension");
         }
         for _ in 0..2 {
-            accounts::activate(&world.db, &world.clock, sid).await.expect("an activation");
+            accounts::activate(&world.db, &world.clock, sid, None).await.expect("an activation");
         }
         world.close(&account).await;
         world.close(&account).await;

@@ -8,7 +8,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use futures_util::StreamExt;
 use futures_util::future::{join, join_all};
 use futures_util::stream::iter;
-use numberbank::accounts::{self, AuthToken};
+use numberbank::accounts::{self, AuthToken, New};
 use numberbank::app;
 use sqlx::{AssertSqlSafe, Executor};
 
@@ -18,7 +18,9 @@ use crate::support::{Account, Answer, Server, World, eventually, test, timed, wi
 async fn choosy(world: &World, token: &str) -> Account {
     let (name, balance) = ("Test".parse().expect("a name"), "1.00".parse().expect("an amount"));
     let token: AuthToken = token.parse().expect("a token");
-    let created = accounts::create_with(&world.db, &world.clock, &name, balance, token).await.expect("an account");
+    let created = accounts::create_with(&world.db, &world.clock, New { name: &name, reference: None, balance }, token)
+        .await
+        .expect("an account");
     Account { sid: created.sid.to_string(), token: created.auth_token.reveal().to_owned() }
 }
 

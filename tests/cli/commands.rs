@@ -89,8 +89,13 @@ fn an_account_is_closed_once_its_numbers_are_released() {
     scene.buy("TollFree");
     home.run(&["account", "close", sid, "--yes"]).assert_refused("still holds 2 numbers");
     assert_eq!(home.json(&["account", "show", sid])["status"], "active");
-    let closed = home.json(&["account", "close", sid, "--release-numbers", "--yes"]);
+    let close = ["account", "close", sid, "--release-numbers", "--yes"];
+    home.run(&close).assert_refused("still has 97.00: close it with --refund");
+    home.run(&[&close[..], &["--refund", "--keep-balance"]].concat()).assert_bad_usage();
+    let closed = home.json(&[&close[..], &["--refund", "--note", "moved away"]].concat());
     assert_eq!((&closed["status"], &closed["released"]), (&json!("closed"), &json!(2)));
+    assert_eq!((&closed["refunded"], &closed["balance"]), (&json!("97.00"), &json!("0.00")));
+    assert_eq!(home.json(&["account", "show", sid])["events"][0]["note"], "moved away");
     crate::home::eventually("the account is gone", || scene.status() == 401);
     for verb in [&["activate"][..], &["suspend"], &["rotate-token", "--yes"]] {
         home.run(&[&["account", verb[0], sid], &verb[1..]].concat()).assert_refused("closed");

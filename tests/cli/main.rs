@@ -12,6 +12,7 @@ mod home;
 mod import;
 mod lost;
 mod manual;
+mod money;
 mod monitoring;
 mod neighbours;
 mod numbers;

@@ -100,7 +100,7 @@ fn numbers_are_withdrawn_returned_retired_and_corrected() {
     let returned = |changed, already| json!({ "returned": changed, "already_available": already });
     assert_eq!(scene.json("inventory return 4158670001-4158670003"), returned(2, 1));
     let retired = |changed, already| json!({ "retired": changed, "already_retired": already });
-    let retire = "inventory retire 4158670000 4158670001 --reason ported-out --note Acme";
+    let retire = "inventory retire 4158670000 4158670001 --reason ported-out --note Acme --yes";
     assert_eq!((scene.json(retire), scene.json(retire)), (retired(2, 0), retired(0, 2)));
     let shown = scene.json("number show 4158670000");
     assert_eq!((&shown["state"], &shown["retirement"]), (&json!("retired"), &json!("ported_out")));

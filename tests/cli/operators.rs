@@ -82,11 +82,12 @@ fn each_changing_command_leaves_an_entry_and_no_other_does() {
     let number = body["TwilioResponse"]["IncomingPhoneNumber"]["Sid"].as_str().expect("a Sid");
     assert_eq!(server.call("DELETE", &format!("{path}/{number}"), [&closing, &token], "").0, 204);
     home.json(&["number", "restore", number]);
-    home.json(&["account", "close", &closing, "--release-numbers", "--yes"]);
+    home.json(&["account", "close", &closing, "--release-numbers", "--keep-balance", "--yes"]);
+    let asked = json!({ "account": closing, "release_numbers": true, "keep_balance": true, "yes": true });
     expected.extend([
         json!(["account create", { "name": "Closing", "balance": "10.00" }, "done"]),
         json!(["number restore", { "number": number }, "done"]),
-        json!(["account close", { "account": closing, "release_numbers": true, "yes": true }, "done"]),
+        json!(["account close", asked, "done"]),
     ]);
     assert_eq!(told(&home, expected.len()), expected);
 

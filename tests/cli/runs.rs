@@ -66,14 +66,35 @@ fn an_account_that_cannot_pay_and_how_it_comes_back() {
     let nothing = json!({ "charged": 0, "amount": "0.00", "suspended": 0, "activated": 0, "released": 0 });
     assert_eq!(home.json(&["bill"]), nothing);
     assert_eq!(home.json(&["bill", "--as-of", &scene.later(1, -1), "--force"]), nothing);
+    let forecast = home.json(&["bill", "--as-of", &scene.later(1, 0), "--dry-run", "--verbose"]);
+    let account = json!({
+        "account_sid": sid, "account_name": "Acme", "charged": 0, "amount": "0.00", "suspended": true,
+        "activated": false, "released": 0
+    });
+    assert_eq!((&forecast["suspended"], &forecast["accounts"]), (&json!(1), &json!([account])));
+    let fee = &forecast["fees"][0];
+    assert_eq!(
+        (&fee["due_on"], &fee["price"], &fee["charged"]),
+        (&json!(scene.later(1, 0)), &json!("1.00"), &json!(false))
+    );
+    home.run(&["bill", "--verbose"]).assert_bad_usage();
     let short = json!({ "charged": 0, "amount": "0.00", "suspended": 1, "activated": 0, "released": 0 });
     assert_eq!(home.json(&["bill", "--as-of", &scene.later(1, 0), "--force"]), short);
     let shown = scene.show();
     assert_eq!((&shown["status"], &shown["reason"]), (&json!("suspended"), &json!("unpaid")));
     assert_eq!((&shown["balance"], &shown["events"][0]["reason"]), (&json!("0.00"), &json!("unpaid")));
     assert_eq!((&shown["owed"], scene.call("POST", "/Local").0), (&json!("1.00"), 403));
+    assert_eq!((&shown["needed"], &shown["overdue_numbers"]), (&json!("1.00"), &json!(1)));
+    let (due, goes) = (scene.later(1, 0), scene.later(1, 14));
+    assert_eq!((&shown["overdue"][0]["due_on"], &shown["overdue"][0]["goes_on"]), (&json!(due), &json!(goes)));
+    let sooner = home.json(&["account", "show", sid, "--grace", "3"]);
+    assert_eq!(sooner["overdue"][0]["goes_on"], json!(scene.later(1, 3)));
     let paid = home.json(&["account", "credit", sid, "1.50"]);
-    assert_eq!(paid, json!({ "sid": sid, "balance": "0.50", "charged": 1, "owed": "0.00", "status": "active" }));
+    assert_eq!(
+        paid,
+        json!({ "sid": sid, "entry": paid["entry"], "balance": "0.50", "charged": 1, "paid": "1.00", "owed": "0.00", "status": "active",
+        "activated": true })
+    );
     assert_eq!(scene.show()["status"], "active");
     assert_eq!(home.json(&["bill", "--as-of", &scene.later(1, 0), "--force"]), nothing);
 
@@ -98,6 +119,9 @@ fn a_released_number_goes_back_on_sale_or_to_its_holder() {
     assert_eq!(scene.call("DELETE", &below).0, 204);
     assert_eq!(home.json(&["recycle"]), json!({ "recycled": 0 }));
     assert_eq!(home.json(&["recycle", "--as-of", &scene.later(0, 44), "--force"]), json!({ "recycled": 0 }));
+    let dry = home.json(&["recycle", "--as-of", &scene.later(0, 46), "--dry-run"]);
+    let last = json!([{ "account_sid": scene.account[0], "account_name": "Acme", "kind": "local", "recycled": 1 }]);
+    assert_eq!((&dry["recycled"], &dry["accounts"]), (&json!(1), &last));
     let tollfree = ["recycle", "--as-of", &scene.later(0, 44), "--force", "--quarantine-tollfree", "1"];
     assert_eq!(home.json(&tollfree), json!({ "recycled": 0 }));
     assert_eq!(home.json(&["recycle", "--as-of", &scene.later(0, 46), "--force"]), json!({ "recycled": 1 }));

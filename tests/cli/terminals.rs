@@ -83,16 +83,28 @@ fn a_table_fits_its_terminal() {
 fn what_cannot_be_undone_is_asked_for() {
     let (home, _server) = scene();
     let status = || home.json(&["account", "show", "Acme"])["status"].clone();
-    for (verb, goes) in [("close", "a balance of 9.00 and 0 numbers"), ("rotate-token", "will stop working")] {
-        home.run(&["account", verb, "Acme"]).assert_refused("--yes confirms it");
-        let (code, shown) = on_terminal(home.command(&["account", verb, "Acme"]), 200, "acme\n");
+    let close = ["account", "close", "Acme", "--refund"];
+    let rotate = ["account", "rotate-token", "Acme"];
+    let all = "a balance of 9.00, which is refunded, and with no numbers";
+    // What will be refused is not asked for.
+    let (code, shown) = on_terminal(home.command(&close[..3]), 200, "");
+    assert!(code == Some(1) && shown.contains("with --refund") && !shown.contains("type Acme"), "{shown}");
+    for (line, goes) in [(&close[..], all), (&rotate, "will stop working")] {
+        home.run(line).assert_refused("--yes confirms it");
+        let (code, shown) = on_terminal(home.command(line), 200, "acme\n");
         assert_eq!(code, Some(1), "{shown}");
         assert!(shown.contains(goes) && shown.contains("type Acme: "), "{shown}");
         assert!(shown.contains("'acme' is not 'Acme': nothing was changed"), "{shown}");
         assert_eq!(status(), "active");
     }
-    let (code, shown) = on_terminal(home.command(&["account", "rotate-token", "Acme"]), 200, "Acme\n");
+    home.json(&["inventory", "add", "4158670001-4158670003"]);
+    let retire = |numbers: &str| home.command(&["inventory", "retire", numbers, "--reason", "mistake"]);
+    assert_eq!(on_terminal(retire("4158670001"), 200, "").0, Some(0), "a single number is not asked for");
+    let (code, shown) = on_terminal(retire("4158670002-4158670003"), 200, "3\n");
+    assert!(code == Some(1) && shown.contains("2 numbers will be retired") && shown.contains("type 2: "), "{shown}");
+    assert_eq!(on_terminal(retire("4158670002-4158670003"), 200, "2\n").0, Some(0));
+    let (code, shown) = on_terminal(home.command(&rotate), 200, "Acme\n");
     assert!(code == Some(0) && shown.contains("auth_token"), "{shown}");
-    let (code, shown) = on_terminal(home.command(&["account", "close", "Acme"]), 200, "Acme\n");
+    let (code, shown) = on_terminal(home.command(&close), 200, "Acme\n");
     assert_eq!((code, status()), (Some(0), json!("closed")), "{shown}");
 }

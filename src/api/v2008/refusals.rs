@@ -228,6 +228,9 @@ impl Worded for accounts::Refused {
             Self::HoldsNumbers { account, numbers } => {
                 (Code::InvalidParameter, format!("{account} still holds {numbers} numbers: release them first"))
             }
+            // This version closes no account and knows no ref.
+            Self::HoldsMoney { .. } => (Code::InvalidParameter, "The account still has money".to_owned()),
+            Self::RefTaken { .. } => (Code::InvalidParameter, "Another account has this ref".to_owned()),
         }
     }
 }

@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
+use crate::accounts::Status;
 use crate::config::LogFormat;
 use crate::inventory::import::Encoding;
 use crate::inventory::{Retirement, State, state_name};
@@ -30,6 +31,20 @@ impl ValueEnum for Kind {
         Some(match self {
             Self::Local => PossibleValue::new("local"),
             Self::TollFree => PossibleValue::new("tollfree"),
+        })
+    }
+}
+
+impl ValueEnum for Status {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Active, Self::Suspended, Self::Closed]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Active => PossibleValue::new("active"),
+            Self::Suspended => PossibleValue::new("suspended"),
+            Self::Closed => PossibleValue::new("closed"),
         })
     }
 }

@@ -16,16 +16,19 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
-use numberbank::accounts::{Reason, Status};
+use numberbank::accounts::{Leftover, Reason, Status};
 use numberbank::app;
-use numberbank::billing::{Billed, Credited};
+use numberbank::billing::{Billed, Credited, Forecast};
 use numberbank::db::{self, Db};
 use numberbank::error::Denied;
-use numberbank::inventory::Quarantine;
-use numberbank::ledger;
+use numberbank::inventory::{Priced, Quarantine};
+use numberbank::ledger::{self, Order, Repeated};
+use numberbank::releases::{self, Closing};
 use numberbank::values::clock::Clock;
 use numberbank::values::money::Money;
-use numberbank::{accounts, audit, billing, inventory, releases};
+use numberbank::values::phone::Kind;
+use numberbank::values::sid::AccountSid;
+use numberbank::{accounts, audit, billing, inventory};
 use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use sqlx::postgres::PgConnectOptions;
@@ -115,6 +118,15 @@ pub struct Server {
     handle: actix_web::dev::ServerHandle,
 }
 
+/// A closing that releases all numbers and leaves the balance alone.
+pub const CLOSING: Closing<'static> = Closing { releases: true, leftover: Some(Leftover::Kept), note: None };
+
+/// An order of so much, which may be repeated.
+pub fn order<'a>(account: &Account, dollars: &str) -> Order<'a> {
+    let (account, amount) = (account.sid.parse().expect("a Sid"), dollars.parse().expect("an amount"));
+    Order { account, amount, note: None, repeated: Repeated::Done }
+}
+
 /// An account and its token in clear text.
 #[derive(Clone)]
 pub struct Account {
@@ -185,9 +197,13 @@ impl World {
         assert_eq!(added.rejected, 0);
     }
 
+    /// Sets the price of the next sale.
+    pub async fn set_price(&self, kind: Kind, account: Option<AccountSid>, price: Money) -> Priced {
+        inventory::set_price(&self.db, &self.clock, "tests", kind, account, price).await.expect("a price")
+    }
+
     pub async fn credit(&self, account: &Account, dollars: &str) -> Credited {
-        let (sid, amount) = (account.sid.parse().expect("a Sid"), dollars.parse().expect("an amount"));
-        billing::credit(&self.db, &self.clock, sid, amount, None).await.expect("a credit")
+        billing::credit(&self.db, &self.clock, order(account, dollars)).await.expect("a credit")
     }
 
     pub async fn debit(
@@ -196,8 +212,8 @@ impl World {
         cents: i64,
         note: Option<&str>,
     ) -> Result<Money, Denied<ledger::Refused>> {
-        let (sid, amount) = (account.sid.parse().expect("a Sid"), Money::from_cents(cents));
-        ledger::debit(&self.db, &self.clock, sid, amount, note).await.map(|debited| debited.balance)
+        let order = Order { note, ..order(account, &Money::from_cents(cents).to_string()) };
+        ledger::debit(&self.db, &self.clock, order).await.map(|debited| debited.balance)
     }
 
     /// Sets the clock to this time, in RFC 3339.
@@ -210,6 +226,12 @@ impl World {
     pub async fn bill(&self) -> Billed {
         let now = self.clock.now();
         billing::bill(&self.db, &self.clock, now, TimeDelta::days(14), |_| {}).await.expect("a run of the fees")
+    }
+
+    /// What [`World::bill`] would do, with each fee.
+    pub async fn forecast(&self) -> Forecast {
+        let now = self.clock.now();
+        billing::forecast(&self.db, &self.clock, now, TimeDelta::days(14), true).await.expect("a forecast")
     }
 
     /// Recycles numbers, with a quarantine of 45 days.
@@ -226,19 +248,19 @@ impl World {
 
     pub async fn suspend(&self, account: &Account) {
         let sid = account.sid.parse().expect("a Sid");
-        accounts::suspend(&self.db, &self.clock, sid).await.expect("a suspension");
+        accounts::suspend(&self.db, &self.clock, sid, None).await.expect("a suspension");
     }
 
-    /// Closes an account and releases its numbers.
+    /// Closes an account and releases its numbers; what it has, it keeps.
     pub async fn close(&self, account: &Account) {
         let sid = account.sid.parse().expect("a Sid");
-        releases::close_account(&self.db, &self.clock, sid, true).await.expect("a closing");
+        releases::close_account(&self.db, &self.clock, sid, CLOSING).await.expect("a closing");
     }
 
-    /// A digest of all that is stored: equal as long as nothing changes.
+    /// A digest of all that is stored, but for the last use of accounts: equal as long as nothing changes.
     pub async fn fingerprint(&self) -> String {
         let statement = "select md5(string_agg(line, chr(10) order by line)) from (
-                select accounts::text from accounts union all select stock::text from stock
+                select (to_jsonb(accounts) - 'last_used_on')::text from accounts union all select stock::text from stock
                 union all select prices::text from prices union all select tenancies::text from tenancies
                 union all select ledger_entries::text from ledger_entries
                 union all select stock_moves::text from stock_moves

@@ -7,6 +7,7 @@ use numberbank::db::{self, Db};
 use super::Scene;
 use super::buyers::{INTERNAL, Order, Outcome};
 use super::market::PRICE;
+use super::operator::{self, Deed};
 
 /// A tenancy with its key and its ledger entries.
 #[derive(sqlx::FromRow)]
@@ -22,9 +23,10 @@ struct Tenancy {
 }
 
 /// All differences; empty if there are none.
-pub async fn compare(scene: &Scene, orders: &[Order]) -> Vec<String> {
+pub async fn compare(scene: &Scene, orders: &[Order], deeds: &[Deed]) -> Vec<String> {
     let db = db::for_command(&db::options(&scene.database).expect("a URL"));
     let mut wrong = compare_tenancies(scene, orders, tenancies(&db).await);
+    wrong.extend(operator::compare(&db, deeds).await);
     wrong.extend(compare_balances(scene, orders, &balances(&db).await));
     db.close().await;
     let audit = scene.home.run(&["audit"]);
@@ -61,7 +63,8 @@ async fn balances(db: &Db) -> HashMap<String, i64> {
 fn compare_tenancies(scene: &Scene, orders: &[Order], tenancies: Vec<Tenancy>) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut ordered: HashMap<&str, &Order> = orders.iter().map(|order| (order.key.as_str(), order)).collect();
-    for tenancy in &tenancies {
+    let of_buyers = |tenancy: &&Tenancy| !scene.office.accounts.contains(&tenancy.account_sid);
+    for tenancy in tenancies.iter().filter(of_buyers) {
         let order = tenancy.key.as_deref().and_then(|key| ordered.remove(key));
         let Some(order) = order else {
             wrong.push(format!("{} was sold beyond what was ordered, key {:?}", tenancy.sid, tenancy.key));

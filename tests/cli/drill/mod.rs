@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join, join_all, join3};
 use numberbank::platform::embedded_pg::{Cluster, ClusterOptions};
 use numberbank::values::sid::random_bits;
 
@@ -19,11 +19,13 @@ mod chaos;
 mod comparison;
 mod guard;
 mod market;
+mod operator;
 mod random;
 
 use crate::home::Home;
 use buyers::Order;
 use market::Market;
+use operator::Office;
 use random::Random;
 
 /// Concurrent buyers.
@@ -38,6 +40,7 @@ struct Scene {
     database: String,
     sites: [SocketAddr; 2],
     market: Market,
+    office: Office,
     sold: Cell<u64>,
     asked: Cell<u64>,
     over: Cell<bool>,
@@ -51,7 +54,7 @@ fn what_was_answered_stands_once_and_nothing_else_was_sold() {
     let home = Home::new();
     let _guard = guard::over(&home.data_dir());
     let cluster = Cluster::open(&settings(&home)).expect("PostgreSQL starts");
-    let market = Market::open(&home, purchases);
+    let (market, office) = (Market::open(&home, purchases), Office::open(&home));
     let scene = Scene {
         seed,
         purchases,
@@ -59,6 +62,7 @@ fn what_was_answered_stands_once_and_nothing_else_was_sold() {
         home,
         sites: [free_address(), free_address()],
         market,
+        office,
         sold: Cell::default(),
         asked: Cell::default(),
         over: Cell::default(),
@@ -77,9 +81,9 @@ async fn drill(scene: &Scene, cluster: Cluster) {
     };
     let instances = join_all((0..scene.sites.len()).map(|at| chaos::keep_instance(scene, at)));
     let chaos = join(instances, chaos::keep_database(scene, cluster));
-    let ((orders, took), (_, _cluster)) = join(buyers, chaos).await;
+    let ((orders, took), deeds, (_, _cluster)) = join3(buyers, operator::work(scene), chaos).await;
     scene.report(&orders, took);
-    let mut wrong = comparison::compare(scene, &orders).await;
+    let mut wrong = comparison::compare(scene, &orders, &deeds).await;
     wrong.extend(scene.missed(&orders));
     wrong.iter().take(20).for_each(|line| println!("drill: {line}"));
     assert!(
@@ -156,7 +160,7 @@ impl Scene {
         if self.sold.get() < self.purchases {
             missed.push(format!("only {} of {} were sold to {} orders", self.sold.get(), self.purchases, orders.len()));
         }
-        for what in [chaos::KILL, chaos::STOP, buyers::NO_MONEY, buyers::NONE_LEFT, buyers::REPLAYED] {
+        for what in [chaos::KILL, chaos::STOP, buyers::NO_MONEY, buyers::NONE_LEFT, buyers::REPLAYED, operator::DONE] {
             if self.counted(what) == 0 {
                 missed.push(format!("never met: {what}"));
             }

@@ -1,0 +1,148 @@
+//! Statements on what an operator changes of an account.
+
+use chrono::{DateTime, Utc};
+use sqlx::{Result, query_as, query_scalar};
+use tracing::instrument;
+
+use super::super::store::accounts;
+use super::super::{Account, Reason, Reference, Status};
+use super::Edit;
+use crate::db::Transaction;
+use crate::values::money::Money;
+use crate::values::sid::AccountSid;
+use crate::values::text::FriendlyName;
+
+/// Suspends the account. Changes nothing if an operator has suspended it already.
+#[instrument(name = "accounts.changes.suspend", level = "debug", skip_all)]
+pub async fn suspend(
+    within: &mut Transaction,
+    sid: AccountSid,
+    note: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<Option<Account>> {
+    accounts!(
+        "update accounts set suspended_at = coalesce(suspended_at, $2),
+            changed_by = case when suspended_at is null then ('operator', $2)::change_cause end,
+            changed_note = case when suspended_at is null then $3::text end,
+            updated_at = case when suspended_at is null then greatest($2, updated_at) else updated_at end
+        where sid = $1 and closed_at is null
+        returning ",
+        "",
+        sid as AccountSid,
+        now,
+        note
+    )
+    .fetch_optional(&mut **within)
+    .await
+}
+
+/// Makes the account active, for whatever reason it was suspended.
+#[instrument(name = "accounts.changes.activate", level = "debug", skip_all)]
+pub async fn activate(
+    within: &mut Transaction,
+    sid: AccountSid,
+    note: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<Option<Account>> {
+    accounts!(
+        "update accounts set suspended_at = null, unpaid_since = null,
+            changed_by = case when status = 'suspended' then ('operator', $2)::change_cause end,
+            changed_note = case when status = 'suspended' then $3::text end,
+            updated_at = case when status = 'suspended' then greatest($2, updated_at) else updated_at end
+        where sid = $1 and closed_at is null
+        returning ",
+        "",
+        sid as AccountSid,
+        now,
+        note
+    )
+    .fetch_optional(&mut **within)
+    .await
+}
+
+/// Closes the account if it holds no number, and no money or what becomes of that is settled; locks it either way.
+#[instrument(name = "accounts.changes.close", level = "debug", skip_all)]
+pub async fn close(
+    within: &mut Transaction,
+    sid: AccountSid,
+    with_money: bool,
+    note: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<Option<Account>> {
+    accounts!(
+        "with account as materialized (
+            select sid as it,
+                closed_at is null and numbers_held(accounts, null) = 0 and (balance = 0 or $3) as closes
+            from accounts where sid = $1 for update
+        )
+        update accounts set changed_by = case when closes then ('operator', $2)::change_cause end,
+            changed_note = case when closes then $4::text end,
+            closed_at = case when closes then $2 else closed_at end,
+            updated_at = case when closes then greatest($2, updated_at) else updated_at end
+        from account where sid = it
+        returning ",
+        "",
+        sid as AccountSid,
+        now,
+        with_money,
+        note
+    )
+    .fetch_optional(&mut **within)
+    .await
+}
+
+/// Takes all money off an account that is locked. Returns how much that was; `None` where there was none.
+#[instrument(name = "accounts.changes.refund", level = "debug", skip_all)]
+pub async fn refund(
+    within: &mut Transaction,
+    sid: AccountSid,
+    note: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<Option<Money>> {
+    query_scalar!(
+        r#"with had as (
+            select sid, balance from accounts where sid = $1 and balance > 0
+        ), paid as (
+            update accounts set balance = 0 from had where accounts.sid = had.sid
+        )
+        insert into ledger_entries (account_sid, at, kind, amount, balance_after, note)
+        select sid, $2, 'debit', -balance, 0, coalesce($3, 'refund of a closed account') from had
+        returning -amount as "refunded!: Money""#,
+        sid as AccountSid,
+        now,
+        note
+    )
+    .fetch_optional(&mut **within)
+    .await
+}
+
+/// The account with this ref.
+#[instrument(name = "accounts.changes.with_ref", level = "debug", skip_all)]
+pub async fn with_ref(within: &mut Transaction, reference: &Reference) -> Result<Option<AccountSid>> {
+    query_scalar!(r#"select sid as "sid: AccountSid" from accounts where ref = $1"#, reference.as_str())
+        .fetch_optional(&mut **within)
+        .await
+}
+
+#[instrument(name = "accounts.changes.edit", level = "debug", skip_all)]
+pub async fn edit(
+    within: &mut Transaction,
+    sid: AccountSid,
+    edit: Edit<'_>,
+    now: DateTime<Utc>,
+) -> Result<Option<Account>> {
+    accounts!(
+        "update accounts set name = coalesce($2, name), ref = case when $3 then $4 else ref end,
+            updated_at = greatest($5, updated_at)
+        where sid = $1 and closed_at is null
+        returning ",
+        "",
+        sid as AccountSid,
+        edit.name.map(FriendlyName::as_str),
+        edit.reference.is_some(),
+        edit.reference.flatten().map(Reference::as_str),
+        now
+    )
+    .fetch_optional(&mut **within)
+    .await
+}

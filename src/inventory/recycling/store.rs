@@ -1,0 +1,34 @@
+//! The statement that says which numbers go back on sale.
+
+use chrono::{DateTime, Utc};
+use sqlx::{Result, query_as};
+use tracing::instrument;
+
+use super::Recyclable;
+use crate::db::Db;
+use crate::values::phone::Kind;
+use crate::values::sid::AccountSid;
+
+/// Numbers in quarantine since these times or longer. The last holder is that of the last move out of use.
+#[instrument(name = "inventory.recycling.recyclable", level = "debug", skip_all)]
+pub async fn recyclable(db: &Db, local: DateTime<Utc>, tollfree: DateTime<Utc>) -> Result<Vec<Recyclable>> {
+    query_as!(
+        Recyclable,
+        r#"select accounts.sid as "account_sid?: AccountSid", name as "account_name?", stock.kind as "kind: Kind",
+            count(*) as "recycled!"
+        from stock
+        left join lateral (
+            select tenancy_sid as last from stock_moves
+            where stock_moves.phone_number = stock.phone_number and from_state = 'in_use' order by id desc limit 1
+        ) as moves on true
+        left join tenancies on tenancies.sid = last
+        left join accounts on accounts.sid = account_sid
+        where state = 'quarantined' and (stock.kind = 'local' and quarantined_at <= $1
+            or stock.kind = 'tollfree' and quarantined_at <= $2)
+        group by accounts.sid, name, stock.kind order by name, accounts.sid, stock.kind"#,
+        local,
+        tollfree
+    )
+    .fetch_all(db)
+    .await
+}
