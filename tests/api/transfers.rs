@@ -143,7 +143,7 @@ fn a_number_that_is_moved_is_the_same_under_its_new_account() {
         assert_eq!((moved.holder, moved.holder_name.as_deref()), (Some(sid(&other)), Some("Test")));
         assert_eq!((moved.since.since, moved.price.map(|price| price.cents())), (world.clock.now(), Some(100)));
         let transfer =
-            json!({ "at": "2008-04-03T18:26:32Z", "from": one.sid, "to": other.sid, "note": "sold his shop" });
+            json!({ "at": "2008-04-03T18:26:32.000Z", "from": one.sid, "to": other.sid, "note": "sold his shop" });
         assert_eq!(json!(moved.transfers), json!([transfer]));
         world.server.get(&one, &below).await.assert_refused(404, 20404);
         world.server.post(&one, &below, &[("FriendlyName", "Mine")]).await.assert_refused(404, 20404);
