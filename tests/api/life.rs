@@ -357,6 +357,33 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
             let done = inventory::put_back(&world.db, &world.clock, &[number(index)], force).await;
             assert_eq!(done.is_ok(), model.put_back(&number(index).to_string(), force), "{done:?}");
         }
+        Step::Credit(..) | Step::Debit(..) | Step::Transfer(..) | Step::Reverse(_) => {
+            move_money(world, accounts, model, step).await;
+        }
+        Step::Bill => {
+            let forecast = world.forecast().await;
+            assert_eq!(forecast.total, world.bill().await);
+            assert_eq!(forecast.fees.iter().filter(|fee| fee.charged).count() as i64, forecast.total.charged);
+            model.bill();
+        }
+        Step::Recycle => {
+            let quarantine = Quarantine { local: TimeDelta::days(45), tollfree: TimeDelta::days(45) };
+            let forecast = inventory::recyclable(&world.db, world.clock.now(), quarantine).await.expect("a forecast");
+            let forecast: i64 = forecast.iter().map(|account| account.recycled).sum();
+            assert_eq!(forecast.unsigned_abs(), world.recycle().await);
+            let until = model.now - Days::new(45);
+            model.quarantined.retain(|_, since| *since > until);
+        }
+        Step::Wait(days, seconds) => {
+            world.clock.advance(TimeDelta::days(days.cast_signed()) + TimeDelta::seconds(seconds));
+            model.now = world.clock.now();
+        }
+    }
+}
+
+/// The steps of an operator who moves money.
+async fn move_money(world: &World, accounts: &[Account], model: &mut Model, step: &Step) {
+    match *step {
         Step::Credit(account, cents) => {
             let credited = world.credit(&accounts[account], &Money::from_cents(cents).to_string()).await;
             model.entered.push((credited.entry, account, cents));
@@ -385,24 +412,7 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
                 billing::reverse(&world.db, &world.clock, entry, None).await.expect_err("it is reversed");
             }
         }
-        Step::Bill => {
-            let forecast = world.forecast().await;
-            assert_eq!(forecast.total, world.bill().await);
-            assert_eq!(forecast.fees.iter().filter(|fee| fee.charged).count() as i64, forecast.total.charged);
-            model.bill();
-        }
-        Step::Recycle => {
-            let quarantine = Quarantine { local: TimeDelta::days(45), tollfree: TimeDelta::days(45) };
-            let forecast = inventory::recyclable(&world.db, world.clock.now(), quarantine).await.expect("a forecast");
-            let forecast: i64 = forecast.iter().map(|account| account.recycled).sum();
-            assert_eq!(forecast.unsigned_abs(), world.recycle().await);
-            let until = model.now - Days::new(45);
-            model.quarantined.retain(|_, since| *since > until);
-        }
-        Step::Wait(days, seconds) => {
-            world.clock.advance(TimeDelta::days(days.cast_signed()) + TimeDelta::seconds(seconds));
-            model.now = world.clock.now();
-        }
+        _ => panic!("{step:?} moves no money"),
     }
 }
 
