@@ -84,6 +84,9 @@ impl Import {
         bar.finish_and_clear();
         bad_rows.end()?;
         let imported = imported?;
+        let Imported { id, added, already_known, changed, rejected, .. } = &imported;
+        context.counted(&json!({ "import": id, "added": added, "already_known": already_known, "changed": changed,
+            "rejected": rejected }));
         if wanted.dry_run && imported.rejected > 0 && !wanted.skip_bad {
             tell(&format!("without --skip-bad nothing would be imported; bad rows: {}", imported.rejected));
         }
