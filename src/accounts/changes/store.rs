@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use sqlx::{Result, query_as, query_scalar};
 use tracing::instrument;
 
-use super::super::store::accounts;
-use super::super::{Account, Reason, Reference, Status};
 use super::Edit;
+use crate::accounts::store::accounts;
+use crate::accounts::{Account, Reason, Reference, Status};
 use crate::db::Transaction;
 use crate::values::money::Money;
 use crate::values::sid::AccountSid;
