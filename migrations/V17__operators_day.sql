@@ -37,8 +37,8 @@ alter table stock
 -- The moves of days, as reports limit them. They come in order, so a few bytes for many pages tell where a day is.
 create index stock_moves_at on stock_moves using brin (at);
 
--- What is out of sale, for lists and for the count of retired numbers. Sales do not touch it.
-create index stock_out_of_sale on stock (state, phone_number) include (kind, area_code)
+-- What is out of sale, for lists. Sales do not touch it.
+create index stock_out_of_sale on stock (state, phone_number)
     where state in ('withdrawn', 'retired');
 
 alter table stock_moves
@@ -46,6 +46,8 @@ alter table stock_moves
     add column retirement retirement,
     add constraint stock_moves_retirement_has_reason check ((cause = 'retire') = (retirement is not null)),
     add constraint stock_moves_note_length check (char_length(note) between 1 and 255);
+
+alter table stock_counts add column retired integer not null default 0;
 
 -- What became of accounts: with a note, and with the number that was lost.
 alter table account_events
@@ -97,7 +99,21 @@ begin
         (new.state = 'available')::integer - (old.state = 'available')::integer,
         (new.state = 'in_use')::integer - (old.state = 'in_use')::integer,
         (new.state = 'quarantined')::integer - (old.state = 'quarantined')::integer,
-        (new.state = 'withdrawn')::integer - (old.state = 'withdrawn')::integer);
+        (new.state = 'withdrawn')::integer - (old.state = 'withdrawn')::integer,
+        (new.state = 'retired')::integer - (old.state = 'retired')::integer);
+    return null;
+end $$;
+
+-- What is added counts, and what an operator deletes counts no more.
+create or replace function count_stock() returns trigger language plpgsql as $$
+declare
+    sign integer := case tg_op when 'DELETE' then -1 else 1 end;
+begin
+    insert into stock_counts
+    select kind, area_code, sign * count(*) filter (where state = 'available'),
+        sign * count(*) filter (where state = 'in_use'), sign * count(*) filter (where state = 'quarantined'),
+        sign * count(*) filter (where state = 'withdrawn'), sign * count(*) filter (where state = 'retired')
+    from changed group by kind, area_code;
     return null;
 end $$;
 
@@ -170,10 +186,9 @@ create trigger tenancies_gone after update of ended_at, account_sid on tenancies
 -- Accounts --------------------------------------------------------------------------------------------------------
 
 alter table accounts
-    add column ref text constraint accounts_ref_key unique, -- the operator's own key
+    add column ref varchar(64) constraint accounts_ref_key unique, -- the operator's own key
     add column last_used_on date,                           -- the day, UTC, of its last request that was let in
-    add column changed_note text,                           -- of a change, and kept by its event only
-    add constraint accounts_ref_length check (char_length(ref) between 1 and 64);
+    add column changed_note text;                           -- of a change, and kept by its event only
 
 -- Finds an account by its name.
 create index accounts_by_name on accounts (name);
@@ -220,10 +235,12 @@ create unique index ledger_entries_reversed_once on ledger_entries (account_sid,
 create unique index ledger_entries_transfer_halves on ledger_entries (transfer, kind) where transfer is not null;
 -- What operators entered: to find the same sum of the last day. Purchases and fees do not touch it.
 create index ledger_entries_by_hand on ledger_entries (account_sid, at) where kind in ('credit', 'debit');
--- Finds an entry by its number. Numbers grow, so a few bytes for many pages tell where one is.
-create index ledger_entries_id on ledger_entries using brin (id);
--- The entries of days, as reports limit them.
-create index ledger_entries_day on ledger_entries using brin (((at at time zone 'UTC')::date));
+-- Finds such an entry by its id.
+create index ledger_entries_by_hand_id on ledger_entries (id) where kind in ('credit', 'debit');
+drop index ledger_entries_at;
+-- The entries of a month, as before, and those of days, as reports limit them. They come in order, so a few bytes for many
+-- pages tell where a day is. One index for both, for each purchase writes it.
+create index ledger_entries_at on ledger_entries using brin (at, ((at at time zone 'UTC')::date));
 
 create sequence ledger_transfers;
 
@@ -282,11 +299,7 @@ create index operator_outcomes_of_number on operator_outcomes (phone_number) whe
 create or replace view reporting.inventory_summary as
 select kind, area_code, sum(available) as available, sum(in_use) as in_use, sum(quarantined) as quarantined,
     sum(withdrawn) as withdrawn, sum(available + in_use + quarantined + withdrawn) as total, sum(retired) as retired
-from (
-    select kind, area_code, available, in_use, quarantined, withdrawn, 0 as retired from stock_counts
-    union all
-    select kind, area_code, 0, 0, 0, 0, 1 from stock where state = 'retired'
-) as counts
+from stock_counts
 group by kind, area_code
 having sum(available + in_use + quarantined + withdrawn) > 0 or sum(retired) > 0;
 
@@ -493,7 +506,7 @@ comment on column reporting.prices.price is 'dollars a month';
 
 comment on view reporting.price_history is 'Every change of a price';
 comment on column reporting.price_history.id is 'grows from change to change';
-comment on column reporting.price_history.at is 'when';
+comment on column reporting.price_history.at is 'when; of prices from before changes were recorded, when that began';
 comment on column reporting.price_history.kind is 'local or tollfree';
 comment on column reporting.price_history.account_sid is 'whose price; null: of all accounts that have none of their own';
 comment on column reporting.price_history.price is 'dollars a month from then on; null: the account''s own price was taken away';

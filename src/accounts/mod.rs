@@ -106,6 +106,8 @@ pub enum Refused {
         numbers: i64,
     },
     /// It is closed only if it is said what becomes of its money.
+    /// More than the operator was shown before it was to be closed.
+    HoldsMore(AccountSid),
     HoldsMoney {
         account: AccountSid,
         balance: Money,

@@ -99,12 +99,12 @@ pub async fn counts(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
         r#"with held as (
-            select kind, area_code, state, count(*) as numbers from stock where state <> 'retired' group by kind, area_code, state
+            select kind, area_code, state, count(*) as numbers from stock group by kind, area_code, state
         ), counted as (
             select kind, area_code, state, sum(count) as numbers
             from stock_counts
             cross join lateral (values ('available'::stock_state, available), ('in_use', in_use),
-                ('quarantined', quarantined), ('withdrawn', withdrawn)) as counts (state, count)
+                ('quarantined', quarantined), ('withdrawn', withdrawn), ('retired', retired)) as counts (state, count)
             group by kind, area_code, state
         )
         select 2 as "invariant!", concat(kind, ' ', area_code) as "subject!",

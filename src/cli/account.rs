@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::confirm::Sure;
-use super::ledger::{Entry, Transfer, note};
+use super::ledger::{Entry, Transfer};
 use super::options::Grace;
+use super::options::note;
 use super::show::show;
 use super::{Context, Done, Failure, lists, secret, tell};
 use crate::accounts::{self, AuthToken, Created, Leftover, NotAReference, Reference, Status};
@@ -204,9 +205,11 @@ impl Close {
             (_, true) => Some(Leftover::Kept),
             _ => None,
         };
-        let closing = Closing { releases: self.release_numbers, leftover, note: self.note.as_deref() };
+        let closing = Closing { releases: self.release_numbers, leftover, note: self.note.as_deref(), shown: None };
         let going = releases::before_closing(db, sid, closing).await?;
         self.sure.of(&goes(&going, leftover), &going.name).await?;
+        let shown = self.sure.asks().then(|| (going.local_numbers + going.tollfree_numbers, going.balance));
+        let closing = Closing { shown, ..closing };
         let Closed { account, refunded, released } = releases::close_account(db, clock, sid, closing).await?;
         context.counted(&json!({ "released": released, "refunded": refunded }));
         let (status, balance) = (account.status, account.balance);

@@ -19,6 +19,11 @@ pub struct Sure {
 }
 
 impl Sure {
+    /// Whether the operator is asked.
+    pub const fn asks(self) -> bool {
+        !self.yes
+    }
+
     /// Goes on if the operator is sure. On a terminal he sees what will go, and types the name; without one `--yes` must be
     /// given.
     pub async fn of(self, what_goes: &str, name: &str) -> Result<(), Failure> {
@@ -30,7 +35,7 @@ impl Sure {
         }
         let question = format!("{}. To go on, type {}: ", visible(what_goes), visible(name));
         let typed = tokio::task::spawn_blocking(move || ask(&question)).await.map_err(io::Error::other)??;
-        match typed.trim() == name {
+        match typed.trim() == name.trim() {
             true => Ok(()),
             false => Err(Failure::Refused(format!("'{}' is not '{name}': nothing was changed", typed.trim()))),
         }
@@ -39,8 +44,8 @@ impl Sure {
 
 /// On standard error, for the answer may go into a file.
 fn ask(question: &str) -> io::Result<String> {
-    let mut err = io::stderr().lock();
-    err.write_all(question.as_bytes()).and_then(|()| err.flush())?;
+    // Not locked while the answer is waited for: at a signal, the last line goes there too.
+    write!(io::stderr(), "{question}").and_then(|()| io::stderr().flush())?;
     let mut line = String::new();
     io::stdin().lock().take(MOST).read_line(&mut line)?;
     Ok(line)

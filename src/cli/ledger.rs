@@ -2,11 +2,11 @@
 
 use clap::{Args, Subcommand};
 
+use super::options::note;
 use super::show::show;
 use super::{Context, Done};
 use crate::ledger::{Key, Order, Repeated};
 use crate::values::money::Money;
-use crate::values::text::LONGEST_NOTE;
 use crate::{billing, ledger};
 
 #[derive(Subcommand, Debug)]
@@ -55,13 +55,6 @@ pub struct Transfer {
     /// Do it once for ever: the same key again answers the same again, and moves nothing
     #[arg(long, value_name = "KEY")]
     key: Option<Key>,
-}
-
-/// Reads a note.
-pub fn note(text: &str) -> Result<String, String> {
-    let fits = (1..=LONGEST_NOTE).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-    fits.then(|| text.to_owned())
-        .ok_or_else(|| format!("1 to {LONGEST_NOTE} characters are expected, and no control characters"))
 }
 
 impl Ledger {

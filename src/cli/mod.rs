@@ -122,11 +122,19 @@ impl Command {
     /// # Errors
     /// If it is refused, fails or is interrupted: see [`Failure`].
     pub async fn run(self) -> Done {
-        match &self.verb {
-            Verb::Completions(completions) => return completions.run(),
-            Verb::Man(man) => return man.run(),
-            _ => {}
+        let done = match &self.verb {
+            Verb::Completions(completions) => completions.run(),
+            Verb::Man(man) => man.run(),
+            _ => self.work().await,
+        };
+        match done {
+            Err(Failure::NoReader) => Ok(()),
+            done => done,
         }
+    }
+
+    /// Runs a command that needs the database.
+    async fn work(self) -> Done {
         // Checked before anything is started that would have to be stopped.
         if let Verb::Serve(settings) | Verb::Demo(settings) = &self.verb {
             settings.replica.options().map_err(Failure::Bad)?;
@@ -153,10 +161,7 @@ impl Command {
         if let Err(failure) = database.close().await {
             tracing::warn!("{failure}");
         }
-        match done {
-            Err(Failure::NoReader) => Ok(()),
-            done => done,
-        }
+        done
     }
 }
 

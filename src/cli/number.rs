@@ -74,11 +74,15 @@ impl Number {
             Self::Release(Held { number: text, note }) => {
                 let number = context.number(&text).await?;
                 let released = releases::release_by_operator(db, clock, number, sid(&text), note.as_deref()).await?;
+                released.last_holder.into_iter().for_each(|account| context.is_about(account));
                 show(*output, &released)
             }
             Self::Move { held: Held { number: text, note }, to } => {
                 let (number, to) = (context.number(&text).await?, context.account(&to).await?);
-                show(*output, &releases::transfer(db, clock, number, sid(&text), to, note.as_deref()).await?)
+                let moved = releases::transfer(db, clock, number, sid(&text), to, note.as_deref()).await?;
+                // The account that takes the number is among the arguments.
+                moved.transfers.last().into_iter().for_each(|last| context.is_about(last.from));
+                show(*output, &moved)
             }
             Self::Restore { number: text } => {
                 let number = context.number(&text).await?;
@@ -86,6 +90,7 @@ impl Number {
                     Some(sid) => releases::restore(db, clock, sid).await?,
                     None => releases::restore_number(db, clock, number).await?,
                 };
+                restored.holder.into_iter().for_each(|account| context.is_about(account));
                 show(*output, &restored)
             }
         }

@@ -1,7 +1,7 @@
 //! Refusals in the words of a command: one line each, which says what would be right.
 
 use super::Failure;
-use crate::accounts::{MOST_LISTED, Named};
+use crate::accounts::{MOST_LISTED, Named, Status};
 use crate::error::{Denied, Error};
 use crate::inventory::{Counted, MOST_AT_ONCE, MOST_MOVED, State, state_name};
 use crate::{accounts, inventory, numbers, purchases, releases, reporting};
@@ -45,9 +45,13 @@ impl Worded for accounts::Refused {
             ),
             Self::Several(text, fits) => several(text, fits),
             Self::HoldsNumbers { account, numbers } => {
+                let plural = if *numbers == 1 { "" } else { "s" };
                 format!(
-                    "{account} still holds {numbers} numbers: release them first, or close it with --release-numbers"
+                    "{account} still holds {numbers} number{plural}: release them first, or close it with --release-numbers"
                 )
+            }
+            Self::HoldsMore(account) => {
+                format!("{account} came to hold more while you were asked: nothing was changed, look again")
             }
             Self::HoldsMoney { account, balance } => {
                 format!("{account} still has {balance}: close it with --refund to pay that out, or with --keep-balance")
@@ -59,9 +63,12 @@ impl Worded for accounts::Refused {
 
 /// Lists the accounts that a text fits.
 fn several(text: &str, fits: &[Named]) -> String {
-    let told = fits.iter().take(MOST_LISTED).map(|Named { sid, name, reference, .. }| match reference {
-        Some(reference) => format!("{sid} {name} (ref {reference})"),
-        None => format!("{sid} {name}"),
+    let told = fits.iter().take(MOST_LISTED).map(|Named { sid, name, reference, status }| {
+        let closed = if *status == Status::Closed { ", closed" } else { "" };
+        match reference {
+            Some(reference) => format!("{sid} {name} (ref {reference}{closed})"),
+            None => format!("{sid} {name}{closed}"),
+        }
     });
     let more = if fits.len() > MOST_LISTED { ", and more" } else { "" };
     format!("'{text}' fits several accounts: {}{more}", told.collect::<Vec<_>>().join(", "))

@@ -78,6 +78,9 @@ impl Bill {
     }
 }
 
+/// How far ahead a dry run looks: each month of each number is a row of it.
+const MOST_MONTHS_AHEAD: u32 = 36;
+
 /// What a run of the fees says that is interrupted.
 fn charged(fees: i64) -> String {
     let stand = match fees {
@@ -118,6 +121,9 @@ impl AsOf {
         let as_of = self.as_of.as_ref().map_or(Ok(now), |time| time.on(now))?;
         if as_of > now && !self.force && !dry_run {
             return Err(Failure::Bad(format!("{as_of} is in the future: --force does it all the same, for staging")));
+        }
+        if dry_run && as_of > now + Months::new(MOST_MONTHS_AHEAD) {
+            return Err(Failure::Bad(format!("{as_of} is more than {MOST_MONTHS_AHEAD} months from now")));
         }
         if as_of > now + Months::new(1200) {
             return Err(Failure::Bad(format!("{as_of} is more than a hundred years from now")));

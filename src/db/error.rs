@@ -1,5 +1,6 @@
 //! Why a database cannot be used: texts for the operator.
 
+use refinery_core::error::Kind;
 use rustls::{CertificateError, Error as TlsError};
 
 use super::LONG_ACQUIRE_TIMEOUT;
@@ -39,6 +40,9 @@ pub enum MigrateError {
 
 /// PostgreSQL's own message on a failed migration, without what refinery adds.
 fn migrate_message(error: &refinery_core::Error) -> String {
+    if let Kind::MissingVersion(migration) = error.kind() {
+        return format!("the database is of a newer numberbank, with migration {migration}: use that version");
+    }
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<sqlx::Error>());
     let said = source.and_then(sqlx::Error::as_database_error).map(|said| said.message().to_owned());
     said.unwrap_or_else(|| error.to_string())

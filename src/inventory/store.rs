@@ -152,7 +152,7 @@ pub async fn fold_counts(db: &Db) -> Result<()> {
     query!(
         "with folded as (delete from stock_counts returning *)
         insert into stock_counts
-        select kind, area_code, sum(available), sum(in_use), sum(quarantined), sum(withdrawn)
+        select kind, area_code, sum(available), sum(in_use), sum(quarantined), sum(withdrawn), sum(retired)
         from folded group by kind, area_code"
     )
     .execute(db)

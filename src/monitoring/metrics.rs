@@ -196,6 +196,7 @@ fn write_stock(page: &mut Exposition, stock: &[Summary]) {
             ("in_use", sum(|row| row.in_use)),
             ("quarantined", sum(|row| row.quarantined)),
             ("withdrawn", sum(|row| row.withdrawn)),
+            ("retired", sum(|row| row.retired)),
         ] {
             metric.sample(&[("kind", &kind.to_string()), ("state", state)], count);
         }

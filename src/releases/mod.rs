@@ -146,6 +146,8 @@ pub struct Closing<'a> {
     /// What becomes of its money, where it has any.
     pub leftover: Option<Leftover>,
     pub note: Option<&'a str>,
+    /// The numbers and the balance that the operator was shown: no more than these may go.
+    pub shown: Option<(i64, Money)>,
 }
 
 /// The account that is to be closed, with what goes with it: its numbers and its balance.
@@ -180,12 +182,13 @@ pub struct Closed {
 /// Closes an account for ever and, if wanted, releases its numbers and refunds its balance, all in one transaction.
 ///
 /// # Errors
-/// [`accounts::Refused::Unknown`], [`accounts::Refused::HoldsNumbers`], [`accounts::Refused::HoldsMoney`]
+/// [`accounts::Refused::Unknown`], [`accounts::Refused::HoldsNumbers`], [`accounts::Refused::HoldsMoney`],
+/// [`accounts::Refused::HoldsMore`]
 pub async fn close_account(
     db: &Db,
     clock: &Clock,
     account: AccountSid,
-    Closing { releases, leftover, note }: Closing<'_>,
+    Closing { releases, leftover, note, shown }: Closing<'_>,
 ) -> Result<Closed, Denied<accounts::Refused>> {
     transact(db, async |within| {
         let mut released = if releases { store::release_all(within, account, clock.now()).await? } else { 0 };
@@ -197,8 +200,13 @@ pub async fn close_account(
             released += store::release_all(within, account, clock.now()).await?;
             closed = accounts::close(within, clock, account, leftover, note).await;
         }
-        let accounts::Closed { account, refunded } = closed?;
-        Ok(Closed { account, refunded, released })
+        let accounts::Closed { account: closed, refunded } = closed?;
+        match shown {
+            Some((numbers, balance)) if released > numbers.unsigned_abs() || refunded > balance => {
+                Err(accounts::Refused::HoldsMore(account).into())
+            }
+            _ => Ok(Closed { account: closed, refunded, released }),
+        }
     })
     .await
 }
@@ -216,7 +224,7 @@ pub async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Res
 }
 
 /// Gives a released number back to its last account, with the same Sid and settings, if it is still in quarantine. It
-/// costs nothing, and months that began while no account held the number are never charged. Returns all that is known
+/// costs nothing, and months that began before it came back and were not charged never are: its release ended them. Returns all that is known
 /// of the number.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ use crate::values::sid::{AccountSid, NumberSid};
 mod store;
 
 /// Moves a number to another account. Its tenancy goes on there with the same Sid, settings, price and fee days. No money
-/// moves: the new holder pays from the next due month on. `sid` is the tenancy that is meant; `None` means the open one.
+/// moves. Months that the old holder has not paid go with the number: the next run charges them to the new holder. `sid` is the tenancy that is meant; `None` means the open one.
 /// Returns all that is known of the number.
 ///
 /// # Errors

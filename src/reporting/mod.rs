@@ -89,8 +89,6 @@ pub struct Limits {
 #[derive(Clone, Debug)]
 pub enum Condition {
     Is(&'static str, Value),
-    /// Equal, or nothing is there: an account's prices and everybody's.
-    IsOrNull(&'static str, Value),
     IsNull(&'static str),
     /// One of these.
     IsOneOf(&'static str, Vec<Value>),

@@ -152,7 +152,6 @@ fn limited(Report { view, limits, .. }: &Report) -> Vec<String> {
 fn condition(condition: &Condition) -> String {
     match condition {
         Condition::Is(column, value) => equal(column, value),
-        Condition::IsOrNull(column, value) => format!("({} or report.{column} is null)", equal(column, value)),
         Condition::IsOneOf(column, values) => {
             let values: Vec<_> = values.iter().map(literal).collect();
             format!("report.{column} = any (array[{}]::text[])", values.join(", "))

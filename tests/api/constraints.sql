@@ -137,10 +137,6 @@ update quarantine_lengths set days = -1;
 insert into tenancy_transfers (tenancy_sid, at, from_account, to_account, from_month)
     select sid, now(), account_sid, account_sid, 1 from tenancies;
 
--- accounts_ref_length
-update accounts set ref = '' where ref is not null;
-update accounts set ref = repeat('x', 65) where ref is not null;
-
 -- ledger_keys_length
 insert into ledger_keys select account_sid, '', id, '{}', '{}' from ledger_entries where kind = 'purchase' limit 1;
 insert into ledger_keys select account_sid, repeat('x', 256), id, '{}', '{}'

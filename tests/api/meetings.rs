@@ -323,7 +323,7 @@ fn two_operators_who_do_the_same_at_once_leave_one_event() {
                 db,
                 clock,
                 sid,
-                Closing { releases: false, leftover: Some(Leftover::Kept), note: None },
+                Closing { releases: false, leftover: Some(Leftover::Kept), note: None, shown: None },
             )
         };
         let both = beside_a_credit(world, &account, 1, join(close(), close())).await;

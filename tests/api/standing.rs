@@ -36,7 +36,7 @@ async fn edit(world: &World, account: AccountSid, name: Option<&str>, of: Option
 }
 
 async fn close(world: &World, account: &Account, leftover: Option<Leftover>) -> Result<Closed, Refused> {
-    let closing = Closing { releases: true, leftover, note: Some("left us") };
+    let closing = Closing { releases: true, leftover, note: Some("left us"), shown: None };
     refusal(releases::close_account(&world.db, &world.clock, sid(account), closing).await)
 }
 

@@ -67,7 +67,7 @@ fn a_number_is_assigned_moved_released_and_restored() {
     assert_eq!((&moved["transfers"][0]["to"], &moved["transfers"][0]["note"]), (&other, &json!("sold")));
     assert_eq!((&moved["history"][0]["account_sid"], &moved["history"][0]["sid"]), (&one, &json!(sid)));
     assert_eq!(moved["history"][0]["to"], moved["history"][1]["from"]);
-    assert_eq!(scene.entry(), json!(["done", scene.other, scene.entry()[2], null]));
+    assert_eq!(scene.entry(), json!(["done", one, scene.entry()[2], null]));
     scene.assert_refused("number move 4158670007 --to Other", "holds 4158670007 already");
     scene.assert_refused("number move 4158670008 --to Other", "is available; nobody holds it");
     scene.json("account suspend Acme");

@@ -229,6 +229,7 @@ impl Worded for accounts::Refused {
                 (Code::InvalidParameter, format!("{account} still holds {numbers} numbers: release them first"))
             }
             // This version closes no account and knows no ref.
+            Self::HoldsMore(_) => (Code::InvalidParameter, "The account holds more by now".to_owned()),
             Self::HoldsMoney { .. } => (Code::InvalidParameter, "The account still has money".to_owned()),
             Self::RefTaken { .. } => (Code::InvalidParameter, "Another account has this ref".to_owned()),
         }

@@ -119,7 +119,8 @@ pub struct Server {
 }
 
 /// A closing that releases all numbers and leaves the balance alone.
-pub const CLOSING: Closing<'static> = Closing { releases: true, leftover: Some(Leftover::Kept), note: None };
+pub const CLOSING: Closing<'static> =
+    Closing { releases: true, leftover: Some(Leftover::Kept), note: None, shown: None };
 
 /// An order of so much, which may be repeated.
 pub fn order<'a>(account: &Account, dollars: &str) -> Order<'a> {

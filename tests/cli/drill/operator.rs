@@ -56,7 +56,11 @@ pub async fn work(scene: &Scene) -> Vec<Deed> {
     let mut random = scene.random(BUYERS + scene.sites.len() as u64 + 1);
     let (mut deeds, mut credit) = (Vec::new(), None);
     while !scene.over.get() {
-        let mark = format!("deed {}", deeds.len());
+        if deeds.len() % 20 == 19 {
+            // So that there is something to sell again.
+            run(scene, &["recycle", "--quarantine-tollfree", "0"].map(str::to_owned)).await;
+        }
+        let mark = format!("deed-{}", deeds.len());
         let (words, marks, expected) = next(scene, &mut random, &mark, credit.as_deref());
         let (ended, answer) = run(scene, &words).await;
         match ended {
@@ -81,7 +85,7 @@ fn next(scene: &Scene, random: &mut Random, mark: &str, credit: Option<&str>) ->
     let number = (FIRST + random.below(NUMBERS.unsigned_abs()).cast_signed()).to_string();
     let account = if random.below(2) == 0 { giver } else { taker };
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    match (random.below(7), credit) {
+    match (random.below(6), credit) {
         (0, _) => (
             words(&["account", "credit", giver, "1.00", "--key", mark]),
             "select count(*) from ledger_keys join ledger_entries using (account_sid)
@@ -108,8 +112,6 @@ fn next(scene: &Scene, random: &mut Random, mark: &str, credit: Option<&str>) ->
             "select count(*) from tenancy_transfers where note = $1",
             1,
         ),
-        // So that there is something to sell again.
-        (5, _) => (words(&["recycle", "--quarantine-tollfree", "0"]), "select 0::bigint where $1 <> ''", 0),
         _ => (
             words(&["number", "release", &number, "--note", mark]),
             "select count(*) from stock_moves where note = $1 and cause = 'operator_release'",
