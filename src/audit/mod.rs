@@ -32,8 +32,7 @@ pub struct Breach {
 /// If the database is out of reach.
 pub async fn audit(db: &Db) -> Result<Vec<Breach>> {
     // All statements read the same snapshot, also while others buy and release.
-    let mut snapshot = db.begin().await?;
-    store::freeze(&mut snapshot).await?;
+    let mut snapshot = db.snapshot().await?;
     let mut breaches = store::balances(&mut snapshot).await?;
     breaches.extend(store::holders(&mut snapshot).await?);
     breaches.extend(store::holdings(&mut snapshot).await?);

@@ -1,15 +1,10 @@
 //! Statements of the audit: each reads a big table once.
 
-use sqlx::{Result, query, query_as};
+use sqlx::{Result, query_as};
 use tracing::instrument;
 
 use super::Breach;
 use crate::db::Transaction;
-
-#[instrument(name = "audit.freeze", level = "debug", skip_all)]
-pub async fn freeze(within: &mut Transaction) -> Result<()> {
-    query!("set transaction isolation level repeatable read, read only").execute(&mut **within).await.map(drop)
-}
 
 /// Reads the ledger once. It keeps the last entry of each account, whose running sum must be the balance, and the
 /// entries that do not follow from the one before. If every entry follows, each is the running sum; if one is missing,

@@ -77,8 +77,7 @@ pub async fn forecast(
 ) -> Result<Forecast> {
     clock.trusted()?;
     let moment = Moment { as_of, since: as_of - grace, now: clock.now() };
-    let mut transaction = db.begin().await?;
-    store::freeze(&mut transaction).await?;
+    let mut transaction = db.snapshot().await?;
     let accounts = store::accounts(&mut transaction, moment).await?;
     let fees = if with_fees { store::fees(&mut transaction, moment).await? } else { Vec::new() };
     transaction.rollback().await?;

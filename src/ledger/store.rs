@@ -171,12 +171,16 @@ pub async fn balance(within: &mut Transaction, account: AccountSid) -> Result<Mo
 #[instrument(name = "ledger.charges_since", level = "debug", skip_all)]
 pub async fn charges_since(within: &mut Transaction, account: AccountSid, entry: i64) -> Result<(Vec<Charge>, i64)> {
     let rows = query!(
-        r#"select ledger_entries.kind as "kind: Kind", at, -amount as "amount!: Money",
-            phone_number as "phone_number?: PhoneNumber", count(*) over () as "all!"
-        from ledger_entries
+        // Only the entries that are named look for their number: there may be a million, and the account is locked.
+        r#"select charge.kind as "kind: Kind", at, -amount as "amount!: Money",
+            phone_number as "phone_number?: PhoneNumber", counted as "all!"
+        from (
+            select id, kind, at, amount, tenancy_sid, count(*) over () as counted from ledger_entries
+            where account_sid = $1 and id > $2 and amount < 0 and reverses is null
+            order by id limit $3
+        ) as charge
         left join tenancies on tenancies.sid = tenancy_sid and (ended_at is null or ended_at is not null)
-        where ledger_entries.account_sid = $1 and id > $2 and amount < 0 and reverses is null
-        order by id limit $3"#,
+        order by id"#,
         account as AccountSid,
         entry,
         MOST_CHARGES

@@ -78,8 +78,7 @@ pub struct Move {
 /// # Errors
 /// [`Refused::NotInStock`]
 pub async fn biography(db: &Db, number: PhoneNumber) -> Result<Biography, Denied<Refused>> {
-    let mut within = db.begin().await?;
-    store::freeze(&mut within).await?;
+    let mut within = db.snapshot().await?;
     Ok(biography_within(&mut within, number).await?.ok_or(Refused::NotInStock(number))?)
 }
 

@@ -1,6 +1,6 @@
 //! The statements that forecast a run of billing.
 
-use sqlx::{Result, query, query_as};
+use sqlx::{Result, query_as};
 use tracing::instrument;
 
 use super::{Fee, Moment, Outlook};
@@ -52,11 +52,6 @@ macro_rules! judged {
             $moment.now
         )
     };
-}
-
-#[instrument(name = "billing.forecast.freeze", level = "debug", skip_all)]
-pub async fn freeze(within: &mut Transaction) -> Result<()> {
-    query!("set transaction isolation level repeatable read, read only").execute(&mut **within).await.map(drop)
 }
 
 #[instrument(name = "billing.forecast.accounts", level = "debug", skip_all)]

@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
-use sqlx::{Error, PgConnection, Postgres};
+use sqlx::{Error, PgConnection, Postgres, SqlStr};
 use tokio::runtime::Handle;
 
 use super::share::Permit;
@@ -90,8 +90,13 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    pub(super) async fn begin(connection: PoolConnection, permit: Permit) -> sqlx::Result<Self> {
-        Ok(Self { inner: sqlx::Transaction::begin(connection, None).await?, _permit: permit })
+    /// `statement` begins it; `None` means a plain `begin`.
+    pub(super) async fn begin(
+        connection: PoolConnection,
+        permit: Permit,
+        statement: Option<SqlStr>,
+    ) -> sqlx::Result<Self> {
+        Ok(Self { inner: sqlx::Transaction::begin(connection, statement).await?, _permit: permit })
     }
 
     /// # Errors

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, Error, PgConnection, Postgres};
+use sqlx::{Connection as _, Error, PgConnection, Postgres, SqlStr};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::LONGEST_REQUEST;
@@ -140,9 +140,21 @@ impl Db {
     /// # Errors
     /// If the database is out of reach.
     pub async fn begin(&self) -> sqlx::Result<Transaction> {
+        self.begin_by(None).await
+    }
+
+    /// Begins a transaction that only reads. All its statements see the same snapshot, while others go on writing.
+    ///
+    /// # Errors
+    /// If the database is out of reach.
+    pub async fn snapshot(&self) -> sqlx::Result<Transaction> {
+        self.begin_by(Some(SqlStr::from_static("begin isolation level repeatable read, read only"))).await
+    }
+
+    async fn begin_by(&self, statement: Option<SqlStr>) -> sqlx::Result<Transaction> {
         let permit = self.permit().await?;
         let connection = self.shared.connection().await?;
-        Transaction::begin(connection.inner, permit).await
+        Transaction::begin(connection.inner, permit, statement).await
     }
 
     /// Closes all connections.

@@ -1,7 +1,7 @@
 //! The statements on who held a number. There is one index for ended tenancies and another for open ones, so each has its
 //! own `select`.
 
-use sqlx::{Result, query, query_as};
+use sqlx::{Result, query_as};
 use tracing::instrument;
 
 use super::{Move, Tenancy, Transferred};
@@ -10,11 +10,6 @@ use crate::inventory::{Cause, Retirement, State};
 use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
-
-#[instrument(name = "numbers.biography.freeze", level = "debug", skip_all)]
-pub async fn freeze(within: &mut Transaction) -> Result<()> {
-    query!("set transaction isolation level repeatable read, read only").execute(&mut **within).await.map(drop)
-}
 
 /// All accounts that held a number, and when, the earliest first. By the rule of `reporting.holdings`: each sale, restore
 /// and transfer begins a stretch, and the tenancy's next release or transfer ends it. Stretches are ordered by the ids of
