@@ -5,8 +5,7 @@ use serde_json::json;
 
 use super::confirm::Sure;
 use super::ledger::{Entry, Transfer};
-use super::options::Grace;
-use super::options::note;
+use super::options::{Grace, Most, note};
 use super::show::show;
 use super::{Context, Done, Failure, lists, secret, tell};
 use crate::accounts::{self, AuthToken, Created, Leftover, NotAReference, Reference, Status};
@@ -38,9 +37,8 @@ pub enum Account {
         /// Closed ones too
         #[arg(long)]
         all: bool,
-        /// At most so many
-        #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
-        limit: Option<u32>,
+        #[command(flatten)]
+        most: Most,
     },
     /// Show one account: what it owes, which of its numbers go when, which went, and what became of it
     Show {
@@ -159,7 +157,7 @@ impl Account {
                 }
                 reveal(context, &created)
             }
-            Self::List { status, all, limit } => {
+            Self::List { status, all, most: Most { rows: limit } } => {
                 show(*output, &accounts::list(db, accounts::Filter { status, all, limit }).await?)
             }
             Self::Find(search) => search.run(context).await,

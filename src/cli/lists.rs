@@ -3,6 +3,7 @@
 use clap::Args;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 
+use super::options::{Most, rows};
 use super::report::{optional, print};
 use super::times::Period;
 use super::{Context, Done};
@@ -32,15 +33,14 @@ pub struct Stock {
     /// Only numbers of this import; 'report imports' lists all imports
     #[arg(long, value_name = "ID")]
     import: Option<i64>,
-    /// At most so many numbers
-    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
-    limit: Option<u32>,
+    #[command(flatten)]
+    most: Most,
 }
 
 impl Stock {
     pub async fn run(self, context: &Context) -> Done {
         let account = optional(self.account.as_deref().map(|text| context.account(text))).await?;
-        let all = View::INVENTORY.limited(Limits { account, rows: self.limit, ..Limits::default() })?;
+        let all = View::INVENTORY.limited(Limits { account, rows: self.most.rows, ..Limits::default() })?;
         // An area code is a range of the primary key.
         let area_code = self.area_code.map(|code| {
             let first = i64::from(code.as_smallint()) * 10_000_000;
@@ -69,16 +69,15 @@ pub struct Search {
     /// A part of a name or ref, the beginning of a Sid, or a number that the account holds or held
     #[arg(value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     text: String,
-    /// At most so many accounts
-    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
-    limit: Option<u32>,
+    #[command(flatten)]
+    most: Most,
 }
 
 impl Search {
     pub async fn run(self, context: &Context) -> Done {
         let found = accounts::search(&context.db, &self.text).await?;
         let found = Condition::IsOneOf("sid", found.into_iter().map(Value::Account).collect());
-        let all = View::ACCOUNTS.limited(Limits { rows: self.limit, ..Limits::default() })?;
+        let all = View::ACCOUNTS.limited(Limits { rows: self.most.rows, ..Limits::default() })?;
         print(context, &all.and(found)).await
     }
 }
@@ -89,15 +88,14 @@ pub struct Numbers {
     /// Whose: a Sid or its beginning, a ref, or a name
     #[arg(value_name = "ACCOUNT")]
     account: String,
-    /// At most so many numbers
-    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
-    limit: Option<u32>,
+    #[command(flatten)]
+    most: Most,
 }
 
 impl Numbers {
     pub async fn run(self, context: &Context) -> Done {
         let account = Some(context.account(&self.account).await?);
-        let held = View::TENANCIES.limited(Limits { account, rows: self.limit, ..Limits::default() })?;
+        let held = View::TENANCIES.limited(Limits { account, rows: self.most.rows, ..Limits::default() })?;
         print(context, &held.and(Condition::IsNull("ended_at"))).await
     }
 }
@@ -116,8 +114,8 @@ pub struct Entries {
     /// Only entries of this kind
     #[arg(long, value_parser = PossibleValuesParser::new(ENTRIES))]
     kind: Option<String>,
-    /// At most so many entries: the newest ones
-    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
+    /// The largest number of entries: the newest ones
+    #[arg(long, value_name = "ROWS", value_parser = rows())]
     limit: Option<u32>,
 }
 

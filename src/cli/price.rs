@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::options::rows;
 use super::show::show;
 use super::{Context, Done, Failure};
 use crate::inventory;
@@ -39,8 +40,8 @@ pub enum Price {
         /// Only this account's own prices
         #[arg(long, value_name = "ACCOUNT")]
         account: Option<String>,
-        /// At most this many
-        #[arg(long, value_name = "ROWS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        /// The largest number of changes: the newest ones
+        #[arg(long, value_name = "ROWS", default_value_t = 100, value_parser = rows())]
         limit: u32,
     },
 }

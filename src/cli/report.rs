@@ -5,7 +5,7 @@ use std::iter::once;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use super::options::Output;
+use super::options::{Most, Output};
 use super::rows::Rows;
 use super::times::Period;
 use super::{Context, Done, Failure};
@@ -24,9 +24,8 @@ pub struct Report {
     number: Option<String>,
     #[command(flatten)]
     period: Period,
-    /// At most so many rows
-    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
-    limit: Option<u32>,
+    #[command(flatten)]
+    most: Most,
 }
 
 impl Report {
@@ -35,7 +34,7 @@ impl Report {
         let [since, until] = self.period.ends(context.clock.now())?;
         let account = optional(self.account.as_deref().map(|text| context.account(text))).await?;
         let number = optional(self.number.as_deref().map(|text| context.number(text))).await?;
-        let limits = Limits { account, number, since, until, rows: self.limit };
+        let limits = Limits { account, number, since, until, rows: self.most.rows };
         print(context, &view.limited(limits)?).await
     }
 }

@@ -26,6 +26,19 @@ pub use settings::NumberSettings;
 
 use crate::config::LogFormat;
 
+/// How many rows a list has at most: the first ones.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Most {
+    /// The largest number of rows: the list ends after them
+    #[arg(long = "limit", value_name = "ROWS", value_parser = rows())]
+    pub rows: Option<u32>,
+}
+
+/// Reads a number of rows: 1 or more.
+pub fn rows() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
+}
+
 /// The options of all commands.
 #[derive(Args, Debug)]
 pub struct Global {
