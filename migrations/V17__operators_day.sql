@@ -127,8 +127,8 @@ insert into quarantine_lengths values ('local', 45), ('tollfree', 45);
 
 -- Who held a tenancy when -----------------------------------------------------------------------------------------
 
--- A tenancy that went from one account to another. Its ids are of the sequence of stock_moves: one order of all that
--- happens to a number, whatever the clocks of several machines say.
+-- A tenancy that went from one account to another. Its ids are of the sequence of stock_moves, so moves and
+-- transfers of a number have one order, even if the clocks of several machines differ.
 create table tenancy_transfers (
     id           bigint      not null default nextval('stock_moves_id_seq'),
     tenancy_sid  uuid        not null constraint tenancy_transfers_tenancy_sid_fkey references tenancies (sid),

@@ -65,7 +65,7 @@ pub async fn suspend(db: &Db, clock: &Clock, sid: AccountSid, note: Option<&str>
     .await
 }
 
-/// Makes an account active again, for whatever reason it was suspended. Its unpaid fees stay due: the next run of
+/// Makes a suspended account active again. The reason of the suspension makes no difference. Its unpaid fees stay due: the next run of
 /// billing charges them, or suspends the account again.
 ///
 /// # Errors

@@ -107,7 +107,7 @@ pub async fn named(db: &Db, text: &str, sids: Option<(Uuid, Uuid)>) -> Result<Ve
     .await
 }
 
-/// Accounts with this in their name or ref, whatever the case; with a Sid in a range; and that hold or held a number. All
+/// Accounts that have a text in their name or ref (capitals make no difference), a Sid in a range, or a number now or before. All
 /// names are read, so no new name has to pay for an index.
 #[instrument(name = "accounts.matching", level = "debug", skip_all)]
 pub async fn matching(

@@ -33,7 +33,7 @@ pub enum Inventory {
     Return(Return),
     /// Take numbers or ranges out of stock for good: they are ours no longer
     Retire(Retire),
-    /// Correct what is known of numbers or ranges, whatever their state
+    /// Correct the provider, cost or note of numbers or ranges, in any state
     Set(Set),
     /// Thresholds: with fewer available numbers, an area code is low on stock
     #[command(subcommand)]

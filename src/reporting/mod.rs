@@ -81,7 +81,7 @@ pub struct Limits {
     pub since: Option<DateTime<Utc>>,
     /// Before this moment.
     pub until: Option<DateTime<Utc>>,
-    /// At most so many rows.
+    /// The largest number of rows.
     pub rows: Option<u32>,
 }
 

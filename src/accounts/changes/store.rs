@@ -36,7 +36,7 @@ pub async fn suspend(
     .await
 }
 
-/// Makes the account active, for whatever reason it was suspended.
+/// Makes the account active. The reason of its suspension makes no difference.
 #[instrument(name = "accounts.changes.activate", level = "debug", skip_all)]
 pub async fn activate(
     within: &mut Transaction,
