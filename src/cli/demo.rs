@@ -152,7 +152,7 @@ fn trust(settings: &Serve) -> String {
 async fn held_number(context: &Context, account: AccountSid) -> Result<String, Failure> {
     let Context { db, clock, .. } = context;
     let newest = Page { number: 0, size: 1, cursor: Cursor::ByNumber };
-    let held = Lists::new(db, None, 1).page(Source::Primary(db), account, &Filter::default(), newest).await?;
+    let held = Lists::new(1).page(Source::Primary(db), account, &Filter::default(), newest).await?;
     if let Some(number) = held.items.first() {
         return Ok(number.sid.to_string());
     }

@@ -18,16 +18,19 @@ use crate::error::{Error, Result, Unavailable};
 pub(super) const LARGEST: usize = 64;
 
 /// A queue of jobs of one kind, and their outcomes. Cheap to clone.
-pub struct Batches<J, O>(Arc<Inner<J, O>>);
+///
+/// Threads may share it, but each has a pool of its own. So whoever starts a run gives its pool, `P`, for all batches of
+/// that run: a connection of another thread would wake that thread for each answer.
+pub struct Batches<P, J, O>(Arc<Inner<P, J, O>>);
 
-struct Inner<J, O> {
+struct Inner<P, J, O> {
     queue: Mutex<Queue<J, O>>,
-    work: Box<Work<J, O>>,
+    work: Box<Work<P, J, O>>,
 }
 
 /// Does the jobs of a batch, and returns their outcomes in the same order. Made in `Lookups::new`, `Lists::new`,
 /// `Updates::new`, `Releases::new` and `PurchaseQueues::new`.
-type Work<J, O> = dyn Fn(Vec<J>) -> BoxFuture<'static, Vec<O>> + Send + Sync;
+type Work<P, J, O> = dyn Fn(P, Vec<J>) -> BoxFuture<'static, Vec<O>> + Send + Sync;
 
 struct Queue<J, O> {
     waiting: VecDeque<(J, Reply<O>)>,
@@ -37,38 +40,38 @@ struct Queue<J, O> {
 
 type Reply<O> = oneshot::Sender<Result<O>>;
 
-impl<J, O> Clone for Batches<J, O> {
+impl<P, J, O> Clone for Batches<P, J, O> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
+impl<P: Clone + Send + 'static, J: Send + 'static, O: Send + 'static> Batches<P, J, O> {
     /// At most `most_waiting` jobs may wait, beyond those of the next batch. `work` does the jobs of a batch, and
     /// returns their outcomes in the same order.
-    pub fn new<W>(most_waiting: usize, work: impl Fn(Vec<J>) -> W + Send + Sync + 'static) -> Self
+    pub fn new<W>(most_waiting: usize, work: impl Fn(P, Vec<J>) -> W + Send + Sync + 'static) -> Self
     where
         W: Future<Output = Vec<O>> + Send + 'static,
     {
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), most_waiting, is_under_way: false });
-        Self(Arc::new(Inner { queue, work: Box::new(move |jobs| work(jobs).boxed()) }))
+        Self(Arc::new(Inner { queue, work: Box::new(move |pool, jobs| work(pool, jobs).boxed()) }))
     }
 
-    /// Does a job, in a batch. The batch goes on even if the client hangs up.
+    /// Does a job, in a batch. The batch goes on even if the client hangs up. `pool` is this thread's.
     ///
     /// # Errors
     /// If too many jobs wait, the batch takes longer than [`LONGEST_REQUEST`], or it ends without an outcome.
-    pub async fn join(&self, job: J) -> Result<O> {
+    pub async fn join(&self, pool: &P, job: J) -> Result<O> {
         let (reply, outcome) = oneshot::channel();
         if let Some(runner) = self.enter(job, reply)? {
-            tokio::spawn(runner.run());
+            tokio::spawn(runner.run(pool.clone()));
         }
         // The batch panicked, or its thread ended because the server stops.
         outcome.await.map_err(|_| late())?
     }
 
     /// Queues a job. If no batch is under way, the caller is to run the queue.
-    fn enter(&self, job: J, reply: Reply<O>) -> Result<Option<Runner<J, O>>> {
+    fn enter(&self, job: J, reply: Reply<O>) -> Result<Option<Runner<P, J, O>>> {
         let mut queue = self.queue();
         if queue.waiting.len() >= queue.most_waiting + LARGEST {
             return Err(Error::Unavailable(Unavailable::Queue { waiting: queue.waiting.len() }));
@@ -93,7 +96,7 @@ impl<J: Send + 'static, O: Send + 'static> Batches<J, O> {
     }
 }
 
-impl<J, O> Batches<J, O> {
+impl<P, J, O> Batches<P, J, O> {
     /// The number of jobs that wait for the batch under way.
     pub fn waiting(&self) -> usize {
         self.queue().waiting.len()
@@ -105,19 +108,19 @@ impl<J, O> Batches<J, O> {
 }
 
 /// The task that runs batches until the queue is empty.
-struct Runner<J, O> {
-    batches: Batches<J, O>,
+struct Runner<P, J, O> {
+    batches: Batches<P, J, O>,
     is_over: bool,
 }
 
-impl<J: Send + 'static, O: Send + 'static> Runner<J, O> {
-    async fn run(mut self) {
+impl<P: Clone + Send + 'static, J: Send + 'static, O: Send + 'static> Runner<P, J, O> {
+    async fn run(mut self, pool: P) {
         while let Some((jobs, replies)) = self.batches.next() {
             if jobs.is_empty() {
                 continue;
             }
             // A dead connection would never answer, and block all later batches.
-            let outcomes: Vec<_> = match timeout(LONGEST_REQUEST, (self.batches.0.work)(jobs)).await {
+            let outcomes: Vec<_> = match timeout(LONGEST_REQUEST, (self.batches.0.work)(pool.clone(), jobs)).await {
                 Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
                 Err(_) => replies.iter().map(|_| Err(late())).collect(),
             };
@@ -136,7 +139,7 @@ fn late() -> Error {
 }
 
 /// If the task panics, or its thread ends, the waiting jobs get an error.
-impl<J, O> Drop for Runner<J, O> {
+impl<P, J, O> Drop for Runner<P, J, O> {
     fn drop(&mut self) {
         if !self.is_over {
             let mut queue = self.batches.queue();
@@ -151,27 +154,19 @@ impl<J, O> Drop for Runner<J, O> {
 
 /// Reads of one kind, in one queue for each database.
 pub struct Reads<J, O> {
-    of_primary: Batches<J, Result<O>>,
-    of_replica: Batches<J, Result<O>>,
+    of_primary: Batches<Db, J, Result<O>>,
+    of_replica: Batches<Db, J, Result<O>>,
 }
 
 impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
     /// At most `most_waiting` jobs may wait for each database. `work` returns the outcomes in the order of its jobs.
-    /// Without a replica, there is only one queue.
-    pub fn new<W>(
-        primary: &Db,
-        replica: Option<&Db>,
-        most_waiting: usize,
-        work: impl Fn(Db, Vec<J>) -> W + Copy + Send + Sync + 'static,
-    ) -> Self
+    pub fn new<W>(most_waiting: usize, work: impl Fn(Db, Vec<J>) -> W + Copy + Send + Sync + 'static) -> Self
     where
         W: Future<Output = sqlx::Result<Vec<O>>> + Send + 'static,
     {
-        let batches = |db: &Db| {
-            // Not limited to one account: a batch serves many, and no job in it is slow.
-            let db = db.of_all();
-            Batches::new(most_waiting, move |jobs: Vec<J>| {
-                let (many, work) = (jobs.len(), work(db.clone(), jobs));
+        let batches = || {
+            Batches::new(most_waiting, move |db: Db, jobs: Vec<J>| {
+                let (many, work) = (jobs.len(), work(db, jobs));
                 async move {
                     match work.await.map_err(Error::from) {
                         Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
@@ -180,7 +175,7 @@ impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
                 }
             })
         };
-        Self { of_primary: batches(primary), of_replica: batches(replica.unwrap_or(primary)) }
+        Self { of_primary: batches(), of_replica: batches() }
     }
 
     /// The number of jobs that wait for the batches under way.
@@ -193,26 +188,26 @@ impl<J: Send + 'static, O: Send + 'static> Reads<J, O> {
     /// # Errors
     /// As [`Batches::join`], and if the database refuses or is out of reach.
     pub async fn join(&self, source: Source<'_>, job: J) -> Result<O> {
+        // Not limited to one account: a batch serves many, and no job in it is slow.
         match source {
-            Source::Primary(_) => self.of_primary.join(job).await?,
-            Source::Replica(_) => self.of_replica.join(job).await?,
+            Source::Primary(db) => self.of_primary.join(&db.of_all(), job).await?,
+            Source::Replica(db) => self.of_replica.join(&db.of_all(), job).await?,
         }
     }
 }
 
 /// Writes of one kind. A batch skips rows that others have locked, so that no job is slow.
-pub struct Writes<J, O>(Batches<J, Result<Option<O>>>);
+pub struct Writes<J, O>(Batches<Db, J, Result<Option<O>>>);
 
 impl<J: Send + 'static, O: Send + 'static> Writes<J, O> {
     /// At most `most_waiting` jobs may wait, beyond those of the next batch. `work` returns the outcomes in the order
     /// of its jobs; `None` for a job that the batch did not do.
-    pub fn new<W>(db: &Db, most_waiting: usize, work: impl Fn(Db, Vec<J>) -> W + Send + Sync + 'static) -> Self
+    pub fn new<W>(most_waiting: usize, work: impl Fn(Db, Vec<J>) -> W + Send + Sync + 'static) -> Self
     where
         W: Future<Output = sqlx::Result<Vec<Option<O>>>> + Send + 'static,
     {
-        let db = db.of_all();
-        Self(Batches::new(most_waiting, move |jobs: Vec<J>| {
-            let (many, work) = (jobs.len(), work(db.clone(), jobs));
+        Self(Batches::new(most_waiting, move |db: Db, jobs: Vec<J>| {
+            let (many, work) = (jobs.len(), work(db, jobs));
             async move {
                 match work.await {
                     Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
@@ -232,8 +227,8 @@ impl<J: Send + 'static, O: Send + 'static> Writes<J, O> {
     ///
     /// # Errors
     /// As [`Batches::join`], and if the database is out of reach.
-    pub async fn join(&self, job: J) -> Result<Option<O>> {
-        self.0.join(job).await?
+    pub async fn join(&self, db: &Db, job: J) -> Result<Option<O>> {
+        self.0.join(&db.of_all(), job).await?
     }
 }
 
@@ -263,7 +258,7 @@ mod tests {
     use super::*;
 
     /// Doubles each number after a pause, and counts the batches.
-    async fn doubled(jobs: Vec<u32>) -> Vec<(u32, usize)> {
+    async fn doubled((): (), jobs: Vec<u32>) -> Vec<(u32, usize)> {
         tokio::time::sleep(Duration::from_millis(50)).await;
         jobs.iter().map(|job| (job * 2, jobs.len())).collect()
     }
@@ -271,7 +266,7 @@ mod tests {
     #[tokio::test]
     async fn what_comes_meanwhile_goes_together() {
         let batches = Batches::new(80, doubled);
-        let all = futures_util::future::join_all((0..80).map(|job| batches.join(job))).await;
+        let all = futures_util::future::join_all((0..80).map(|job| batches.join(&(), job))).await;
         let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
         assert!(all.iter().enumerate().all(|(job, (doubled, _))| *doubled as usize == job * 2));
         let sizes: Vec<_> = all.iter().map(|(_, size)| *size).collect();
@@ -279,37 +274,55 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_ends_the_wait_and_the_next_goes_on() {
-        let batches = Batches::new(80, |jobs: Vec<u32>| async move {
-            assert!(!jobs.contains(&1), "one is not liked");
-            doubled(jobs).await
+    async fn a_run_keeps_the_pool_of_its_first_job() {
+        let batches = Batches::new(80, |pool: u32, jobs: Vec<()>| async move {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            jobs.iter().map(|()| pool).collect()
         });
-        let (beside, bad) = tokio::join!(batches.join(0), batches.join(1));
+        let run = async |first| {
+            let later = async {
+                tokio::task::yield_now().await;
+                batches.join(&9, ()).await
+            };
+            let (first, later) = tokio::join!(batches.join(&first, ()), later);
+            (first.unwrap(), later.unwrap())
+        };
+        assert_eq!(run(1).await, (1, 1));
+        assert_eq!(run(2).await, (2, 2));
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_the_wait_and_the_next_goes_on() {
+        let batches = Batches::new(80, |(), jobs: Vec<u32>| async move {
+            assert!(!jobs.contains(&1), "one is not liked");
+            doubled((), jobs).await
+        });
+        let (beside, bad) = tokio::join!(batches.join(&(), 0), batches.join(&(), 1));
         assert!(beside.is_err() && bad.is_err());
-        assert_eq!(batches.join(3).await.unwrap(), (6, 1));
+        assert_eq!(batches.join(&(), 3).await.unwrap(), (6, 1));
     }
 
     #[tokio::test]
     async fn whoever_is_one_too_many_is_refused_at_once_and_the_others_are_done() {
         let gate = Arc::new(Semaphore::new(0));
         let behind = Arc::clone(&gate);
-        let batches = Batches::new(2, move |jobs: Vec<u32>| {
+        let batches = Batches::new(2, move |(), jobs: Vec<u32>| {
             let gate = Arc::clone(&behind);
             async move {
                 let _open = gate.acquire().await;
-                doubled(jobs).await
+                doubled((), jobs).await
             }
         });
         // Polled once each: they are queued, and wait.
-        let mut first = Box::pin(batches.join(0));
+        let mut first = Box::pin(batches.join(&(), 0));
         assert!((&mut first).now_or_never().is_none());
         while batches.waiting() > 0 {
             tokio::task::yield_now().await;
         }
-        let mut others: Vec<_> = (1..=66).map(|job| Box::pin(batches.join(job))).collect();
+        let mut others: Vec<_> = (1..=66).map(|job| Box::pin(batches.join(&(), job))).collect();
         assert!(others.iter_mut().all(|other| other.now_or_never().is_none()));
         assert_eq!(batches.waiting(), LARGEST + 2);
-        assert!(matches!(batches.join(67).now_or_never(), Some(Err(Error::Unavailable(_)))));
+        assert!(matches!(batches.join(&(), 67).now_or_never(), Some(Err(Error::Unavailable(_)))));
         gate.add_permits(1);
         let (first, others) = futures_util::future::join(first, futures_util::future::join_all(others)).await;
         assert_eq!(first.unwrap(), (0, 1));
@@ -319,7 +332,7 @@ mod tests {
     }
 
     /// A job that locks the queue when it is dropped.
-    struct Nosy(Batches<Nosy, ()>);
+    struct Nosy(Batches<(), Nosy, ()>);
 
     impl Drop for Nosy {
         fn drop(&mut self) {
@@ -332,15 +345,15 @@ mod tests {
         let (told, done) = std::sync::mpsc::channel();
         // On a thread of its own: a deadlock is to fail the test, not to hang it.
         std::thread::spawn(move || {
-            let batches = Batches::<Nosy, ()>::new(80, |jobs| async move { jobs.iter().map(|_| ()).collect() });
+            let batches = Batches::<(), Nosy, ()>::new(80, |(), jobs| async move { jobs.iter().map(|_| ()).collect() });
             let runner = || Runner { batches: batches.clone(), is_over: false };
-            let mut gone = Box::pin(batches.join(Nosy(batches.clone())));
+            let mut gone = Box::pin(batches.join(&(), Nosy(batches.clone())));
             // Queued behind a batch that is under way, until its client hangs up.
             batches.queue().is_under_way = true;
             assert!((&mut gone).now_or_never().is_none());
             drop(gone);
             assert!(batches.next().is_some_and(|(jobs, _)| jobs.is_empty()));
-            let mut left = Box::pin(batches.join(Nosy(batches.clone())));
+            let mut left = Box::pin(batches.join(&(), Nosy(batches.clone())));
             assert!((&mut left).now_or_never().is_none());
             drop(runner());
             assert!(left.now_or_never().is_some_and(|outcome| outcome.is_err()));

@@ -77,9 +77,9 @@ impl Number {
 pub struct Lookups(Arc<Reads<(AccountSid, NumberSid), Option<Number>>>);
 
 impl Lookups {
-    pub fn new(primary: &Db, replica: Option<&Db>, most_waiting: usize) -> Self {
-        let find = |db, asked: Vec<_>| async move { store::find(&db, &asked).await };
-        Self(Arc::new(Reads::new(primary, replica, most_waiting, find)))
+    pub fn new(most_waiting: usize) -> Self {
+        let find = |db: Db, asked: Vec<_>| async move { store::find(&db, &asked).await };
+        Self(Arc::new(Reads::new(most_waiting, find)))
     }
 
     /// The number of lookups that wait for a batch.
@@ -113,13 +113,13 @@ pub struct Updates {
 }
 
 impl Updates {
-    pub fn new(db: &Db, clock: &Clock, most_waiting: usize) -> Self {
+    pub fn new(clock: &Clock, most_waiting: usize) -> Self {
         let its_clock = clock.clone();
-        let update = move |db, asked: Vec<_>| {
+        let update = move |db: Db, asked: Vec<_>| {
             let now = its_clock.now();
             async move { store::update_past(&db, &asked, now).await }
         };
-        Self { batches: Arc::new(Writes::new(db, most_waiting, update)), clock: clock.clone() }
+        Self { batches: Arc::new(Writes::new(most_waiting, update)), clock: clock.clone() }
     }
 
     /// The number of updates that wait for a batch.
@@ -127,7 +127,7 @@ impl Updates {
         self.batches.waiting()
     }
 
-    /// Changes the settings that are given and keeps the others. `db` is for an update that the batch did not do.
+    /// Changes the settings that are given and keeps the others. An update that the batch did not do is done alone.
     ///
     /// # Errors
     /// [`Refused::NotHeld`], [`Refused::Suspended`], [`Refused::LoneVoiceFallback`], [`Refused::LoneSmsFallback`]
@@ -139,7 +139,7 @@ impl Updates {
         changes: Changes,
     ) -> Result<Number, Denied<Refused>> {
         let asked = Asked { account, sid, changes: Arc::new(changes) };
-        match self.batches.join(asked.clone()).await? {
+        match self.batches.join(db, asked.clone()).await? {
             Some(number) => Ok(number),
             None => update_alone(db, &self.clock, asked).await,
         }

@@ -32,13 +32,10 @@ struct Queues {
     of_busy: PerAccount<BidQueue>,
 }
 
-type BidQueue = Batches<Job, Outcome>;
+type BidQueue = Batches<Db, Job, Outcome>;
 
-/// A bid and its pool. Workers share the lanes, but each has a pool of its own; a batch uses the pool of its first
-/// job.
 struct Job {
     bid: Bid,
-    db: Db,
     clock: Clock,
     /// Keeps the queue of a busy account until the batch is done, even if all its clients have hung up: later bids
     /// must wait behind it.
@@ -54,7 +51,7 @@ pub type Tried = (Attempt, DateTime<Utc>);
 impl PurchaseQueues {
     /// At most `lanes` batches run at once. At most `most_waiting` purchases wait for each of them.
     pub fn new(lanes: usize, most_waiting: usize) -> Self {
-        let lane = || Batches::new(most_waiting, |jobs| run_batch(Locking::SkipAll, Db::of_all, jobs));
+        let lane = || Batches::new(most_waiting, |db, jobs| run_batch(db, Locking::SkipAll, jobs));
         let lanes = (0..lanes.max(1)).map(|_| lane()).collect();
         Self(Arc::new(Queues { lanes, most_waiting, of_busy: PerAccount::default() }))
     }
@@ -66,24 +63,26 @@ impl PurchaseQueues {
 
     /// Attempts a purchase, in a batch if the locking allows it. `db` is for the purchase's own account.
     pub(super) async fn attempt(&self, db: &Db, clock: &Clock, locking: Locking, bid: Bid) -> Outcome {
-        let (account, db, clock) = (bid.account, db.clone(), clock.clone());
+        let (account, clock) = (bid.account, clock.clone());
         match locking {
-            Locking::SkipAll => lane_of(&self.0.lanes, account).join(Job { bid, db, clock, _queue: None }).await?,
+            Locking::SkipAll => {
+                lane_of(&self.0.lanes, account).join(&db.of_all(), Job { bid, clock, _queue: None }).await?
+            }
             Locking::WaitForAccount => {
                 let hold = || self.0.of_busy.hold(account, || self.queue());
                 let (queue, kept) = (hold(), hold());
-                queue.join(Job { bid, db, clock, _queue: Some(kept) }).await?
+                queue.join(db, Job { bid, clock, _queue: Some(kept) }).await?
             }
             Locking::WaitForStock | Locking::This => {
-                let alone = vec![Job { bid, db, clock, _queue: None }];
-                run_batch(locking, Db::clone, alone).await.pop().unwrap_or(Ok(None))
+                let alone = vec![Job { bid, clock, _queue: None }];
+                run_batch(db.clone(), locking, alone).await.pop().unwrap_or(Ok(None))
             }
         }
     }
 
     /// The queue of an account that is busy elsewhere.
     fn queue(&self) -> BidQueue {
-        Batches::new(self.0.most_waiting, |jobs| run_batch(Locking::WaitForAccount, Db::clone, jobs))
+        Batches::new(self.0.most_waiting, |db, jobs| run_batch(db, Locking::WaitForAccount, jobs))
     }
 }
 
@@ -95,9 +94,9 @@ fn lane_of<T>(all: &[T], account: AccountSid) -> &T {
 }
 
 /// Runs a batch. If one bid's key was used meanwhile, all bids are tried again.
-async fn run_batch(locking: Locking, of: fn(&Db) -> Db, jobs: Vec<Job>) -> Vec<Outcome> {
-    let Some(Job { db, clock, .. }) = jobs.first() else { return Vec::new() };
-    let (db, now, bids) = (of(db), clock.now(), jobs.iter().map(|job| job.bid.clone()).collect::<Vec<_>>());
+async fn run_batch(db: Db, locking: Locking, jobs: Vec<Job>) -> Vec<Outcome> {
+    let Some(Job { clock, .. }) = jobs.first() else { return Vec::new() };
+    let (now, bids) = (clock.now(), jobs.iter().map(|job| job.bid.clone()).collect::<Vec<_>>());
     match store::buy(&db, locking, &bids, now).await {
         Ok(attempts) => attempts.into_iter().map(|attempt| Ok(Some((attempt, now)))).collect(),
         Err(error) if violated(&error) == Some("idempotency_keys_pkey") => bids.iter().map(|_| Ok(None)).collect(),

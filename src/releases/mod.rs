@@ -57,13 +57,13 @@ pub struct Releases {
 }
 
 impl Releases {
-    pub fn new(db: &Db, clock: &Clock, most_waiting: usize) -> Self {
+    pub fn new(clock: &Clock, most_waiting: usize) -> Self {
         let its_clock = clock.clone();
-        let release = move |db, asked: Vec<_>| {
+        let release = move |db: Db, asked: Vec<_>| {
             let now = its_clock.now();
             async move { release_past(&db, asked, now).await }
         };
-        Self { batches: Arc::new(Writes::new(db, most_waiting, release)), clock: clock.clone() }
+        Self { batches: Arc::new(Writes::new(most_waiting, release)), clock: clock.clone() }
     }
 
     /// The number of releases that wait for a batch.
@@ -71,12 +71,12 @@ impl Releases {
         self.batches.waiting()
     }
 
-    /// Ends the tenancy now; the number goes into quarantine. `db` is for a release that the batch did not do.
+    /// Ends the tenancy now; the number goes into quarantine. A release that the batch did not do is done alone.
     ///
     /// # Errors
     /// [`Refused::NotHeld`]
     pub async fn release(&self, db: &Db, account: AccountSid, sid: NumberSid) -> Result<(), Denied<Refused>> {
-        match self.batches.join((account, sid)).await? {
+        match self.batches.join(db, (account, sid)).await? {
             Some(()) => Ok(()),
             None => release_alone(db, &self.clock, account, sid).await,
         }

@@ -60,9 +60,9 @@ pub struct Lists(Arc<Reads<Part, Held>>);
 
 impl Lists {
     /// `most_waiting`: how many requests may wait for a batch.
-    pub fn new(primary: &Db, replica: Option<&Db>, most_waiting: usize) -> Self {
-        let read = |db, asked: Vec<_>| async move { store::parts(&db, &asked).await };
-        Self(Arc::new(Reads::new(primary, replica, most_waiting, read)))
+    pub fn new(most_waiting: usize) -> Self {
+        let read = |db: Db, asked: Vec<_>| async move { store::parts(&db, &asked).await };
+        Self(Arc::new(Reads::new(most_waiting, read)))
     }
 
     /// The number of requests that wait for a batch.
