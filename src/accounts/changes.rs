@@ -19,7 +19,7 @@ pub struct Edit<'a> {
     pub reference: Option<Option<&'a Reference>>,
 }
 
-/// Changes the name or the ref of an account.
+/// Changes the name or the ref of an account. Of a closed one, only the ref: another account may need it.
 ///
 /// # Errors
 /// [`Refused::Unknown`], [`Refused::Closed`], [`Refused::RefTaken`]
@@ -53,7 +53,7 @@ pub(super) fn overtaken_by_ref(error: sqlx::Error) -> Denied<Refused> {
     }
 }
 
-/// Suspends an account. To suspend it again changes nothing.
+/// Suspends an account. To suspend it again only tells the note, if there is one.
 ///
 /// # Errors
 /// [`Refused::Unknown`], [`Refused::Closed`]

@@ -40,14 +40,14 @@ pub async fn resolve(db: &Db, text: &str) -> Result<AccountSid, Denied<Refused>>
 }
 
 /// How many accounts a search finds at most.
-const MOST_FOUND: i64 = 1000;
+pub const MOST_FOUND: usize = 1000;
 
-/// Accounts by a part of their name or ref, by the beginning of their Sid, or by a number that they hold or held.
+/// Up to one more than [`MOST_FOUND`] accounts, by a part of their name or ref, by the beginning of their Sid, or by a number that they hold or held.
 ///
 /// # Errors
 /// If the database is out of reach.
 pub async fn search(db: &Db, text: &str) -> Result<Vec<AccountSid>> {
-    Ok(store::matching(db, text, beginning(text), text.parse().ok(), MOST_FOUND).await?)
+    Ok(store::matching(db, text, beginning(text), text.parse().ok(), MOST_FOUND as i64 + 1).await?)
 }
 
 /// The first and the last Sid that begin so.

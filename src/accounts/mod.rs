@@ -28,7 +28,7 @@ mod wrong_tokens;
 pub use changes::{Closed, Edit, Leftover, activate, close, edit, suspend};
 use changes::{changed_or_why_not, overtaken_by_ref, refuse_taken};
 pub use events::{Change, Happened, events, lost};
-pub use finding::{MOST_LISTED, Named, resolve, search};
+pub use finding::{MOST_FOUND, MOST_LISTED, Named, resolve, search};
 pub use reference::{NotAReference, Reference};
 use token::Verdict;
 pub use token::{AuthToken, NotAToken};

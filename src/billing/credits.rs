@@ -104,7 +104,7 @@ pub struct Transferred {
 /// Moves money from the order's account to another one, which is credited as by [`credit`]: both in one transaction.
 ///
 /// # Errors
-/// Those of [`ledger::debit`] and [`credit`], but for [`Refused::Twin`]; [`Refused::ToItself`].
+/// Those of [`ledger::debit`] and [`credit`]; [`Refused::ToItself`].
 pub async fn transfer(
     db: &Db,
     clock: &Clock,
@@ -112,6 +112,7 @@ pub async fn transfer(
     to: AccountSid,
 ) -> Result<Transferred, Denied<Refused>> {
     clock.trusted()?;
+    let order = Order { to: Some(to), ..order };
     if order.account == to {
         return Err(Refused::ToItself(to).into());
     }
@@ -139,7 +140,7 @@ async fn transferred(
     let transfer = ledger::next_transfer(within).await?;
     let links = Links { transfer: Some(transfer), reverses: None };
     let from = ledger::enter(within, order, Direction::Debit, links, now).await?;
-    let credited = settled_credit(within, &Order { account: to, ..*order }, links, now).await?;
+    let credited = settled_credit(within, &Order { account: to, to: None, ..*order }, links, now).await?;
     let Credited { entry: to_entry, balance: to_balance, charged, paid, owed, status, activated, .. } = credited;
     Ok(Transferred {
         transfer,
@@ -179,7 +180,7 @@ pub async fn reverse(db: &Db, clock: &Clock, entry: i64, note: Option<&str>) -> 
     transact(db, async |within| {
         let now = clock.now();
         let Reversible { account, amount, direction } = ledger::reversible(within, entry).await?;
-        let order = Order { account, amount, note, repeated: Repeated::Done };
+        let order = Order { account, to: None, amount, note, repeated: Repeated::Done };
         let links = Links { reverses: Some(entry), transfer: None };
         let account = match direction {
             Direction::Credit => settled_credit(within, &order, links, now).await?,

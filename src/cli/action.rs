@@ -83,7 +83,7 @@ fn remedy(action: &Action) -> String {
 fn outcome(done: &Done) -> Outcome {
     match done {
         Ok(()) | Err(Failure::NoReader | Failure::Untold(_) | Failure::Partly(_) | Failure::Found(_)) => Outcome::Done,
-        Err(Failure::Refused(why) | Failure::Bad(why)) => Outcome::Refused(why.clone()),
+        Err(Failure::Refused(why) | Failure::Bad(why) | Failure::Usage(why)) => Outcome::Refused(why.clone()),
         Err(Failure::Interrupted | Failure::Undone(_) | Failure::HalfDone(_)) => Outcome::Interrupted,
         Err(Failure::Lost(_)) => Outcome::Unknown,
         // Their texts come from PostgreSQL and the system. They go to standard error, not into the record.

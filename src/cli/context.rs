@@ -159,7 +159,7 @@ impl Context {
 }
 
 fn not_a_number(error: &NotAPhoneNumber) -> Failure {
-    Failure::Bad(match error.reason {
+    Failure::Usage(match error.reason {
         Reason::NotTenDigits => format!("'{}' is neither a phone number of ten digits nor the Sid of one", error.text),
         _ => error.to_string(),
     })

@@ -15,6 +15,9 @@ pub enum Failure {
     /// The command or its input is wrong: nothing was changed.
     #[error("{0}")]
     Bad(String),
+    /// An argument cannot be read, or does not fit the others: nothing was changed.
+    #[error("{0}")]
+    Usage(String),
     /// A use case refused: nothing was changed.
     #[error("{0}")]
     Refused(String),
@@ -57,6 +60,7 @@ impl Failure {
     pub const fn exit_code(&self) -> i32 {
         match self {
             Self::Interrupted | Self::Undone(_) | Self::HalfDone(_) => 130,
+            Self::Usage(_) => 2,
             _ => 1,
         }
     }

@@ -31,12 +31,29 @@ pub struct Entry {
     /// A reason, for the ledger: at most 255 characters
     #[arg(long, value_name = "TEXT", value_parser = note)]
     note: Option<String>,
+    #[command(flatten)]
+    once: Once,
+}
+
+/// What becomes of an order that is given twice.
+#[derive(Args, Debug)]
+struct Once {
     /// Do it once for ever: the same key again answers the same again, and moves nothing
     #[arg(long, value_name = "KEY")]
     key: Option<Key>,
     /// Do it also if the same sum with the same note was entered within 24 hours
     #[arg(long, conflicts_with = "key")]
     again: bool,
+}
+
+impl Once {
+    const fn repeated(&self) -> Repeated<'_> {
+        match &self.key {
+            Some(key) => Repeated::Answers(key),
+            None if self.again => Repeated::Done,
+            None => Repeated::Refused,
+        }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -52,9 +69,8 @@ pub struct Transfer {
     /// A reason, for both entries: at most 255 characters
     #[arg(long, value_name = "TEXT", value_parser = note)]
     note: Option<String>,
-    /// Do it once for ever: the same key again answers the same again, and moves nothing
-    #[arg(long, value_name = "KEY")]
-    key: Option<Key>,
+    #[command(flatten)]
+    once: Once,
 }
 
 impl Ledger {
@@ -82,13 +98,9 @@ impl Entry {
     }
 
     async fn order(&self, context: &Context) -> Result<Order<'_>, super::Failure> {
-        let repeated = match &self.key {
-            Some(key) => Repeated::Answers(key),
-            None if self.again => Repeated::Done,
-            None => Repeated::Refused,
-        };
         let account = context.account(&self.account).await?;
-        Ok(Order { account, amount: self.amount, note: self.note.as_deref(), repeated })
+        let (note, repeated) = (self.note.as_deref(), self.once.repeated());
+        Ok(Order { account, to: None, amount: self.amount, note, repeated })
     }
 }
 
@@ -98,8 +110,8 @@ impl Transfer {
         let to = context.account(&self.to).await?;
         // The record is about the account that gives; its arguments name the other one.
         let account = context.account(&self.from).await?;
-        let repeated = self.key.as_ref().map_or(Repeated::Done, Repeated::Answers);
-        let order = Order { account, amount: self.amount, note: self.note.as_deref(), repeated };
+        let (note, repeated) = (self.note.as_deref(), self.once.repeated());
+        let order = Order { account, to: Some(to), amount: self.amount, note, repeated };
         show(*output, &billing::transfer(db, clock, order, to).await?)
     }
 }

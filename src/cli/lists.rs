@@ -6,8 +6,8 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use super::options::{Most, rows};
 use super::report::{optional, print};
 use super::times::Period;
-use super::{Context, Done};
-use crate::accounts;
+use super::{Context, Done, tell};
+use crate::accounts::{self, MOST_FOUND};
 use crate::inventory::{State, state_name};
 use crate::reporting::{Condition, Limits, Value, View};
 use crate::values::phone::{AreaCode, Kind};
@@ -75,7 +75,11 @@ pub struct Search {
 
 impl Search {
     pub async fn run(self, context: &Context) -> Done {
-        let found = accounts::search(&context.db, &self.text).await?;
+        let mut found = accounts::search(&context.db, &self.text).await?;
+        if found.len() > MOST_FOUND {
+            found.truncate(MOST_FOUND);
+            tell(&format!("numberbank: warning: more than {MOST_FOUND} accounts fit; these are some of them"));
+        }
         let found = Condition::IsOneOf("sid", found.into_iter().map(Value::Account).collect());
         let all = View::ACCOUNTS.limited(Limits { rows: self.most.rows, ..Limits::default() })?;
         print(context, &all.and(found)).await

@@ -144,7 +144,7 @@ impl Man {
         }
         line.build();
         let found = self.words.iter().try_fold(&line, |command, word| command.find_subcommand(word));
-        let command = found.ok_or_else(|| Failure::Bad(format!("there is no command '{}'", self.words.join(" "))))?;
+        let command = found.ok_or_else(|| Failure::Usage(format!("there is no command '{}'", self.words.join(" "))))?;
         let mut page = Vec::new();
         Page::new(command.clone()).render(&mut page)?;
         write_out(&String::from_utf8_lossy(&page))

@@ -37,11 +37,11 @@ impl Worded for accounts::Refused {
     fn words(&self) -> String {
         match self {
             Self::NotAuthenticated => "the token is not this account's".to_owned(),
-            Self::Unknown(account) => format!("There is no account {account}"),
-            Self::Suspended => "The account is suspended: it can read and release numbers only".to_owned(),
+            Self::Unknown(account) => format!("there is no account {account}"),
+            Self::Suspended => "the account is suspended: it can read and release numbers only".to_owned(),
             Self::Closed(account) => format!("{account} is closed for good"),
             Self::Unnamed(text) => format!(
-                "There is no account '{text}': give its Sid or the beginning of it (6 characters or more), its ref, or its name"
+                "there is no account '{text}': give its Sid or the beginning of it (6 characters or more), its ref, or its name"
             ),
             Self::Several(text, fits) => several(text, fits),
             Self::HoldsNumbers { account, numbers } => {
@@ -56,7 +56,9 @@ impl Worded for accounts::Refused {
             Self::HoldsMoney { account, balance } => {
                 format!("{account} still has {balance}: close it with --refund to pay that out, or with --keep-balance")
             }
-            Self::RefTaken { reference, by } => format!("The ref {reference} is that of {by}: give another one"),
+            Self::RefTaken { reference, by } => {
+                format!("the ref {reference} is that of {by}: give another one, or take it from there with --ref ''")
+            }
         }
     }
 }
@@ -77,8 +79,8 @@ fn several(text: &str, fits: &[Named]) -> String {
 impl Worded for numbers::Refused {
     fn words(&self) -> String {
         match self {
-            Self::NotHeld => "The account holds no such number".to_owned(),
-            Self::Suspended => "The account is suspended".to_owned(),
+            Self::NotHeld => "the account holds no such number".to_owned(),
+            Self::Suspended => "the account is suspended".to_owned(),
             Self::LoneVoiceFallback => "a fallback for calls needs a URL for calls".to_owned(),
             Self::LoneSmsFallback => "a fallback for messages needs a URL for messages".to_owned(),
             Self::UnknownCursor | Self::BeyondReach => "there is no such page".to_owned(),
@@ -96,7 +98,7 @@ impl Worded for numbers::Refused {
                 };
                 format!("{number} is {} and not on sale: {remedy}", state_name(*state))
             }
-            Self::NeverSold(sid) => format!("There is no number {sid}"),
+            Self::NeverSold(sid) => format!("there is no number {sid}"),
         }
     }
 }
@@ -104,13 +106,13 @@ impl Worded for numbers::Refused {
 impl Worded for purchases::Refused {
     fn words(&self) -> String {
         match self {
-            Self::AccountGone => "The account is closed for good".to_owned(),
-            Self::Suspended => "The account is suspended and buys nothing: activate it, or pay what it owes".to_owned(),
-            Self::NoNumber => "No phone number is left that matches".to_owned(),
+            Self::AccountGone => "the account is closed for good".to_owned(),
+            Self::Suspended => "the account is suspended and buys nothing: activate it, or pay what it owes".to_owned(),
+            Self::NoNumber => "no phone number is left that matches".to_owned(),
             Self::Insufficient { balance, price } => {
-                format!("The balance of {balance} does not cover the first month's price of {price}")
+                format!("the balance of {balance} does not cover the first month's price of {price}")
             }
-            Self::KeyReused => "The idempotency key was used for another request".to_owned(),
+            Self::KeyReused => "the idempotency key was used for another request".to_owned(),
             Self::NotOnSale(why) => why.words(),
         }
     }
@@ -119,8 +121,8 @@ impl Worded for purchases::Refused {
 impl Worded for releases::Refused {
     fn words(&self) -> String {
         match self {
-            Self::NotHeld => "The account holds no such number".to_owned(),
-            Self::NeverSold(sid) => format!("There is no number {sid}"),
+            Self::NotHeld => "the account holds no such number".to_owned(),
+            Self::NeverSold(sid) => format!("there is no number {sid}"),
             Self::NotInStock(number) => format!("{number} is not in stock"),
             Self::NotInUse(number, state) => format!("{number} is {}; nobody holds it", state_name(*state)),
             Self::HeldUnderAnother(number, sid) => {
@@ -135,7 +137,7 @@ impl Worded for releases::Refused {
             }
             Self::HolderClosed(sid) => format!("the account that held {sid} is closed for good"),
             Self::SameAccount(number, account) => format!("{account} holds {number} already"),
-            Self::NoTaker(account) => format!("There is no account {account}"),
+            Self::NoTaker(account) => format!("there is no account {account}"),
             Self::TakerClosed(account) => format!("{account} is closed for good and takes no number"),
             Self::TakerSuspended(account) => {
                 format!("{account} is suspended and takes no number: activate it first, or pay what it owes")
@@ -166,7 +168,8 @@ impl Worded for inventory::Refused {
             Self::TooManyMoved(wanted) => {
                 format!("{wanted} numbers are more than the {MOST_MOVED} that one command changes")
             }
-            Self::NoAccount(account) => format!("There is no account {account}"),
+            Self::NoAccount(account) => format!("there is no account {account}"),
+            Self::Closed(account) => format!("{account} is closed for good and buys nothing"),
             Self::TooMany(wanted) => {
                 format!("{wanted} numbers are more than the {MOST_AT_ONCE} that can be added at once")
             }

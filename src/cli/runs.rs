@@ -123,10 +123,10 @@ impl AsOf {
             return Err(Failure::Bad(format!("{as_of} is in the future: --force does it all the same, for staging")));
         }
         if dry_run && as_of > now + Months::new(MOST_MONTHS_AHEAD) {
-            return Err(Failure::Bad(format!("{as_of} is more than {MOST_MONTHS_AHEAD} months from now")));
+            return Err(Failure::Usage(format!("{as_of} is more than {MOST_MONTHS_AHEAD} months from now")));
         }
         if as_of > now + Months::new(1200) {
-            return Err(Failure::Bad(format!("{as_of} is more than a hundred years from now")));
+            return Err(Failure::Usage(format!("{as_of} is more than a hundred years from now")));
         }
         Ok((as_of, clock.not_before(as_of)))
     }

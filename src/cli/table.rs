@@ -12,6 +12,10 @@ const WIDEST: usize = 80;
 /// On a terminal, a wider cell is cut.
 const WIDEST_ON_TERMINAL: usize = 40;
 
+/// How many columns matter so much that wide cells are cut for them, and to what width at the least.
+const FOREMOST: usize = 4;
+const LEAST: usize = 16;
+
 /// The columns of a table that are shown.
 pub struct Table {
     columns: Vec<Column>,
@@ -25,6 +29,8 @@ struct Column {
     at: usize,
     name: String,
     width: usize,
+    /// Texts are of many lengths; Sids, times and phone numbers are of one.
+    varies: bool,
     /// Numbers stand at the right.
     is_number: bool,
 }
@@ -46,8 +52,16 @@ impl Table {
             return Self { columns: all.collect(), screen, left_out: Vec::new() };
         };
         let (mut columns, mut left_out, mut taken) = (Vec::<Column>::new(), Vec::new(), 0);
-        for column in all {
+        for mut column in all {
             let gap = if columns.is_empty() { 0 } else { 2 };
+            let missing = (taken + gap + column.width).saturating_sub(room);
+            if missing > 0 && columns.len() < FOREMOST {
+                let wide = columns.iter_mut().chain([&mut column]).filter(|wide| wide.varies);
+                if let Some(wide) = wide.max_by_key(|wide| wide.width).filter(|wide| wide.width >= LEAST + missing) {
+                    wide.width -= missing;
+                    taken = taken.min(room - gap - column.width);
+                }
+            }
             if columns.is_empty() || taken + gap + column.width <= room {
                 taken += gap + column.width;
                 columns.push(column);
@@ -90,6 +104,7 @@ impl Column {
         Self {
             at,
             name: header.and_then(cell).unwrap_or_default(),
+            varies: cells().map(str::len).filter(|len| *len > 0).min() < cells().map(str::len).max(),
             width: widths.max().unwrap_or_default().min(widest),
             is_number: header.is_some()
                 && cells().all(|cell| cell.is_empty() || cell.parse::<f64>().is_ok())
@@ -126,6 +141,17 @@ mod tests {
         let table = Table::of(Some(&vec!["id", "note", "status"]), &rows, narrow, Some(&[2, 1, 0]));
         assert_eq!(table.left_out().as_deref(), Some("columns left out: note; --wide shows all"));
         assert_eq!(shown(&["id", "note", "status"], &rows, narrow, Some(&[2, 1, 0])), "status  id\nactive   1\n");
+    }
+
+    #[test]
+    fn a_long_name_leaves_room_for_what_matters_more() {
+        let long = "A name that is much longer than most of them";
+        let rows = [vec!["AC01", long, "suspended", "1.00"], vec!["AC02", "Acme", "active", "2.00"]];
+        let narrow = Screen { width: Some(40), ..Screen::default() };
+        let text = shown(&["sid", "name", "status", "balance"], &rows, narrow, Some(&[0, 1, 2, 3]));
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[1], "AC01  A name that is much lo…  suspended");
+        assert_eq!(lines[2], "AC02  Acme                     active");
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl Period {
         if let (Some(since), Some(until)) = (since, until)
             && since >= until
         {
-            return Err(Failure::Bad("the period is empty: --since must be before --until".to_owned()));
+            return Err(Failure::Usage("the period is empty: --since must be before --until".to_owned()));
         }
         Ok(ends)
     }
@@ -59,7 +59,7 @@ impl Time {
             }),
         };
         time.filter(|time| (1..=9999).contains(&time.year()))
-            .ok_or_else(|| Failure::Bad(format!("'{}' is too far away: the years 1 to 9999 are expected", self.text)))
+            .ok_or_else(|| Failure::Usage(format!("'{}' is too far away: the years 1 to 9999 are expected", self.text)))
     }
 }
 

@@ -38,6 +38,8 @@ pub enum Refused {
     /// More numbers than [`MOST_MOVED`].
     TooManyMoved(usize),
     NoAccount(AccountSid),
+    /// A closed account buys nothing: it gets no price.
+    Closed(AccountSid),
     /// More numbers than [`MOST_AT_ONCE`].
     TooMany(i64),
     /// A file cannot be read, or not beyond some line, and why.

@@ -45,6 +45,12 @@ pub struct Priced {
     pub changed: bool,
 }
 
+/// What came of setting an account's price.
+struct SetOfAccount {
+    is_closed: bool,
+    changed: bool,
+}
+
 /// All prices, the general ones first; or what the next sale costs this account.
 ///
 /// # Errors
@@ -70,7 +76,7 @@ pub async fn price_changes(db: &Db, account: Option<AccountSid>, limit: u32) -> 
 /// Sets the price a month of the next sales. Numbers that are sold keep their price.
 ///
 /// # Errors
-/// [`Refused::NoAccount`]
+/// [`Refused::NoAccount`], [`Refused::Closed`]
 pub async fn set_price(
     db: &Db,
     clock: &Clock,
@@ -85,7 +91,10 @@ pub async fn set_price(
             None => store::set_general(within, kind, price, operator, now).await?,
             Some(sid) => {
                 let changed = store::set_of_account(within, kind, sid, price, operator, now).await?;
-                changed.ok_or(Refused::NoAccount(sid))?
+                match changed.ok_or(Refused::NoAccount(sid))? {
+                    SetOfAccount { is_closed: true, .. } => return Err(Refused::Closed(sid).into()),
+                    SetOfAccount { changed, .. } => changed,
+                }
             }
         };
         Ok(Priced { price: Price { kind, account_sid: account, price }, changed })
@@ -93,7 +102,7 @@ pub async fn set_price(
     .await
 }
 
-/// Removes an account's own price. Returns the general price, which is then in force.
+/// Removes an account's own price. Returns the general price, which is then in force for it.
 ///
 /// # Errors
 /// [`Refused::NoAccount`]
@@ -108,7 +117,7 @@ pub async fn unset_price(
         let changed = store::unset(within, kind, account, operator, clock.now()).await?;
         let changed = changed.ok_or(Refused::NoAccount(account))?;
         let price = store::general(within, kind).await?;
-        Ok(Priced { price: Price { kind, account_sid: None, price }, changed })
+        Ok(Priced { price: Price { kind, account_sid: Some(account), price }, changed })
     })
     .await
 }

@@ -78,6 +78,8 @@ pub struct Twin {
     pub account: AccountSid,
     pub direction: Direction,
     pub amount: Money,
+    /// The account that got the money, of a transfer.
+    pub to: Option<AccountSid>,
     pub entry: i64,
     pub at: DateTime<Utc>,
 }
@@ -115,6 +117,8 @@ impl Direction {
 #[derive(Clone, Copy, Debug)]
 pub struct Order<'a> {
     pub account: AccountSid,
+    /// The account that gets the money, of a transfer.
+    pub to: Option<AccountSid>,
     pub amount: Money,
     pub note: Option<&'a str>,
     pub repeated: Repeated<'a>,
@@ -202,11 +206,11 @@ pub async fn answered<T: DeserializeOwned>(
     request: &Value,
     now: DateTime<Utc>,
 ) -> Result<Option<T>, Denied<Refused>> {
-    let Order { account, amount, note, repeated } = *order;
+    let Order { account, repeated, .. } = *order;
     match repeated {
         Repeated::Done => Ok(None),
         Repeated::Refused => {
-            let twin = store::twin(within, account, direction, amount, note, now - TWIN_WITHIN).await?;
+            let twin = store::twin(within, order, direction, now - TWIN_WITHIN).await?;
             twin.map_or(Ok(None), |twin| Err(Refused::Twin(twin).into()))
         }
         Repeated::Answers(key) => match store::answer(within, account, key, request).await? {

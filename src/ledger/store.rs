@@ -53,31 +53,34 @@ pub async fn enter(
     .await
 }
 
-/// The last entry since then of this kind, sum and note. One that was reversed, a reversal and half of a transfer are none.
+/// The last entry since then of this kind, sum and note, and of a transfer to the same account. One that was reversed and a
+/// reversal are none.
 #[instrument(name = "ledger.twin", level = "debug", skip_all)]
 pub async fn twin(
     within: &mut Transaction,
-    account: AccountSid,
+    order: &Order<'_>,
     direction: Direction,
-    amount: Money,
-    note: Option<&str>,
     since: DateTime<Utc>,
 ) -> Result<Option<Twin>> {
+    let Order { account, to, amount, note, .. } = *order;
     let row = query!(
         "select id, at from ledger_entries as entry
         where account_sid = $1 and at > $5 and kind in ('credit', 'debit') and kind = $2::text::entry_kind and amount = $3
-            and note is not distinct from $4 and reverses is null and transfer is null and not exists (
+            and note is not distinct from $4 and reverses is null and not exists (
                 select from ledger_entries where account_sid = entry.account_sid and reverses = entry.id)
+            and $6::uuid is not distinct from (
+                select account_sid from ledger_entries where transfer = entry.transfer and id <> entry.id)
         order by at desc limit 1",
         account as AccountSid,
         direction.name(),
         direction.change(amount),
         note,
-        since
+        since,
+        to as Option<AccountSid>
     )
     .fetch_optional(&mut **within)
     .await?;
-    Ok(row.map(|row| Twin { account, direction, amount, entry: row.id, at: row.at }))
+    Ok(row.map(|row| Twin { account, direction, amount, to, entry: row.id, at: row.at }))
 }
 
 /// What was answered to the order with this key, and whether that is this order.

@@ -110,7 +110,7 @@ fn the_same_sum_with_the_same_note_is_refused_for_a_day() {
         let (at, credited) = (world.clock.now(), credit(world, plain(&account)).await.expect("a credit"));
         world.clock.advance(TimeDelta::hours(23));
         let twin = |direction, entry| {
-            Refused::Twin(ledger::Twin { account: sid(&account), direction, amount: cents(2500), entry, at })
+            Refused::Twin(ledger::Twin { account: sid(&account), direction, amount: cents(2500), to: None, entry, at })
         };
         let refused = twin(Direction::Credit, credited.entry);
         assert_eq!(credit(world, plain(&account)).await, Err(refused.clone()));
@@ -128,6 +128,30 @@ fn the_same_sum_with_the_same_note_is_refused_for_a_day() {
         world.clock.advance(TimeDelta::hours(1));
         credit(world, plain(&account)).await.expect("a credit of the next day");
         credit(world, order(&account, "25.00")).await.expect("a credit that may be repeated");
+    });
+}
+
+#[test]
+fn the_same_sum_to_the_same_account_is_refused_for_a_day() {
+    test(async |world| {
+        let (account, one) = (world.account("100.00").await, world.account("0.00").await);
+        let other = world.account("0.00").await;
+        let plain = || Order { repeated: Repeated::Refused, ..order(&account, "25.00") };
+        debit(world, plain()).await.expect("a debit, which is no transfer");
+        let (at, moved) = (world.clock.now(), transfer(world, plain(), &one).await.expect("a transfer"));
+        world.clock.advance(TimeDelta::hours(23));
+        let refused = Refused::Twin(ledger::Twin {
+            account: sid(&account),
+            direction: Direction::Debit,
+            amount: cents(2500),
+            to: Some(sid(&one)),
+            entry: moved.from_entry,
+            at,
+        });
+        assert_eq!(transfer(world, plain(), &one).await, Err(refused));
+        transfer(world, plain(), &other).await.expect("a transfer to another account");
+        world.clock.advance(TimeDelta::hours(1));
+        transfer(world, plain(), &one).await.expect("a transfer of the next day");
     });
 }
 

@@ -29,7 +29,7 @@ async fn begun(world: &World, direction: Direction, accounts: &[&Account], cents
     accounts.sort();
     let mut open = world.db.begin().await.expect("a transaction");
     for account in accounts {
-        let order = Order { account, amount: Money::from_cents(cents), note: None, repeated: Repeated::Done };
+        let order = Order { account, to: None, amount: Money::from_cents(cents), note: None, repeated: Repeated::Done };
         ledger::hold(&mut open, &[account]).await.expect("a lock");
         let moved = ledger::enter(&mut open, &order, direction, Links::default(), world.clock.now()).await;
         moved.expect("money is moved");

@@ -48,7 +48,7 @@ fn each_change_of_a_price_is_recorded_with_who_made_it_and_when() {
         assert!(!set("cid", Kind::Local, None, 115).await && !set("cid", Kind::Local, Some(one), 50).await);
         assert!(set("cid", Kind::Local, Some(one), 0).await);
         world.clock.advance(TimeDelta::hours(1));
-        let general = Price { kind: Kind::Local, account_sid: None, price: cents(115) };
+        let general = Price { kind: Kind::Local, account_sid: Some(one), price: cents(115) };
         assert_eq!(unset(world, Kind::Local, one).await.expect("unset"), Priced { price: general, changed: true });
         assert_eq!(unset(world, Kind::Local, one).await.expect("unset"), Priced { price: general, changed: false });
 

@@ -123,14 +123,16 @@ fn closed_accounts_are_listed_where_they_are_asked_for() {
 }
 
 #[test]
-fn a_note_is_kept_with_the_event_of_its_change_and_with_no_other() {
+fn a_note_is_kept_with_its_change_or_alone_and_once() {
     test(async |world| {
         let account = world.account("5.00").await;
         let (db, clock, sid) = (&world.db, &world.clock, sid(&account));
         accounts::suspend(db, clock, sid, Some("fraud?")).await.expect("a suspension");
-        accounts::suspend(db, clock, sid, Some("twice")).await.expect("no change");
+        for note in [Some("fraud, said the bank"), Some("fraud, said the bank"), None] {
+            accounts::suspend(db, clock, sid, note).await.expect("no change");
+        }
         accounts::activate(db, clock, sid, Some("cleared")).await.expect("an activation");
-        accounts::activate(db, clock, sid, Some("twice")).await.expect("no change");
+        accounts::activate(db, clock, sid, Some("paid")).await.expect("no change");
         accounts::suspend(db, clock, sid, None).await.expect("a suspension");
         close(world, &account, Some(Leftover::Kept)).await.expect("a closing");
         close(world, &account, Some(Leftover::Kept)).await.expect("no change");
@@ -138,7 +140,9 @@ fn a_note_is_kept_with_the_event_of_its_change_and_with_no_other() {
         let told: Vec<_> = events.iter().map(|event| (event.change, event.note.as_deref())).collect();
         let expected = [
             (Change::Suspended, Some("fraud?")),
+            (Change::Suspended, Some("fraud, said the bank")),
             (Change::Activated, Some("cleared")),
+            (Change::Activated, Some("paid")),
             (Change::Suspended, None),
             (Change::Closed, Some("left us")),
         ];

@@ -182,7 +182,8 @@ fn stock_prices_and_the_life_of_a_number() {
     assert_eq!((&released["state"], &released["holder"]), (&json!("quarantined"), &json!(null)));
     assert!(released["history"][0]["to"].is_string());
     home.run(&["number", "show", "2128670000"]).assert_refused("2128670000");
-    home.run(&["number", "show", "nonsense"]).assert_refused("nonsense");
+    home.run(&["number", "show", "nonsense"])
+        .assert_unreadable("'nonsense' is neither a phone number of ten digits nor the Sid of one");
     home.run(&["number", "show", &format!("PN{}", "0".repeat(32))]).assert_refused("PN0000");
 }
 

@@ -205,6 +205,13 @@ impl Ran {
         assert!(self.err.starts_with("numberbank: ") && self.err.contains(says), "{self:?}");
     }
 
+    /// Fails unless the command said in one line what it cannot read.
+    #[track_caller]
+    pub fn assert_unreadable(&self, says: &str) {
+        self.assert_bad_usage();
+        assert!(self.err.lines().count() == 1 && self.err.contains(says), "{self:?}");
+    }
+
     #[track_caller]
     pub fn assert_bad_usage(&self) {
         assert_eq!((self.code, self.out.as_str()), (Some(2), ""), "{self:?}");

@@ -24,7 +24,7 @@ fn completions_and_pages_are_printed_without_a_database() {
     let page = home.table(&["man", "account", "close"]);
     assert!(page.contains(".TH numberbank-account-close 1") && page.contains("release\\-numbers"), "{page}");
     assert!(home.table(&["man"]).contains(".TH numberbank 1"));
-    home.run(&["man", "account", "shut"]).assert_refused("there is no command 'account shut'");
+    home.run(&["man", "account", "shut"]).assert_unreadable("there is no command 'account shut'");
     let folder = home.file("pages", "");
     std::fs::remove_file(&folder).and_then(|()| std::fs::create_dir(&folder)).expect("a folder");
     home.table(&["man", "--to", &folder]);

@@ -43,6 +43,8 @@ fn money_is_entered_once_undone_and_moved() {
     home.run(&["ledger", "reverse", &half]).assert_refused("half of a transfer, and only credits and debits");
     let missing = format!("5.00 of entry {entry} is missing, for {acme} has paid since: 30.00 debit on ");
     home.run(&["ledger", "reverse", &entry.to_string()]).assert_refused(&missing);
+    home.run(&["account", "transfer", "Acme", "Other", "30.00"])
+        .assert_refused(&format!("{acme} gave 30.00 to {other}"));
     home.json(&["account", "transfer", "Other", "Acme", "30.00"]);
     let undone = home.json(&["ledger", "reverse", &entry.to_string(), "--note", "typed twice"]);
     assert_eq!(
@@ -52,7 +54,7 @@ fn money_is_entered_once_undone_and_moved() {
     assert_eq!((&undone["sid"], &undone["balance"]), (&json!(acme), &json!("25.00")));
     let by = format!("was reversed already, by entry {}", undone["entry"]);
     home.run(&["ledger", "reverse", &entry.to_string()]).assert_refused(&by);
-    home.run(&["ledger", "reverse", "99999"]).assert_refused("There is no entry 99999");
+    home.run(&["ledger", "reverse", "99999"]).assert_refused("there is no entry 99999");
 
     let actions = home.json(&["report", "operator_actions"]);
     let last = |words: &str, outcome: &str| {
@@ -77,16 +79,20 @@ fn prices_and_their_history() {
     ]);
     assert_eq!(home.json(&["price", "list", "--account", "Acme"]), both);
     let unset = ["price", "unset", "local", "--account", "Acme", "--operator", "bob"];
-    assert_eq!(home.json(&unset), json!({ "kind": "local", "account_sid": null, "price": "1.00", "changed": true }));
+    assert_eq!(home.json(&unset), json!({ "kind": "local", "account_sid": sid, "price": "1.00", "changed": true }));
     assert_eq!(home.json(&unset)["changed"], false);
     let history = home.json(&["price", "history", "--account", "Acme"]);
     let told = |index: usize| (&history[index]["price"], &history[index]["operator"]);
     assert_eq!((told(0), told(1)), ((&json!(null), &json!("bob")), (&json!("0.90"), &json!("ann"))));
     assert_eq!(home.json(&["price", "history", "--limit", "3"]).as_array().map(Vec::len), Some(3));
     home.run(&["price", "unset", "local"]).assert_bad_usage();
+    home.json(&["account", "close", "Acme", "--yes"]);
+    home.run(&["price", "set", "local", "0.90", "--account", "Acme"])
+        .assert_refused("is closed for good and buys nothing");
+    assert_eq!(home.json(&["price", "list", "--account", "Acme"])[0]["price"], "1.00");
     let actions = home.json(&["report", "operator_actions"]);
     let actions = actions.as_array().expect("a list").iter().map(|action| &action["action"]);
-    assert_eq!(actions.filter(|action| action.as_str().is_some_and(|words| words.starts_with("price"))).count(), 3);
+    assert_eq!(actions.filter(|action| action.as_str().is_some_and(|words| words.starts_with("price"))).count(), 4);
 }
 
 #[test]
@@ -99,23 +105,53 @@ fn accounts_are_named_and_listed() {
     let acme = acme.done_json()["sid"].as_str().expect("a Sid").to_owned();
     let second = create("Acme", "crm-2").done();
     assert!(second.err.contains(&format!("warning: account {acme} has this name too")), "{second:?}");
-    create("Other", "crm-1").assert_refused(&format!("The ref crm-1 is that of {acme}"));
+    create("Other", "crm-1").assert_refused(&format!("the ref crm-1 is that of {acme}"));
     let set = home.json(&["account", "set", "crm-2", "--name", "Beta", "--ref", "crm-3"]);
     assert_eq!((&set["name"], &set["ref"]), (&json!("Beta"), &json!("crm-3")));
     home.run(&["account", "set", "Acme", "--ref", "crm-3"]).assert_refused("give another one");
     assert_eq!(home.json(&["account", "set", "crm-3", "--ref", ""])["ref"], json!(null));
     home.run(&["account", "set", "Acme"]).assert_bad_usage();
+    home.json(&["account", "set", "Beta", "--ref", "crm-4"]);
     home.json(&["account", "close", "Beta", "--yes"]);
+    // The ref of a closed account is free when it is taken from there.
+    create("Gamma", "crm-4").assert_refused("take it from there with --ref ''");
+    home.run(&["account", "set", "Beta", "--name", "Delta"]).assert_refused("is closed for good");
+    assert_eq!(home.json(&["account", "set", "Beta", "--ref", ""])["ref"], json!(null));
+    let gamma = create("Gamma", "crm-4").done_json()["sid"].clone();
+    home.json(&["account", "close", "crm-4", "--yes", "--note", "moved away"]);
+    home.json(&["account", "close", "crm-4", "--yes", "--note", "to Lyon"]);
+    let events = |account: &str| {
+        let shown = home.json(&["account", "show", account]);
+        let events = shown["events"].as_array().expect("a list");
+        events.iter().map(|event| (event["change"].clone(), event["note"].clone())).collect::<Vec<_>>()
+    };
+    let closed = |note: &str| (json!("closed"), json!(note));
+    assert_eq!(events(gamma.as_str().expect("a Sid")), [closed("moved away"), closed("to Lyon")]);
     let listed = |arguments: &[&str]| {
         let list = home.json(&[&["account", "list"], arguments].concat());
         list.as_array().expect("a list").iter().map(|account| account["name"].clone()).collect::<Vec<_>>()
     };
-    assert_eq!((listed(&[]), listed(&["--status", "closed"])), (vec![json!("Acme")], vec![json!("Beta")]));
-    assert_eq!((listed(&["--all"]).len(), listed(&["--all", "--limit", "1"]).len()), (2, 1));
+    assert_eq!(
+        (listed(&[]), listed(&["--status", "closed"])),
+        (vec![json!("Acme")], vec![json!("Beta"), json!("Gamma")])
+    );
+    assert_eq!((listed(&["--all"]).len(), listed(&["--all", "--limit", "1"]).len()), (3, 1));
     home.run(&["account", "list", "--all", "--status", "closed"]).assert_bad_usage();
     let suspended = home.json(&["account", "suspend", "Acme", "--note", "fraud?"]);
     assert_eq!(suspended["status"], "suspended");
-    assert_eq!(home.json(&["account", "show", "crm-1"])["events"][0]["note"], "fraud?");
+    // A note is kept even if nothing else changes.
+    home.json(&["account", "suspend", "Acme", "--note", "fraud, said the bank"]);
+    home.json(&["account", "suspend", "Acme"]);
+    home.json(&["account", "activate", "Acme"]);
+    home.json(&["account", "activate", "Acme", "--note", "paid"]);
+    let told = |change: &str, note: Option<&str>| (json!(change), json!(note));
+    let expected = [
+        told("suspended", Some("fraud?")),
+        told("suspended", Some("fraud, said the bank")),
+        told("activated", None),
+        told("activated", Some("paid")),
+    ];
+    assert_eq!(events("crm-1"), expected);
 }
 
 /// Each insert of an entry takes a while, so that some are killed between the two of a transfer.

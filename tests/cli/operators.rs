@@ -226,9 +226,9 @@ fn the_record_says_what_an_action_was_about_and_what_it_did() {
     assert_eq!(newest(), json!(["done", null, null, counts]));
     home.run(&["account", "debit", &other, "99.00"]).assert_refused("balance");
     assert_eq!(newest(), json!(["refused", other, null, null]));
-    home.run(&["account", "suspend", "Nobody"]).assert_refused("There is no account 'Nobody'");
+    home.run(&["account", "suspend", "Nobody"]).assert_refused("there is no account 'Nobody'");
     account(&home, "Acme");
     home.run(&["account", "suspend", "Acme"]).assert_refused("fits several accounts: AC");
-    home.run(&["account", "suspend", "ACffffffffffffffffffffffffffffffff"]).assert_refused("There is no account ACff");
+    home.run(&["account", "suspend", "ACffffffffffffffffffffffffffffffff"]).assert_refused("there is no account ACff");
     assert_eq!(newest(), json!(["refused", null, null, null]));
 }

@@ -3,15 +3,29 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::home::Home;
 
 /// What a command wrote to a terminal of this width, and its exit code. The answer to what it asks is typed beforehand.
-fn on_terminal(mut command: Command, columns: u16, typed: &str) -> (Option<i32>, String) {
+fn on_terminal(command: Command, columns: u16, typed: &str) -> (Option<i32>, String) {
+    when_it_shows("", command, columns, |_| typed.to_owned())
+}
+
+/// The same, but once it shows some words, something happens to its process, and then the answer is typed.
+fn when_it_shows(
+    words: &str,
+    mut command: Command,
+    columns: u16,
+    happens: impl FnOnce(Pid) -> String,
+) -> (Option<i32>, String) {
     let size = Winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let ends = openpty(&size, None).expect("a terminal");
     let (mut ours, theirs) = (File::from(ends.master), ends.slave);
@@ -20,18 +34,25 @@ fn on_terminal(mut command: Command, columns: u16, typed: &str) -> (Option<i32>,
     // The command's own handles too: else the end of the answer is never seen.
     drop(command);
     drop(theirs);
-    ours.write_all(typed.as_bytes()).expect("it is typed");
+    let (shown, all) = channel();
     let mut reader = ours.try_clone().expect("a handle");
-    let shown = thread::spawn(move || {
-        let (mut shown, mut some) = (Vec::new(), [0; 4096]);
+    thread::spawn(move || {
+        let mut some = [0; 4096];
         // The last read of a terminal that nobody has open any more is an error.
         while let Ok(count @ 1..) = reader.read(&mut some) {
-            shown.extend_from_slice(&some[..count]);
+            let _ = shown.send(some[..count].to_vec());
         }
-        String::from_utf8_lossy(&shown).replace("\r\n", "\n")
     });
+    let (mut shown, until) = (Vec::new(), Instant::now() + Duration::from_secs(30));
+    while !String::from_utf8_lossy(&shown).contains(words) {
+        let left = until.saturating_duration_since(Instant::now());
+        shown.extend(all.recv_timeout(left).expect("it shows the words"));
+    }
+    let typed = happens(Pid::from_raw(child.id().try_into().expect("an id")));
+    ours.write_all(typed.as_bytes()).expect("it is typed");
     let code = child.wait().expect("it ends").code();
-    (code, shown.join().expect("what it wrote"))
+    shown.extend(all.into_iter().flatten());
+    (code, String::from_utf8_lossy(&shown).replace("\r\n", "\n"))
 }
 
 /// A home with an account and a number, and a server that keeps PostgreSQL running.
@@ -107,4 +128,31 @@ fn what_cannot_be_undone_is_asked_for() {
     assert!(code == Some(0) && shown.contains("auth_token"), "{shown}");
     let (code, shown) = on_terminal(home.command(&close), 200, "Acme\n");
     assert_eq!((code, status()), (Some(0), json!("closed")), "{shown}");
+}
+
+#[test]
+fn a_question_can_be_left_unanswered() {
+    let (home, _server) = scene();
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let close = home.command(&["account", "close", "Acme", "--refund"]);
+        let (code, shown) = when_it_shows("type Acme: ", close, 200, |process| {
+            kill(process, signal).expect("it is there");
+            String::new()
+        });
+        assert!(code == Some(130) && shown.contains("interrupted"), "{code:?}: {shown}");
+    }
+    assert_eq!(home.json(&["account", "show", "Acme"])["status"], "active");
+}
+
+#[test]
+fn no_more_goes_than_was_shown() {
+    let (home, _server) = scene();
+    let close = home.command(&["account", "close", "Acme", "--refund"]);
+    let (code, shown) = when_it_shows("type Acme: ", close, 200, |_| {
+        home.json(&["account", "credit", "Acme", "1.00"]);
+        "Acme\n".to_owned()
+    });
+    assert!(code == Some(1) && shown.contains("came to hold more while you were asked"), "{code:?}: {shown}");
+    let shown = home.json(&["account", "show", "Acme"]);
+    assert_eq!((&shown["status"], &shown["balance"]), (&json!("active"), &json!("10.00")));
 }

@@ -12,7 +12,7 @@ use crate::values::money::Money;
 use crate::values::sid::AccountSid;
 use crate::values::text::FriendlyName;
 
-/// Suspends the account. Changes nothing if an operator has suspended it already.
+/// Suspends the account. If an operator has suspended it already, only the note is told, as an event of its own.
 #[instrument(name = "accounts.changes.suspend", level = "debug", skip_all)]
 pub async fn suspend(
     within: &mut Transaction,
@@ -22,8 +22,7 @@ pub async fn suspend(
 ) -> Result<Option<Account>> {
     accounts!(
         "update accounts set suspended_at = coalesce(suspended_at, $2),
-            changed_by = case when suspended_at is null then ('operator', $2)::change_cause end,
-            changed_note = case when suspended_at is null then $3::text end,
+            changed_by = ('operator', $2)::change_cause, changed_note = $3,
             updated_at = case when suspended_at is null then greatest($2, updated_at) else updated_at end
         where sid = $1 and closed_at is null
         returning ",
@@ -36,7 +35,7 @@ pub async fn suspend(
     .await
 }
 
-/// Makes the account active. The reason of its suspension makes no difference.
+/// Makes the account active. The reason of its suspension makes no difference. A note is told even if it is active.
 #[instrument(name = "accounts.changes.activate", level = "debug", skip_all)]
 pub async fn activate(
     within: &mut Transaction,
@@ -46,8 +45,7 @@ pub async fn activate(
 ) -> Result<Option<Account>> {
     accounts!(
         "update accounts set suspended_at = null, unpaid_since = null,
-            changed_by = case when status = 'suspended' then ('operator', $2)::change_cause end,
-            changed_note = case when status = 'suspended' then $3::text end,
+            changed_by = ('operator', $2)::change_cause, changed_note = $3,
             updated_at = case when status = 'suspended' then greatest($2, updated_at) else updated_at end
         where sid = $1 and closed_at is null
         returning ",
@@ -60,7 +58,8 @@ pub async fn activate(
     .await
 }
 
-/// Closes the account if it holds no number, and no money or what becomes of that is settled; locks it either way.
+/// Closes the account if it holds no number, and no money or what becomes of that is settled; locks it either way. Of one
+/// that is closed, a note is told.
 #[instrument(name = "accounts.changes.close", level = "debug", skip_all)]
 pub async fn close(
     within: &mut Transaction,
@@ -72,13 +71,13 @@ pub async fn close(
     accounts!(
         "with account as materialized (
             select sid as it,
-                closed_at is null and numbers_held(accounts, null) = 0 and (balance = 0 or $3) as closes
+                closed_at is not null or (numbers_held(accounts, null) = 0 and (balance = 0 or $3)) as ends
             from accounts where sid = $1 for update
         )
-        update accounts set changed_by = case when closes then ('operator', $2)::change_cause end,
-            changed_note = case when closes then $4::text end,
-            closed_at = case when closes then $2 else closed_at end,
-            updated_at = case when closes then greatest($2, updated_at) else updated_at end
+        update accounts set changed_by = case when ends then ('operator', $2)::change_cause end,
+            changed_note = case when ends then $4::text end,
+            closed_at = case when ends then coalesce(closed_at, $2) end,
+            updated_at = case when ends and closed_at is null then greatest($2, updated_at) else updated_at end
         from account where sid = it
         returning ",
         "",
@@ -124,6 +123,7 @@ pub async fn with_ref(within: &mut Transaction, reference: &Reference) -> Result
         .await
 }
 
+/// A closed account keeps its name, but may give up its ref.
 #[instrument(name = "accounts.changes.edit", level = "debug", skip_all)]
 pub async fn edit(
     within: &mut Transaction,
@@ -134,7 +134,7 @@ pub async fn edit(
     accounts!(
         "update accounts set name = coalesce($2, name), ref = case when $3 then $4 else ref end,
             updated_at = greatest($5, updated_at)
-        where sid = $1 and closed_at is null
+        where sid = $1 and (closed_at is null or $2::text is null)
         returning ",
         "",
         sid as AccountSid,

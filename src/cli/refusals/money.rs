@@ -10,31 +10,32 @@ use crate::values::sid::AccountSid;
 impl Worded for Refused {
     fn words(&self) -> String {
         match self {
-            Self::Nothing => "The amount must be more than 0.00".to_owned(),
-            Self::NoOpenAccount(account) => format!("There is no open account {account}"),
-            Self::Insufficient { account, amount } => format!("The balance of {account} is less than {amount}"),
+            Self::Nothing => "the amount must be more than 0.00".to_owned(),
+            Self::NoOpenAccount(account) => format!("there is no open account {account}"),
+            Self::Insufficient { account, amount } => format!("the balance of {account} is less than {amount}"),
             Self::Twin(twin) => seen(twin),
             Self::KeyReused { account, key } => {
-                format!("The key {key} was used for another credit, debit or transfer of {account}: give a new one")
+                format!("the key {key} was used for another credit, debit or transfer of {account}: give a new one")
             }
             Self::ToItself(account) => format!("{account} is both accounts: give another one to transfer to"),
-            Self::NoEntry(entry) => format!("There is no entry {entry}: 'numberbank report ledger' shows their ids"),
+            Self::NoEntry(entry) => format!("there is no entry {entry}: 'numberbank report ledger' shows their ids"),
             Self::NotReversible(entry, what) => irreversible(*entry, *what),
             Self::Reversed { entry, by, at } => {
-                format!("Entry {entry} was reversed already, by entry {by} at {}", time(*at))
+                format!("entry {entry} was reversed already, by entry {by} at {}", time(*at))
             }
             Self::Spent { entry, account, missing, charges, more } => spent(*entry, *account, *missing, charges, *more),
         }
     }
 }
 
-fn seen(Twin { account, direction, amount, entry, at }: &Twin) -> String {
-    let done = match direction {
-        Direction::Credit => "credited",
-        Direction::Debit => "debited",
+fn seen(Twin { account, direction, amount, to, entry, at }: &Twin) -> String {
+    let done = match (direction, to) {
+        (_, Some(to)) => format!("{account} gave {amount} to {to}"),
+        (Direction::Credit, None) => format!("{account} was credited {amount}"),
+        (Direction::Debit, None) => format!("{account} was debited {amount}"),
     };
     format!(
-        "{account} was {done} {amount} with the same note at {}, by entry {entry}: --again does it once more, another \
+        "{done} with the same note at {}, by entry {entry}: --again does it once more, another \
         --note tells them apart, and a --key makes it safe to repeat",
         time(*at)
     )
@@ -47,7 +48,7 @@ fn irreversible(entry: i64, what: Irreversible) -> String {
         Irreversible::Purchase => ("a purchase", "release the number, and credit the account what you give back"),
         Irreversible::Fee => ("a monthly fee", "credit the account what you give back"),
     };
-    format!("Entry {entry} is {what}, and only credits and debits are reversed: {instead}")
+    format!("entry {entry} is {what}, and only credits and debits are reversed: {instead}")
 }
 
 fn spent(entry: i64, account: AccountSid, missing: Money, charges: &[Charge], more: i64) -> String {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Result, query_as, query_scalar};
 use tracing::instrument;
 
-use super::{Price, PriceChange};
+use super::{Price, PriceChange, SetOfAccount};
 use crate::db::{Db, Transaction};
 use crate::values::money::Money;
 use crate::values::phone::Kind;
@@ -92,7 +92,7 @@ pub async fn set_general(
     .await
 }
 
-/// The same for one account; `None` where there is no such account.
+/// The same for one account; `None` where there is no such account. A closed one gets no price.
 #[instrument(name = "inventory.prices.set_of_account", level = "debug", skip_all)]
 pub async fn set_of_account(
     within: &mut Transaction,
@@ -101,10 +101,12 @@ pub async fn set_of_account(
     price: Money,
     operator: &str,
     now: DateTime<Utc>,
-) -> Result<Option<bool>> {
-    query_scalar!(
+) -> Result<Option<SetOfAccount>> {
+    query_as!(
+        SetOfAccount,
         r#"with changed as (
-            insert into prices (kind, account_sid, price) select $1, sid, $3 from accounts where sid = $2
+            insert into prices (kind, account_sid, price)
+            select $1, sid, $3 from accounts where sid = $2 and closed_at is null
             on conflict (account_sid, kind) where account_sid is not null
                 do update set price = excluded.price where prices.price <> excluded.price
             returning kind, account_sid, price
@@ -112,7 +114,8 @@ pub async fn set_of_account(
             insert into price_changes (at, kind, account_sid, price, operator)
             select $4, kind, account_sid, price, $5 from changed
         )
-        select exists (select from changed) as "changed!" from accounts where sid = $2"#,
+        select exists (select from changed) as "changed!", closed_at is not null as "is_closed!"
+        from accounts where sid = $2"#,
         kind as Kind,
         account as AccountSid,
         price.cents(),

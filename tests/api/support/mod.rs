@@ -125,7 +125,7 @@ pub const CLOSING: Closing<'static> =
 /// An order of so much, which may be repeated.
 pub fn order<'a>(account: &Account, dollars: &str) -> Order<'a> {
     let (account, amount) = (account.sid.parse().expect("a Sid"), dollars.parse().expect("an amount"));
-    Order { account, amount, note: None, repeated: Repeated::Done }
+    Order { account, to: None, amount, note: None, repeated: Repeated::Done }
 }
 
 /// An account and its token in clear text.
