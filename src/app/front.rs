@@ -1,4 +1,4 @@
-//! The page that says what this server is.
+//! The page at `/`: what this server is, and the error codes of its API.
 
 use std::fmt::Write;
 

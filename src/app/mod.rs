@@ -1,4 +1,4 @@
-//! The server: mounts the versions of the API, and what each thread works with.
+//! Mounts the versions of the API on a listener, and makes the state of each worker.
 
 mod front;
 mod server;

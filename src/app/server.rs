@@ -1,4 +1,4 @@
-//! The server: what each worker works with, and how a listener is served.
+//! Makes the state of each worker, and serves a listener.
 
 use std::io;
 use std::net::TcpListener;
@@ -40,40 +40,39 @@ use crate::web::refused::Refused;
 use crate::web::routes::resource;
 use crate::web::state::WorkerState;
 
-/// How the server runs.
+/// Options of the server.
 #[derive(Clone)]
 pub struct ServerOptions {
     pub database: PgConnectOptions,
-    /// A streaming replica to read from, with as many connections again.
+    /// A streaming replica to read from. It gets as many connections as the primary.
     pub replica: Option<PgConnectOptions>,
-    /// Threads that serve, each with connections of its own.
+    /// Threads that serve. Each has its own connections.
     pub workers: usize,
-    /// Connections to the database, over all workers.
+    /// Connections to the primary, over all workers. Each worker has at least one.
     pub connections: u32,
-    /// Token verifications by argon2 at once, each with 19 MiB of memory.
+    /// Concurrent token verifications by argon2. Each needs 19 MiB.
     pub verifications: usize,
     pub clock: Clock,
     pub limits: Limits,
-    /// Plain HTTP where there is none.
+    /// `None` means plain HTTP.
     pub certificate: Option<Arc<Certificate>>,
-    /// What operators see of it.
+    /// What monitoring shows of this server.
     pub instance: Arc<Instance>,
 }
 
-/// The versions of the API. The first one answers where a path belongs to none.
+/// The versions of the API. The first one also answers requests for paths of no version.
 const FACES: &[Face] = &[v2008::FACE];
 
-/// The names of all routes, in the order of their indices. The last stands for every path that leads nowhere.
+/// The names of all routes, in the order of their indices. The last one counts requests for unknown paths.
 fn routes() -> Arc<[String]> {
     let tree = v2008::ROUTES.iter().map(|(path, _)| format!("{}{path}", v2008::TREE));
     tree.chain([ERROR_PAGE, "/", "other"].map(str::to_owned)).collect()
 }
 
-/// Serves on a listener, within the runtime that calls this. The caller decides when to stop, by the
-/// handle of the server.
+/// Serves on a listener, in the caller's runtime, until stopped by the handle of the returned server.
 ///
 /// # Errors
-/// When the listener cannot be used.
+/// If the listener or the certificate cannot be used.
 pub fn serve(listener: TcpListener, settings: ServerOptions) -> io::Result<Server> {
     let (limits, certificate) = (settings.limits.clone(), settings.certificate.clone());
     let gate = Arc::new(gate(&settings));
@@ -116,9 +115,9 @@ pub fn serve(listener: TcpListener, settings: ServerOptions) -> io::Result<Serve
 #[derive(Clone)]
 struct Shared {
     settings: ServerOptions,
-    /// Of each worker.
+    /// Connections of each worker to one database.
     connections: u32,
-    /// Requests that may wait for each queue of a worker.
+    /// Requests that may wait for a connection of one worker, and as many for each of its queues.
     waiting: u32,
     purchases: PurchaseQueues,
     gate: Arc<Gate>,
@@ -128,7 +127,8 @@ struct Shared {
 }
 
 impl Shared {
-    /// The state of one more worker. It has pools of its own: a connection stays on the thread that serves with it.
+    /// Makes the state of one more worker. It has its own pools: a connection of another thread would wake that thread
+    /// for each answer.
     fn worker(&self) -> WorkerState {
         let Self { settings, connections, waiting, .. } = self;
         let ServerOptions { clock, instance, .. } = settings;
@@ -158,7 +158,7 @@ impl Shared {
     }
 }
 
-/// Holds the answer to a write back until its author finds it again, through whichever instance.
+/// Delays the answer to a write until the client can read the write through any instance, replicas included.
 async fn settle(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

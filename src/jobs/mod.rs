@@ -1,5 +1,5 @@
-//! Jobs that `serve` runs at intervals: recycle numbers, bill fees, delete old idempotency keys. On one database, one
-//! instance at a time runs them.
+//! Jobs that `serve` runs at intervals: put numbers on sale again after their quarantine, bill fees, delete old
+//! idempotency keys. Of all instances on one database, one at a time runs them.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -20,26 +20,28 @@ mod watch;
 
 pub use watch::watch;
 
-/// How the jobs run.
+/// Options of the jobs.
 #[derive(Clone, Debug)]
 pub struct JobOptions {
     pub database: PgConnectOptions,
     pub clock: Clock,
+    /// The pause between two runs.
     pub every: Duration,
     pub quarantine: Quarantine,
+    /// How long an unpaid number is kept.
     pub grace: TimeDelta,
 }
 
 /// The longest pause after a failed run.
 const RETRY_AFTER: Duration = Duration::from_mins(1);
 
-/// The longest run; the next one continues its work. Without a limit, a run on a dead connection would be the last.
+/// The longest run; the next one continues its work. Without a limit, a run on a dead connection might never end.
 const MAX_RUN: Duration = Duration::from_mins(30);
 
-/// The lock of the instance that runs the jobs.
+/// Held by the instance that runs the jobs.
 pub const LOCK: ProcessLock = ProcessLock { table: "job_runs", taken: "another instance runs the jobs" };
 
-/// How long to wait for that lock.
+/// How long a run waits for [`LOCK`].
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
 /// What one run did.
@@ -50,7 +52,7 @@ pub struct Done {
     pub keys_forgotten: u64,
 }
 
-/// Why a run failed. What it had done by then stays.
+/// Why a run failed. Work that it finished before stays.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     #[error("{0}")]
@@ -63,7 +65,7 @@ pub enum Failure {
     Panicked,
 }
 
-/// Runs the jobs now and at each interval, until dropped.
+/// Runs the jobs now, and again after each interval, until dropped. A failed run is retried within a minute.
 pub async fn keep_running(settings: JobOptions) {
     loop {
         let run = AssertUnwindSafe(run(&settings)).catch_unwind();
@@ -90,7 +92,7 @@ fn log(done: Option<Done>) {
     tracing::info!(recycled, charged, %amount, suspended, activated, released, keys_forgotten, "jobs done");
 }
 
-/// Runs the jobs once; `None` if another instance does.
+/// Runs the jobs once. Returns `None` if another instance runs them.
 ///
 /// # Errors
 /// If the database is out of reach, or a job fails.
@@ -106,7 +108,7 @@ pub async fn run(settings: &JobOptions) -> Result<Option<Done>, Failure> {
     Ok(Some(done?))
 }
 
-/// Runs each job, even if another one fails.
+/// Runs every job even if an earlier one fails, then returns the first error.
 async fn work(db: &Db, JobOptions { clock, quarantine, grace, .. }: &JobOptions) -> Result<Done, Error> {
     let now = clock.now();
     let recycled = inventory::recycle(db, clock, now, *quarantine).await;

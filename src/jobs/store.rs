@@ -6,7 +6,7 @@ use tracing::instrument;
 
 use crate::db::Db;
 
-/// Records a finished run. A clock that lags moves nothing back.
+/// Records a finished run. An instance whose clock is behind does not move the time back.
 #[instrument(name = "jobs.record", level = "debug", skip_all)]
 pub async fn record(db: &Db, now: DateTime<Utc>) -> Result<()> {
     query!("update job_runs set done_at = greatest(done_at, $1)", now).execute(db).await.map(drop)

@@ -1,4 +1,4 @@
-//! Watches whether any instance on this database runs the jobs.
+//! Watches whether some instance on this database runs the jobs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +11,20 @@ use crate::db::Db;
 use crate::monitoring::{Instance, Jobs};
 use crate::values::clock::Clock;
 
-/// The longest pause between two checks, and how long the database may take.
+/// The longest pause between two checks.
 const CHECK_EVERY: Duration = Duration::from_mins(1);
+
+/// How long the database may take to answer a check.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Watches the jobs until dropped: reports to monitoring when they last ran, and warns at each interval while no run
-/// has finished for two. With `--jobs off` nothing is watched.
+/// Watches the jobs until dropped: tells monitoring when they last ran, and while they are overdue, logs a warning once
+/// an interval. With `--jobs off` this is not started.
 pub async fn watch(db: Db, clock: Clock, every: Duration, instance: Arc<Instance>) {
     let interval = TimeDelta::from_std(every).unwrap_or(TimeDelta::MAX);
     let begun = clock.now();
     let (mut last_done, mut quiet_until) = (None, begun);
     loop {
-        // If the database does not answer, the last known time stands.
+        // If the database does not answer, keep the last known time.
         if let Ok(Ok(known)) = timeout(TIMEOUT, store::last_done(&db)).await {
             last_done = known;
         }
@@ -41,7 +43,7 @@ pub async fn watch(db: Db, clock: Clock, every: Duration, instance: Arc<Instance
     }
 }
 
-/// Whether two intervals passed without a run. An instance that has just started waits for two of its own.
+/// Whether more than two intervals passed without a run. They are counted from this instance's start at the earliest.
 fn is_overdue(begun: DateTime<Utc>, last_done: Option<DateTime<Utc>>, interval: TimeDelta, now: DateTime<Utc>) -> bool {
     now - last_done.map_or(begun, |at| at.max(begun)) > interval.checked_mul(2).unwrap_or(TimeDelta::MAX)
 }

@@ -1,4 +1,4 @@
-//! The text format of Prometheus.
+//! Writes metrics in the text format of Prometheus.
 
 use std::fmt::{Display, Write};
 
@@ -6,7 +6,7 @@ use std::fmt::{Display, Write};
 #[derive(Default)]
 pub struct Exposition(String);
 
-/// A metric, to which samples are added.
+/// A metric whose samples are being written.
 pub struct Metric<'a> {
     page: &'a mut String,
     name: &'static str,
@@ -23,7 +23,7 @@ impl Exposition {
         self.metric(name, "gauge", help)
     }
 
-    /// Counts in buckets.
+    /// Counts of values by bucket.
     pub fn histogram(&mut self, name: &'static str, help: &str) -> Metric<'_> {
         self.metric(name, "histogram", help)
     }
@@ -39,12 +39,12 @@ impl Exposition {
 }
 
 impl Metric<'_> {
-    /// Adds a value with its labels. The labels' values are our own, with nothing to escape.
+    /// Adds a sample. Label values are not escaped: all come from our own code.
     pub fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
         self.part("", labels, value);
     }
 
-    /// Adds a value of a part of a histogram: `_bucket`, `_sum` or `_count`.
+    /// Adds a sample of a histogram, whose name ends with `part`: `_bucket`, `_sum` or `_count`.
     pub fn part(&mut self, part: &str, labels: &[(&str, &str)], value: impl Display) {
         let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };

@@ -1,4 +1,4 @@
-//! The health check of an instance.
+//! The readiness check of an instance.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -13,17 +13,17 @@ use crate::db::{is_full, is_read_only};
 /// How long the database may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the last write counts: frequent checks write no more often.
+/// How long a check relies on the last write, so that frequent checks do not write each time.
 const WRITE_VALID: Duration = Duration::from_secs(1);
 
-/// When the database last took a write. Its lock lets one check write at a time.
+/// When the last successful write began. The mutex lets one check write at a time.
 pub type LastWrite = Mutex<Option<Instant>>;
 
-/// Whether the instance can serve. Uses none of the serving connections, which may all be busy, but its own: where
-/// PostgreSQL accepts no new connections, those that exist still serve.
+/// Checks that the instance can serve. `db` is a pool for monitoring only: the connections that serve may all be busy.
+/// A pool, because a PostgreSQL that accepts no new connections still serves on the old ones.
 ///
 /// # Errors
-/// Why not, as a text for the operator.
+/// Why it cannot serve: a text for the operator.
 pub async fn ready(instance: &Instance, db: &Db) -> Result<(), &'static str> {
     if instance.stopping.load(Ordering::Relaxed) {
         return Err("the service is stopping");
@@ -32,7 +32,7 @@ pub async fn ready(instance: &Instance, db: &Db) -> Result<(), &'static str> {
     checked.unwrap_or(Err("the database does not answer within a second"))
 }
 
-/// Checks the schema, and writes: a standby can be read, and so can a database whose disk is full.
+/// Checks the schema, and writes: reading alone would also succeed on a standby, or with a full disk.
 async fn check(last_write: &LastWrite, db: &Db) -> Result<(), &'static str> {
     let is_current = db::is_current_on(db).await;
     let mut last_write = last_write.lock().await;
@@ -44,7 +44,7 @@ async fn check(last_write: &LastWrite, db: &Db) -> Result<(), &'static str> {
         Ok(false) => return Err("the database's schema is not up to date"),
         Err(error) => return Err(reason(&error)),
     }
-    // Not after a failure: the next answer may come from another server.
+    // A failed check returns above and leaves `None`: the next answer may come from another server.
     *last_write = recent.or(Some(began));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The operators' listener: health and metrics, apart from the API.
+//! The operators' listener: health and metrics. It is separate from the API's.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use crate::values::clock::Clock;
 #[derive(Clone)]
 pub struct Sources {
     pub instance: Arc<Instance>,
-    /// Its own pool, apart from those that serve requests.
+    /// A pool for monitoring only.
     pub db: Db,
     pub clock: Clock,
 }
 
-/// Serves operators on a listener, with one thread. It is stopped by its handle.
+/// Serves operators on a listener, with one thread, until stopped by the handle of the returned server.
 ///
 /// # Errors
 /// If the listener cannot be used.
@@ -39,12 +39,12 @@ fn resource(path: &str) -> Resource {
     web::resource(path).guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-/// `GET /health/live`: the process answers.
+/// `GET /health/live`: 200 as long as the process answers.
 async fn live() -> HttpResponse {
     HttpResponse::Ok().content_type(PLAIN).body("live\n")
 }
 
-/// `GET /health/ready`
+/// `GET /health/ready`: 200, or 503 with the reason.
 async fn ready(sources: web::Data<Sources>) -> HttpResponse {
     match health::ready(&sources.instance, &sources.db).await {
         Ok(()) => HttpResponse::Ok().content_type(PLAIN).body("ready\n"),
@@ -52,7 +52,7 @@ async fn ready(sources: web::Data<Sources>) -> HttpResponse {
     }
 }
 
-/// `GET /metrics`
+/// `GET /metrics`, in the text format of Prometheus.
 async fn show_metrics(sources: web::Data<Sources>) -> HttpResponse {
     let page = metrics::page(&sources.instance, &sources.db, &sources.clock).await;
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(page)

@@ -1,4 +1,4 @@
-//! The metrics of an instance, as Prometheus reads them.
+//! The metrics of an instance, for Prometheus.
 
 use std::collections::BTreeMap;
 use std::ops::Add;
@@ -17,7 +17,7 @@ use crate::web::traffic::{BUCKETS, CLASSES, KINDS, METHODS, Sale, Traffic};
 /// How long the database may take to count the stock.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// All metrics. Without those of the stock, if the database does not answer in time.
+/// All metrics. Those of the stock are left out if the database does not answer in time.
 pub async fn page(instance: &Instance, db: &Db, clock: &Clock) -> String {
     let stock = tokio::time::timeout(TIMEOUT, inventory::summary(db)).await.ok().and_then(Result::ok);
     let mut page = Exposition::default();
@@ -45,7 +45,7 @@ fn total(workers: &[Worker], count: impl Fn(&Traffic) -> u64) -> u64 {
     workers.iter().map(|worker| count(&worker.traffic)).sum()
 }
 
-/// Each route with each method, and their indexes.
+/// The indices and the labels of each pair of a route and a method.
 fn routes(parts: &Parts) -> impl Iterator<Item = (usize, usize, [(&str, &str); 2])> {
     parts.routes.iter().enumerate().flat_map(|(route, path)| {
         let methods = METHODS.iter().enumerate();
@@ -77,7 +77,7 @@ fn write_latency(page: &mut Exposition, parts: &Parts, workers: &[Worker]) {
     }
 }
 
-/// Writes a histogram, if anything was counted.
+/// Writes the samples of a histogram, if anything was counted.
 fn write_histogram(metric: &mut Metric<'_>, labels: [(&str, &str); 3], bucket: impl Fn(usize) -> u64, took: Duration) {
     let counts: Vec<_> = (0..BUCKETS.len()).map(bucket).collect();
     let [path, name, status] = labels;
@@ -110,7 +110,7 @@ fn write_purchases(page: &mut Exposition, workers: &[Worker]) {
     }
 }
 
-/// The connections of all threads, by database.
+/// Sums the connections of all workers, by database.
 fn usages(workers: &[Worker]) -> Vec<(&'static str, Usage)> {
     let primary = workers.iter().map(|worker| worker.primary.usage()).reduce(Usage::add);
     let replica = workers.iter().filter_map(|worker| worker.replica.as_ref()).map(Db::usage).reduce(Usage::add);
@@ -168,7 +168,7 @@ fn write_verifications(page: &mut Exposition, parts: &Parts) {
     page.counter("numberbank_verifications_refused_total", help).sample(&[], load.refused);
 }
 
-/// Writes nothing before the first comparison.
+/// Writes nothing before the clocks are first compared.
 fn write_clock(page: &mut Exposition, clock: &Clock) {
     if let Some(offset) = clock.offset() {
         let help = "How far this machine's clock is ahead of the database's; less than 0 where it is behind.";
@@ -188,7 +188,7 @@ fn write_answer_memory(page: &mut Exposition, parts: &Parts) {
 
 fn write_stock(page: &mut Exposition, stock: &[Summary]) {
     let mut metric = page.gauge("numberbank_stock", "Numbers by kind and state; available ones are what is left.");
-    // An empty stock means that there is none, or that the database did not answer: then nothing is written.
+    // If the database did not answer, `stock` is empty. Zeros would be wrong then, so nothing is written.
     for kind in KINDS.iter().filter(|_| !stock.is_empty()) {
         let sum = |count: fn(&Summary) -> i64| stock.iter().filter(|row| row.kind == *kind).map(count).sum::<i64>();
         for (state, count) in [

@@ -1,4 +1,4 @@
-//! Monitoring: the health and the metrics of a running instance.
+//! The health and the metrics of a running instance.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -41,25 +41,25 @@ struct Parts {
     routes: Arc<[String]>,
     gate: Arc<Gate>,
     answer_memory: Arc<AnswerMemory>,
-    /// If there is a replica.
+    /// `None` if there is no replica.
     watch: Option<Arc<Watch>>,
 }
 
-/// A worker (a thread that serves) and its own counters, so that counting needs no lock.
+/// A worker. It has its own counters, so that counting needs no lock.
 struct Worker {
     traffic: Arc<Traffic>,
     primary: Db,
     replica: Option<Db>,
 }
 
-/// A queue of jobs that wait for a batch.
+/// A queue of requests that wait for a batch.
 struct Queue {
     work: &'static str,
     waiting: Box<dyn Fn() -> usize + Send>,
 }
 
 impl Instance {
-    /// Sets what the workers share, before they start.
+    /// Sets what the workers share. Call it before they start.
     pub fn starts(
         &self,
         routes: Arc<[String]>,
@@ -67,11 +67,11 @@ impl Instance {
         answer_memory: Arc<AnswerMemory>,
         watch: Option<Arc<Watch>>,
     ) {
-        // Fails only at a second start, which there is none of.
+        // Fails only at a second call, and an instance starts once.
         let _ = self.parts.set(Parts { routes, gate, answer_memory, watch });
     }
 
-    /// Adds a worker, with its pools, and returns its counters.
+    /// Adds a worker with its pools; returns its counters.
     pub fn worker(&self, primary: &Db, replica: Option<&Db>) -> Arc<Traffic> {
         let routes = self.parts.get().map_or_else(|| Arc::new([]) as _, |parts| Arc::clone(&parts.routes));
         let traffic = Arc::new(Traffic::new(routes));
@@ -80,7 +80,7 @@ impl Instance {
         traffic
     }
 
-    /// Adds a queue of jobs; `waiting` returns how many wait. Monitoring need not know the jobs.
+    /// Adds a queue. `waiting` returns how many requests wait in it, so that monitoring need not know the queue's type.
     pub fn queue<Q: Clone + Send + 'static>(&self, work: &'static str, queue: &Q, waiting: fn(&Q) -> usize) {
         let queue = queue.clone();
         self.queues().push(Queue { work, waiting: Box::new(move || waiting(&queue)) });
@@ -91,7 +91,7 @@ impl Instance {
         *self.jobs.lock().unwrap_or_else(PoisonError::into_inner) = Some(jobs);
     }
 
-    /// Marks the instance as stopping: it finishes its requests, and is not ready for new ones.
+    /// Marks the instance as stopping: from now on it is not ready for new requests.
     pub fn stops(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Logs go to standard error; standard output belongs to the answers of commands.
+//! Logs go to standard error, because standard output is for the output of commands.
 
 use std::io::IsTerminal;
 
@@ -7,20 +7,20 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::config::LogFormat;
 
-/// What is logged unless `RUST_LOG` says otherwise: our own lines, and warnings of libraries. Not malformed requests,
-/// with which anybody could fill the log, nor connections that end with the database server.
+/// What is logged if `RUST_LOG` is not set: our own lines, and warnings of libraries. Left out are malformed requests,
+/// because anybody could fill the log with them, and the pool's warnings about connections that the database closed.
 const DEFAULT: &str = "warn,numberbank=info,actix_http=off,sqlx_core::pool::connection=error";
 
-/// Starts logging. An empty `RUST_LOG` counts as none; one that cannot be read is reported and ignored.
+/// Starts logging. An empty `RUST_LOG` counts as not set. One that cannot be parsed is reported and ignored.
 pub fn start(format: LogFormat) {
     let wanted = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|filter| !filter.is_empty());
     let wanted = wanted.map(EnvFilter::try_new).transpose();
     let refused = wanted.as_ref().err().map(ToString::to_string);
     let filter = wanted.ok().flatten().unwrap_or_else(|| EnvFilter::new(DEFAULT));
-    // A line that cannot be written is lost. Else tracing would report that on standard error too, and panic.
+    // A line that cannot be written is lost: to report that, tracing would write to standard error too, and panic.
     let logs =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
-    // Spans of requests and statements, at debug only: each with the time that it took.
+    // At level debug, logs each request and statement when it ends, with the time that it took.
     let logs = logs.with_span_events(FmtSpan::CLOSE);
     match format {
         LogFormat::Text => logs.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),

@@ -1,4 +1,4 @@
-//! The TLS certificate of the service. It is read again when its files change.
+//! The TLS certificate of the server. It is replaced without a restart when its files change.
 
 use std::fmt::{self, Debug, Formatter};
 use std::fs;
@@ -15,15 +15,15 @@ use rustls::sign::CertifiedKey;
 /// How often the files are read.
 const READ_EVERY: Duration = Duration::from_secs(2);
 
-/// Where the certificate and its key are, in PEM.
+/// The files of the certificate and its key, in PEM.
 #[derive(Clone, Debug)]
 pub struct Files {
-    /// The certificate, followed by the chain to its root.
+    /// The certificate, followed by its intermediate certificates.
     pub certificate: PathBuf,
     pub key: PathBuf,
 }
 
-/// The certificates and the key as bytes, or why they could not be read.
+/// The bytes of both files, certificates first, or why they could not be read.
 type Contents = Result<[Vec<u8>; 2], String>;
 
 impl Files {
@@ -32,7 +32,7 @@ impl Files {
         Ok([read(&self.certificate)?, read(&self.key)?])
     }
 
-    /// Parses the contents. The parser's errors are not repeated, for they quote the file.
+    /// Parses the contents. The parser's errors are dropped, because they quote the file.
     fn certified(&self, contents: &Contents) -> Result<CertifiedKey, String> {
         let [certificates, key] = contents.as_ref().map_err(String::clone)?;
         let no = |what, path: &Path| format!("{} holds no {what} in PEM", path.display());
@@ -47,14 +47,14 @@ impl Files {
     }
 }
 
-/// The certificate that clients are shown.
+/// The certificate that new connections get.
 pub struct Certificate {
     files: Files,
     opened: Contents,
     shown: RwLock<Arc<CertifiedKey>>,
 }
 
-/// Prints the files' names only: the contents hold the private key.
+/// Prints only the names of the files: their contents include the private key.
 impl Debug for Certificate {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificate").field("files", &self.files).finish_non_exhaustive()
@@ -62,26 +62,28 @@ impl Debug for Certificate {
 }
 
 impl Certificate {
+    /// Reads the certificate and its key.
+    ///
     /// # Errors
-    /// If a file cannot be read or used, or the key does not belong to the certificate. One line that names the file.
+    /// If a file cannot be read or used, or the key does not belong to the certificate: one line that names the file.
     pub fn open(files: Files) -> Result<Arc<Self>, String> {
         let opened = files.read();
         let shown = RwLock::new(Arc::new(files.certified(&opened)?));
         Ok(Arc::new(Self { files, opened, shown }))
     }
 
-    /// The configuration of a server that shows it.
+    /// The TLS configuration of a server. Each new connection gets the current certificate.
     ///
     /// # Errors
-    /// If the cryptography lacks a version of TLS.
+    /// If the cryptography library does not support the default TLS versions.
     pub fn server_config(self: &Arc<Self>) -> Result<ServerConfig, rustls::Error> {
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()));
         let certificate = Arc::<Self>::clone(self);
         Ok(config.with_safe_default_protocol_versions()?.with_no_client_auth().with_cert_resolver(certificate))
     }
 
-    /// Reads the files again and again, and shows what is new. If that cannot be used, it is logged once, and the old
-    /// certificate stays.
+    /// Reads the files every [`READ_EVERY`], until dropped, and shows a new certificate to new connections. If it
+    /// cannot be used, this is logged once, and the old certificate stays.
     pub async fn keep_current(self: Arc<Self>) {
         let mut tried = self.opened.clone();
         let mut before = tried.clone();
@@ -90,7 +92,7 @@ impl Certificate {
             let certificate = Arc::clone(&self);
             let look = tokio::task::spawn_blocking(move || certificate.files.read());
             let contents = look.await.unwrap_or_else(|error| Err(error.to_string()));
-            // The two files are not replaced at the same moment, so only contents read twice are used.
+            // The two files may not be replaced at the same moment, so contents are used only if two reads agree.
             if contents == before && contents != tried {
                 self.show(&contents);
                 tried.clone_from(&contents);

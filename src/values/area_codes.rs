@@ -1,23 +1,19 @@
-//! Area codes of the North American Numbering Plan that the registry knows.
+//! The US area codes that the registry knows, of the North American Numbering Plan.
 //!
-//! Source: the NPA database of the plan's administrator, NANPA
-//! (`reports.nanpa.com/public/npa_report.csv`): the rows of country US and use G
-//! (geographic) that are in service, taken from published copies of the reports of
-//! September 2026 (the one of the 30th counts 378). Checked in November 2026 against
-//! libphonenumber 9.0.43, whose metadata has no other code for the US or its
-//! territories; it lacks 357, 436, 457, 465, 471, 483, 621, 624, 679, 729, 837, 861
-//! and 924, which NANPA has in service.
+//! Source: the NPA database of the plan's administrator, NANPA (`reports.nanpa.com/public/npa_report.csv`): the rows of
+//! country US and use G (geographic) that are in service, from published copies of the reports of September 2026 (that
+//! of the 30th has 378). Checked in November 2026 against libphonenumber 9.0.43. Its metadata has no other code for the
+//! US or its territories, but lacks 357, 436, 457, 465, 471, 483, 621, 624, 679, 729, 837, 861 and 924, which NANPA has
+//! in service.
 //!
-//! To add a code: once NANPA's report marks it in service (not when it is only
-//! assigned or announced), put it in its place in [`GEOGRAPHIC`], give the new date
-//! above and run `rustfmt`; the tests tell whether the order holds. Assigned but not
-//! in service then: 565 (Georgia, no day set) and 761 (Kentucky, July 2027). A toll-free
-//! code the FCC opens goes into [`TOLL_FREE`] likewise.
+//! To add a code: wait until NANPA's report marks it as in service, not only as assigned or announced. Insert it into
+//! [`GEOGRAPHIC`] in order (a test checks that), write the new date above and run `rustfmt`. In September 2026, two
+//! codes were assigned but not in service: 565 (Georgia, no date) and 761 (Kentucky, July 2027). Add a toll-free code
+//! to [`TOLL_FREE`] when the FCC opens it.
 
-/// Geographic area codes of the states, DC and the territories (American Samoa 684,
-/// Guam 671, Northern Marianas 670, Puerto Rico 787 and 939, US Virgin Islands 340),
-/// sorted. Not here: codes of Canada, Bermuda and the Caribbean, and non-geographic ones
-/// (500 and its kin for personal services, 700, 710 of the federal government, 900).
+/// Geographic area codes of the states, DC and the territories (American Samoa 684, Guam 671, Northern Marianas 670,
+/// Puerto Rico 787 and 939, US Virgin Islands 340), sorted. Codes of Canada, Bermuda and the Caribbean are not here,
+/// nor non-geographic ones (500 and similar for personal services, 700, 710 of the federal government, 900).
 pub const GEOGRAPHIC: &[u16] = &[
     201, 202, 203, 205, 206, 207, 208, 209, 210, 212, 213, 214, 215, 216, 217, 218, 219, 220, 223, 224, 225, 227, 228,
     229, 231, 234, 235, 239, 240, 248, 251, 252, 253, 254, 256, 260, 262, 267, 269, 270, 272, 274, 276, 279, 281, 283,
@@ -38,7 +34,7 @@ pub const GEOGRAPHIC: &[u16] = &[
     973, 975, 978, 979, 980, 983, 984, 985, 986, 989,
 ];
 
-/// Toll-free codes open for use, sorted. 822 and the rest of 88X are only reserved.
+/// Toll-free codes that are in use, sorted. 822 and the other 88X codes are only reserved.
 pub const TOLL_FREE: &[u16] = &[800, 833, 844, 855, 866, 877, 888];
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The only source of time: all that stores or compares a time asks a [`Clock`].
+//! The only source of the time of day: all code asks a [`Clock`] for it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,12 +8,12 @@ mod skew;
 
 pub use skew::{Comparison, Offset, Skew, WrongClock};
 
-/// A clock: UTC, in whole microseconds, as PostgreSQL stores them.
+/// A clock. Its times are UTC in whole microseconds, as PostgreSQL stores them.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
     #[default]
     System,
-    /// The system's clock, and its offset from the database's.
+    /// The system's clock, compared with the database's.
     Watched(Arc<Skew>),
     /// Stands still until it is moved.
     Frozen(Arc<Mutex<DateTime<Utc>>>),
@@ -24,7 +24,7 @@ impl Clock {
         Self::Frozen(Arc::new(Mutex::new(at)))
     }
 
-    /// The system's clock, to be compared with the database's.
+    /// The system's clock, not yet compared with the database's.
     pub fn watched() -> Self {
         Self::Watched(Arc::default())
     }
@@ -47,15 +47,12 @@ impl Clock {
     }
 
     /// Refuses a clock that is too far from the database's. A sale is dated no earlier than the number's last move, so
-    /// a time in the future would delay all that follows.
+    /// one date in the future would put off the dates of all that follows.
     ///
-    /// Selling, billing and recycling ask this.
-    ///
-    /// # Errors
-    /// The offset.
+    /// Purchases, the jobs, credits and debits, and operators' changes of stock and tenancies check this first.
     ///
     /// # Errors
-    /// How far it is off.
+    /// How far the clock is off.
     pub fn trusted(&self) -> Result<(), WrongClock> {
         match self {
             Self::Watched(skew) => skew.judge(self.now()),
@@ -63,7 +60,7 @@ impl Clock {
         }
     }
 
-    /// The offset of a watched clock from the database's, once they were compared.
+    /// The offset of a watched clock from the database's; `None` before the first comparison.
     pub fn offset(&self) -> Option<Offset> {
         match self {
             Self::Watched(skew) => skew.offset(self.now()),
@@ -71,13 +68,13 @@ impl Clock {
         }
     }
 
-    /// This clock, or one that stands still at `time` if that is in the future. What is done as of a later time is
-    /// recorded with that time; nothing is dated back.
+    /// This clock, or one that stands still at `time` if that is in the future. So work that is done as of a future
+    /// time is dated then, and no work is dated before now.
     pub fn not_before(&self, time: DateTime<Utc>) -> Self {
         if time > self.now() { Self::frozen(time) } else { self.clone() }
     }
 
-    /// Moves a frozen clock, or makes a watched one wrong by more; for tests. The system's clock stays.
+    /// Moves a frozen clock, or adds to the offset of a watched one; for tests. Does nothing to the system's clock.
     pub fn advance(&self, by: TimeDelta) {
         match self {
             Self::System => {}

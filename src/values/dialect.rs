@@ -1,9 +1,10 @@
-//! How answers of commands write times: as reports do. `#[serde(serialize_with = "time")]` stands at each field of one.
+//! How the output of commands shows times: in the same format as reports. Each such field has
+//! `#[serde(serialize_with = "time")]`.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serializer;
 
-/// A time that may be there or not.
+/// A time, or an optional one.
 pub trait Moment {
     fn moment(&self) -> Option<DateTime<Utc>>;
 }
@@ -20,7 +21,7 @@ impl Moment for Option<DateTime<Utc>> {
     }
 }
 
-/// As in `2026-11-24T04:32:17.129Z`.
+/// Writes a time in RFC 3339, in UTC, cut to milliseconds: `2026-11-24T04:32:17.129Z`. `None` becomes null.
 ///
 /// # Errors
 /// Those of the serializer.

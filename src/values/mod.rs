@@ -1,5 +1,5 @@
-//! Typed values: what each may be, how it is written, and how the database stores it. They know neither HTTP, nor a use
-//! case, nor a table.
+//! Typed values: their limits, how they are written, and how the database stores them. They know no HTTP, use case or
+//! table.
 
 pub mod area_codes;
 pub mod clock;

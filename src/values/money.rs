@@ -1,5 +1,5 @@
-//! Money in whole US cents, and carriers' costs in hundredths of a cent. Dollars appear only in the API, on the command
-//! line and in views.
+//! Money in whole US cents, and carriers' costs in hundredths of a cent. Only texts and views show dollars with
+//! decimals.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,10 +9,10 @@ use std::str::FromStr;
 #[sqlx(transparent)]
 pub struct Money(i64);
 
-/// The currency of every amount, ISO 4217.
+/// The ISO 4217 code of the currency of every amount.
 pub const CURRENCY: &str = "USD";
 
-/// The largest amount, in cents: a billion dollars.
+/// The largest amount that is read from a text, in cents: a billion dollars.
 const MAX_CENTS: i64 = 100_000_000_000;
 
 impl Money {
@@ -22,16 +22,14 @@ impl Money {
         self.0
     }
 
-    /// Whole cents.
-    ///
     /// # Panics
-    /// If they are negative.
+    /// If `cents` is negative.
     pub const fn from_cents(cents: i64) -> Self {
         assert!(cents >= 0, "money is never negative");
         Self(cents)
     }
 
-    /// The sum; `None` if it is too large to be money.
+    /// The sum; `None` on overflow.
     pub const fn checked_add(self, other: Self) -> Option<Self> {
         match self.0.checked_add(other.0) {
             Some(cents) => Some(Self(cents)),
@@ -60,7 +58,7 @@ impl FromStr for Money {
     }
 }
 
-/// The cents of an amount in dollars.
+/// Reads an amount in dollars; returns cents.
 fn read(text: &str) -> Option<i64> {
     let (dollars, cents) = text.split_once('.').unwrap_or((text, "00"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
@@ -76,7 +74,7 @@ impl serde::Serialize for Money {
 
 impl<'de> serde::Deserialize<'de> for Money {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        // What was written here: a balance may be larger than what is taken from the command line.
+        // No `MAX_CENTS` here: the text is our own, and a balance may be larger than an amount that an operator enters.
         let text = String::deserialize(from)?;
         read(&text).map(Self).ok_or_else(|| serde::de::Error::custom(NotAnAmount(text)))
     }
@@ -96,7 +94,7 @@ impl Cost {
 }
 
 impl fmt::Display for Cost {
-    /// Two decimals, and up to two more if they are not zero: `0.85`, `0.0085`.
+    /// Dollars with two decimals, and up to two more if they are not zero: `0.85`, `0.0085`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
         let all = self.0.unsigned_abs();
@@ -113,7 +111,7 @@ pub struct NotACost(pub String);
 impl FromStr for Cost {
     type Err = NotACost;
 
-    /// Reads `0.85`, `$0.0085`, `$ 12` and `.5`.
+    /// Reads dollars, as in `0.85`, `$0.0085`, `$ 12` and `.5`.
     fn from_str(text: &str) -> Result<Self, NotACost> {
         let refused = || NotACost(text.to_owned());
         let plain = text.trim();

@@ -1,8 +1,8 @@
-//! The network of a client, which limits count by.
+//! The network of a client: limits for an address count all addresses of its network together.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// An IPv4 address as it is; of an IPv6 address its /64, for one client has all of it.
+/// An IPv4 address is its own network. The network of an IPv6 address is its /64, because one client can use all of it.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),

@@ -1,27 +1,31 @@
 //! Pages of a list.
 
-/// The default page size, and the largest.
+/// The default number of items on a page.
 pub const DEFAULT_SIZE: u32 = 50;
+
+/// The largest number of items on a page.
 pub const LARGEST_SIZE: u32 = 1000;
 
-/// How many items of a list the number of a page can reach. To find a page by its number, all items before it are walked.
+/// A page that is asked for by number must begin within this many items of the list: PostgreSQL reads all items before
+/// it.
 pub const REACH: i64 = 100_000;
 
-/// The page that is asked for. `K` is the key of an item.
+/// A page that is asked for. `K` is the key of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page<K> {
     /// Counted from 0.
     pub number: u32,
+    /// The number of items on a page.
     pub size: u32,
     pub cursor: Cursor<K>,
 }
 
-/// How a page is found. All but the first way cost the same anywhere in a list.
+/// How to find a page. By number, later pages cost more. Every other way costs the same for all pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cursor<K> {
-    /// Unspecified: by the page's number.
+    /// By the page's number: the request names no cursor.
     ByNumber,
-    /// After the item with this key.
+    /// The page begins after the item with this key.
     After(K),
     /// The page ends before the item with this key.
     Before(K),
@@ -49,12 +53,13 @@ pub struct Slice<T, K> {
     /// The number of items in the whole list.
     pub total: i64,
     pub items: Vec<T>,
-    /// Whether the list goes on after this page. Read, not computed from the total: others buy and release meanwhile.
+    /// Whether the list goes on after this page. Read with the items, not computed from `total`: numbers may be bought
+    /// or released between the two reads.
     pub more: bool,
 }
 
 impl<T, K> Slice<T, K> {
-    /// `items` are those of the page and, if there is one, the next.
+    /// `items` are those of the page, and the one after them if there is any.
     pub fn new(page: Page<K>, total: i64, mut items: Vec<T>) -> Self {
         let size = page.size as usize;
         let more = items.len() > size;
@@ -62,17 +67,18 @@ impl<T, K> Slice<T, K> {
         Self { page, total, items, more }
     }
 
-    /// The page's number. An empty list has only page 0, also if another page was asked for.
+    /// The page's number; 0 for an empty list, whichever page was asked for.
     pub fn number(&self) -> i64 {
         if self.total == 0 { 0 } else { i64::from(self.page.number) }
     }
 
+    /// The number of pages in the whole list; 0 if it is empty.
     pub fn pages(&self) -> i64 {
         let size = i64::from(self.page.size);
         (self.total + size - 1) / size
     }
 
-    /// The offsets of the first and the last item in the whole list; 0 and 0 if there is none.
+    /// The offsets of the page's first and last item in the whole list; 0 and 0 if the page is empty.
     pub fn offsets(&self) -> (i64, i64) {
         match i64::try_from(self.items.len()) {
             Ok(count) if count > 0 => (self.page.start(), self.page.start() + count - 1),

@@ -1,4 +1,4 @@
-//! Phone numbers of the North American Numbering Plan that the registry can sell.
+//! US phone numbers of the North American Numbering Plan (NANP).
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +19,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Its name on the command line and in views.
+    /// The name on the command line and in views.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Local => "local",
@@ -34,7 +34,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A US area code, toll-free codes included.
+/// A US area code; toll-free codes are included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AreaCode(u16);
 
@@ -79,7 +79,7 @@ impl FromStr for AreaCode {
     }
 }
 
-/// Ten digits, which may be no number of the plan.
+/// Ten digits. They need not be a valid phone number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digits(i64);
 
@@ -94,7 +94,7 @@ impl Digits {
     }
 }
 
-/// A number of the plan: a US area code, and then an exchange that begins with 2 to 9.
+/// A US phone number: the area code, an exchange (three digits) that begins with 2 to 9, and four more digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct PhoneNumber(i64);
@@ -103,17 +103,17 @@ pub struct PhoneNumber(i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
     NotTenDigits,
-    /// `4.16E+09`: a spreadsheet has dropped digits.
+    /// A spreadsheet dropped digits, as in `4.16E+09`.
     Rounded,
     NoUsAreaCode,
     /// The exchange begins with 0 or 1.
     NoExchange,
-    /// The exchange is 211, 311 … 911: those are services.
+    /// The exchange is 211, 311 … 911 (N11): those codes are for services, such as emergency calls.
     ServiceExchange,
 }
 
 impl Reason {
-    /// A short name, by which numbers with this fault are counted.
+    /// A short name, for counts of numbers by reason.
     pub const fn name(self) -> &'static str {
         match self {
             Self::NotTenDigits => "not ten digits",
@@ -146,7 +146,7 @@ fn message(text: &str, reason: Reason) -> String {
 
 impl PhoneNumber {
     /// # Errors
-    /// If `digits` is not ten digits, has no US area code, or no possible exchange.
+    /// If `digits` is not ten digits, has no US area code, or has an exchange that begins with 0 or 1.
     pub fn new(digits: i64) -> Result<Self, NotAPhoneNumber> {
         let Digits(digits) = Digits::new(digits).ok_or_else(|| refused(digits, Reason::NotTenDigits))?;
         match Self(digits) {
@@ -156,8 +156,8 @@ impl PhoneNumber {
         }
     }
 
-    /// As [`Self::new`], for a number to be added to the stock. Numbers with an N11 exchange that were added before
-    /// this was checked can still be shown, withdrawn and released.
+    /// As [`Self::new`], for a number to be added to the stock. Numbers with an N11 exchange were added before this
+    /// check existed, so [`Self::new`] accepts them: they can be shown, withdrawn and released.
     ///
     /// # Errors
     /// As [`Self::new`], and if the exchange is an N11 service.
@@ -172,7 +172,7 @@ impl PhoneNumber {
         self.0 / 10_000 % 1000
     }
 
-    /// Three digits, because there are ten in all.
+    /// At most 999, because there are ten digits in all.
     const fn first_three(self) -> u16 {
         (self.0 / 10_000_000) as u16
     }
@@ -189,7 +189,7 @@ impl PhoneNumber {
         self.0
     }
 
-    /// `(415) 867-5309`: the friendly name of a number that has none.
+    /// The default FriendlyName, as in `(415) 867-5309`.
     pub fn formatted(self) -> String {
         let digits = self.letters();
         let mut text = String::with_capacity("(415) 867-5309".len());
@@ -200,7 +200,7 @@ impl PhoneNumber {
         text
     }
 
-    /// The ten digits as text.
+    /// The ten digits as ASCII text.
     pub fn letters(self) -> [u8; 10] {
         let (mut digits, mut rest) = ([0; 10], self.0);
         for digit in digits.iter_mut().rev() {
@@ -224,7 +224,7 @@ impl fmt::Display for PhoneNumber {
 impl FromStr for PhoneNumber {
     type Err = NotAPhoneNumber;
 
-    /// Reads any spelling, as [`Digits`] do.
+    /// Reads all spellings that [`Digits`] reads.
     fn from_str(text: &str) -> Result<Self, NotAPhoneNumber> {
         Self::new(text.parse::<Digits>()?.value())
     }

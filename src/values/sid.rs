@@ -1,17 +1,14 @@
-//! Sids: two letters and 32 lower-case hex digits, which are 128 random bits.
+//! Sids: ids of two letters, which tell the type, and 32 lower-case hex digits, which are 128 random bits.
 
 use std::fmt;
 use std::str::FromStr;
 
 use uuid::Uuid;
 
-/// 128 bits from the operating system's cryptographic source.
+/// 128 bits from the operating system's cryptographic random number generator.
 ///
 /// # Panics
-/// If the operating system has no randomness: nothing could go on safely.
-///
-/// # Panics
-/// When the operating system has no randomness to give: nothing could go on safely.
+/// If the operating system gives no random bytes: it would not be safe to go on.
 pub fn random_bits() -> u128 {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
@@ -58,7 +55,7 @@ macro_rules! sid {
         impl FromStr for $name {
             type Err = NotASid;
 
-            /// Exact: the API compares Sids letter for letter.
+            /// Accepts lower-case hex digits only: the API compares Sids exactly.
             fn from_str(text: &str) -> Result<Self, NotASid> {
                 let lower_hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
                 text.strip_prefix($prefix)
@@ -84,11 +81,11 @@ macro_rules! sid {
 }
 
 sid!(
-    /// Names an account.
+    /// Identifies an account.
     AccountSid, "AC"
 );
 sid!(
-    /// Names an IncomingPhoneNumber: one tenancy of one number.
+    /// Identifies an IncomingPhoneNumber: one tenancy of one number.
     NumberSid, "PN"
 );
 

@@ -5,7 +5,7 @@ use std::fmt;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use url::Url;
 
-/// The longest note on a number or an entry of the ledger, in characters.
+/// The longest note on a number or a ledger entry, in characters.
 pub const LONGEST_NOTE: usize = 255;
 
 /// A name: 1 to [`FriendlyName::LONGEST`] characters (Unicode scalar values), none of them a control character.
@@ -46,12 +46,12 @@ impl serde::Serialize for FriendlyName {
     }
 }
 
-/// Whether every XML 1.0 document can hold it, and it is no control character.
+/// Whether a character is not a control character, and is allowed in XML 1.0.
 fn is_printable(c: char) -> bool {
     !c.is_control() && !matches!(c, '\u{FFFE}' | '\u{FFFF}')
 }
 
-/// An absolute http or https URL with a host, kept exactly as it was given.
+/// An absolute http or https URL with a host, at most [`CallbackUrl::LONGEST`] characters. It is kept exactly as given.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::Type)]
 #[sqlx(transparent)]
 pub struct CallbackUrl(String);
@@ -68,10 +68,10 @@ impl CallbackUrl {
     pub const LONGEST: usize = 2048;
 
     /// # Errors
-    /// If the text is not such a URL.
+    /// If the text is not such a URL, or its host holds an invisible character.
     pub fn new(text: String) -> Result<Self, NotACallbackUrl> {
-        // The URL standard repairs a lot (`http:host`, `http:///host`, tabs). A URL that is handed to others must need
-        // no repair.
+        // The URL standard repairs many faults (`http:host`, `http:///host`, tabs). Other programs may not, so a URL
+        // that needs repair is refused.
         let printable = text.chars().all(|c| is_printable(c) && !c.is_whitespace() && c != '\\');
         let after_scheme = |scheme: &str| {
             let (start, rest) = text.split_at_checked(scheme.len())?;
@@ -100,13 +100,14 @@ impl CallbackUrl {
 
 /// Whether a host holds invisible characters, percent-encoded or not.
 fn has_invisible(host: &str) -> bool {
-    // Forms are percent-decoded as hosts are. This also splits at `&` and `=`, which does not matter here.
+    // The parser of forms decodes percent-encoding, as URL parsers do for hosts. It also splits at `&` and `=`, which
+    // does not matter here.
     let mut parts = url::form_urlencoded::parse(host.as_bytes());
     parts.any(|(name, value)| name.chars().chain(value.chars()).any(is_invisible))
 }
 
-/// Zero-width, bidi and other format characters (Unicode's category Cf), and a few others that show nothing: joiners,
-/// fillers and variation selectors, which IDNA's mapping removes.
+/// Format characters (Unicode's category Cf, with zero-width and bidi characters), and others that show nothing and
+/// that IDNA's mapping removes: joiners, fillers and variation selectors.
 fn is_invisible(c: char) -> bool {
     c.general_category() == GeneralCategory::Format
         || matches!(c, '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}')
@@ -155,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    /// Texts that look like URLs: whole and broken parts in any order.
+    /// Texts that look like URLs, with some parts missing or broken.
     const NEARLY: &str =
         "(https?|HTTPS?|ftp|)(:|)(//|/|///|)(\\PC{0,9}|[a-z0-9.@:\\[\\]%?#/\\\\-]{0,30}|\\x00|xn--[a-z0-9-]{0,9})";
 
@@ -246,7 +247,7 @@ mod tests {
             "example.com\u{200f}",         // right-to-left mark
             "\u{2066}example.com\u{2069}", // isolates
             "exa\u{e0061}mple.com",        // a tag
-            "exa\u{fe0f}mple.com",         // variation selector: no format character, but removed
+            "exa\u{fe0f}mple.com",         // variation selector: not a format character, but removed
             "exa\u{34f}mple.com",          // grapheme joiner, likewise
             "exa\u{3164}mple.com",         // a filler
             "exa%E2%80%8Bmple.com",

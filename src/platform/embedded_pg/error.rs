@@ -7,7 +7,7 @@ use super::folder::SOCKET_PATH_LIMIT;
 use super::programs::OLDEST;
 use super::server::RECOVERY;
 
-/// Why there is no server: one line for the operator.
+/// Why the server could not be started or stopped: one line for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(

@@ -11,10 +11,10 @@ use nix::unistd::{Uid, User};
 
 use super::Error;
 
-/// The longest path of a socket, in bytes: macOS has the strictest limit, 104 with the final zero.
+/// A socket's path must have fewer bytes than this. macOS is the strictest: 104 with the final zero.
 pub(super) const SOCKET_PATH_LIMIT: usize = 103;
 
-/// The user as whom the server runs, if not our own.
+/// The user that PostgreSQL runs as, if we are root.
 pub(super) struct Owner {
     pub(super) uid: u32,
     pub(super) gid: u32,
@@ -25,7 +25,7 @@ pub(super) fn folder_error(path: &Path, source: io::Error) -> Error {
     Error::Folder { path: path.to_owned(), source }
 }
 
-/// Opens a file to append to. Symbolic links are not followed: root would write wherever another user points one.
+/// Opens a file to append to. Refuses a symbolic link: another user could point it at a file that only root may write.
 pub(super) fn open_file(path: &Path, owner: Option<&Owner>) -> Result<File, Error> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true).mode(0o600);
@@ -42,8 +42,8 @@ pub(super) fn socket(pg_dir: &Path) -> PathBuf {
     pg_dir.join(".s.PGSQL.5432")
 }
 
-/// The database URL, with the folder as its host, percent-encoded: sqlx, libpq and tokio-postgres all read that. The
-/// port and the TLS mode are given, or they would come from the environment.
+/// The database URL. Its host is the socket's folder, percent-encoded, which sqlx, libpq and tokio-postgres all
+/// understand. It names the port and the TLS mode, because defaults would come from the environment.
 pub(super) fn url(pg_dir: &Path) -> String {
     let mut host = String::new();
     for &byte in pg_dir.as_os_str().as_bytes() {
@@ -68,8 +68,8 @@ pub(super) fn default_data_dir() -> Result<PathBuf, Error> {
     Ok(xdg.map_or_else(|| home.map(|home| home.join(".local/share")), Ok)?.join("numberbank"))
 }
 
-/// The user as whom the server runs, if not our own: PostgreSQL refuses to run as root. The owner of an existing
-/// cluster stays, even if a user `postgres` was created since.
+/// The user that PostgreSQL runs as, if we are root: it refuses to run as root. An existing cluster keeps its owner,
+/// even if a user `postgres` was created since.
 pub(super) fn server_user(data_dir: &Path) -> Result<Option<Owner>, Error> {
     if !Uid::effective().is_root() {
         return Ok(None);
@@ -85,7 +85,8 @@ pub(super) fn server_user(data_dir: &Path) -> Result<Option<Owner>, Error> {
     Ok(Some(Owner { uid: user.uid.as_raw(), gid: user.gid.as_raw(), name: user.name }))
 }
 
-/// Refuses a path that is too long for a socket, and the outermost folder that the server's user cannot enter.
+/// Refuses a path that is too long for a socket, or that the server's user cannot enter. The error names the outermost
+/// closed folder.
 pub(super) fn check_folder(dir: &Path, owner: Option<&Owner>) -> Result<(), Error> {
     let socket = socket(&dir.join("pg"));
     if socket.as_os_str().len() >= SOCKET_PATH_LIMIT {
@@ -114,14 +115,14 @@ pub(super) fn make_data_dir(dir: &Path) -> io::Result<()> {
     }
     fs::create_dir_all(dir)?;
     if Uid::effective().is_root() {
-        // The umask may forbid it, but the server's user must be able to enter.
+        // Whatever the umask is, the server's user must be able to enter.
         fs::set_permissions(dir, fs::Permissions::from_mode(0o755))?;
     }
     Ok(())
 }
 
-/// Creates the server's own folder. Root follows no symbolic link in its place: it could be another user's, and root
-/// would change and delete files wherever it points.
+/// Creates the server's own folder. Root refuses a symbolic link in its place: another user could point it at files
+/// that root would then change or delete.
 pub(super) fn make_pg_dir(dir: &Path, owner: Option<&Owner>) -> Result<(), Error> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(folder_error(dir, error)),

@@ -1,13 +1,14 @@
-//! The private PostgreSQL: without a database URL, `numberbank` runs a server of its own.
+//! The private PostgreSQL: without a database URL, `numberbank` runs its own server.
 //!
 //! Several processes may use one data folder at once. The last one stops the server:
 //!
-//! - each holds a shared lock on `users.lock` while it uses the server;
-//! - each joins (and starts the server if there is none) and leaves under a short exclusive lock on `start.lock`;
-//! - if a process that leaves gets `users.lock` exclusively, it was the last, and stops the server.
+//! - Each process holds a shared lock on `users.lock` while it uses the server.
+//! - To join or leave, a process holds an exclusive lock on `start.lock`. If it joins and no server runs, it starts
+//!   one.
+//! - A process that leaves and gets an exclusive lock on `users.lock` is the last one. It stops the server.
 //!
-//! Nobody can join between that check and the stop, because joining needs `start.lock`. The kernel releases the locks
-//! of a killed process; the next process takes over the server that it left.
+//! No process can join between that check and the stop, because joining needs `start.lock`. The kernel releases the
+//! locks of a killed process; the next process takes over the server that it left.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -24,14 +25,14 @@ pub use error::Error;
 use folder::{folder_error, open_file, url};
 use server::{Server, WATCH_EVERY};
 
-/// What the operator may choose.
+/// Options of the private PostgreSQL.
 #[derive(Debug, Clone)]
 pub struct ClusterOptions {
-    /// The data folder. `None` is the user's own data folder, or `/var/lib/numberbank` for root.
+    /// The data folder. `None` means the user's data folder, or `/var/lib/numberbank` for root.
     pub data_dir: Option<PathBuf>,
-    /// The folder of server programs (`PG_BIN`). `None` searches for one.
+    /// The folder of server programs (`PG_BIN`). `None` means to search for one.
     pub bin: Option<PathBuf>,
-    /// True except in tests: without it, a power failure loses the data.
+    /// True except in tests: without it, a power failure can lose the data.
     pub fsync: bool,
 }
 
@@ -40,18 +41,18 @@ pub struct Cluster {
     server: Arc<Server>,
     /// Our shared lock on `users.lock`; `None` once released.
     users: Option<File>,
-    /// The thread that restarts a dead server. It ends when the sender is dropped.
+    /// The thread that restarts the server if it dies. It ends when the sender is dropped.
     watcher: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl Cluster {
-    /// Starts the server, or joins a running one. Creates the data folder if there is none.
+    /// Starts the server, or joins a running one. Creates the data folder and the cluster if they do not exist.
     ///
     /// Blocks until the server accepts connections: about a tenth of a second, or a second the first time.
     ///
     /// # Errors
     ///
-    /// If the server cannot run. A server that recovers slowly goes on after the error.
+    /// If the server cannot run, or does not accept connections in time. One that is still recovering goes on.
     pub fn open(options: &ClusterOptions) -> Result<Cluster, Error> {
         let server = Arc::new(Server::prepare(options)?);
         let users = server.under_start_lock(|| {
@@ -89,12 +90,12 @@ impl Cluster {
         self.server.pid()
     }
 
-    /// Leaves the server, and stops it if no other process uses it. Close all connections before. Blocks until the
-    /// server is gone, 15 s at most. Dropping does the same, and only logs an error.
+    /// Leaves the server, and stops it if no other process uses it. Close all connections before. Waits for the start
+    /// lock, and then up to 15 s for the server to stop. Dropping does the same, but only logs an error.
     ///
     /// # Errors
     ///
-    /// If the server did not stop, or the locks could not be taken.
+    /// If the server did not stop, or a lock could not be taken.
     pub fn close(mut self) -> Result<(), Error> {
         self.leave()
     }
@@ -106,7 +107,8 @@ impl Cluster {
             let _ = watcher.join();
         }
         self.server.under_start_lock(|| {
-            // An explicit unlock: a child that is being forked may hold a copy of the descriptor for a moment.
+            // Unlock explicitly: a child that is being forked may hold a copy of the descriptor for a moment, which
+            // would keep the shared lock.
             let exclusive = users.unlock().map_err(TryLockError::Error).and_then(|()| users.try_lock());
             match exclusive {
                 Ok(()) => self.server.stop(),

@@ -1,4 +1,4 @@
-//! Finds PostgreSQL's server programs.
+//! Finds PostgreSQL's server programs, `initdb` and `postgres`.
 
 use std::env;
 use std::fs::{self, File};
@@ -10,18 +10,18 @@ use std::process::Command;
 /// The oldest supported major version.
 pub(super) const OLDEST: u32 = 13;
 
-/// A folder of server programs. The order is by preference, the best last.
+/// A folder of server programs. In sorted order, the best is the last.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Installation {
-    /// Whether the programs are no scripts: a wrapper script may call programs that cannot find their files.
+    /// False for wrapper scripts: PostgreSQL may not find its files through them.
     pub(super) genuine: bool,
     pub(super) version: u32,
     pub(super) dir: PathBuf,
 }
 
-/// The folders that hold server programs, the best last.
+/// Those of the folders that hold server programs of a supported version, the best last.
 pub(super) fn installations(dirs: Vec<PathBuf>) -> Vec<Installation> {
-    // Symbolic links are resolved: PostgreSQL finds its files relative to the real path of its programs.
+    // Resolves symbolic links: PostgreSQL finds its files relative to the real path of its programs.
     let real = dirs.iter().filter_map(|dir| Some(dir.join("initdb").canonicalize().ok()?.parent()?.to_owned()));
     let mut real: Vec<_> = real.filter(|dir| dir.join("postgres").is_file()).collect();
     real.sort();
@@ -54,7 +54,7 @@ pub(super) fn leading_number(text: &str) -> Option<u32> {
     text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// The folders to search.
+/// The folders to search: `PATH`, the one that `pg_config` names, and those of common packages.
 pub(super) fn program_dirs() -> Vec<PathBuf> {
     let mut dirs: Vec<PathBuf> =
         env::var_os("PATH").iter().flat_map(env::split_paths).filter(|dir| dir.is_absolute()).collect();

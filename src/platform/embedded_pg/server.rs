@@ -1,4 +1,4 @@
-//! The server process: creates, starts, watches and stops it.
+//! Creates the cluster; starts, watches and stops the server process.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -22,32 +22,31 @@ use super::folder::{
 use super::programs::{installations, leading_number, program_dirs};
 use super::{ClusterOptions, Error};
 
-/// How often a server that starts or stops is checked.
+/// How often a server is checked while it starts or stops.
 const POLL_EVERY: Duration = Duration::from_millis(10);
-/// How often a running server is checked, and the pause between two tries to start one.
+/// How often a running server is checked, and the pause before another try to start it.
 pub(super) const WATCH_EVERY: Duration = Duration::from_millis(250);
-/// How long to retry a start while backends of a killed server still hold its shared memory.
+/// How long to retry a start while a killed server's shared memory or lock file is still in use.
 const RETRY_FOR: Duration = Duration::from_secs(10);
-/// How long a server may take to accept connections: after a crash it replays its log first.
+/// How long a server may take to accept connections: after a crash it replays its WAL first.
 pub(super) const RECOVERY: Duration = Duration::from_mins(2);
-/// How to stop the server, and how long each way may take: fast (clients are disconnected), then immediate (recovers at
-/// the next start).
+/// How to stop the server, and how long each way may take: a fast shutdown (disconnects clients), then an immediate one
+/// (the next start recovers).
 const STOPS: [(Signal, Duration); 2] =
     [(Signal::SIGINT, Duration::from_secs(10)), (Signal::SIGQUIT, Duration::from_secs(5))];
 
-/// A log of more bytes is renamed at the next start, and replaces the one renamed before.
+/// A log of more bytes is renamed to `postgres.log.old` at the next start, and replaces the older one.
 const MAX_LOG: u64 = 10_000_000;
 
-/// The server's state.
 #[derive(Debug, PartialEq, Eq)]
 enum ServerState {
     Gone,
-    /// It starts or stops.
+    /// It starts or stops, or only its socket can be seen.
     Changing,
     Ready,
 }
 
-/// A server process that we started. Its thread waits for its end, so that no zombie stays.
+/// A server process that we started. The thread `reaper` waits for its end, so that no zombie process stays.
 struct Child {
     pid: i32,
     reaper: JoinHandle<()>,
@@ -55,7 +54,7 @@ struct Child {
 
 pub(super) struct Server {
     pub(super) data_dir: PathBuf,
-    /// The folder of the server's user alone: cluster, socket and log.
+    /// Holds the cluster, the socket and the log. Only the server's user may enter it.
     pub(super) pg_dir: PathBuf,
     /// PostgreSQL's own data folder.
     pub(super) cluster: PathBuf,
@@ -73,7 +72,7 @@ impl Server {
         let wanted = options.data_dir.clone().map_or_else(default_data_dir, Ok)?;
         let data_dir = std::path::absolute(&wanted).map_err(|e| folder_error(&wanted, e))?;
         let owner = server_user(&data_dir)?;
-        // Checked before anything is created, and again after it, with symbolic links resolved.
+        // Checked before anything is created, and again below with symbolic links resolved.
         check_folder(&data_dir, owner.as_ref())?;
         make_data_dir(&data_dir).map_err(|e| folder_error(&data_dir, e))?;
         let data_dir = data_dir.canonicalize().map_err(|e| folder_error(&data_dir, e))?;
@@ -101,8 +100,8 @@ impl Server {
         result
     }
 
-    /// A command for a server program: as the server's user, in a folder that this user can enter, without our `PG…`
-    /// variables.
+    /// A command that runs a server program as the server's user, in a folder that this user can enter, and without our
+    /// `PG…` variables, which could change its settings.
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.pg_dir).stdin(Stdio::null()).env("LC_ALL", "C");
@@ -115,15 +114,15 @@ impl Server {
         command
     }
 
-    /// Creates the cluster and its database. It is renamed to its final name once complete, so a kill leaves nothing
-    /// broken.
+    /// Creates the cluster and its database. It gets its final name once complete, so a process that is killed leaves
+    /// no broken cluster.
     pub(super) fn create(&self) -> Result<(), Error> {
         tracing::info!("creating a PostgreSQL cluster in {}", self.cluster.display());
         let bin = self.programs()?;
         let new = self.pg_dir.join(format!("new.{}", process::id()));
         let mut initdb = self.command(&bin.join("initdb"));
         initdb.arg("-D").arg(&new).args(["--username=numberbank", "--encoding=UTF8", "--locale=C"]);
-        // All who can reach the socket are trusted: its folder is private.
+        // No password is needed: only the server's user and root can reach the socket.
         initdb.arg("--auth=trust").args((!self.fsync).then_some("--no-sync"));
         run(initdb, b"")?;
 
@@ -137,7 +136,7 @@ impl Server {
             .map_err(|e| folder_error(&self.cluster, e))
     }
 
-    /// Removes unfinished clusters of killed processes. What cannot be removed now is removed next time.
+    /// Removes unfinished clusters of killed processes. Those that cannot be removed are tried again next time.
     pub(super) fn remove_leftovers(&self) {
         for entry in fs::read_dir(&self.pg_dir).into_iter().flatten().flatten() {
             if entry.file_name().as_bytes().starts_with(b"new.") {
@@ -146,7 +145,7 @@ impl Server {
         }
     }
 
-    /// Returns when the server accepts connections. Needs the start lock.
+    /// Starts the server if it is gone, and waits until it accepts connections. Call it under the start lock.
     pub(super) fn start(&self) -> Result<(), Error> {
         let begun = Instant::now();
         let mut tried = None;
@@ -172,7 +171,7 @@ impl Server {
         }
     }
 
-    /// Starts a server process, and returns the log's length before it. Needs the start lock.
+    /// Starts a server process; returns the length of the log before it. Call it under the start lock.
     fn spawn(&self) -> Result<u64, Error> {
         let bin = self.programs()?;
         self.remove_stale_locks();
@@ -185,7 +184,7 @@ impl Server {
         let program = bin.join("postgres");
         let mut command = self.command(&program);
         command.arg("-D").arg(&self.cluster).args(self.options()).stdout(log).stderr(errors);
-        // A process group of its own, so that Ctrl-C reaches only us: we stop it ourselves.
+        // Its own process group, so that Ctrl-C reaches only us: we stop the server ourselves.
         let mut process = command.process_group(0).spawn().map_err(|source| Error::Run { program, source })?;
         let pid = process.id().cast_signed();
         let reaper = thread::spawn(move || drop(process.wait()));
@@ -198,12 +197,12 @@ impl Server {
     }
 
     fn options(&self) -> Vec<String> {
-        // The setting is a list; the quotes keep a comma in the folder's name from splitting it.
+        // The setting is a list: without quotes, a comma in the folder's name would split it.
         let folder = self.pg_dir.to_string_lossy().replace('"', "\"\"");
         let mut options = vec!["-k".into(), format!("\"{folder}\""), "-p".into(), "5432".into()];
         let mut settings = vec!["listen_addresses=", "unix_socket_permissions=0700", "max_connections=100"];
-        // No statements' errors, which their senders get anyway: the log would quote rows, with callback URLs and token
-        // hashes, and grow with each request that a constraint refuses.
+        // Errors of statements are not logged: clients get them anyway. The log would quote rows, with callback URLs
+        // and token hashes, and grow with each request that a constraint refuses.
         settings.push("log_min_messages=log");
         if !self.fsync {
             settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"]);
@@ -212,9 +211,9 @@ impl Server {
         options
     }
 
-    /// PostgreSQL takes any live process whose id is in a lock file for a server, even if another program got the id
-    /// after a reboot. Called only when no server runs here, so then the files are stale. PostgreSQL itself handles
-    /// those of dead processes, and their shared memory.
+    /// Removes lock files with the id of a live process. Call it only when no server runs here: then another program
+    /// got the id, perhaps after a reboot. PostgreSQL could take that program for a server and not start. Lock files of
+    /// dead processes are left to PostgreSQL, which also checks their shared memory.
     fn remove_stale_locks(&self) {
         let Some(file) = self.pid_file().filter(|file| file.pid > 1) else { return };
         if kill(Pid::from_raw(file.pid), None) != Err(Errno::ESRCH) {
@@ -223,7 +222,7 @@ impl Server {
         }
     }
 
-    /// Restarts the server if it is gone, unless another process does.
+    /// Restarts the server if it is gone, unless another process holds the start lock.
     pub(super) fn revive(&self) {
         if self.state() != ServerState::Gone || self.start_lock.try_lock().is_err() {
             return;
@@ -237,7 +236,7 @@ impl Server {
         let _ = self.start_lock.unlock();
     }
 
-    /// Stops the server. Needs the start lock.
+    /// Stops the server, and waits until it is gone. Call it under the start lock.
     pub(super) fn stop(&self) -> Result<(), Error> {
         for (signal, timeout) in STOPS {
             let begun = Instant::now();
@@ -259,7 +258,7 @@ impl Server {
             Some(file) if self.is_server(file.pid) && file.ready => ServerState::Ready,
             Some(file) if self.is_server(file.pid) => ServerState::Changing,
             _ if self.child_pid().is_some() => ServerState::Changing,
-            // A server that we cannot see answers: it is in another container, or just ending.
+            // A server whose process we do not see accepts connections: it is in another container, or just ending.
             _ if UnixStream::connect(socket(&self.pg_dir)).is_ok() => ServerState::Changing,
             _ => ServerState::Gone,
         }
@@ -280,7 +279,7 @@ impl Server {
         child.as_ref().filter(|child| !child.reaper.is_finished()).map(|child| child.pid)
     }
 
-    /// Whether this process is the server of this cluster. The id alone could belong to another program by now.
+    /// Whether this process is the server of this cluster. Another program may have got the same id.
     fn is_server(&self, pid: i32) -> bool {
         self.child_pid() == Some(pid) || command_line(pid).contains(&format!(" -D {} ", self.cluster.display()))
     }
@@ -295,7 +294,7 @@ impl Server {
         last_lines(&text)
     }
 
-    /// The folder of server programs: of the version that created the cluster, else of the newest.
+    /// The folder of server programs: of the version that created the cluster, or for a new cluster, the best.
     fn programs(&self) -> Result<PathBuf, Error> {
         let mut found = match &self.bin {
             Some(dir) => installations(vec![dir.clone()]),
@@ -318,8 +317,8 @@ impl Server {
     }
 }
 
-/// Whether a server answers here; one that was just killed looks ready but does not. Asks the protocol's shortest
-/// question, whether it speaks TLS, which leaves no trace in the log.
+/// Whether a server answers: the pid file of one that was just killed still says that it is ready. Sends an SSLRequest,
+/// which leaves no line in the server's log.
 fn answers(socket: &Path) -> bool {
     let ask = || {
         let mut stream = UnixStream::connect(socket)?;
@@ -336,7 +335,7 @@ fn run(mut command: Command, input: &[u8]) -> Result<(), Error> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let output = command.spawn().and_then(|mut child| {
         if let Some(mut stdin) = child.stdin.take() {
-            // If the program ends before it reads, its status says why.
+            // Writing fails if the program ends before it reads. Then its exit status tells that.
             let _ = stdin.write_all(input);
         }
         child.wait_with_output()
@@ -351,7 +350,7 @@ fn run(mut command: Command, input: &[u8]) -> Result<(), Error> {
     }
 }
 
-/// The last lines of a program's output, joined into one.
+/// The last four lines of a text that are not blank, joined into one.
 fn last_lines(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let mut lines: Vec<_> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(4).collect();
@@ -359,13 +358,13 @@ fn last_lines(text: &[u8]) -> String {
     lines.join(" | ")
 }
 
-/// Whether a start failed for a reason that passes: a killed server's last backends, or its lock file.
+/// Whether a start failed for a reason that passes: a killed server's shared memory or lock file is still in use.
 fn is_temporary(log: &str) -> bool {
     log.contains("shared memory block") || log.contains("lock file")
 }
 
-/// The arguments of a process, each followed by a space; empty if it is gone. Root can read these of any process, even
-/// in a container that hides the rest.
+/// The arguments of a process, each followed by a space; empty if the process is gone. Root can read the arguments of
+/// any process, even in a container that hides other files of `/proc`.
 fn command_line(pid: i32) -> String {
     if pid <= 1 {
         return String::new();
@@ -379,7 +378,7 @@ fn command_line(pid: i32) -> String {
     String::from_utf8_lossy(&arguments).replace(['\0', '\n'], " ")
 }
 
-/// The first and the last field of `postmaster.pid`, which PostgreSQL writes line by line as it starts.
+/// The first and the last line of `postmaster.pid`, which PostgreSQL writes line by line as it starts.
 #[derive(Debug, PartialEq, Eq)]
 struct PidFile {
     pid: i32,

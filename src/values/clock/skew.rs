@@ -1,8 +1,8 @@
 //! The offset of this machine's clock from the database's. All instances share the database, so clocks that agree with
 //! it agree with each other.
 //!
-//! A comparison takes a round trip. Between two comparisons, the clock is checked against the monotonic clock: if it is
-//! set wrong, the next purchase notices, not only the next comparison.
+//! A comparison takes a round trip. Between two comparisons, the monotonic clock tells how much time has passed. So if
+//! this machine's clock is set wrong, the next purchase notices, not only the next comparison.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,24 +12,25 @@ use std::time::Instant;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 
-/// A larger offset is logged.
+/// An offset larger than this is logged.
 const LOGGED_FROM: TimeDelta = TimeDelta::seconds(1);
 
-/// With a larger offset, nothing is sold, billed or put on sale.
+/// With an offset larger than this, nothing is sold, billed or put on sale.
 const MAX_OFFSET: TimeDelta = TimeDelta::seconds(30);
 
-/// A clock that is compared with the database's.
+/// What is known of a clock's offset from the database's.
 #[derive(Debug, Default)]
 pub struct Skew {
     /// Microseconds that are added to the system's time; for tests.
     wrong_by: AtomicI64,
     compared: Mutex<Option<Comparison>>,
-    /// The offset that was logged last, if the clock is off.
+    /// The offset that was logged last; `None` while the clocks agree.
     logged: Mutex<Option<TimeDelta>>,
+    /// Wakes the task that compares.
     wanted: Notify,
 }
 
-/// What the database's clock said at a moment; the uncertainty is half of the round trip.
+/// What the database's clock showed at a moment. The uncertainty is half of the round trip.
 #[derive(Clone, Copy, Debug)]
 pub struct Comparison {
     pub moment: Instant,
@@ -45,7 +46,7 @@ pub struct Offset {
 }
 
 impl Offset {
-    /// Whether it is certainly larger than `most`.
+    /// Whether it is larger than `most` even if the uncertainty is subtracted.
     fn is_beyond(self, most: TimeDelta) -> bool {
         self.ahead.abs() - self.uncertainty > most
     }
@@ -59,12 +60,12 @@ impl fmt::Display for Offset {
     }
 }
 
-/// A clock is off by too much.
+/// This machine's clock is off by too much.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct WrongClock(String);
 
-/// The error for what must not be dated by a wrong clock.
+/// The error of work that a wrong clock must not date.
 fn refusal(offset: Offset) -> WrongClock {
     let most = MAX_OFFSET.num_seconds();
     WrongClock(format!("{offset}: beyond {most} s nothing is sold, billed or put on sale; set the clock right"))
@@ -79,7 +80,7 @@ impl Skew {
         self.wrong_by.fetch_add(by.num_microseconds().unwrap_or_default(), Ordering::Relaxed);
     }
 
-    /// The offset of `now`, which was just read; `None` before the first comparison.
+    /// The offset of `now`, which the caller has just read; `None` before the first comparison.
     pub(super) fn offset(&self, now: DateTime<Utc>) -> Option<Offset> {
         let Comparison { moment, database, uncertainty } = (*self.compared())?;
         let passed = TimeDelta::from_std(moment.elapsed()).ok()?;
@@ -90,15 +91,15 @@ impl Skew {
         match self.offset(now).filter(|offset| offset.is_beyond(MAX_OFFSET)) {
             None => Ok(()),
             Some(offset) => {
-                // The clock may have been set right, or the machine slept and the monotonic clock stood still: compare
-                // again.
+                // Compare again: the clock may be right by now, or the monotonic clock stood still while the machine
+                // slept.
                 self.wanted.notify_one();
                 Err(refusal(offset))
             }
         }
     }
 
-    /// Sets the outcome of a comparison.
+    /// Sets the latest comparison.
     pub fn found(&self, comparison: Option<Comparison>) {
         *self.compared() = comparison;
     }
@@ -108,7 +109,7 @@ impl Skew {
         self.wanted.notified().await;
     }
 
-    /// Logs the state of the clock when it changes.
+    /// Logs an offset when it has changed by more than [`LOGGED_FROM`], and once when the clocks agree again.
     pub fn tell(&self, now: Offset) {
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = logged.is_none_or(|logged| (now.ahead - logged).abs() > LOGGED_FROM);

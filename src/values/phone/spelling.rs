@@ -8,19 +8,18 @@ use super::{Digits, NotAPhoneNumber, Reason};
 impl FromStr for Digits {
     type Err = NotAPhoneNumber;
 
-    /// Reads the ten digits of a number in any spelling: `4158675309`, `+1 (415) 867-5309`, `1-415-867-5309`,
-    /// `tel:+14158675309`, and those of spreadsheets that kept all digits: `4158675309.0`, `4.158675309E+09`. The digits
-    /// need not be a number of the plan.
+    /// Reads ten digits in any usual spelling, as `4158675309`, `+1 (415) 867-5309`, `1-415-867-5309`,
+    /// `tel:+14158675309`, or as a spreadsheet writes them if it keeps all digits: `4158675309.0`, `4.158675309E+09`.
     ///
     /// # Errors
-    /// If there are not exactly ten. Only `0` to `9` are digits.
+    /// If there are not exactly ten digits, after an optional country code 1. Only `0` to `9` are digits.
     fn from_str(text: &str) -> Result<Self, NotAPhoneNumber> {
         let refused = |reason| NotAPhoneNumber { text: text.trim().to_owned(), reason };
         let plain = unwrapped(text);
         let (plus, rest) = plain.strip_prefix('+').map_or((false, &*plain), |rest| (true, rest));
         let digits = match exponent(rest) {
             Some(digits) => digits.ok_or_else(|| refused(Reason::Rounded))?,
-            // Separators stand between digits: one at the end means that something is missing.
+            // Separators are between digits: after one at the end, something is missing.
             None if rest.ends_with(is_separator) => return Err(refused(Reason::NotTenDigits)),
             None => whole(rest).chars().filter(|c| !is_separator(*c)).collect(),
         };
@@ -35,8 +34,8 @@ impl FromStr for Digits {
     }
 }
 
-/// Without what is around a number, or invisible in it: blanks, marks of direction that address books copy, the
-/// apostrophe by which a spreadsheet marks a text, and `tel:`.
+/// Removes what is not part of the number: invisible characters, such as the bidi marks that address books copy, spaces
+/// around it, the apostrophe that makes a spreadsheet keep a cell as text, and `tel:`.
 fn unwrapped(text: &str) -> String {
     let seen: String = text.chars().filter(|c| !is_invisible(*c)).collect();
     let seen = seen.trim();
@@ -49,7 +48,7 @@ const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Blanks, brackets, dots, slashes, and dashes of every length.
+/// Spaces, parentheses, dots, slashes, and dashes of every length.
 fn is_separator(c: char) -> bool {
     matches!(c, '(' | ')' | '-' | '.' | '/' | '\u{2010}'..='\u{2015}' | '\u{2212}')
         || c == ' '
@@ -57,8 +56,8 @@ fn is_separator(c: char) -> bool {
         || c == '\u{202f}'
 }
 
-/// Without the `.0` that a program appended to a number: zeros behind a single dot are not digits of the number, even
-/// if they would make ten.
+/// Removes the `.0` that a program appended: zeros after a single dot are not digits of the number, even if they would
+/// make ten.
 fn whole(text: &str) -> &str {
     let split = text.split_once('.');
     let is_fraction = |(whole, zeros): &(&str, &str)| {
@@ -67,7 +66,7 @@ fn whole(text: &str) -> &str {
     split.filter(is_fraction).map_or(text, |(whole, _)| whole)
 }
 
-/// The digits of `4.158675309E+09`; `Some(None)` if some are missing.
+/// The digits of `4.158675309E+09`. `None` if the text is not in this format; `Some(None)` if digits are missing.
 fn exponent(text: &str) -> Option<Option<String>> {
     let (mantissa, exponent) = text.split_once(['e', 'E'])?;
     let exponent: usize = exponent.strip_prefix('+').unwrap_or(exponent).parse().ok()?;
@@ -79,7 +78,8 @@ fn exponent(text: &str) -> Option<Option<String>> {
     Some((rest.len() == exponent).then(|| format!("{first}{rest}")))
 }
 
-/// Reads `4158670000-4158679999`, or one number, in any spelling. The digits need not be numbers of the plan.
+/// Reads a range such as `4158670000-4158679999`, or one number, in any spelling that [`Digits`] reads. The
+/// digits need not be valid phone numbers.
 ///
 /// # Errors
 /// If it is neither, or the end is before the beginning.
@@ -88,7 +88,7 @@ pub fn range(text: &str) -> Result<RangeInclusive<i64>, String> {
         Ok(digits) => return Ok(digits..=digits),
         Err(error) => error,
     };
-    // Two numbers have twenty digits or more, so only the dash between them has a number on both sides.
+    // Two numbers have at least twenty digits, so only the dash between them has a whole number on each side.
     let dashes = text.char_indices().take(100).filter(|(_, c)| matches!(c, '-' | '\u{2013}'));
     let split =
         |(at, dash): (usize, char)| Some(digits_of(&text[..at]).ok()?..=digits_of(&text[at + dash.len_utf8()..]).ok()?);
