@@ -171,10 +171,10 @@ fn literal(value: &Value) -> String {
         Value::Number(number) => number.digits().to_string(),
         Value::Integer(integer) => integer.to_string(),
         Value::Word(word) => format!("'{}'", word.replace('\'', "''")),
-        // As hex digits: nothing in it ends the literal.
+        // Each character by its number: nothing in it ends the literal. A function of bytes would use no index.
         Value::Text(text) => {
-            let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-            format!(r"convert_from(decode('{hex}', 'hex'), 'UTF8')")
+            let points: String = text.chars().map(|c| format!(r"\+{:06x}", u32::from(c))).collect();
+            format!("u&'{points}'")
         }
     }
 }
@@ -196,10 +196,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_becomes_hex_digits() {
-        let text = Value::Text("a'; drop table stock --".to_owned());
-        let written = literal(&text);
-        assert_eq!(written, "convert_from(decode('61273b2064726f70207461626c652073746f636b202d2d', 'hex'), 'UTF8')");
+    fn a_text_becomes_the_numbers_of_its_characters() {
+        let text = Value::Text("a'\\é😀".to_owned());
+        assert_eq!(literal(&text), r"u&'\+000061\+000027\+00005c\+0000e9\+01f600'");
     }
 
     #[test]
