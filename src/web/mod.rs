@@ -15,6 +15,7 @@ pub mod observe;
 pub mod pages;
 pub mod params;
 pub mod refused;
+pub mod represent;
 pub mod routes;
 pub mod site;
 pub mod state;

@@ -5,13 +5,13 @@ use actix_web::http::StatusCode;
 
 use super::page;
 use super::refusals::{Refusal, Unfit};
-use super::represent::Rfc2822;
 use crate::accounts::{self, Account, Status};
-use crate::api::v2008::represent::{self, Fields, List, Record};
+use crate::api::v2008::represent::{self, List, Record};
 use crate::values::money::CURRENCY;
 use crate::values::page::{Cursor, Slice};
 use crate::values::text::FriendlyName;
 use crate::web::caller::Call;
+use crate::web::represent::{Fields, Rfc2822};
 
 /// `GET /Accounts`: the caller's own account, the only one there is to see.
 pub async fn list(call: Call) -> Result<HttpResponse, Refusal> {

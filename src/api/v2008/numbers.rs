@@ -4,15 +4,15 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
 use super::refusals::Refusal;
-use super::represent::Rfc2822;
 use super::{page, settings};
-use crate::api::v2008::represent::{self, Fields, List, Record};
+use crate::api::v2008::represent::{self, List, Record};
 use crate::numbers::Number;
 use crate::numbers::lists::Filter;
 use crate::numbers::settings::Callback;
 use crate::values::phone::Kind;
 use crate::web::caller::Call;
 use crate::web::params::KnownParameters;
+use crate::web::represent::{Fields, Rfc2822};
 
 /// `GET …/IncomingPhoneNumbers`
 pub async fn list(call: Call) -> Result<HttpResponse, Refusal> {

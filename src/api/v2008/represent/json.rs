@@ -1,6 +1,7 @@
 //! JSON of the old API: the names of the XML, every value a string.
 
-use super::{Fields, Plain, Record};
+use super::Record;
+use crate::web::represent::{Fields, Plain};
 
 /// How every document begins and ends.
 const BEGIN: &str = "{\"TwilioResponse\":";

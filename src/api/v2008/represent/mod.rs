@@ -1,15 +1,14 @@
 //! How answers look on the wire: one description of a resource, three representations.
-//! Each is written straight into one buffer; the rows of a long list are written as the client takes them.
 
 use actix_web::HttpResponse;
 use actix_web::body::MessageBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, LINK, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use super::page;
 use super::refusals::Refusal;
 use crate::error::{Denied, Error};
-use crate::values::page::{Cursor, Slice};
+use crate::values::page::Slice;
 use crate::values::sid::NumberSid;
 use crate::web::asked::{Asked, Representation};
 use crate::web::codes::Code;
@@ -17,36 +16,15 @@ use crate::web::observe::{Cause, RefusedBy};
 use crate::web::pages::of_error;
 use crate::web::params::encode;
 use crate::web::refused::{Fault, Refused};
+use crate::web::represent::{Fields, Links, Pieces, Rows, csv_document, csv_rows, list_links, xml};
 use crate::web::site::Site;
 
-mod csv;
 mod json;
-mod pieces;
-mod plain;
-mod xml;
 
-use csv::csv;
 use json::Json;
-use pieces::{Pieces, Rows};
-pub use plain::Rfc2822;
-use xml::Xml;
 
 /// The root of the resource tree.
 pub const TREE: &str = "/2008-08-01";
-
-/// Takes the elements of a resource, in their order.
-pub trait Fields {
-    /// A text. A client may have chosen it, so it must be escaped.
-    fn text(&mut self, name: &'static str, value: &str);
-
-    /// A value that is the same in every representation.
-    fn plain(&mut self, name: &'static str, value: &impl Plain);
-}
-
-/// A value whose text needs no escaping in any representation.
-pub trait Plain {
-    fn write(&self, to: &mut Vec<u8>);
-}
 
 /// A resource as the wire shows it.
 pub trait Record {
@@ -70,34 +48,58 @@ pub struct List<'a, T> {
 /// The answer that holds one resource.
 pub fn one(asked: &Asked, status: StatusCode, record: &impl Record) -> HttpResponse {
     let body = match asked.representation {
-        Representation::Xml => Xml::document(record),
+        Representation::Xml => document(record),
         Representation::Json => Json::document(record),
-        Representation::Csv => csv(record.columns(), std::slice::from_ref(record)),
+        Representation::Csv => {
+            csv_document(record.columns(), std::slice::from_ref(record), |record, to| record.write(to))
+        }
     };
     answer(status, asked.representation, body)
 }
 
-/// The answer that holds a page of a list. Links to other pages are also in `Link` headers, because JSON and CSV have
-/// no attributes for them.
-///
-/// # Panics
-/// Never: an encoded URI is always a valid value of a header.
+/// The answer that holds a page of a list.
 pub async fn list<T: Record + Unpin + 'static>(asked: &Asked, list: List<'_, T>) -> HttpResponse {
-    let uris = Uris::of(asked, &list);
-    let (representation, columns) = (asked.representation, list.columns);
+    let List { name, columns, filters, slice, ends } = list;
+    let filters: String = filters.iter().map(|(name, value)| format!("&{name}={}", encode(value))).collect();
+    let links = Links::of(&slice, ends, |page, cursor| {
+        let (path, ending, size) = (&asked.path, asked.ending, slice.page.size);
+        format!("{path}{ending}?Page={page}&PageSize={size}{filters}{}", page::parameter(cursor))
+    });
+    let representation = asked.representation;
     let (head, tail) = match representation {
-        Representation::Xml => xml::around(&list, &uris),
-        Representation::Json => json::around(list.name),
-        Representation::Csv => (csv::<T>(columns, &[]), String::new()),
+        Representation::Xml => xml::around(name, &slice, &links),
+        Representation::Json => json::around(name),
+        Representation::Csv => (csv_document::<T>(columns, &[], |_, _| {}), String::new()),
     };
-    let rows = Rows { representation, columns, tail };
-    let mut response = answer(StatusCode::OK, representation, Pieces::new(head, list.slice.items, rows).await);
-    for (rel, uri) in [("next", &uris.next), ("prev", &uris.previous)] {
-        if let Some(link) = Some(uri).filter(|uri| !uri.is_empty()).map(|uri| format!("<{uri}>; rel=\"{rel}\"")) {
-            response.headers_mut().append(LINK, HeaderValue::try_from(link).expect("an encoded URI is a header value"));
+    let rows = Written { representation, columns, tail };
+    let mut response = answer(StatusCode::OK, representation, Pieces::new(head, slice.items, rows).await);
+    list_links(&mut response, &links);
+    response
+}
+
+/// How the rows of a list are written.
+struct Written {
+    representation: Representation,
+    columns: &'static [&'static str],
+    tail: String,
+}
+
+impl<T: Record> Rows<T> for Written {
+    fn write(&self, rows: &[T], is_first: bool, to: &mut Vec<u8>) {
+        match self.representation {
+            Representation::Xml => rows.iter().for_each(|row| xml::element(to, T::NAME, |xml| row.write(xml))),
+            Representation::Json => json::rows(rows, is_first, to),
+            Representation::Csv => csv_rows(self.columns, rows, |row, to| row.write(to), to),
         }
     }
-    response
+
+    fn tail(&self) -> &str {
+        &self.tail
+    }
+}
+
+fn document<R: Record>(record: &R) -> Vec<u8> {
+    xml::document(|xml| xml.element(R::NAME, |xml| record.write(xml)))
 }
 
 /// The answer to a request that was refused or failed.
@@ -130,7 +132,7 @@ fn exception(representation: Representation, site: &str, refusal: &Refusal) -> H
         Representation::Json => {
             (Representation::Json, json::beside(Json::document(&exception), &Beside::of(&exception)))
         }
-        Representation::Xml | Representation::Csv => (Representation::Xml, Xml::document(&exception)),
+        Representation::Xml | Representation::Csv => (Representation::Xml, document(&exception)),
     };
     let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = answer(status, representation, body);
@@ -195,43 +197,5 @@ impl Record for RestException<'_> {
         to.text("Message", &self.refusal.message);
         to.text("Code", &code.number().to_string());
         to.text("MoreInfo", &self.more_info());
-    }
-}
-
-/// The paths of a page and of the pages around it, relative to the host. Empty if there is no such page.
-struct Uris {
-    this: String,
-    first: String,
-    next: String,
-    previous: String,
-    last: String,
-}
-
-impl Uris {
-    fn of<T>(asked: &Asked, list: &List<'_, T>) -> Self {
-        let slice = &list.slice;
-        let filters: String = list.filters.iter().map(|(name, value)| format!("&{name}={}", encode(value))).collect();
-        let uri = |page: i64, cursor: Cursor<NumberSid>| {
-            let (path, ending, size) = (&asked.path, asked.ending, slice.page.size);
-            let cursor = page::parameter(cursor);
-            format!("{path}{ending}?Page={page}&PageSize={size}{filters}{cursor}")
-        };
-        let (number, first) = (slice.number(), uri(0, Cursor::ByNumber));
-        let last = if slice.pages() > 1 { uri(slice.pages() - 1, Cursor::Last) } else { first.clone() };
-        let next = |[_, last]: [NumberSid; 2]| uri(number + 1, Cursor::After(last));
-        let previous = match (number, list.ends) {
-            (0, _) => String::new(),
-            (1, _) => first.clone(),
-            (_, Some([first, _])) => uri(number - 1, Cursor::Before(first)),
-            // This page is past the end of the list.
-            (_, None) => last.clone(),
-        };
-        Self {
-            this: uri(number, slice.page.cursor),
-            next: list.ends.filter(|_| slice.more).map(next).unwrap_or_default(),
-            previous,
-            first,
-            last,
-        }
     }
 }

@@ -1,29 +1,35 @@
 //! CSV: a header with the names, then a line for each record.
 
-use super::{Fields, Plain, Record};
+use super::{Fields, Plain};
 
 /// A row. An element that a record does not have becomes an empty cell.
-struct CsvRow {
+pub struct CsvRow {
     columns: std::slice::Iter<'static, &'static str>,
     cells: Vec<Vec<u8>>,
 }
 
-/// A whole document.
-pub fn csv<T: Record>(columns: &'static [&'static str], items: &[T]) -> Vec<u8> {
+/// A whole document. `write` writes the elements of an item.
+///
+/// # Panics
+/// Never: memory can be written to.
+pub fn document<T>(columns: &'static [&'static str], items: &[T], write: impl Fn(&T, &mut CsvRow)) -> Vec<u8> {
     let mut text = Vec::with_capacity(1024);
     let mut writer = csv::Writer::from_writer(&mut text);
     writer.write_record(columns).expect("memory can be written to");
     drop(writer);
-    rows(columns, items, &mut text);
+    rows(columns, items, write, &mut text);
     text
 }
 
 /// A line for each record.
-pub fn rows<T: Record>(columns: &'static [&'static str], items: &[T], to: &mut Vec<u8>) {
+///
+/// # Panics
+/// Never: memory can be written to.
+pub fn rows<T>(columns: &'static [&'static str], items: &[T], write: impl Fn(&T, &mut CsvRow), to: &mut Vec<u8>) {
     let mut writer = csv::Writer::from_writer(to);
     for item in items {
         let mut row = CsvRow { columns: columns.iter(), cells: Vec::with_capacity(columns.len()) };
-        item.write(&mut row);
+        write(item, &mut row);
         row.cells.resize(columns.len(), Vec::new());
         writer.write_record(&row.cells).expect("memory can be written to");
     }

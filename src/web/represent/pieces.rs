@@ -11,8 +11,6 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
 use tokio::task::yield_now;
 
-use super::{Record, Representation};
-
 /// About how many bytes of a long text are written at a time.
 const PIECE: usize = 32 * 1024;
 
@@ -27,49 +25,39 @@ const WHOLE: usize = 1024 * 1024;
 const ROUND: usize = 4;
 
 /// How the rows of a list are written.
-pub struct Rows {
-    pub representation: Representation,
-    pub columns: &'static [&'static str],
+pub trait Rows<T> {
+    /// Writes some of the rows. `is_first` if no row was written before them.
+    fn write(&self, rows: &[T], is_first: bool, to: &mut Vec<u8>);
+
     /// The text after the last row.
-    pub tail: String,
+    fn tail(&self) -> &str;
 }
 
-impl Rows {
-    /// Writes some of the rows. `is_first` if no row was written before them.
-    fn write<T: Record>(&self, rows: &[T], is_first: bool, to: &mut Vec<u8>) {
-        match self.representation {
-            Representation::Xml => super::xml::rows(rows, to),
-            Representation::Json => super::json::rows(rows, is_first, to),
-            Representation::Csv => super::csv::rows(self.columns, rows, to),
-        }
+/// The length of these rows as text, after other rows. Counting can take long, so it yields to other requests of the
+/// thread.
+async fn length<T>(write: &impl Rows<T>, rows: &[T]) -> usize {
+    let (mut text, mut length) = (Vec::with_capacity(PIECE), 0);
+    for some in rows.chunks(ROUND) {
+        text.clear();
+        write.write(some, false, &mut text);
+        length += text.len();
+        yield_now().await;
     }
-
-    /// The length of these rows as text, after other rows. Counting can take long, so it yields to other requests of
-    /// the thread.
-    async fn length<T: Record>(&self, rows: &[T]) -> usize {
-        let (mut text, mut length) = (Vec::with_capacity(PIECE), 0);
-        for some in rows.chunks(ROUND) {
-            text.clear();
-            self.write(some, false, &mut text);
-            length += text.len();
-            yield_now().await;
-        }
-        length
-    }
+    length
 }
 
 /// The rest of a text.
-pub struct Pieces<T> {
+pub struct Pieces<T, R> {
     written: Bytes,
     rows: vec::IntoIter<T>,
-    write: Rows,
+    write: R,
     /// Bytes that are not written yet.
     unwritten: usize,
 }
 
-impl<T: Record> Pieces<T> {
+impl<T, R: Rows<T>> Pieces<T, R> {
     /// The text that begins with `text` and goes on with these rows.
-    pub async fn new(mut text: Vec<u8>, mut rows: Vec<T>, write: Rows) -> Self {
+    pub async fn new(mut text: Vec<u8>, mut rows: Vec<T>, write: R) -> Self {
         let most = (rows.len() * WHOLE_ROW).min(WHOLE);
         let mut count = 0;
         text.reserve(most / 2);
@@ -82,10 +70,10 @@ impl<T: Record> Pieces<T> {
         }
         rows.drain(..count);
         let unwritten = if rows.is_empty() {
-            text.extend_from_slice(write.tail.as_bytes());
+            text.extend_from_slice(write.tail().as_bytes());
             0
         } else {
-            write.length(&rows).await + write.tail.len()
+            length(&write, &rows).await + write.tail().len()
         };
         Self { written: text.into(), rows: rows.into_iter(), write, unwritten }
     }
@@ -99,14 +87,14 @@ impl<T: Record> Pieces<T> {
             self.write.write(slice::from_ref(&row), false, &mut text);
         }
         if self.rows.len() == 0 {
-            text.extend_from_slice(self.write.tail.as_bytes());
+            text.extend_from_slice(self.write.tail().as_bytes());
         }
         self.unwritten -= text.len();
         self.written = text.into();
     }
 }
 
-impl<T: Record + Unpin> MessageBody for Pieces<T> {
+impl<T: Unpin, R: Rows<T> + Unpin> MessageBody for Pieces<T, R> {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {

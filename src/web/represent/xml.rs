@@ -1,10 +1,12 @@
-//! XML, the API's own representation.
+//! XML, the API's own representation, the same in all versions.
 
 use quick_xml::Writer;
 use quick_xml::escape::partial_escape;
 use quick_xml::events::{BytesDecl, BytesStart, Event};
 
-use super::{Fields, List, Plain, Record, Uris};
+use super::{Fields, Links, Plain};
+use crate::values::page::Slice;
+use crate::values::sid::NumberSid;
 
 /// The root of every document, and its end.
 const ROOT: &str = "TwilioResponse";
@@ -15,39 +17,39 @@ const END: &str = "</TwilioResponse>\n";
 pub struct Xml<'a>(&'a mut Vec<u8>);
 
 /// The text before and after the rows of a list.
-pub fn around<T>(list: &List<'_, T>, uris: &Uris) -> (Vec<u8>, String) {
+pub fn around<T>(name: &str, slice: &Slice<T, NumberSid>, links: &Links) -> (Vec<u8>, String) {
     let mut head = Vec::with_capacity(1024);
     let mut xml = Xml(&mut head);
     xml.begin();
-    xml.event(Event::Start(tag(list, uris)));
-    (head, format!("</{}>{END}", list.name))
+    xml.event(Event::Start(tag(name, slice, links)));
+    (head, format!("</{name}>{END}"))
 }
 
-/// The rows of a list.
-pub fn rows<T: Record>(rows: &[T], to: &mut Vec<u8>) {
-    let mut xml = Xml(to);
-    rows.iter().for_each(|row| xml.record(row));
+/// A whole document. `write` writes what its root holds.
+pub fn document(write: impl FnOnce(&mut Xml<'_>)) -> Vec<u8> {
+    let mut text = Vec::with_capacity(1024);
+    let mut xml = Xml(&mut text);
+    xml.begin();
+    write(&mut xml);
+    text.extend_from_slice(END.as_bytes());
+    text
+}
+
+/// An element that holds others.
+pub fn element(to: &mut Vec<u8>, name: &str, write: impl FnOnce(&mut Xml<'_>)) {
+    Xml(to).element(name, write);
 }
 
 impl Xml<'_> {
-    pub fn document(record: &impl Record) -> Vec<u8> {
-        let mut text = Vec::with_capacity(1024);
-        let mut xml = Xml(&mut text);
-        xml.begin();
-        xml.record(record);
-        text.extend_from_slice(END.as_bytes());
-        text
+    pub fn element(&mut self, name: &str, write: impl FnOnce(&mut Xml<'_>)) {
+        self.open(name);
+        write(self);
+        self.close(name);
     }
 
     fn begin(&mut self) {
         self.event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)));
         self.open(ROOT);
-    }
-
-    fn record<R: Record>(&mut self, record: &R) {
-        self.open(R::NAME);
-        record.write(self);
-        self.close(R::NAME);
     }
 
     fn open(&mut self, name: &str) {
@@ -68,8 +70,7 @@ impl Xml<'_> {
 }
 
 /// The tag of a list. Its attributes tell which page this is.
-fn tag<'a, T>(list: &List<'a, T>, uris: &Uris) -> BytesStart<'a> {
-    let slice = &list.slice;
+fn tag<'a, T>(name: &'a str, slice: &Slice<T, NumberSid>, links: &Links) -> BytesStart<'a> {
     let (start, end) = slice.offsets();
     let numbers = [
         ("page", slice.number()),
@@ -80,13 +81,13 @@ fn tag<'a, T>(list: &List<'a, T>, uris: &Uris) -> BytesStart<'a> {
         ("end", end),
     ];
     let texts = [
-        ("uri", &uris.this),
-        ("firstpageuri", &uris.first),
-        ("nextpageuri", &uris.next),
-        ("previouspageuri", &uris.previous),
-        ("lastpageuri", &uris.last),
+        ("uri", &links.this),
+        ("firstpageuri", &links.first),
+        ("nextpageuri", &links.next),
+        ("previouspageuri", &links.previous),
+        ("lastpageuri", &links.last),
     ];
-    let mut tag = BytesStart::new(list.name);
+    let mut tag = BytesStart::new(name);
     for (name, value) in numbers {
         tag.push_attribute((name, value.to_string().as_str()));
     }
