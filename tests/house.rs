@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use numberbank::api::v2008::ROUTES;
+use numberbank::api::{v2008, v2010};
 use numberbank::web::codes::Code;
 
 const SLICES: [&str; 9] =
@@ -445,15 +445,29 @@ fn every_link_of_a_paper_leads_somewhere() {
 }
 
 #[test]
+fn versions_of_the_api_import_none_of_each_other() {
+    for line in lines("src/api", "rs", "//") {
+        let other = if line.file.contains("v2008") { "v2010" } else { "v2008" };
+        let is_of_a_version = line.file != "src/api/mod.rs";
+        assert!(!is_of_a_version || !line.says(other), "{}:{}: {}", line.file, line.number, line.text);
+    }
+}
+
+#[test]
 fn the_paper_on_the_api_has_every_route() {
     let paper = text_of("docs/api.md");
-    let rows = table(&paper, "| Path | Methods | What it does |");
-    let mut written: Vec<_> = rows.iter().map(|row| (row[0].replace('`', ""), row[1].replace('`', ""))).collect();
-    let routes = ROUTES.iter().map(|(path, methods)| ((*path).to_owned(), methods.join(", ")));
-    let mut routes: Vec<_> = routes.collect();
-    written.sort();
-    routes.sort();
-    assert_eq!(written, routes);
+    for (routes, heading) in [
+        (v2008::ROUTES, "| Path | Methods | What it does |"),
+        (v2010::ROUTES, "| Path of 2010-04-01 | Methods | What it does |"),
+    ] {
+        let rows = table(&paper, heading);
+        let mut written: Vec<_> = rows.iter().map(|row| (row[0].replace('`', ""), row[1].replace('`', ""))).collect();
+        let routes = routes.iter().map(|(path, methods)| ((*path).to_owned(), methods.join(", ")));
+        let mut routes: Vec<_> = routes.collect();
+        written.sort();
+        routes.sort();
+        assert_eq!(written, routes);
+    }
 }
 
 #[test]

@@ -105,9 +105,9 @@ pub enum Refused {
         account: AccountSid,
         numbers: i64,
     },
-    /// It is closed only if it is said what becomes of its money.
     /// More than the operator was shown before it was to be closed.
     HoldsMore(AccountSid),
+    /// It is closed only if it is said what becomes of its money.
     HoldsMoney {
         account: AccountSid,
         balance: Money,

@@ -16,7 +16,7 @@ use sqlx::postgres::PgConnectOptions;
 use super::front::front;
 use crate::accounts::gate::{self, Gate};
 use crate::accounts::rate_limit::Rate;
-use crate::api::v2008;
+use crate::api::{v2008, v2010};
 use crate::config::Limits;
 use crate::db;
 use crate::db::replica::{Replica, Watch};
@@ -61,12 +61,13 @@ pub struct ServerOptions {
 }
 
 /// The versions of the API. The first one also answers requests for paths of no version.
-const FACES: &[Face] = &[v2008::FACE];
+const FACES: &[Face] = &[v2008::FACE, v2010::FACE];
 
 /// The names of all routes, in the order of their indices. The last one counts requests for unknown paths.
 fn routes() -> Arc<[String]> {
-    let tree = v2008::ROUTES.iter().map(|(path, _)| format!("{}{path}", v2008::TREE));
-    tree.chain([ERROR_PAGE, "/", "other"].map(str::to_owned)).collect()
+    let tree = |tree, routes: &'static [(&str, &[&str])]| routes.iter().map(move |(path, _)| format!("{tree}{path}"));
+    let trees = tree(v2008::TREE, v2008::ROUTES).chain(tree(v2010::TREE, v2010::ROUTES));
+    trees.chain([ERROR_PAGE, "/", "other"].map(str::to_owned)).collect()
 }
 
 /// Serves on a listener, in the caller's runtime, until stopped by the handle of the returned server.
@@ -95,17 +96,19 @@ pub fn serve(listener: TcpListener, settings: ServerOptions) -> io::Result<Serve
     let shared = Shared { settings, connections, waiting, purchases, gate, memory, watch, clients };
     let app = move || {
         let state = shared.worker();
-        let (page, own) = (v2008::ROUTES.len(), v2008::ROUTES.len() + 1);
+        let newer = v2008::ROUTES.len();
+        let page = newer + v2010::ROUTES.len();
         App::new()
             .wrap(from_fn(frame))
             .wrap(from_fn(bodies::finish))
             .wrap(Condition::new(state.replica.is_some(), from_fn(settle)))
             .wrap(from_fn(observe))
             .app_data(Rc::new(state))
-            .service(v2008::tree())
+            .service(v2008::tree(0))
+            .service(v2010::tree(newer))
             .service(resource(page, ERROR_PAGE, &["GET"]).route(web::get().to(pages::error)))
-            .service(resource(own, "/", &["GET"]).route(web::get().to(front)))
-            .default_service(web::to(v2008::nothing))
+            .service(resource(page + 1, "/", &["GET"]).route(web::get().to(front)))
+            .default_service(web::to(pages::nothing))
     };
     let tls = certificate.map(|certificate| certificate.server_config()).transpose().map_err(io::Error::other)?;
     listen(listener, tls, ways, app)

@@ -99,6 +99,14 @@ impl Lookups {
     }
 }
 
+/// Many numbers, each in its account, in their order. Those that are not held any more are left out.
+///
+/// # Errors
+/// If the database is out of reach.
+pub async fn find_all(db: &Db, asked: &[(AccountSid, NumberSid)]) -> Result<Vec<Number>> {
+    Ok(store::find(db, asked).await?.into_iter().flatten().collect())
+}
+
 /// # Errors
 /// [`Refused::NotHeld`]
 pub async fn find(db: &Db, account: AccountSid, sid: NumberSid) -> Result<Number, Denied<Refused>> {

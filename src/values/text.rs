@@ -13,7 +13,7 @@ pub const LONGEST_NOTE: usize = 255;
 #[sqlx(transparent)]
 pub struct FriendlyName(String);
 
-#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("must be 1 to {} characters without control characters", FriendlyName::LONGEST)]
 pub struct NotAName;
 
@@ -123,7 +123,7 @@ pub enum Method {
     Post,
 }
 
-#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("must be GET or POST")]
 pub struct NotAMethod;
 

@@ -1,5 +1,7 @@
 //! What a path asks for, except the caller.
 
+use std::rc::Rc;
+
 /// The representation that a path's ending asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Representation {
@@ -27,7 +29,14 @@ impl Representation {
 pub struct Asked {
     pub representation: Representation,
     /// The normalized path, which the URIs of a list repeat.
-    pub path: String,
+    pub path: Rc<str>,
     /// The ending that was sent, which those URIs repeat.
     pub ending: &'static str,
+}
+
+impl Asked {
+    /// The path with its ending.
+    pub fn whole(&self) -> String {
+        format!("{}{}", self.path, self.ending)
+    }
 }

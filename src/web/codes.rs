@@ -86,6 +86,21 @@ catalogue! {
     NoNumber = 21452, 400, "No phone number found",
         "There is no number left that matches the request.",
         "Try another area code, or leave AreaCode out. Toll-free codes are sold by TollFree, all others by Local.";
+    NotASid = 21470, 400, "Invalid AccountSid",
+        "The AccountSid of the account that is to hold the number is not a Sid.",
+        "Send AC and 32 hexadecimal digits, or leave AccountSid out.";
+    NoSuchAccount = 21473, 400, "No such account to transfer to",
+        "There is no account with this Sid to which the number can go.",
+        "Send the Sid of an account of yours.";
+    Status = 21475, 400, "Invalid account status",
+        "The Status is not active, suspended or closed.",
+        "Send one of these.";
+    OwnStatus = 21477, 400, "Status of a main account",
+        "The request would change the status of a main account, which only the operator can.",
+        "Ask the operator.";
+    PageToken = 21481, 400, "Invalid PageToken",
+        "The PageToken is none that this server made, or is that of a list of another account.",
+        "Follow next_page_uri and previous_page_uri as they are.";
     InsufficientBalance = 29001, 402, "Insufficient balance",
         "The account's balance is less than the first month's price of the number.",
         "Ask the operator to credit the account.";

@@ -27,7 +27,7 @@ pub struct Face {
     pub tree: &'static str,
     /// Makes the answer to a request that was refused or failed. The version knows the types of its errors; `Site` is
     /// the server's address, for links.
-    pub refusal: fn(Representation, &Site, &actix_web::Error) -> HttpResponse,
+    pub refusal: fn(&Asked, &Site, &actix_web::Error) -> HttpResponse,
 }
 
 /// What the frame passes on with a request.
@@ -60,9 +60,11 @@ pub async fn frame(
     let is_head = request.method() == Method::HEAD;
     let site = Site::of(request.request(), state.clients.trust_proxy);
     let asked = plain_path(request.path(), state.faces);
-    let representation = asked.representation;
     let face = face_of(&asked.path, state.faces).or(state.faces.first()).ok_or_else(|| failed(incomplete()))?;
-    let answer = |error: &actix_web::Error| (face.refusal)(representation, &site, error);
+    let answer = {
+        let asked = asked.clone();
+        move |error: &actix_web::Error| (face.refusal)(&asked, &site, error)
+    };
     let refused = |error: &actix_web::Error| InternalError::from_response("refused", answer(error)).into();
     let deadline = match normalize(&mut request, asked) {
         Ok(deadline) => deadline,
@@ -101,7 +103,7 @@ fn face_of<'a>(path: &str, faces: &'a [Face]) -> Option<&'a Face> {
 fn normalize(request: &mut ServiceRequest, asked: Asked) -> Result<Deadline, Refused> {
     let query = Params::parse(request.query_string().as_bytes())?;
     let method = method(request.method(), &query)?;
-    if asked.path != request.path() {
+    if *asked.path != *request.path() {
         let uri = uri(&asked.path, request.query_string())?;
         request.match_info_mut().get_mut().update(&uri);
         request.head_mut().uri = uri;
@@ -119,9 +121,9 @@ fn plain_path(path: &str, faces: &[Face]) -> Asked {
     let ending = Representation::ENDINGS.into_iter().find(|(ending, _)| path.ends_with(ending));
     match ending.filter(|_| face_of(&path, faces).is_some()) {
         Some((ending, representation)) => {
-            Asked { representation, path: path[..path.len() - ending.len()].to_owned(), ending }
+            Asked { representation, path: path[..path.len() - ending.len()].into(), ending }
         }
-        None => Asked { representation: Representation::Xml, path, ending: "" },
+        None => Asked { representation: Representation::Xml, path: path.into(), ending: "" },
     }
 }
 
@@ -177,7 +179,7 @@ mod tests {
             if let Ok(sent) = format!("{target}?{query}").parse::<Uri>() {
                 let asked = plain_path(sent.path(), FACES);
                 let plain = uri(&asked.path, sent.query().unwrap_or_default()).unwrap();
-                prop_assert_eq!(plain.path(), asked.path);
+                prop_assert_eq!(plain.path(), &*asked.path);
                 prop_assert_eq!(plain.query().unwrap_or_default(), sent.query().unwrap_or_default());
             }
         }
@@ -193,7 +195,7 @@ mod tests {
             ("/docs/errors/1.xml", "/docs/errors/1.xml", ""),
         ] {
             let asked = plain_path(path, FACES);
-            assert_eq!((asked.path.as_str(), asked.ending), (plain, ending));
+            assert_eq!((&*asked.path, asked.ending), (plain, ending));
         }
     }
 }

@@ -31,6 +31,14 @@ pub async fn error(number: web::Path<String>) -> Result<HttpResponse, Denied<Ref
     Ok(page(&format!("Error {number}: {title}"), &body))
 }
 
+/// The answer to a path of no version.
+///
+/// # Errors
+/// [`Refused::NotFound`], always.
+pub async fn nothing() -> Result<HttpResponse, Denied<Refused>> {
+    Err(Refused::NotFound.into())
+}
+
 /// An HTML page with a heading.
 pub fn page(title: &str, body: &str) -> HttpResponse {
     let page = format!(

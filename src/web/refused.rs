@@ -7,6 +7,7 @@ use actix_web::{HttpResponse, ResponseError};
 
 use crate::accounts;
 use crate::error::{Denied, Refuses};
+use crate::values::text::{NotACallbackUrl, NotAMethod, NotAName};
 
 /// Why a request is refused before a use case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,22 @@ pub enum Refused {
     Elsewhere(&'static str),
     /// This parameter was sent in the query of the URL.
     InQuery(&'static str),
+    Unfit(Unfit),
+}
+
+/// A parameter of all versions with a wrong value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    FriendlyName(NotAName),
+    Url(&'static str, NotACallbackUrl),
+    Method(&'static str, NotAMethod),
+    Flag(&'static str),
+}
+
+impl From<Unfit> for Refused {
+    fn from(unfit: Unfit) -> Self {
+        Self::Unfit(unfit)
+    }
 }
 
 /// The part of a request that cannot be read.

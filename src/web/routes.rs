@@ -47,6 +47,29 @@ impl Progress {
     }
 }
 
+/// The route table of a version: `ROUTES` and `tree`. HEAD comes with GET, OPTIONS with everything. What is not in the
+/// table goes to `nothing`.
+macro_rules! routes {
+    ($tree:ident, $nothing:path; $($path:literal { $($method:ident $handler:path),+ })+) => {
+        /// Every resource below [`TREE`] with its methods.
+        pub const ROUTES: &[(&str, &[&str])] = &[$(($path, &[$(stringify!($method)),+])),+];
+
+        /// All of them. Their indices are those of [`ROUTES`], from `first` on.
+        pub fn tree(first: usize) -> actix_web::Scope {
+            let (scope, mut index) = (actix_web::web::scope($tree), first..);
+            scope$(.service(
+                $crate::web::routes::resource(
+                    index.next().unwrap_or_default(), $path, &[$(stringify!($method)),+]
+                )
+                $(.route(actix_web::web::method(actix_web::http::Method::$method).to($handler)))+
+            ))+
+            .default_service(actix_web::web::to($nothing))
+        }
+    };
+}
+
+pub(crate) use routes;
+
 /// A resource. The answer to OPTIONS and the refusal of any other method list its methods in `Allow`. The index is
 /// noted as soon as a request is routed, so that it is known even if the request times out.
 ///

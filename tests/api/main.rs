@@ -46,4 +46,5 @@ mod stock;
 mod tenancy;
 mod tokens;
 mod transfers;
+mod v2010;
 mod walks;

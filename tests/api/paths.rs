@@ -365,7 +365,7 @@ fn unknown_paths_are_404_for_everybody() {
         for path in [
             "/2008-08-01".to_owned(),
             "/2008-08-01.json/Accounts".to_owned(),
-            "/2010-04-01/Accounts".to_owned(),
+            "/2011-01-01/Accounts".to_owned(),
             "/Accounts".to_owned(),
             "/2008-08-01/Calls".to_owned(),
             format!("{own}/Calls"),

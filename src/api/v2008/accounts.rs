@@ -4,13 +4,14 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
 use super::page;
-use super::refusals::{Refusal, Unfit};
+use super::refusals::Refusal;
 use crate::accounts::{self, Account, Status};
 use crate::api::v2008::represent::{self, List, Record};
 use crate::values::money::CURRENCY;
 use crate::values::page::{Cursor, Slice};
 use crate::values::text::FriendlyName;
 use crate::web::caller::Call;
+use crate::web::refused::{Refused, Unfit};
 use crate::web::represent::{Fields, Rfc2822};
 
 /// `GET /Accounts`: the caller's own account, the only one there is to see.
@@ -33,7 +34,7 @@ pub async fn show(call: Call) -> Result<HttpResponse, Refusal> {
 /// `POST` or `PUT /Accounts/{AccountSid}`: changes the FriendlyName if it is sent.
 pub async fn update(call: Call) -> Result<HttpResponse, Refusal> {
     let name = call.input.get("FriendlyName")?.map(str::parse::<FriendlyName>).transpose();
-    let name = name.map_err(Unfit::FriendlyName)?;
+    let name = name.map_err(|must| Refused::from(Unfit::FriendlyName(must)))?;
     let account = match name {
         Some(name) => accounts::rename(&call.db, &call.state.clock, call.account, &name).await?,
         None => accounts::find_active(&call.db, call.account).await?,

@@ -1,11 +1,10 @@
 //! API version 2008-08-01: its routes, representations, paging and the names of its parameters.
 
-use actix_web::http::Method;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse};
 
 use crate::web::frame::{Face, Framed};
 use crate::web::refused::Refused;
-use crate::web::routes::resource;
+use crate::web::routes::routes;
 
 mod accounts;
 mod numbers;
@@ -22,23 +21,8 @@ pub use represent::TREE;
 /// This version, as the frame knows it.
 pub const FACE: Face = Face { tree: TREE, refusal: represent::refusal };
 
-macro_rules! routes {
-    ($($path:literal { $($method:ident $handler:path),+ })+) => {
-        /// Every resource below [`TREE`] with its methods. HEAD comes with GET, OPTIONS with everything.
-        pub const ROUTES: &[(&str, &[&str])] = &[$(($path, &[$(stringify!($method)),+])),+];
-
-        /// All of them. Their indices are those of [`ROUTES`].
-        pub fn tree() -> actix_web::Scope {
-            let (scope, mut index) = (web::scope(TREE), 0..);
-            scope$(.service(
-                resource(index.next().unwrap_or_default(), $path, &[$(stringify!($method)),+])
-                    $(.route(web::method(Method::$method).to($handler)))+
-            ))+
-        }
-    };
-}
-
 routes! {
+    TREE, nothing;
     "/Accounts/{AccountSid}/IncomingPhoneNumbers" { GET numbers::list }
     "/Accounts/{AccountSid}/IncomingPhoneNumbers/Local" { GET numbers::list_local, POST purchases::buy_local }
     "/Accounts/{AccountSid}/IncomingPhoneNumbers/TollFree" { GET numbers::list_tollfree, POST purchases::buy_tollfree }
@@ -54,11 +38,8 @@ routes! {
 const NOT_KEPT: [&str; 8] =
     ["Calls", "SMS", "Recordings", "Notifications", "OutgoingCallerIds", "Sandbox", "Conferences", "Transcriptions"];
 
-/// The answer to every path that is not in the route table.
-///
-/// # Errors
-/// 20404, always.
-pub async fn nothing(request: HttpRequest) -> Result<HttpResponse, Refusal> {
+/// The answer to every path that is not in the route table: always 20404.
+async fn nothing(request: HttpRequest) -> Result<HttpResponse, Refusal> {
     let Framed { asked, .. } = Framed::of(&request)?;
     let accounts = asked.path.strip_prefix(TREE).and_then(|below| below.strip_prefix("/Accounts/"));
     let name = accounts.and_then(|account| account.split('/').nth(1)).unwrap_or_default();

@@ -7,7 +7,7 @@ use super::refusals::Refusal;
 use super::{page, settings};
 use crate::api::v2008::represent::{self, List, Record};
 use crate::numbers::Number;
-use crate::numbers::lists::Filter;
+use crate::numbers::lists::{Digits, Filter};
 use crate::numbers::settings::Callback;
 use crate::values::phone::Kind;
 use crate::web::caller::Call;
@@ -48,7 +48,7 @@ pub async fn update(call: Call) -> Result<HttpResponse, Refusal> {
 async fn list_of(call: &Call, kind: Option<Kind>) -> Result<HttpResponse, Refusal> {
     let page = page::read(&call.input)?;
     let (number, name) = (call.input.filled(&["PhoneNumber"])?, call.input.filled(&["FriendlyName"])?);
-    let filter = Filter { kind, number: number.map(|number| number.parse().ok()), name: name.map(str::to_owned) };
+    let filter = Filter { kind, number: number.map(Digits::of), name: name.map(str::to_owned) };
     call.reserve_page(page.size + 1).await?;
     let slice = call.read(async |source| call.state.lists.page(source, call.account, &filter, page).await).await?;
     call.resize_reservation(slice.items.iter().map(Number::bytes).sum())?;

@@ -8,15 +8,18 @@ use crate::db::replica::Source;
 use crate::error::{Denied, Result};
 use crate::numbers::{Number, Refused};
 use crate::values::page::{self, Cursor, DEFAULT_SIZE, REACH};
-use crate::values::phone::{Kind, PhoneNumber};
+use crate::values::phone::Kind;
 use crate::values::sid::{AccountSid, NumberSid};
 
 /// The statements contain this limit as a literal, one more than the largest page, because PostgreSQL plans best for
 /// a limit that it knows.
 const _: () = assert!(page::LARGEST_SIZE + 1 == 1001);
 
+mod matching;
 mod named;
 mod store;
+
+pub use matching::Digits;
 
 /// Which page of a list is asked for.
 pub type Page = page::Page<NumberSid>;
@@ -29,9 +32,7 @@ pub type Slice = page::Slice<Number, NumberSid>;
 pub struct Filter {
     /// `None` means both kinds.
     pub kind: Option<Kind>,
-    /// Only the number with these digits. `Some(None)` matches nothing: the client sent digits that no number can
-    /// have.
-    pub number: Option<Option<PhoneNumber>>,
+    pub number: Option<Digits>,
     /// Only numbers with this name.
     pub name: Option<String>,
 }
@@ -85,10 +86,11 @@ impl Lists {
         match (&filter.number, &filter.name) {
             (None, None) => self.page_of_all(source, All { account, kind }, page).await,
             (None, Some(name)) => named::page(db, account, kind, name, page).await,
+            (Some(Digits::Like(like)), name) => matching::page(db, account, kind, like, name.as_deref(), page).await,
             (Some(number), name) => {
                 let found = match number {
-                    Some(number) => store::find_by_digits(db, account, *number).await?,
-                    None => None,
+                    Digits::Whole(number) => store::find_by_digits(db, account, *number).await?,
+                    Digits::None | Digits::Like(_) => None,
                 };
                 let fits = |number: &Number| {
                     kind.is_none_or(|kind| kind == number.phone_number.kind())

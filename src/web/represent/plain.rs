@@ -12,6 +12,13 @@ impl Plain for &'static str {
     }
 }
 
+/// A path of Sids and fixed words.
+impl Plain for String {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(self.as_bytes());
+    }
+}
+
 impl Plain for AccountSid {
     fn write(&self, to: &mut Vec<u8>) {
         to.extend_from_slice(&self.letters());

@@ -47,6 +47,11 @@ impl Xml<'_> {
         self.close(name);
     }
 
+    /// What is XML already, or needs no escaping.
+    pub fn raw(&mut self, text: &str) {
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
     fn begin(&mut self) {
         self.event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)));
         self.open(ROOT);

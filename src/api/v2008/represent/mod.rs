@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::body::MessageBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 
 use super::page;
 use super::refusals::Refusal;
@@ -11,9 +11,7 @@ use crate::error::{Denied, Error};
 use crate::values::page::Slice;
 use crate::values::sid::NumberSid;
 use crate::web::asked::{Asked, Representation};
-use crate::web::codes::Code;
-use crate::web::observe::{Cause, RefusedBy};
-use crate::web::pages::of_error;
+use crate::web::exception::Exception;
 use crate::web::params::encode;
 use crate::web::refused::{Fault, Refused};
 use crate::web::represent::{Fields, Links, Pieces, Rows, csv_document, csv_rows, list_links, xml};
@@ -103,8 +101,8 @@ fn document<R: Record>(record: &R) -> Vec<u8> {
 }
 
 /// The answer to a request that was refused or failed.
-pub fn refusal(representation: Representation, site: &Site, error: &actix_web::Error) -> HttpResponse {
-    let refusal = if let Some(refusal) = error.as_error::<Refusal>() {
+pub fn refusal(asked: &Asked, site: &Site, error: &actix_web::Error) -> HttpResponse {
+    let Refusal(told) = if let Some(refusal) = error.as_error::<Refusal>() {
         refusal.clone()
     } else if let Some(denied) = error.as_error::<Denied<Refused>>() {
         denied.clone().into()
@@ -114,39 +112,15 @@ pub fn refusal(representation: Representation, site: &Site, error: &actix_web::E
     } else {
         Error::Internal(error.to_string()).into()
     };
-    let mut response = exception(representation, &site.to_string(), &refusal);
-    let mut told = response.extensions_mut();
-    told.insert(RefusedBy(refusal.code));
-    if let Some(cause) = refusal.cause {
-        told.insert(Cause(cause));
-    }
-    drop(told);
-    response
-}
-
-/// The answer that tells of an error. `site` is this server's address (`http://host:port`). It is empty if the
-/// address is not known; then links are paths.
-fn exception(representation: Representation, site: &str, refusal: &Refusal) -> HttpResponse {
-    let exception = RestException { refusal, site };
-    let (representation, body) = match representation {
+    let exception = RestException { told: &told, more_info: told.more_info(site) };
+    let (representation, body) = match asked.representation {
         Representation::Json => {
             (Representation::Json, json::beside(Json::document(&exception), &Beside::of(&exception)))
         }
         Representation::Xml | Representation::Csv => (Representation::Xml, document(&exception)),
     };
-    let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = answer(status, representation, body);
-    if let Some(allow) = &refusal.allow {
-        response.headers_mut().insert(ALLOW, allow.clone());
-    }
-    let header = match refusal.code {
-        Code::Authenticate => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"numberbank\""))),
-        Code::TooManyRequests | Code::Unavailable => Some((RETRY_AFTER, HeaderValue::from(refusal.retry_after))),
-        _ => None,
-    };
-    if let Some((name, value)) = header {
-        response.headers_mut().insert(name, value);
-    }
+    let mut response = answer(told.status(), representation, body);
+    told.tell(&mut response);
     response
 }
 
@@ -157,14 +131,8 @@ fn answer(status: StatusCode, representation: Representation, body: impl Message
 }
 
 struct RestException<'a> {
-    refusal: &'a Refusal,
-    site: &'a str,
-}
-
-impl RestException<'_> {
-    fn more_info(&self) -> String {
-        format!("{}{}", self.site, of_error(self.refusal.code))
-    }
+    told: &'a Exception,
+    more_info: String,
 }
 
 /// The parts of an error as version 2010-04-01 has them: old SDKs read them there for every version.
@@ -173,14 +141,13 @@ struct Beside<'a> {
     status: u16,
     code: u16,
     message: &'a str,
-    more_info: String,
+    more_info: &'a str,
 }
 
 impl<'a> Beside<'a> {
-    fn of(exception: &RestException<'a>) -> Self {
-        let refusal = exception.refusal;
-        let (status, code) = (refusal.code.status(), refusal.code.number());
-        Self { status, code, message: &refusal.message, more_info: exception.more_info() }
+    fn of(exception: &'a RestException<'a>) -> Self {
+        let Exception { code, message, .. } = exception.told;
+        Self { status: code.status(), code: code.number(), message, more_info: &exception.more_info }
     }
 }
 
@@ -192,10 +159,10 @@ impl Record for RestException<'_> {
     }
 
     fn write(&self, to: &mut impl Fields) {
-        let code = self.refusal.code;
+        let Exception { code, message, .. } = self.told;
         to.text("Status", &code.status().to_string());
-        to.text("Message", &self.refusal.message);
+        to.text("Message", message);
         to.text("Code", &code.number().to_string());
-        to.text("MoreInfo", &self.more_info());
+        to.text("MoreInfo", &self.more_info);
     }
 }

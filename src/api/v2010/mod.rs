@@ -1,0 +1,39 @@
+//! API version 2010-04-01: its routes, representations, paging and the names of its parameters.
+
+use actix_web::HttpResponse;
+
+use crate::web::frame::Face;
+use crate::web::refused::Refused;
+use crate::web::routes::routes;
+
+mod accounts;
+mod numbers;
+mod page;
+mod refusals;
+mod represent;
+mod settings;
+
+use refusals::Refusal;
+pub use represent::TREE;
+
+/// This version, as the frame knows it.
+pub const FACE: Face = Face { tree: TREE, refusal: represent::refusal };
+
+routes! {
+    TREE, nothing;
+    "/Accounts/{AccountSid}/IncomingPhoneNumbers" { GET numbers::list }
+    "/Accounts/{AccountSid}/IncomingPhoneNumbers/Local" { GET numbers::list_local }
+    "/Accounts/{AccountSid}/IncomingPhoneNumbers/TollFree" { GET numbers::list_tollfree }
+    "/Accounts/{AccountSid}/IncomingPhoneNumbers/Mobile" { GET numbers::list_mobile }
+    "/Accounts/{AccountSid}/IncomingPhoneNumbers/{Sid}" {
+        GET numbers::show, POST numbers::update, PUT numbers::update, DELETE numbers::release
+    }
+    "/Accounts" { GET accounts::list }
+    "/Accounts/{AccountSid}" { GET accounts::show, POST accounts::update, PUT accounts::update }
+    "/Accounts/{AccountSid}/Balance" { GET accounts::balance }
+}
+
+/// The answer to every path that is not in the route table: always 20404.
+async fn nothing() -> Result<HttpResponse, Refusal> {
+    Err(Refused::NotFound.into())
+}

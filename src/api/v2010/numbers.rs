@@ -1,0 +1,213 @@
+//! The IncomingPhoneNumber resources on the wire.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+
+use super::refusals::{Refusal, Unfit};
+use super::represent::{self, List, Record, TREE, Typed};
+use super::{page, settings};
+use crate::numbers::Number;
+use crate::numbers::lists::{Digits, Filter};
+use crate::numbers::settings::Callback;
+use crate::values::page::Slice;
+use crate::values::phone::{Kind, PhoneNumber};
+use crate::values::sid::AccountSid;
+use crate::web::caller::Call;
+use crate::web::represent::{Plain, Rfc2822};
+
+/// `GET …/IncomingPhoneNumbers`
+pub async fn list(call: Call) -> Result<HttpResponse, Refusal> {
+    list_of(&call, Wanted::All).await
+}
+
+/// `GET …/IncomingPhoneNumbers/Local`
+pub async fn list_local(call: Call) -> Result<HttpResponse, Refusal> {
+    list_of(&call, Wanted::Kind(Kind::Local)).await
+}
+
+/// `GET …/IncomingPhoneNumbers/TollFree`
+pub async fn list_tollfree(call: Call) -> Result<HttpResponse, Refusal> {
+    list_of(&call, Wanted::Kind(Kind::TollFree)).await
+}
+
+/// `GET …/IncomingPhoneNumbers/Mobile`: there are none in the United States.
+pub async fn list_mobile(call: Call) -> Result<HttpResponse, Refusal> {
+    list_of(&call, Wanted::None).await
+}
+
+/// `GET …/IncomingPhoneNumbers/{Sid}`
+pub async fn show(call: Call) -> Result<HttpResponse, Refusal> {
+    let sid = call.number()?;
+    let number = call.read(async |source| call.state.lookups.find(source, call.account, sid).await).await?;
+    Ok(represent::one(&call.asked, StatusCode::OK, &number))
+}
+
+/// `POST` or `PUT …/IncomingPhoneNumbers/{Sid}`
+pub async fn update(call: Call) -> Result<HttpResponse, Refusal> {
+    let sid = call.number()?;
+    call.check_names(&settings::KNOWN)?;
+    if let Some(to) = call.input.filled(&["AccountSid"])? {
+        let to: AccountSid = to.parse().map_err(|_| Unfit::AccountSid)?;
+        // There are no other accounts of the caller.
+        if to != call.account {
+            return Err(Unfit::NoTaker.into());
+        }
+    }
+    let changes = settings::read(&call.input)?;
+    let number = call.state.updates.update(&call.db, call.account, sid, changes).await?;
+    Ok(represent::one(&call.asked, StatusCode::OK, &number))
+}
+
+/// `DELETE …/IncomingPhoneNumbers/{Sid}`
+pub async fn release(call: Call) -> Result<HttpResponse, Refusal> {
+    call.state.releases.release(&call.db, call.account, call.number()?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Which numbers a path lists.
+#[derive(Clone, Copy)]
+enum Wanted {
+    All,
+    Kind(Kind),
+    None,
+}
+
+async fn list_of(call: &Call, wanted: Wanted) -> Result<HttpResponse, Refusal> {
+    let page = page::read(&call.input)?;
+    let given = |name| call.input.filled(&[name]);
+    let (number, name, origin, beta) =
+        (given("PhoneNumber")?, given("FriendlyName")?, given("Origin")?, given("Beta")?);
+    let kind = if let Wanted::Kind(kind) = wanted { Some(kind) } else { None };
+    let filter = Filter { kind, number: number.map(Digits::of_pattern), name: name.map(str::to_owned) };
+    call.reserve_page(page.size + 1).await?;
+    // No number is hosted, that is, another carrier's.
+    let slice = match (wanted, origin) {
+        (Wanted::None, _) | (_, Some("hosted")) => Slice::new(page, 0, Vec::new()),
+        _ => call.read(async |source| call.state.lists.page(source, call.account, &filter, page).await).await?,
+    };
+    call.resize_reservation(slice.items.iter().map(Number::bytes).sum())?;
+    let filters = [("PhoneNumber", number), ("FriendlyName", name), ("Origin", origin), ("Beta", beta)];
+    let ends = slice.items.first().zip(slice.items.last()).map(|(first, last)| [first.sid, last.sid]);
+    let list = List { name: "IncomingPhoneNumbers", columns: COLUMNS, filters: &filters, slice, ends };
+    Ok(represent::list(&call.asked, list).await)
+}
+
+const COLUMNS: &[&str] = &[
+    "Sid",
+    "AccountSid",
+    "FriendlyName",
+    "PhoneNumber",
+    "VoiceUrl",
+    "VoiceMethod",
+    "VoiceFallbackUrl",
+    "VoiceFallbackMethod",
+    "VoiceCallerIdLookup",
+    "DateCreated",
+    "DateUpdated",
+    "SmsUrl",
+    "SmsMethod",
+    "SmsFallbackUrl",
+    "SmsFallbackMethod",
+    "AddressRequirements",
+    "Beta",
+    "Capabilities",
+    "VoiceReceiveMode",
+    "StatusCallback",
+    "StatusCallbackMethod",
+    "ApiVersion",
+    "VoiceApplicationSid",
+    "SmsApplicationSid",
+    "Origin",
+    "TrunkSid",
+    "EmergencyStatus",
+    "EmergencyAddressSid",
+    "EmergencyAddressStatus",
+    "Uri",
+];
+
+/// Both spellings: some SDKs read only the one, some only the other, and a missing one would be false to them.
+const CAPABILITIES: &str = r#"{"voice":true,"sms":true,"mms":true,"fax":false,"SMS":true,"MMS":true}"#;
+const CAPABILITIES_XML: &str = "<Voice>true</Voice><SMS>true</SMS><MMS>true</MMS><Fax>false</Fax>";
+
+impl Record for Number {
+    const NAME: &'static str = "IncomingPhoneNumber";
+
+    fn columns(&self) -> &'static [&'static str] {
+        COLUMNS
+    }
+
+    fn write(&self, to: &mut impl Typed) {
+        let settings = &self.settings;
+        to.plain("Sid", &self.sid);
+        to.plain("AccountSid", &self.account_sid);
+        to.text("FriendlyName", &self.friendly_name());
+        to.plain("PhoneNumber", &E164(self.phone_number));
+        callback(to, ["VoiceUrl", "VoiceMethod"], settings.voice.as_ref());
+        callback(to, ["VoiceFallbackUrl", "VoiceFallbackMethod"], settings.voice_fallback.as_ref());
+        let lookup = if settings.voice_caller_id_lookup { "true" } else { "false" };
+        to.fixed("VoiceCallerIdLookup", lookup, Some(lookup));
+        to.plain("DateCreated", &Rfc2822(self.started_at));
+        to.plain("DateUpdated", &Rfc2822(self.updated_at));
+        callback(to, ["SmsUrl", "SmsMethod"], settings.sms.as_ref());
+        callback(to, ["SmsFallbackUrl", "SmsFallbackMethod"], settings.sms_fallback.as_ref());
+        unvarying(to);
+        to.uri("Uri", &Path(self));
+        to.fixed("Status", "\"in-use\"", None);
+        let kind = match self.phone_number.kind() {
+            Kind::Local => "\"local\"",
+            Kind::TollFree => "\"tollfree\"",
+        };
+        to.fixed("Type", kind, None);
+    }
+}
+
+/// A method is POST where there is no URL, as Twilio tells it.
+fn callback(to: &mut impl Typed, [url, method]: [&'static str; 2], callback: Option<&Callback>) {
+    to.text(url, callback.map_or("", |callback| callback.url.as_str()));
+    to.plain(method, &callback.map_or("POST", |callback| callback.method.as_str()));
+}
+
+/// What is the same of every number here. Where nothing is kept, an empty text or null, as Twilio has it.
+fn unvarying(to: &mut impl Typed) {
+    to.plain("AddressRequirements", &"none");
+    to.fixed("Beta", "false", Some("false"));
+    to.fixed("Capabilities", CAPABILITIES, Some(CAPABILITIES_XML));
+    to.plain("VoiceReceiveMode", &"voice");
+    to.plain("StatusCallback", &"");
+    to.plain("StatusCallbackMethod", &"POST");
+    // This version sells no number yet.
+    to.plain("ApiVersion", &"2008-08-01");
+    to.plain("VoiceApplicationSid", &"");
+    to.plain("SmsApplicationSid", &"");
+    to.plain("Origin", &"twilio");
+    to.fixed("TrunkSid", "null", Some(""));
+    to.plain("EmergencyStatus", &"Inactive");
+    to.fixed("EmergencyAddressSid", "null", Some(""));
+    to.plain("EmergencyAddressStatus", &"unregistered");
+    for name in ["AddressSid", "IdentitySid", "BundleSid"] {
+        to.fixed(name, "null", None);
+    }
+}
+
+/// `+14158675309`
+struct E164(PhoneNumber);
+
+impl Plain for E164 {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(b"+1");
+        Plain::write(&self.0, to);
+    }
+}
+
+/// The path of a number.
+struct Path<'a>(&'a Number);
+
+impl Plain for Path<'_> {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(TREE.as_bytes());
+        to.extend_from_slice(b"/Accounts/");
+        self.0.account_sid.write(to);
+        to.extend_from_slice(b"/IncomingPhoneNumbers/");
+        self.0.sid.write(to);
+    }
+}

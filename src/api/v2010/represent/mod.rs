@@ -1,0 +1,189 @@
+//! How answers look on the wire: one description of a resource, three representations.
+
+use actix_web::HttpResponse;
+use actix_web::body::MessageBody;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
+
+use super::page;
+use super::refusals::Refusal;
+use crate::error::{Denied, Error};
+use crate::values::page::Slice;
+use crate::values::sid::NumberSid;
+use crate::web::asked::{Asked, Representation};
+use crate::web::codes::Code;
+use crate::web::exception::Exception;
+use crate::web::params::encode;
+use crate::web::refused::{Fault, Refused};
+use crate::web::represent::xml::{self, Xml};
+use crate::web::represent::{CsvRow, Fields, Links, Pieces, Plain, Rows, csv_document, csv_rows, list_links};
+use crate::web::site::Site;
+
+mod json;
+
+/// The root of the resource tree.
+pub const TREE: &str = "/2010-04-01";
+
+/// Takes also what is not a text in JSON. Names are those of the XML; JSON has them in snake case.
+pub trait Typed: Fields {
+    /// A value as each representation writes it. `None`: XML does not have it.
+    fn fixed(&mut self, name: &'static str, json: &str, xml: Option<&str>);
+
+    /// The path of a resource. JSON adds its own ending.
+    fn uri(&mut self, name: &'static str, path: &impl Plain);
+}
+
+/// A resource as the wire shows it.
+pub trait Record {
+    const NAME: &'static str;
+    /// The names of all elements, for the header of a CSV.
+    fn columns(&self) -> &'static [&'static str];
+    fn write(&self, to: &mut impl Typed);
+}
+
+/// A list as the wire shows it.
+pub struct List<'a, T> {
+    pub name: &'static str,
+    pub columns: &'static [&'static str],
+    /// The query that narrows the list, without paging.
+    pub filters: &'a [(&'static str, Option<&'a str>)],
+    pub slice: Slice<T, NumberSid>,
+    /// The Sids of the first and the last number of this page, if they can be used as cursors.
+    pub ends: Option<[NumberSid; 2]>,
+}
+
+impl Typed for Xml<'_> {
+    fn fixed(&mut self, name: &'static str, _: &str, xml: Option<&str>) {
+        if let Some(value) = xml {
+            self.element(name, |xml| xml.raw(value));
+        }
+    }
+
+    fn uri(&mut self, name: &'static str, path: &impl Plain) {
+        self.plain(name, path);
+    }
+}
+
+impl Typed for CsvRow {
+    fn fixed(&mut self, name: &'static str, json: &str, xml: Option<&str>) {
+        if let Some(value) = xml {
+            self.text(name, if json.starts_with('{') { json } else { value });
+        }
+    }
+
+    fn uri(&mut self, name: &'static str, path: &impl Plain) {
+        self.plain(name, path);
+    }
+}
+
+/// The answer that holds one resource.
+pub fn one(asked: &Asked, status: StatusCode, record: &impl Record) -> HttpResponse {
+    let body = match asked.representation {
+        Representation::Xml => document(record),
+        Representation::Json => json::document(record),
+        Representation::Csv => {
+            csv_document(record.columns(), std::slice::from_ref(record), |record, to| record.write(to))
+        }
+    };
+    answer(status, asked.representation, body)
+}
+
+/// The answer that holds a page of a list.
+pub async fn list<T: Record + Unpin + 'static>(asked: &Asked, list: List<'_, T>) -> HttpResponse {
+    let List { name, columns, filters, slice, ends } = list;
+    let given = filters.iter().filter_map(|(name, value)| Some(format!("&{name}={}", encode((*value)?))));
+    let given: String = given.collect();
+    let links = Links::of(&slice, ends, |page, cursor| {
+        let (path, ending) = (&asked.path, asked.ending);
+        format!("{path}{ending}?{}{given}", page::parameters(page, slice.page.size, cursor))
+    });
+    let representation = asked.representation;
+    let (head, tail) = match representation {
+        Representation::Xml => xml::around(name, &slice, &links),
+        Representation::Json => json::around(name, &slice, &links),
+        Representation::Csv => (csv_document::<T>(columns, &[], |_, _| {}), String::new()),
+    };
+    let rows = Written { representation, columns, tail };
+    let mut response = answer(StatusCode::OK, representation, Pieces::new(head, slice.items, rows).await);
+    list_links(&mut response, &links);
+    response
+}
+
+/// How the rows of a list are written.
+struct Written {
+    representation: Representation,
+    columns: &'static [&'static str],
+    tail: String,
+}
+
+impl<T: Record> Rows<T> for Written {
+    fn write(&self, rows: &[T], is_first: bool, to: &mut Vec<u8>) {
+        match self.representation {
+            Representation::Xml => rows.iter().for_each(|row| xml::element(to, T::NAME, |xml| row.write(xml))),
+            Representation::Json => json::rows(rows, is_first, to),
+            Representation::Csv => csv_rows(self.columns, rows, |row, to| row.write(to), to),
+        }
+    }
+
+    fn tail(&self) -> &str {
+        &self.tail
+    }
+}
+
+fn document<R: Record>(record: &R) -> Vec<u8> {
+    xml::document(|xml| xml.element(R::NAME, |xml| record.write(xml)))
+}
+
+/// The answer to a request that was refused or failed. Two messages are Twilio's own, by which programs tell them.
+pub fn refusal(asked: &Asked, site: &Site, error: &actix_web::Error) -> HttpResponse {
+    let Refusal(mut told) = if let Some(refusal) = error.as_error::<Refusal>() {
+        refusal.clone()
+    } else if let Some(denied) = error.as_error::<Denied<Refused>>() {
+        denied.clone().into()
+    } else if error.as_response_error().status_code().is_client_error() {
+        // The framework refuses only what it cannot route or read.
+        Refused::Unreadable(Fault::Request).into()
+    } else {
+        Error::Internal(error.to_string()).into()
+    };
+    match told.code {
+        Code::NotFound => told.message = format!("The requested resource {} was not found", asked.whole()),
+        Code::Authenticate => "Authenticate".clone_into(&mut told.message),
+        _ => {}
+    }
+    let exception = RestException { told: &told, more_info: told.more_info(site) };
+    let (representation, body) = match asked.representation {
+        Representation::Json => (Representation::Json, json::document(&exception)),
+        Representation::Xml | Representation::Csv => (Representation::Xml, document(&exception)),
+    };
+    let mut response = answer(told.status(), representation, body);
+    told.tell(&mut response);
+    response
+}
+
+fn answer(status: StatusCode, representation: Representation, body: impl MessageBody + 'static) -> HttpResponse {
+    let mut response = HttpResponse::with_body(status, body).map_into_boxed_body();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(representation.content_type()));
+    response
+}
+
+struct RestException<'a> {
+    told: &'a Exception,
+    more_info: String,
+}
+
+impl Record for RestException<'_> {
+    const NAME: &'static str = "RestException";
+
+    fn columns(&self) -> &'static [&'static str] {
+        &["Code", "Message", "MoreInfo", "Status"]
+    }
+
+    fn write(&self, to: &mut impl Typed) {
+        let (code, status) = (self.told.code.number().to_string(), self.told.code.status().to_string());
+        to.fixed("Code", &code, Some(&code));
+        to.text("Message", &self.told.message);
+        to.text("MoreInfo", &self.more_info);
+        to.fixed("Status", &status, Some(&status));
+    }
+}

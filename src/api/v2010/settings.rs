@@ -1,0 +1,71 @@
+//! The settings of a number as parameters of a form.
+
+use super::refusals::{Refusal, Unfit};
+use crate::numbers::settings::Changes;
+use crate::web::params::{KnownParameters, Params};
+use crate::web::settings::{self, Callbacks};
+
+/// The parameters of an update. Unknown ones are ignored.
+pub const KNOWN: KnownParameters<'static> = KnownParameters {
+    names: &[
+        "AccountSid",
+        "FriendlyName",
+        "VoiceUrl",
+        "VoiceMethod",
+        "VoiceFallbackUrl",
+        "VoiceFallbackMethod",
+        "SmsUrl",
+        "SmsMethod",
+        "SmsFallbackUrl",
+        "SmsFallbackMethod",
+        "VoiceCallerIdLookup",
+    ],
+    elsewhere: &[
+        ("Url", "Url is a name of API version 2008-08-01; this version calls it VoiceUrl, so write VoiceUrl"),
+        (
+            "Method",
+            "Method is a name of API version 2008-08-01; this version calls it VoiceMethod, so write VoiceMethod",
+        ),
+    ],
+};
+
+/// What Twilio keeps of a number and this registry does not. They are refused: a client must not believe that they are kept.
+const NOT_KEPT: [&str; 11] = [
+    "StatusCallback",
+    "StatusCallbackMethod",
+    "VoiceApplicationSid",
+    "SmsApplicationSid",
+    "TrunkSid",
+    "AddressSid",
+    "BundleSid",
+    "IdentitySid",
+    "EmergencyAddressSid",
+    "VoiceReceiveMode",
+    "EmergencyStatus",
+];
+
+const CALLBACKS: Callbacks = Callbacks {
+    voice: ["VoiceUrl", "VoiceMethod"],
+    voice_fallback: ["VoiceFallbackUrl", "VoiceFallbackMethod"],
+    sms: ["SmsUrl", "SmsMethod"],
+    sms_fallback: ["SmsFallbackUrl", "SmsFallbackMethod"],
+};
+
+/// Reads every setting that a form may hold.
+///
+/// # Errors
+/// 29002 for a setting that is not kept, and those of [`settings::read`].
+pub fn read(form: &Params) -> Result<Changes, Refusal> {
+    for name in NOT_KEPT {
+        // Those that say what is so anyway are taken.
+        let usual = match name {
+            "VoiceReceiveMode" => "voice",
+            "EmergencyStatus" => "Inactive",
+            _ => "",
+        };
+        if form.filled(&[name])?.is_some_and(|value| value != usual) {
+            return Err(Unfit::NotKept(name).into());
+        }
+    }
+    Ok(settings::read(form, &CALLBACKS)?)
+}

@@ -1,0 +1,196 @@
+//! Twilio's RestException: what an answer tells that refuses. The words that all versions of the API use stand here; each
+//! version has its own for its use cases.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+
+use super::codes::Code;
+use super::form::LARGEST_BODY;
+use super::observe::{Cause, RefusedBy};
+use super::pages::of_error;
+use super::refused::{Fault, Refused, Unfit};
+use super::site::Site;
+use crate::error::{Error, Limit};
+
+/// An answer that refuses, and its cause for the log.
+#[derive(Clone, Debug)]
+pub struct Exception {
+    pub code: Code,
+    pub message: String,
+    /// For 429 and 503: in how many seconds a retry may succeed.
+    retry_after: u64,
+    /// For 405: the methods that the resource has.
+    allow: Option<HeaderValue>,
+    /// The internal cause. It is logged and never sent.
+    cause: Option<String>,
+}
+
+impl Exception {
+    pub fn new((code, message): (Code, String)) -> Self {
+        Self { code, message, retry_after: 1, allow: None, cause: None }
+    }
+
+    /// The HTTP status of the answer.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The page that explains it. `site` is this server's address; if that is not known, the link is a path.
+    pub fn more_info(&self, site: &Site) -> String {
+        format!("{site}{}", of_error(self.code))
+    }
+
+    /// Adds its headers to the answer, and what is logged of it.
+    pub fn tell(self, response: &mut HttpResponse) {
+        let header = match self.code {
+            Code::Authenticate => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"numberbank\""))),
+            Code::TooManyRequests | Code::Unavailable => Some((RETRY_AFTER, HeaderValue::from(self.retry_after))),
+            _ => self.allow.map(|methods| (ALLOW, methods)),
+        };
+        if let Some((name, value)) = header {
+            response.headers_mut().insert(name, value);
+        }
+        let mut told = response.extensions_mut();
+        told.insert(RefusedBy(self.code));
+        if let Some(cause) = self.cause {
+            told.insert(Cause(cause));
+        }
+    }
+}
+
+impl From<Error> for Exception {
+    fn from(error: Error) -> Self {
+        let cause = Some(error.to_string());
+        let (code, message) = match error {
+            Error::TooMany { of, wait } => return too_many(of, wait),
+            Error::Unavailable(_) | Error::Overtaken(_) | Error::Unknown(_) | Error::WrongClock(_) => {
+                (Code::Unavailable, "The service is unavailable for a moment, try again shortly")
+            }
+            Error::Internal(_) => (
+                Code::Internal,
+                "An internal error occurred; look whether the request took effect before you try again",
+            ),
+        };
+        Self { cause, ..Self::new((code, message.to_owned())) }
+    }
+}
+
+fn too_many(of: Limit, wait: Duration) -> Exception {
+    let what = match of {
+        Limit::Verifications => "Too many credentials wait to be verified",
+        Limit::WrongTokens => "Too many wrong credentials came from your address",
+        Limit::Rate => "The account sends too many requests",
+        Limit::UnderWay => "The account has too many requests under way",
+        Limit::Unread => "Answers of this account that are not read yet take all the memory it may have",
+    };
+    let retry_after = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let message = format!("{what}; try again in {retry_after} s");
+    Exception { retry_after, ..Exception::new((Code::TooManyRequests, message)) }
+}
+
+pub const NOT_AUTHENTICATED: &str =
+    "Authenticate with HTTP Basic credentials: the AccountSid as user name, its AuthToken as password";
+pub const NOT_FOUND: &str = "There is no such resource in this account";
+
+/// A part of the request cannot be read, or is not the caller's.
+impl From<Refused> for Exception {
+    fn from(refused: Refused) -> Self {
+        let allow = if let Refused::Method(allow) = &refused { Some(allow.clone()) } else { None };
+        Self { allow, ..Self::new(read(refused)) }
+    }
+}
+
+fn read(refused: Refused) -> (Code, String) {
+    let (code, message) = match refused {
+        Refused::NotAuthenticated => (Code::Authenticate, NOT_AUTHENTICATED.to_owned()),
+        Refused::NotFound => (Code::NotFound, NOT_FOUND.to_owned()),
+        Refused::Method(allow) => {
+            let methods = allow.to_str().unwrap_or_default();
+            (Code::MethodNotAllowed, format!("This resource takes {methods} only"))
+        }
+        Refused::Unreadable(fault) => (Code::Unreadable, unreadable(fault)),
+        Refused::BodyTooLarge => {
+            let kib = LARGEST_BODY / 1024;
+            (Code::BodyTooLarge, format!("The body is larger than {kib} KiB ({LARGEST_BODY} bytes); send less"))
+        }
+        Refused::Encoded => (Code::ContentType, "Send the body as it is, without a Content-Encoding".to_owned()),
+        Refused::NotAForm => (Code::ContentType, "Send the body as application/x-www-form-urlencoded".to_owned()),
+        Refused::MethodOverride => (Code::InvalidParameter, "_method must be PUT or DELETE, on a POST".to_owned()),
+        Refused::Repeated(names) => {
+            (Code::RepeatedParameter, format!("{} was sent more than once; send it once", names.join(" or ")))
+        }
+        Refused::Misspelt(name) => {
+            (Code::InvalidParameter, format!("{name} was sent in another spelling; names are exact, so write {name}"))
+        }
+        Refused::Elsewhere(right) => (Code::InvalidParameter, right.to_owned()),
+        Refused::InQuery(name) => {
+            (Code::InvalidParameter, format!("{name} is in the query of the URL; send it in the body of the request"))
+        }
+        Refused::Unfit(unfit) => unfitting(&unfit),
+    };
+    (code, message)
+}
+
+fn unfitting(unfit: &Unfit) -> (Code, String) {
+    match unfit {
+        Unfit::FriendlyName(must) => (Code::FriendlyName, format!("FriendlyName {must}")),
+        Unfit::Url(name, must) => (Code::Url, format!("{name} {must}")),
+        Unfit::Method(name, must) => (Code::Method, format!("{name} {must}")),
+        Unfit::Flag(name) => (Code::InvalidParameter, format!("{name} must be true, false, 1 or 0")),
+    }
+}
+
+fn unreadable(fault: Fault) -> String {
+    match fault {
+        Fault::Request => "The request cannot be read".to_owned(),
+        Fault::Path => "The path of the request cannot be read".to_owned(),
+        Fault::Percent => {
+            "The request cannot be read: a percent sign is not followed by two hex digits; write a literal \
+            one as %25"
+                .to_owned()
+        }
+        Fault::Nul => {
+            "The request cannot be read: a NUL character cannot be part of a parameter; leave it out".to_owned()
+        }
+        Fault::NotUtf8 => "The request cannot be read: the parameters are not UTF-8; encode them as UTF-8".to_owned(),
+        Fault::SlowBody(time) => format!("The body of the request did not arrive within {time:?}; send it again"),
+        Fault::CutBody => "The body of the request broke off; send it again".to_owned(),
+        Fault::Json => "The body looks like JSON; send a form, as in AreaCode=415&FriendlyName=Home".to_owned(),
+        Fault::LineFeed => {
+            "The form has a line feed in it; put & between parameters, and write a line feed in a value \
+            as %0A"
+                .to_owned()
+        }
+        Fault::LineFeedAtEnd => {
+            "The form ends with a line feed, which would be a part of the last value; leave it out \
+            (curl: --data @file, not --data-binary)"
+                .to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Unavailable;
+
+    #[test]
+    fn the_inside_is_never_told() {
+        for error in [Error::Internal("secret".into()), Error::Unavailable(Unavailable::Database("secret".into()))] {
+            let told = Exception::from(error);
+            assert!(!told.message.contains("secret") && told.code.status() >= 500);
+            assert!(told.cause.is_some_and(|cause| cause.contains("secret")));
+        }
+    }
+
+    #[test]
+    fn a_wait_is_told_in_whole_seconds() {
+        for (millis, seconds) in [(1, 1), (1000, 1), (1001, 2), (59_999, 60)] {
+            let told = Exception::from(Error::TooMany { of: Limit::Rate, wait: Duration::from_millis(millis) });
+            assert_eq!((told.code.status(), told.retry_after), (429, seconds));
+        }
+    }
+}
