@@ -23,6 +23,7 @@ mod readers;
 mod replica;
 mod reports;
 mod runs;
+mod sdks;
 mod secrets;
 mod switch;
 mod terminals;

@@ -1,0 +1,111 @@
+//! Today's SDKs against a server: `tests/sdk/`, each with the version of its SDK that is named here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::home::{Home, Running};
+
+const PYTHON: &str = "twilio==9.13.0";
+const NODE: &str = "twilio@6.2.0";
+
+/// Where the SDKs are installed; they stay from run to run.
+fn folder(of: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sdk-{of}").replace("==", "-").replace('@', "-"))
+}
+
+/// Whether a command ends well. What it says is shown only where it does not.
+fn goes_well(command: &mut Command) -> bool {
+    match command.output() {
+        Ok(output) if output.status.success() => true,
+        Ok(output) => {
+            eprintln!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+            false
+        }
+        Err(_) => false,
+    }
+}
+
+/// Python with its SDK. `None` where there is no Python, or nothing can be downloaded: the test says so and is skipped.
+fn python() -> Option<PathBuf> {
+    let folder = folder(PYTHON);
+    let (python, done) = (folder.join("bin/python"), folder.join("installed"));
+    let install = || {
+        goes_well(Command::new("python3").args(["-m", "venv"]).arg(&folder))
+            && goes_well(Command::new(&python).args(["-m", "pip", "install", "--quiet", PYTHON]))
+            && fs::write(&done, "").is_ok()
+    };
+    (done.exists() || install()).then_some(python)
+}
+
+/// The folder of Node's modules; `None` likewise.
+fn node_modules() -> Option<PathBuf> {
+    let folder = folder(NODE);
+    let done = folder.join("installed");
+    let install = || {
+        fs::create_dir_all(&folder).is_ok()
+            && goes_well(
+                Command::new("npm").args(["install", "--silent", "--no-save", "--prefix"]).arg(&folder).arg(NODE),
+            )
+            && fs::write(&done, "").is_ok()
+    };
+    (done.exists() || install()).then(|| folder.join("node_modules"))
+}
+
+/// A server, and an account with 120 local numbers and 3 toll-free ones.
+struct Scene {
+    _home: Home,
+    server: Running,
+    sid: String,
+    token: String,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let home = Home::new();
+        let server = home.start("serve", &[("NUMBERBANK_JOBS", "off")]);
+        let created = home.json(&["account", "create", "--name", "Acme", "--balance", "500.00"]);
+        let text = |name: &str| created[name].as_str().expect("a text").to_owned();
+        let (sid, token) = (text("sid"), text("auth_token"));
+        home.json(&["inventory", "add", "4158670000-4158670119", "8005550000-8005550002"]);
+        let path = format!("/2008-08-01/Accounts/{sid}/IncomingPhoneNumbers");
+        for index in 0..123 {
+            let kind = if index < 120 { "Local" } else { "TollFree" };
+            let form = if index == 0 { "FriendlyName=a+b" } else { "Url=http://example.com/" };
+            let answer = server.call("POST", &format!("{path}/{kind}"), [&sid, &token], form);
+            assert_eq!(answer.0, 201, "{answer:?}");
+        }
+        Self { _home: home, server, sid, token }
+    }
+
+    #[track_caller]
+    fn run(&self, command: &mut Command, held: usize) {
+        let environment = [("SITE", self.server.site()), ("SID", self.sid.clone()), ("TOKEN", self.token.clone())];
+        // These would send the requests elsewhere.
+        let command = command.env_remove("TWILIO_EDGE").env_remove("TWILIO_REGION");
+        let output =
+            command.envs(environment).env("BALANCE", "374.00").env("HELD", held.to_string()).output().expect("it runs");
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && out == "ok\n", "{out}\n{err}");
+    }
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(name)
+}
+
+#[test]
+fn the_sdks_read_change_and_release_numbers() {
+    let (python, modules) = (python(), node_modules());
+    let scene = Scene::new();
+    match &python {
+        Some(python) => scene.run(Command::new(python).arg(script("python.py")), 123),
+        None => eprintln!("\n*** SKIPPED: there is no python3, or {PYTHON} cannot be installed ***\n"),
+    }
+    // The script of Python releases one.
+    let held = if python.is_some() { 122 } else { 123 };
+    match &modules {
+        Some(modules) => scene.run(Command::new("node").arg(script("node.js")).env("NODE_PATH", modules), held),
+        None => eprintln!("\n*** SKIPPED: there is no npm, or {NODE} cannot be installed ***\n"),
+    }
+}

@@ -1,0 +1,79 @@
+"""What twilio-python must be able to do with numbers that an account holds. SITE, SID and TOKEN come from the environment."""
+
+import os
+
+from twilio.base.exceptions import TwilioRestException
+from twilio.rest import Client
+
+SITE, SID, TOKEN = (os.environ[name] for name in ("SITE", "SID", "TOKEN"))
+
+
+def client(token=TOKEN):
+    made = Client(SID, token)
+    made.api.base_url = SITE
+    return made
+
+
+def refused(status, code, call):
+    try:
+        call()
+    except TwilioRestException as error:
+        assert (error.status, error.code) == (status, code), error
+        return
+    raise AssertionError(f"{code} was expected")
+
+
+c = client()
+numbers = c.incoming_phone_numbers
+
+account = c.api.accounts(SID).fetch()
+assert (account.status, account.type, account.auth_token) == ("active", "Full", None)
+assert account.owner_account_sid == SID and account.date_created.tzinfo is not None
+assert c.api.account.balance.fetch().balance == os.environ["BALANCE"]
+assert [one.sid for one in c.api.accounts.list()] == [SID]
+assert c.api.accounts.list(status="closed") == []
+assert c.api.accounts(SID).update(friendly_name="Renamed").friendly_name == "Renamed"
+refused(400, 21477, lambda: c.api.accounts(SID).update(status="closed"))
+refused(401, 20003, client("x" * 32).api.accounts(SID).fetch)
+
+# 120 local numbers and 3 toll-free ones are held.
+held = numbers.list()
+assert len(held) == len({one.sid for one in held}) == 123
+assert len(numbers.list(limit=5000)) == 123 and len(numbers.list(limit=60, page_size=7)) == 60
+assert (len(numbers.local.list()), len(numbers.toll_free.list()), len(numbers.mobile.list())) == (120, 3, 0)
+page = numbers.page(page_size=2)
+first = [one.sid for one in page]
+following = page.next_page()
+assert len(first) == 2 and [one.sid for one in following.previous_page()] == first
+assert [one.sid for one in following] == [one.sid for one in held[2:4]]
+for given, count in [
+    ({"phone_number": "415*******"}, 120),
+    ({"phone_number": "867001"}, 10),
+    ({"phone_number": "+1800"}, 3),
+    ({"friendly_name": "a b"}, 1),
+    ({"origin": "hosted"}, 0),
+]:
+    assert len(numbers.list(**given)) == count, given
+
+one = next(number for number in held if number.phone_number == "+14158670005")
+assert one.capabilities["sms"] is True and one.capabilities["fax"] is False
+assert one.date_created.utcoffset().total_seconds() == 0
+number = numbers(one.sid)
+assert number.fetch().uri.endswith(f"/IncomingPhoneNumbers/{one.sid}.json")
+changed = number.update(voice_url="http://example.com/a", sms_url="http://example.com/s", sms_method="GET", friendly_name="x")
+assert (changed.voice_url, changed.sms_url, changed.sms_method, changed.friendly_name) == (
+    "http://example.com/a",
+    "http://example.com/s",
+    "GET",
+    "x",
+)
+changed = number.update(voice_url="", friendly_name="")
+assert (changed.voice_url, changed.voice_method, changed.friendly_name) == ("", "POST", "(415) 867-0005")
+assert changed.trunk_sid is None
+refused(400, 21402, lambda: number.update(voice_url="nope"))
+refused(400, 29002, lambda: number.update(status_callback="http://example.com/"))
+refused(400, 21473, lambda: number.update(account_sid="AC" + "0" * 32))
+assert number.delete() is True
+refused(404, 20404, number.delete)
+refused(404, 20404, number.fetch)
+print("ok")
