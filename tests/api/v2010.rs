@@ -172,6 +172,14 @@ fn lists_are_walked_in_both_directions() {
         }
         assert_eq!(pages.iter().flat_map(sids).collect::<Vec<_>>(), all);
         assert_eq!(sids(&follow(&pages[2]["previous_page_uri"]).await), sids(&pages[1]));
+        // Nor on the way back, to the first page too.
+        assert_eq!(sids(&follow(&pages[1]["previous_page_uri"]).await), sids(&pages[0]));
+        let token = format!("/IncomingPhoneNumbers.json?PageSize=3&PageToken=PA{}", all[2]);
+        let second = document(&get(world, &account, &token).await, 200);
+        assert_eq!(sids(&follow(&second["previous_page_uri"]).await), all[..3]);
+        let far = format!("/IncomingPhoneNumbers.json?PageSize=1&Page={}&PageToken=PA{}", u32::MAX, all[2]);
+        let far = document(&get(world, &account, &far).await, 200);
+        assert_eq!(sids(&follow(&far["next_page_uri"]).await), all[4..5]);
         let last = follow(&pages[0]["last_page_uri"]).await;
         assert_eq!(sids(&last).last(), all.last());
         // A token of a number that was released still names a place.
@@ -208,6 +216,7 @@ fn lists_are_narrowed_by_digits_name_and_origin() {
             ("PhoneNumber=%2B1800", 2),
             ("PhoneNumber=%2B1867", 0),
             ("PhoneNumber=4158670003", 1),
+            ("PhoneNumber=(415)+867-0003", 1),
             ("PhoneNumber=%2B14158670003", 1),
             ("PhoneNumber=%2B4415", 0),
             ("PhoneNumber=415%25", 0),
@@ -223,6 +232,12 @@ fn lists_are_narrowed_by_digits_name_and_origin() {
         for (below, numbers) in [("Local", 12), ("TollFree", 2), ("Mobile", 0)] {
             assert_eq!(list(&format!("/IncomingPhoneNumbers/{below}.json")).await["total"], numbers, "{below}");
         }
+        // A row after a head that is longer than most.
+        let number = &sids(&list("/IncomingPhoneNumbers/TollFree.json").await)[0];
+        let (below, name) = (format!("/IncomingPhoneNumbers/{number}.json"), "京".repeat(64));
+        send(world, &account, "POST", &below, &[("FriendlyName", &name)]).await.assert_status(200);
+        let query = format!("PageSize=1&FriendlyName={}", "%E4%BA%AC".repeat(64));
+        assert_eq!(count(&query).await, Some(1));
         // The pages of a pattern, there and back.
         let pattern = "/IncomingPhoneNumbers.json?PhoneNumber=41586700*&PageSize=5";
         let whole = sids(&list("/IncomingPhoneNumbers/Local.json").await);
@@ -236,6 +251,13 @@ fn lists_are_narrowed_by_digits_name_and_origin() {
         assert_eq!(sids(&follow(&third["previous_page_uri"]).await), sids(&second));
         assert_eq!(sids(&follow(&first["last_page_uri"]).await), sids(&third));
         assert_eq!(sids(&list(&format!("{pattern}&Page=1")).await), sids(&second));
+        // Where the newest are gone meanwhile, the way back ends at the first page.
+        for sid in &whole[..7] {
+            send(world, &account, "DELETE", &format!("/IncomingPhoneNumbers/{sid}.json"), &[]).await.assert_status(204);
+        }
+        let first = follow(&third["previous_page_uri"]).await;
+        assert_eq!((sids(&first), &first["page"]), (whole[7..12].to_vec(), &json!(0)));
+        assert_eq!(first["previous_page_uri"], Value::Null);
     });
 }
 
@@ -251,8 +273,13 @@ fn a_number_is_changed_and_released() {
             ["voice_url", "voice_method", "friendly_name", "sms_url", "sms_method"].map(|key| number[key].clone());
         assert_eq!(json!(shown), json!(["", "POST", "(415) 867-5309", "http://example.com/sms", "GET"]));
         // What an infrastructure tool sends back of what it has read.
-        let usual =
-            [("VoiceReceiveMode", "voice"), ("EmergencyStatus", "Inactive"), ("TrunkSid", ""), ("Unknown", "x")];
+        let usual = [
+            ("VoiceReceiveMode", "voice"),
+            ("EmergencyStatus", "Inactive"),
+            ("TrunkSid", ""),
+            ("Unknown", "x"),
+            ("StatusCallbackMethod", "POST"),
+        ];
         assert_eq!(document(&update("PUT", &usual).await, 200)["sms_url"], "http://example.com/sms");
         assert_eq!(document(&update("PUT", &[("AccountSid", &account.sid)]).await, 200)["sid"], json!(sid));
         let nobody = format!("AC{}", "0".repeat(32));
@@ -263,6 +290,8 @@ fn a_number_is_changed_and_released() {
             ("Url", "http://example.com/", 29002),
             ("voice_url", "http://example.com/", 29002),
             ("StatusCallback", "http://example.com/", 29002),
+            ("status_callback", "http://example.com/", 29002),
+            ("TrunkSid[]", "x", 29002),
             ("VoiceReceiveMode", "fax", 29002),
             ("EmergencyStatus", "Active", 29002),
             ("AccountSid", "AC1", 21470),

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
 use super::refusals::{Refusal, Unfit};
-use super::represent::{self, List, Record, TREE, Typed};
+use super::represent::{self, Constants, List, Record, TREE, Typed};
 use super::{page, settings};
 use crate::numbers::Number;
 use crate::numbers::lists::{Digits, Filter};
@@ -75,18 +75,18 @@ enum Wanted {
 async fn list_of(call: &Call, wanted: Wanted) -> Result<HttpResponse, Refusal> {
     let page = page::read(&call.input)?;
     let given = |name| call.input.filled(&[name]);
-    let (number, name, origin, beta) =
-        (given("PhoneNumber")?, given("FriendlyName")?, given("Origin")?, given("Beta")?);
+    let (number, name) = (given("PhoneNumber")?, given("FriendlyName")?);
+    // No number is hosted, that is, another carrier's. Other values, and `Beta`, narrow nothing.
+    let origin = given("Origin")?.filter(|origin| origin.eq_ignore_ascii_case("hosted"));
     let kind = if let Wanted::Kind(kind) = wanted { Some(kind) } else { None };
     let filter = Filter { kind, number: number.map(Digits::of_pattern), name: name.map(str::to_owned) };
     call.reserve_page(page.size + 1).await?;
-    // No number is hosted, that is, another carrier's.
     let slice = match (wanted, origin) {
-        (Wanted::None, _) | (_, Some("hosted")) => Slice::new(page, 0, Vec::new()),
+        (Wanted::None, _) | (_, Some(_)) => Slice::new(page, 0, Vec::new()),
         _ => call.read(async |source| call.state.lists.page(source, call.account, &filter, page).await).await?,
     };
     call.resize_reservation(slice.items.iter().map(Number::bytes).sum())?;
-    let filters = [("PhoneNumber", number), ("FriendlyName", name), ("Origin", origin), ("Beta", beta)];
+    let filters = [("PhoneNumber", number), ("FriendlyName", name), ("Origin", origin)];
     let ends = slice.items.first().zip(slice.items.last()).map(|(first, last)| [first.sid, last.sid]);
     let list = List { name: "IncomingPhoneNumbers", columns: COLUMNS, filters: &filters, slice, ends };
     Ok(represent::list(&call.asked, list).await)
@@ -125,9 +125,39 @@ const COLUMNS: &[&str] = &[
     "Uri",
 ];
 
-/// Both spellings: some SDKs read only the one, some only the other, and a missing one would be false to them.
-const CAPABILITIES: &str = r#"{"voice":true,"sms":true,"mms":true,"fax":false,"SMS":true,"MMS":true}"#;
-const CAPABILITIES_XML: &str = "<Voice>true</Voice><SMS>true</SMS><MMS>true</MMS><Fax>false</Fax>";
+/// What is the same of every number here. Where nothing is kept, an empty text or null, as Twilio has it. JSON has both
+/// spellings of the capabilities: some SDKs read only the one, some only the other, and a missing one would be false to
+/// them. This version sells no number yet.
+const UNVARYING: Constants = Constants {
+    json: concat!(
+        r#""address_requirements":"none","beta":false,"#,
+        r#""capabilities":{"voice":true,"sms":true,"mms":true,"fax":false,"SMS":true,"MMS":true},"#,
+        r#""voice_receive_mode":"voice","status_callback":"","status_callback_method":"POST","api_version":"2008-08-01","#,
+        r#""voice_application_sid":"","sms_application_sid":"","origin":"twilio","trunk_sid":null,"#,
+        r#""emergency_status":"Inactive","emergency_address_sid":null,"emergency_address_status":"unregistered","#,
+        r#""address_sid":null,"identity_sid":null,"bundle_sid":null"#
+    ),
+    xml: concat!(
+        "<AddressRequirements>none</AddressRequirements><Beta>false</Beta>",
+        "<Capabilities><Voice>true</Voice><SMS>true</SMS><MMS>true</MMS><Fax>false</Fax></Capabilities>",
+        "<VoiceReceiveMode>voice</VoiceReceiveMode><StatusCallback></StatusCallback>",
+        "<StatusCallbackMethod>POST</StatusCallbackMethod><ApiVersion>2008-08-01</ApiVersion>",
+        "<VoiceApplicationSid></VoiceApplicationSid><SmsApplicationSid></SmsApplicationSid><Origin>twilio</Origin>",
+        "<TrunkSid></TrunkSid><EmergencyStatus>Inactive</EmergencyStatus><EmergencyAddressSid></EmergencyAddressSid>",
+        "<EmergencyAddressStatus>unregistered</EmergencyAddressStatus>"
+    ),
+    csv: &[
+        ("AddressRequirements", "none"),
+        ("Beta", "false"),
+        ("Capabilities", "voice sms mms"),
+        ("VoiceReceiveMode", "voice"),
+        ("StatusCallbackMethod", "POST"),
+        ("ApiVersion", "2008-08-01"),
+        ("Origin", "twilio"),
+        ("EmergencyStatus", "Inactive"),
+        ("EmergencyAddressStatus", "unregistered"),
+    ],
+};
 
 impl Record for Number {
     const NAME: &'static str = "IncomingPhoneNumber";
@@ -150,7 +180,7 @@ impl Record for Number {
         to.plain("DateUpdated", &Rfc2822(self.updated_at));
         callback(to, ["SmsUrl", "SmsMethod"], settings.sms.as_ref());
         callback(to, ["SmsFallbackUrl", "SmsFallbackMethod"], settings.sms_fallback.as_ref());
-        unvarying(to);
+        to.constants(&UNVARYING);
         to.uri("Uri", &Path(self));
         to.fixed("Status", "\"in-use\"", None);
         let kind = match self.phone_number.kind() {
@@ -165,28 +195,6 @@ impl Record for Number {
 fn callback(to: &mut impl Typed, [url, method]: [&'static str; 2], callback: Option<&Callback>) {
     to.text(url, callback.map_or("", |callback| callback.url.as_str()));
     to.plain(method, &callback.map_or("POST", |callback| callback.method.as_str()));
-}
-
-/// What is the same of every number here. Where nothing is kept, an empty text or null, as Twilio has it.
-fn unvarying(to: &mut impl Typed) {
-    to.plain("AddressRequirements", &"none");
-    to.fixed("Beta", "false", Some("false"));
-    to.fixed("Capabilities", CAPABILITIES, Some(CAPABILITIES_XML));
-    to.plain("VoiceReceiveMode", &"voice");
-    to.plain("StatusCallback", &"");
-    to.plain("StatusCallbackMethod", &"POST");
-    // This version sells no number yet.
-    to.plain("ApiVersion", &"2008-08-01");
-    to.plain("VoiceApplicationSid", &"");
-    to.plain("SmsApplicationSid", &"");
-    to.plain("Origin", &"twilio");
-    to.fixed("TrunkSid", "null", Some(""));
-    to.plain("EmergencyStatus", &"Inactive");
-    to.fixed("EmergencyAddressSid", "null", Some(""));
-    to.plain("EmergencyAddressStatus", &"unregistered");
-    for name in ["AddressSid", "IdentitySid", "BundleSid"] {
-        to.fixed(name, "null", None);
-    }
 }
 
 /// `+14158675309`

@@ -10,10 +10,18 @@ use crate::web::params::Params;
 /// # Errors
 /// 20007 for a wrong size, 29002 for a wrong number, 21481 for a wrong token.
 pub fn read(query: &Params) -> Result<Page<NumberSid>, Refusal> {
-    let number = query.filled(&["Page"])?.map_or(Ok(0), |text| whole_number(text).ok_or(Unfit::Page))?;
+    let sent = query.filled(&["Page"])?;
+    let number = sent.map_or(Ok(0), |text| whole_number(text).ok_or(Unfit::Page))?;
     let size = query.filled(&["PageSize"])?.map_or(Ok(DEFAULT_SIZE), |text| size(text).ok_or(Unfit::PageSize))?;
     let cursor =
         query.filled(&["PageToken"])?.map_or(Ok(Cursor::ByNumber), |text| token(text).ok_or(Unfit::PageToken))?;
+    // A page after a number is not the first one, whatever its number is said to be; one before a number says itself if it
+    // is.
+    let number = match (cursor, sent) {
+        (Cursor::After(_), _) => number.max(1),
+        (Cursor::Before(_), None) => 1,
+        _ => number,
+    };
     Ok(Page { number, size, cursor })
 }
 
@@ -46,6 +54,8 @@ pub fn parameters(page: i64, size: u32, cursor: Cursor<NumberSid>) -> String {
         Cursor::Before(sid) => format!("&PageToken=PB{sid}"),
         Cursor::Last => "&PageToken=PL".to_owned(),
     };
+    // A number that can be read back: with a token it is only told again.
+    let page = page.min(u32::MAX.into());
     format!("PageSize={size}&Page={page}{token}")
 }
 

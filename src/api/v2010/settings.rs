@@ -19,6 +19,17 @@ pub const KNOWN: KnownParameters<'static> = KnownParameters {
         "SmsFallbackUrl",
         "SmsFallbackMethod",
         "VoiceCallerIdLookup",
+        "StatusCallback",
+        "StatusCallbackMethod",
+        "VoiceApplicationSid",
+        "SmsApplicationSid",
+        "TrunkSid",
+        "AddressSid",
+        "BundleSid",
+        "IdentitySid",
+        "EmergencyAddressSid",
+        "VoiceReceiveMode",
+        "EmergencyStatus",
     ],
     elsewhere: &[
         ("Url", "Url is a name of API version 2008-08-01; this version calls it VoiceUrl, so write VoiceUrl"),
@@ -29,19 +40,20 @@ pub const KNOWN: KnownParameters<'static> = KnownParameters {
     ],
 };
 
-/// What Twilio keeps of a number and this registry does not. They are refused: a client must not believe that they are kept.
-const NOT_KEPT: [&str; 11] = [
-    "StatusCallback",
-    "StatusCallbackMethod",
-    "VoiceApplicationSid",
-    "SmsApplicationSid",
-    "TrunkSid",
-    "AddressSid",
-    "BundleSid",
-    "IdentitySid",
-    "EmergencyAddressSid",
-    "VoiceReceiveMode",
-    "EmergencyStatus",
+/// What Twilio keeps of a number and this registry does not, with the values that say what is so anyway. Others are
+/// refused: a client must not believe that they are kept.
+const NOT_KEPT: [(&str, &[&str]); 11] = [
+    ("StatusCallback", &[]),
+    ("StatusCallbackMethod", &["GET", "POST"]),
+    ("VoiceApplicationSid", &[]),
+    ("SmsApplicationSid", &[]),
+    ("TrunkSid", &[]),
+    ("AddressSid", &[]),
+    ("BundleSid", &[]),
+    ("IdentitySid", &[]),
+    ("EmergencyAddressSid", &[]),
+    ("VoiceReceiveMode", &["voice"]),
+    ("EmergencyStatus", &["Inactive"]),
 ];
 
 const CALLBACKS: Callbacks = Callbacks {
@@ -56,14 +68,8 @@ const CALLBACKS: Callbacks = Callbacks {
 /// # Errors
 /// 29002 for a setting that is not kept, and those of [`settings::read`].
 pub fn read(form: &Params) -> Result<Changes, Refusal> {
-    for name in NOT_KEPT {
-        // Those that say what is so anyway are taken.
-        let usual = match name {
-            "VoiceReceiveMode" => "voice",
-            "EmergencyStatus" => "Inactive",
-            _ => "",
-        };
-        if form.filled(&[name])?.is_some_and(|value| value != usual) {
+    for (name, usual) in NOT_KEPT {
+        if form.filled(&[name])?.is_some_and(|value| !usual.contains(&value)) {
             return Err(Unfit::NotKept(name).into());
         }
     }

@@ -62,7 +62,8 @@ impl<T, R: Rows<T>> Pieces<T, R> {
         let mut count = 0;
         text.reserve(most / 2);
         for some in rows.chunks(ROUND) {
-            if text.len() > most {
+            // The first rows always: those that come later follow others.
+            if count > 0 && text.len() > most {
                 break;
             }
             write.write(some, count == 0, &mut text);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Record, Typed};
+use super::{Constants, Record, Typed};
 use crate::values::page::Slice;
 use crate::values::sid::NumberSid;
 use crate::web::represent::{Fields, Links, Plain};
@@ -117,6 +117,11 @@ impl Typed for Json<'_> {
     fn fixed(&mut self, name: &'static str, json: &str, _: Option<&str>) {
         self.name(name);
         self.buffer.extend_from_slice(json.as_bytes());
+    }
+
+    fn constants(&mut self, all: &Constants) {
+        self.buffer.push(b',');
+        self.buffer.extend_from_slice(all.json.as_bytes());
     }
 
     fn uri(&mut self, name: &'static str, path: &impl Plain) {

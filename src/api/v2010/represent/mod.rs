@@ -8,7 +8,7 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use super::page;
 use super::refusals::Refusal;
 use crate::error::{Denied, Error};
-use crate::values::page::Slice;
+use crate::values::page::{Cursor, Slice};
 use crate::values::sid::NumberSid;
 use crate::web::asked::{Asked, Representation};
 use crate::web::codes::Code;
@@ -29,8 +29,19 @@ pub trait Typed: Fields {
     /// A value as each representation writes it. `None`: XML does not have it.
     fn fixed(&mut self, name: &'static str, json: &str, xml: Option<&str>);
 
+    /// Elements that are the same of every resource.
+    fn constants(&mut self, all: &Constants);
+
     /// The path of a resource. JSON adds its own ending.
     fn uri(&mut self, name: &'static str, path: &impl Plain);
+}
+
+/// Elements that are the same of every resource, as each representation writes them: to write them one by one would take a
+/// third of the time of a page.
+pub struct Constants {
+    pub json: &'static str,
+    pub xml: &'static str,
+    pub csv: &'static [(&'static str, &'static str)],
 }
 
 /// A resource as the wire shows it.
@@ -59,6 +70,10 @@ impl Typed for Xml<'_> {
         }
     }
 
+    fn constants(&mut self, all: &Constants) {
+        self.raw(all.xml);
+    }
+
     fn uri(&mut self, name: &'static str, path: &impl Plain) {
         self.plain(name, path);
     }
@@ -69,6 +84,10 @@ impl Typed for CsvRow {
         if let Some(value) = xml {
             self.text(name, if json.starts_with('{') { json } else { value });
         }
+    }
+
+    fn constants(&mut self, all: &Constants) {
+        all.csv.iter().for_each(|(name, value)| self.text(name, value));
     }
 
     fn uri(&mut self, name: &'static str, path: &impl Plain) {
@@ -93,10 +112,15 @@ pub async fn list<T: Record + Unpin + 'static>(asked: &Asked, list: List<'_, T>)
     let List { name, columns, filters, slice, ends } = list;
     let given = filters.iter().filter_map(|(name, value)| Some(format!("&{name}={}", encode((*value)?))));
     let given: String = given.collect();
-    let links = Links::of(&slice, ends, |page, cursor| {
+    let uri = |page, cursor| {
         let (path, ending) = (&asked.path, asked.ending);
         format!("{path}{ending}?{}{given}", page::parameters(page, slice.page.size, cursor))
-    });
+    };
+    let mut links = Links::of(&slice, ends, uri);
+    // Also to the first page by a token: so a walk back skips nothing while others buy.
+    if let (1, Some([first, _])) = (slice.number(), ends) {
+        links.previous = uri(0, Cursor::Before(first));
+    }
     let representation = asked.representation;
     let (head, tail) = match representation {
         Representation::Xml => xml::around(name, &slice, &links),

@@ -26,21 +26,21 @@ impl Digits {
         text.parse().map_or(Self::None, Self::Whole)
     }
 
-    /// The pattern of version 2010-04-01: `+1` and the first digits, or digits from anywhere; `*` is any digit.
+    /// All ten digits in any spelling, or the pattern of version 2010-04-01: `+1` and the first digits, or digits from anywhere; `*` is any digit.
     pub fn of_pattern(text: &str) -> Self {
+        if let whole @ Self::Whole(_) = Self::of(text) {
+            return whole;
+        }
         let (digits, is_beginning) = match text.strip_prefix('+') {
             Some(digits) => (digits.strip_prefix('1').unwrap_or(if digits.is_empty() { "" } else { "+" }), true),
             None => (text, false),
         };
         let is_pattern = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'*');
-        match digits.parse() {
-            _ if !is_pattern || digits.len() > 10 => Self::None,
-            Ok(number) if digits.len() == 10 => Self::Whole(number),
-            _ => {
-                let anything = if is_beginning { "" } else { "%" };
-                Self::Like(format!("{anything}{}%", digits.replace('*', "_")))
-            }
+        if !is_pattern || digits.len() > 10 {
+            return Self::None;
         }
+        let anything = if is_beginning { "" } else { "%" };
+        Self::Like(format!("{anything}{}%", digits.replace('*', "_")))
     }
 }
 
@@ -75,8 +75,12 @@ pub async fn page(
     let found = store::find(db, Matching { account, kind, like, name, default }, page).await?;
     let Found { total, start, sids } = found.ok_or(Refused::UnknownCursor)?;
     let number = u32::try_from(start / i64::from(page.size)).unwrap_or_default();
-    // With a token of a page, its number is only told again.
-    let page = if page.cursor == Cursor::Last { Page { number, ..page } } else { page };
+    let page = match page.cursor {
+        Cursor::Last => Page { number, ..page },
+        // If no more than a page is left before the cursor, this is the first page.
+        Cursor::Before(_) if start == 0 => Page { number: 0, ..page },
+        _ => page,
+    };
     let asked: Vec<_> = sids.into_iter().map(|sid| (account, sid)).collect();
     Ok(Slice::new(page, total, find_all(db, &asked).await?))
 }
@@ -109,10 +113,10 @@ mod tests {
         }
         let whole = Digits::of("4158675309");
         assert!(matches!(whole, Digits::Whole(_)));
-        assert_eq!((Digits::of_pattern("4158675309"), Digits::of_pattern("+14158675309")), (whole.clone(), whole));
-        for text in
-            ["+44", "+4158675309", "14158675309", "(415) 867", "415%", "_", "415_", "é", "+1 415", "41586753091"]
-        {
+        for text in ["4158675309", "+14158675309", "14158675309", "(415) 867-5309"] {
+            assert_eq!(Digits::of_pattern(text), whole, "{text}");
+        }
+        for text in ["+44", "+4158675309", "(415) 867", "415%", "_", "415_", "é", "+1 415", "41586753091"] {
             assert_eq!(Digits::of_pattern(text), Digits::None, "{text}");
         }
     }
