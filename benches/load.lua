@@ -15,10 +15,11 @@ local function account_sid(account) return string.format("AC%032x", account) end
 
 local function number_sid(n) return string.format("PN%08x%024d", n * 165901211 % 4294967296, 0) end
 
-local before, after = {}, {}
+local before, newer, after = {}, {}, {}
 
 local function prepare(account)
     before[account] = " /2008-08-01/Accounts/" .. account_sid(account) .. "/IncomingPhoneNumbers"
+    newer[account] = " /2010-04-01/Accounts/" .. account_sid(account) .. "/IncomingPhoneNumbers"
     after[account] = " HTTP/1.1\r\nHost: bench\r\nAuthorization: Basic " .. facts.credentials[account] .. "\r\n"
 end
 
@@ -51,6 +52,24 @@ local function update()
     return send(holder(n), "/" .. number_sid(n), "Url=http://example.com/changed")
 end
 
+local function one_newer()
+    local n = any_number()
+    local account = holder(n)
+    return "GET" .. newer[account] .. "/" .. number_sid(n) .. ".json" .. after[account] .. "\r\n"
+end
+
+local function page_newer()
+    local account = math.random(20)
+    return "GET" .. newer[account] .. ".json" .. after[account] .. "\r\n"
+end
+
+local function update_newer()
+    local n = any_number()
+    local account, form = holder(n), "VoiceUrl=http://example.com/changed"
+    return "POST" .. newer[account] .. "/" .. number_sid(n) .. ".json" .. after[account]
+        .. "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: " .. #form .. "\r\n\r\n" .. form
+end
+
 local function mix()
     local dice = math.random(10)
     if dice == 1 then return page() end
@@ -75,6 +94,9 @@ local workloads = {
     ["update"] = update,
     ["release"] = release,
     ["mix"] = mix,
+    ["one-2010"] = one_newer,
+    ["page-2010"] = page_newer,
+    ["update-2010"] = update_newer,
     ["first-page"] = function() return ask("GET", 21, "") end,
     ["last-page"] = function() return ask("GET", 21, "?Page=19999&AfterSid=" .. number_sid(51)) end,
     ["only-page"] = function() return ask("GET", 22, "") end,

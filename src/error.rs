@@ -1,12 +1,13 @@
 //! Which error type is for what:
 //!
 //! - A slice's `Refused`: the request cannot be granted as it is, and nothing was changed. It knows no code, no status and
-//!   no words of any face: each face has one exhaustive match for them, `api/v2008/refusals.rs` and `cli/refusals.rs`.
+//!   no words of any face: each face has one exhaustive match for them, `refusals.rs` of an API version and of `cli/`.
 //!   `web::refused::Refused` is the same for what cannot be read of a request, before any slice is asked.
 //! - [`Error`]: what the request could not help, such as a database out of reach, or too much at a time. Its words are
 //!   for the log, and never reach a client.
 //! - [`Denied`]: what a use case returns that may refuse: either of the two. One that cannot refuse returns an [`Error`].
-//! - `api::v2008::refusals::Refusal`: an answer, with its code and text; and the cause, for the log only.
+//! - `web::exception::Exception`: an answer, with its code and text; and the cause, for the log only. The `Refusal` of an
+//!   API version is one in its words.
 //! - `cli::Failure`: how a command ended. `db::MigrateError` and `platform::embedded_pg::Error` are for those who start
 //!   the program, before there is anything to refuse. `sqlx::Error` stays within stores and `db/`.
 //! - Types that are read from text (`values/`) have an error of their own, which says what would be right.

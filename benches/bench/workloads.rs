@@ -47,6 +47,12 @@ const fn beside_sql(name: &'static str, what: &'static str, needs: Needs, sql: S
     Workload { name, what, needs, work: Http(name), yardstick: sql, yardstick_is: "raw SQL", target }
 }
 
+/// The same work in both versions of the API.
+const fn beside_2008(name: &'static str, what: &'static str, needs: Needs, older: &'static str) -> Workload {
+    let workload = beside_sql(name, what, needs, Http(older), Some(0.90));
+    Workload { yardstick_is: "2008-08-01", ..workload }
+}
+
 const MIX: Side = Sql(&[("one", 8), ("page", 1), ("buy", 1)], 20);
 
 pub const WORKLOADS: &[Workload] = &[
@@ -57,6 +63,9 @@ pub const WORKLOADS: &[Workload] = &[
     beside_sql("update", "update", Order, Sql(&[("update", 1)], 20), None),
     beside_sql("release", "release", Holdings, Sql(&[("release", 1)], 20), None),
     beside_sql("mix", "80 % one number, 10 % page, 10 % buy", Stock, MIX, None),
+    beside_2008("one-2010", "one number, 2010-04-01", Nothing, "one"),
+    beside_2008("page-2010", "a page of 50, 2010-04-01", Nothing, "page"),
+    beside_2008("update-2010", "update, 2010-04-01", Order, "update"),
     Workload {
         yardstick_is: "the only page of 50",
         ..beside_sql("first-page", "page 1 of 1,000,000", Nothing, Http("only-page"), Some(0.90))
