@@ -1,14 +1,20 @@
 //! Transactions. One is retried if others changed the same rows meanwhile. If the answer to the commit is lost, that
 //! is an error of its own.
 
+use std::time::Duration;
+
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::{Db, Transaction};
 use crate::error::{Error, Result, Retried};
 
 /// The most tries of a transaction.
 const MOST_TRIES: usize = 5;
+
+/// How long a rollback is waited for.
+const LONGEST_ROLLBACK: Duration = Duration::from_secs(1);
 
 /// Retries work that PostgreSQL rolled back because others changed the same rows.
 ///
@@ -35,9 +41,15 @@ pub async fn transact<T, E: Retried>(db: &Db, work: impl AsyncFn(&mut Transactio
 
 async fn once<T, E: Retried>(db: &Db, work: &impl AsyncFn(&mut Transaction) -> Result<T, E>) -> Result<T, E> {
     let mut transaction = db.begin().await?;
-    let done = work(&mut transaction).await?;
-    commit(transaction).await?;
-    Ok(done)
+    match work(&mut transaction).await {
+        Ok(done) => commit(transaction).await.map(|()| done).map_err(E::from),
+        Err(error) => {
+            // Before the error is told: until it is rolled back, others wait for its locks, or pass by them. A
+            // connection that does not answer is closed.
+            let _ = timeout(LONGEST_ROLLBACK, transaction.rollback()).await;
+            Err(error)
+        }
+    }
 }
 
 /// The state of a task's commits.
