@@ -19,8 +19,8 @@ pub(super) const LARGEST: usize = 64;
 
 /// A queue of jobs of one kind, and their outcomes. Cheap to clone.
 ///
-/// Threads may share it, but each has a pool of its own. So whoever starts a run gives its pool, `P`, for all batches of
-/// that run: a connection of another thread would wake that thread for each answer.
+/// Several threads may share a queue, but each thread has a pool of its own. The job that starts a run passes its thread's
+/// pool, `P`, and all batches of that run use it: a connection of another thread would wake that thread for each answer.
 pub struct Batches<P, J, O>(Arc<Inner<P, J, O>>);
 
 struct Inner<P, J, O> {

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, ResponseError};
 
 use super::codes::Code;
 use super::form::LARGEST_BODY;
@@ -13,7 +13,7 @@ use super::observe::{Cause, RefusedBy};
 use super::pages::of_error;
 use super::refused::{Fault, Refused, Unfit};
 use super::site::Site;
-use crate::error::{Error, Limit};
+use crate::error::{Denied, Error, Limit};
 
 /// An answer that refuses, and its cause for the log.
 #[derive(Clone, Debug)]
@@ -31,6 +31,22 @@ pub struct Exception {
 impl Exception {
     pub fn new((code, message): (Code, String)) -> Self {
         Self { code, message, retry_after: 1, allow: None, cause: None }
+    }
+
+    /// What a handler or the frame has refused. `told` takes it from the refusal of a version.
+    pub fn of<R: ResponseError + 'static>(error: &actix_web::Error, told: impl FnOnce(&R) -> Self) -> Self {
+        if let Some(refusal) = error.as_error::<R>() {
+            return told(refusal);
+        }
+        match error.as_error::<Denied<Refused>>().cloned() {
+            Some(Denied::Refused(refused)) => refused.into(),
+            Some(Denied::Failed(error)) => error.into(),
+            // The framework refuses only what it cannot route or read.
+            None if error.as_response_error().status_code().is_client_error() => {
+                Refused::Unreadable(Fault::Request).into()
+            }
+            None => Error::Internal(error.to_string()).into(),
+        }
     }
 
     /// The HTTP status of the answer.

@@ -53,7 +53,7 @@ async fn company(world: &World) -> (Account, [String; 2]) {
     (account, [local, tollfree])
 }
 
-/// An account with so many local numbers, newest first.
+/// An account that holds `count` local numbers, bought a second apart.
 async fn holder(world: &World, count: i64) -> Account {
     world.stock(4_158_670_000, count).await;
     let account = world.account("500.00").await;

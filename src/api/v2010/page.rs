@@ -15,8 +15,7 @@ pub fn read(query: &Params) -> Result<Page<NumberSid>, Refusal> {
     let size = query.filled(&["PageSize"])?.map_or(Ok(DEFAULT_SIZE), |text| size(text).ok_or(Unfit::PageSize))?;
     let cursor =
         query.filled(&["PageToken"])?.map_or(Ok(Cursor::ByNumber), |text| token(text).ok_or(Unfit::PageToken))?;
-    // A page after a number is not the first one, whatever its number is said to be; one before a number says itself if it
-    // is.
+    // After a cursor, there is always a page before this one. Before a cursor, the list tells whether this is the first page.
     let number = match (cursor, sent) {
         (Cursor::After(_), _) => number.max(1),
         (Cursor::Before(_), None) => 1,

@@ -1,4 +1,4 @@
-//! How resources are written, whatever the version: their elements one after another, straight into one buffer. The rows
+//! Writes resources, for all versions of the API: element by element, straight into one buffer. The rows
 //! of a long list are written as the client takes them.
 
 mod csv;

@@ -7,13 +7,11 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 
 use super::page;
 use super::refusals::Refusal;
-use crate::error::{Denied, Error};
 use crate::values::page::Slice;
 use crate::values::sid::NumberSid;
 use crate::web::asked::{Asked, Representation};
 use crate::web::exception::Exception;
 use crate::web::params::encode;
-use crate::web::refused::{Fault, Refused};
 use crate::web::represent::{Fields, Links, Pieces, Rows, csv_document, csv_rows, list_links, xml};
 use crate::web::site::Site;
 
@@ -102,16 +100,7 @@ fn document<R: Record>(record: &R) -> Vec<u8> {
 
 /// The answer to a request that was refused or failed.
 pub fn refusal(asked: &Asked, site: &Site, error: &actix_web::Error) -> HttpResponse {
-    let Refusal(told) = if let Some(refusal) = error.as_error::<Refusal>() {
-        refusal.clone()
-    } else if let Some(denied) = error.as_error::<Denied<Refused>>() {
-        denied.clone().into()
-    } else if error.as_response_error().status_code().is_client_error() {
-        // The framework refuses only what it cannot route or read.
-        Refused::Unreadable(Fault::Request).into()
-    } else {
-        Error::Internal(error.to_string()).into()
-    };
+    let told = Exception::of(error, |Refusal(told)| told.clone());
     let exception = RestException { told: &told, more_info: told.more_info(site) };
     let (representation, body) = match asked.representation {
         Representation::Json => {

@@ -7,14 +7,12 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 
 use super::page;
 use super::refusals::Refusal;
-use crate::error::{Denied, Error};
 use crate::values::page::{Cursor, Slice};
 use crate::values::sid::NumberSid;
 use crate::web::asked::{Asked, Representation};
 use crate::web::codes::Code;
 use crate::web::exception::Exception;
 use crate::web::params::encode;
-use crate::web::refused::{Fault, Refused};
 use crate::web::represent::xml::{self, Xml};
 use crate::web::represent::{CsvRow, Fields, Links, Pieces, Plain, Rows, csv_document, csv_rows, list_links};
 use crate::web::site::Site;
@@ -160,16 +158,7 @@ fn document<R: Record>(record: &R) -> Vec<u8> {
 
 /// The answer to a request that was refused or failed. Two messages are Twilio's own, by which programs tell them.
 pub fn refusal(asked: &Asked, site: &Site, error: &actix_web::Error) -> HttpResponse {
-    let Refusal(mut told) = if let Some(refusal) = error.as_error::<Refusal>() {
-        refusal.clone()
-    } else if let Some(denied) = error.as_error::<Denied<Refused>>() {
-        denied.clone().into()
-    } else if error.as_response_error().status_code().is_client_error() {
-        // The framework refuses only what it cannot route or read.
-        Refused::Unreadable(Fault::Request).into()
-    } else {
-        Error::Internal(error.to_string()).into()
-    };
+    let mut told = Exception::of(error, |Refusal(told)| told.clone());
     match told.code {
         Code::NotFound => told.message = format!("The requested resource {} was not found", asked.whole()),
         Code::Authenticate => "Authenticate".clone_into(&mut told.message),
