@@ -89,6 +89,27 @@ sid!(
     NumberSid, "PN"
 );
 
+/// The Sid of a resource that Twilio has and this registry does not, as it was given.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct ForeignSid(String);
+
+impl ForeignSid {
+    /// The length of every Sid, in characters of ASCII.
+    pub const LENGTH: usize = 34;
+
+    /// `None` if the text is not `prefix` and 32 hex digits, lower-case or not.
+    pub fn new(prefix: &str, text: &str) -> Option<Self> {
+        let hex = text.strip_prefix(prefix)?;
+        let is_sid = text.len() == Self::LENGTH && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_sid.then(|| Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

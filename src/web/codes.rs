@@ -79,7 +79,10 @@ catalogue! {
         "Set SmsUrl too, or clear SmsFallbackUrl in the same request.";
     SmsOnTollFree = 21407, 400, "No SMS on a toll-free number",
         "Earlier versions of this server refused Sms parameters on a toll-free number.",
-        "Nothing is to be done: they are checked like all others, and not shown.";
+        "Nothing is to be done: they are checked and kept like all others. API version 2008-08-01 does not show them.";
+    ApplicationSid = 21420, 400, "Invalid ApplicationSid",
+        "A VoiceApplicationSid or an SmsApplicationSid is not a Sid of an application.",
+        "Send AP and 32 hexadecimal digits, or an empty value to clear it.";
     AreaCode = 21451, 400, "Invalid area code",
         "The AreaCode is not three digits or no US area code.",
         "Send a US area code such as 415, or leave AreaCode out for a number from anywhere.";

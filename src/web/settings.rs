@@ -13,7 +13,7 @@ pub struct Callbacks {
     pub sms_fallback: [&'static str; 2],
 }
 
-/// Reads every setting that a form may hold.
+/// Reads the settings that all versions have.
 ///
 /// # Errors
 /// [`Refused::Unfit`] with the first parameter that has a wrong value, and [`Refused::Repeated`].
@@ -25,10 +25,15 @@ pub fn read(form: &Params, names: &Callbacks) -> Result<Changes, Refused> {
         sms: callback(form, names.sms)?,
         sms_fallback: callback(form, names.sms_fallback)?,
         voice_caller_id_lookup: flag(form, "VoiceCallerIdLookup")?,
+        ..Changes::default()
     })
 }
 
-fn callback(form: &Params, [url, method]: [&'static str; 2]) -> Result<CallbackChange, Refused> {
+/// A callback's URL and method, by these names.
+///
+/// # Errors
+/// As [`read`].
+pub fn callback(form: &Params, [url, method]: [&'static str; 2]) -> Result<CallbackChange, Refused> {
     let read = |text| CallbackUrl::new(text).map_err(|must| Unfit::Url(url, must));
     let changed = change(form.get(url)?, read)?;
     // A client that sends back what it has read sends an empty method with an empty URL.
@@ -37,7 +42,11 @@ fn callback(form: &Params, [url, method]: [&'static str; 2]) -> Result<CallbackC
     Ok(CallbackChange { url: changed, method: sent })
 }
 
-fn change<T>(given: Option<&str>, read: impl FnOnce(String) -> Result<T, Unfit>) -> Result<Change<T>, Unfit> {
+/// An empty text clears the setting.
+///
+/// # Errors
+/// If `read` refuses the text.
+pub fn change<T, E>(given: Option<&str>, read: impl FnOnce(String) -> Result<T, E>) -> Result<Change<T>, E> {
     Ok(match given {
         None => Change::Keep,
         Some("") => Change::Set(None),

@@ -72,8 +72,17 @@ update tenancies set voice_fallback_url = 'http://a', voice_fallback_method = 'G
 -- tenancies_sms_fallback_needs_sms_url
 update tenancies set sms_fallback_url = 'http://a', sms_fallback_method = 'GET' where kind = 'local';
 
--- tenancies_no_sms_on_tollfree
-update tenancies set kind = 'tollfree' where sms_url is not null;
+-- tenancies_status_method_with_url
+update tenancies set status_callback_method = 'GET';
+
+-- tenancies_application_or_trunk
+update tenancies set voice_application_sid = 'AP' || repeat('a', 32), trunk_sid = 'TK' || repeat('a', 32);
+
+-- tenancies_foreign_sids
+update tenancies set bundle_sid = 'RI' || repeat('a', 32);
+
+-- tenancies_api_version
+update tenancies set api_version = '2010-04-02';
 
 -- ledger_entries_balance_not_negative
 insert into ledger_entries (account_sid, at, kind, amount, balance_after)

@@ -289,8 +289,17 @@ fn a_number_is_changed_and_released() {
             ("VoiceFallbackUrl", "http://example.com/", 21405),
             ("Url", "http://example.com/", 29002),
             ("voice_url", "http://example.com/", 29002),
-            ("StatusCallback", "http://example.com/", 29002),
+            ("StatusCallback", "nope", 21402),
+            ("StatusCallbackMethod", "PUT", 21403),
             ("status_callback", "http://example.com/", 29002),
+            ("VoiceApplicationSid", "AP1", 21420),
+            ("SmsApplicationSid", &foreign("TK", 'a'), 21420),
+            ("TrunkSid", &foreign("AP", 'a'), 29002),
+            ("AddressSid", &foreign("AD", 'g'), 29002),
+            ("BundleSid", "BU", 29002),
+            ("IdentitySid", &format!("{}0", foreign("RI", 'a')), 29002),
+            ("ApiVersion", "2010-04-02", 29002),
+            ("EmergencyAddressSid", &foreign("AD", 'a'), 29002),
             ("TrunkSid[]", "x", 29002),
             ("VoiceReceiveMode", "fax", 29002),
             ("EmergencyStatus", "Active", 29002),
@@ -312,6 +321,70 @@ fn a_number_is_changed_and_released() {
             assert_refused(&gone, 404, 20404);
             let message = format!("The requested resource {} was not found", path(&account, &below));
             assert_eq!(document(&gone, 404)["message"], json!(message));
+        }
+    });
+}
+
+/// The Sid of something that this registry does not have.
+fn foreign(prefix: &str, digit: char) -> String {
+    format!("{prefix}{}", digit.to_string().repeat(32))
+}
+
+#[test]
+fn what_has_no_effect_is_kept_and_given_back() {
+    test(async |world| {
+        let (account, numbers) = company(world).await;
+        for sid in numbers {
+            let below = format!("/IncomingPhoneNumbers/{sid}.json");
+            let update =
+                async |form: &[(&str, &str)]| document(&send(world, &account, "POST", &below, form).await, 200);
+            let sids = ["VoiceApplicationSid", "SmsApplicationSid", "AddressSid", "BundleSid", "IdentitySid"];
+            let keys = ["voice_application_sid", "sms_application_sid", "address_sid", "bundle_sid", "identity_sid"];
+            let values = ["AP", "AP", "AD", "BU", "RI"].map(|prefix| foreign(prefix, 'B'));
+            let mut form = vec![("StatusCallback", "http://example.com/status"), ("SmsUrl", "http://example.com/sms")];
+            form.extend(sids.into_iter().zip(values.iter().map(String::as_str)));
+            let number = update(&form).await;
+            assert_eq!(json!(keys.map(|key| &number[key])), json!(values));
+            let status = json!(["http://example.com/status", "POST", "http://example.com/sms"]);
+            let read = |number: &Value| {
+                json!(["status_callback", "status_callback_method", "sms_url"].map(|key| &number[key]))
+            };
+            assert_eq!(read(&number), status);
+            assert_eq!(document(&get(world, &account, &below).await, 200), number);
+            let xml = get(world, &account, &below.replace(".json", "")).await;
+            assert_eq!(
+                (xml.element("VoiceApplicationSid"), xml.element("StatusCallbackMethod")),
+                (values[0].clone(), "POST".to_owned())
+            );
+
+            // A trunk ends the application for calls, and the other way round; of both, the trunk stays.
+            let (application, trunk) = (foreign("AP", '1'), foreign("TK", '2'));
+            let pair = |number: &Value| json!(["voice_application_sid", "trunk_sid"].map(|key| &number[key]));
+            for (form, expected) in [
+                (&[("TrunkSid", trunk.as_str())][..], json!(["", trunk])),
+                (&[("FriendlyName", "x")], json!(["", trunk])),
+                (&[("VoiceApplicationSid", "")], json!(["", trunk])),
+                (&[("VoiceApplicationSid", &application), ("TrunkSid", "")], json!([application, null])),
+                (&[("VoiceApplicationSid", &application), ("TrunkSid", &trunk)], json!(["", trunk])),
+                (&[("VoiceApplicationSid", &application)], json!([application, null])),
+                (&[("TrunkSid", "")], json!([application, null])),
+            ] {
+                assert_eq!(pair(&update(form).await), expected, "{form:?}");
+            }
+
+            // The other version does not show what it does not know, and keeps it.
+            let old = world.server.post(&account, &format!("/IncomingPhoneNumbers/{sid}"), &[("Method", "GET")]).await;
+            assert!(!old.assert_status(200).body.contains("Status"), "{}", old.body);
+            let number = update(&[("ApiVersion", "2010-04-01"), ("StatusCallbackMethod", "GET")]).await;
+            assert_eq!(
+                (&number["api_version"], &number["status_callback_method"]),
+                (&json!("2010-04-01"), &json!("GET"))
+            );
+            let cleared: Vec<_> =
+                sids.into_iter().chain(["StatusCallback", "ApiVersion"]).map(|name| (name, "")).collect();
+            let number = update(&cleared).await;
+            assert_eq!(json!(keys.map(|key| &number[key])), json!(["", "", null, null, null]));
+            assert_eq!(read(&number), json!(["", "POST", "http://example.com/sms"]));
         }
     });
 }

@@ -10,7 +10,7 @@ use blake2::{Blake2s256, Digest};
 use super::refusals::{Refusal, Unfit};
 use super::settings;
 use crate::api::v2008::represent::{self, TREE};
-use crate::numbers::settings::Settings;
+use crate::numbers::settings::{ApiVersion, Changes, Settings};
 use crate::purchases::{self, IdempotencyKey, Order, Purchase, Wanted};
 use crate::values::phone::{AreaCode, Kind};
 use crate::web::caller::Call;
@@ -51,7 +51,8 @@ fn order(call: &Call, kind: Kind) -> Result<Order, Refusal> {
     call.check_names(&KnownParameters { names: &names, elsewhere: &ELSEWHERE })?;
     let area_code = call.input.get("AreaCode")?.filter(|text| !text.is_empty()).map(str::parse::<AreaCode>);
     let area_code = area_code.transpose().map_err(|_| Unfit::AreaCode)?;
-    let settings = Settings::first(&settings::read(&call.input)?)?;
+    let changes = Changes { api_version: Some(ApiVersion::V2008), ..settings::read(&call.input)? };
+    let settings = Settings::first(&changes)?;
     let key = idempotency_key(call)?.map(|text| IdempotencyKey { text, request: digest(kind, &call.input) });
     Ok(Order { wanted: Wanted::Next { kind, area_code }, settings, key })
 }

@@ -4,14 +4,14 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
 use super::refusals::{Refusal, Unfit};
-use super::represent::{self, Constants, List, Record, TREE, Typed};
+use super::represent::{self, List, Record, Same, TREE, Typed};
 use super::{page, settings};
 use crate::numbers::Number;
 use crate::numbers::lists::{Digits, Filter};
-use crate::numbers::settings::Callback;
+use crate::numbers::settings::{Callback, References};
 use crate::values::page::Slice;
 use crate::values::phone::{Kind, PhoneNumber};
-use crate::values::sid::AccountSid;
+use crate::values::sid::{AccountSid, ForeignSid};
 use crate::web::caller::Call;
 use crate::web::represent::{Plain, Rfc2822};
 
@@ -45,7 +45,7 @@ pub async fn show(call: Call) -> Result<HttpResponse, Refusal> {
 /// `POST` or `PUT …/IncomingPhoneNumbers/{Sid}`
 pub async fn update(call: Call) -> Result<HttpResponse, Refusal> {
     let sid = call.number()?;
-    call.check_names(&settings::KNOWN)?;
+    call.check_names(&settings::OF_UPDATE)?;
     if let Some(to) = call.input.filled(&["AccountSid"])? {
         let to: AccountSid = to.parse().map_err(|_| Unfit::AccountSid)?;
         // There are no other accounts of the caller.
@@ -125,39 +125,44 @@ const COLUMNS: &[&str] = &[
     "Uri",
 ];
 
-/// What is the same of every number here. Where nothing is kept, an empty text or null, as Twilio has it. JSON has both
-/// spellings of the capabilities: some SDKs read only the one, some only the other, and a missing one would be false to
-/// them. This version sells no number yet.
-const UNVARYING: Constants = Constants {
-    json: concat!(
-        r#""address_requirements":"none","beta":false,"#,
-        r#""capabilities":{"voice":true,"sms":true,"mms":true,"fax":false,"SMS":true,"MMS":true},"#,
-        r#""voice_receive_mode":"voice","status_callback":"","status_callback_method":"POST","api_version":"2008-08-01","#,
-        r#""voice_application_sid":"","sms_application_sid":"","origin":"twilio","trunk_sid":null,"#,
-        r#""emergency_status":"Inactive","emergency_address_sid":null,"emergency_address_status":"unregistered","#,
-        r#""address_sid":null,"identity_sid":null,"bundle_sid":null"#
-    ),
-    xml: concat!(
-        "<AddressRequirements>none</AddressRequirements><Beta>false</Beta>",
-        "<Capabilities><Voice>true</Voice><SMS>true</SMS><MMS>true</MMS><Fax>false</Fax></Capabilities>",
-        "<VoiceReceiveMode>voice</VoiceReceiveMode><StatusCallback></StatusCallback>",
-        "<StatusCallbackMethod>POST</StatusCallbackMethod><ApiVersion>2008-08-01</ApiVersion>",
-        "<VoiceApplicationSid></VoiceApplicationSid><SmsApplicationSid></SmsApplicationSid><Origin>twilio</Origin>",
-        "<TrunkSid></TrunkSid><EmergencyStatus>Inactive</EmergencyStatus><EmergencyAddressSid></EmergencyAddressSid>",
-        "<EmergencyAddressStatus>unregistered</EmergencyAddressStatus>"
-    ),
-    csv: &[
-        ("AddressRequirements", "none"),
-        ("Beta", "false"),
-        ("Capabilities", "voice sms mms"),
-        ("VoiceReceiveMode", "voice"),
-        ("StatusCallbackMethod", "POST"),
-        ("ApiVersion", "2008-08-01"),
-        ("Origin", "twilio"),
-        ("EmergencyStatus", "Inactive"),
-        ("EmergencyAddressStatus", "unregistered"),
-    ],
-};
+static UNVARYING: Same = Same::new();
+static NO_REFERENCES: Same = Same::new();
+
+/// What every number can do. JSON has both spellings: some SDKs read only the one, some only the other, and a missing one
+/// would be false to them.
+pub fn capabilities(to: &mut impl Typed) {
+    let json = r#"{"voice":true,"sms":true,"mms":true,"fax":false,"SMS":true,"MMS":true}"#;
+    let xml = "<Voice>true</Voice><SMS>true</SMS><MMS>true</MMS><Fax>false</Fax>";
+    to.fixed("Capabilities", json, Some(xml));
+}
+
+/// What is the same of every number.
+fn unvarying(to: &mut impl Typed) {
+    to.text("AddressRequirements", "none");
+    to.fixed("Beta", "false", Some("false"));
+    capabilities(to);
+    to.text("VoiceReceiveMode", "voice");
+}
+
+/// Sids of what this registry does not have, and what stands between them. An application that is not set is an empty
+/// text, and another Sid null, as Twilio has it.
+fn references(to: &mut impl Typed, all: &References) {
+    let text = |sid: &Option<ForeignSid>| sid.as_ref().map_or_else(String::new, |sid| sid.as_str().to_owned());
+    to.text("VoiceApplicationSid", &text(&all.voice_application));
+    to.text("SmsApplicationSid", &text(&all.sms_application));
+    to.text("Origin", "twilio");
+    to.fixed("TrunkSid", &or_null(all.trunk.as_ref()), Some(&text(&all.trunk)));
+    to.text("EmergencyStatus", "Inactive");
+    to.fixed("EmergencyAddressSid", "null", Some(""));
+    to.text("EmergencyAddressStatus", "unregistered");
+    to.fixed("AddressSid", &or_null(all.address.as_ref()), None);
+    to.fixed("IdentitySid", &or_null(all.identity.as_ref()), None);
+    to.fixed("BundleSid", &or_null(all.bundle.as_ref()), None);
+}
+
+fn or_null(sid: Option<&ForeignSid>) -> String {
+    sid.map_or_else(|| "null".to_owned(), |sid| format!("\"{}\"", sid.as_str()))
+}
 
 impl Record for Number {
     const NAME: &'static str = "IncomingPhoneNumber";
@@ -180,7 +185,13 @@ impl Record for Number {
         to.plain("DateUpdated", &Rfc2822(self.updated_at));
         callback(to, ["SmsUrl", "SmsMethod"], settings.sms.as_ref());
         callback(to, ["SmsFallbackUrl", "SmsFallbackMethod"], settings.sms_fallback.as_ref());
-        to.constants(&UNVARYING);
+        to.same(&UNVARYING, |to| unvarying(to));
+        callback(to, ["StatusCallback", "StatusCallbackMethod"], settings.status.as_ref());
+        to.plain("ApiVersion", &settings.api_version.as_str());
+        match settings.references.as_deref() {
+            None => to.same(&NO_REFERENCES, |to| references(to, &References::default())),
+            Some(all) => references(to, all),
+        }
         to.uri("Uri", &Path(self));
         to.fixed("Status", "\"in-use\"", None);
         let kind = match self.phone_number.kind() {

@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, ResponseError};
 
 use crate::accounts;
 use crate::error::{Denied, Error};
+use crate::numbers::settings::ApiVersion;
 use crate::values::page::REACH;
 use crate::web::codes::Code;
 use crate::web::exception::{Exception, NOT_AUTHENTICATED, NOT_FOUND};
@@ -38,6 +39,12 @@ pub enum Unfit {
     NoTaker,
     /// This registry does not keep what the parameter sets.
     NotKept(&'static str),
+    /// A Sid of a resource at Twilio has another form.
+    ForeignSid {
+        name: &'static str,
+        prefix: &'static str,
+    },
+    ApiVersion,
 }
 
 /// A reason that has words.
@@ -83,6 +90,14 @@ impl Worded for Unfit {
             Self::NotKept(name) => {
                 let message = format!("{name} cannot be set: this registry does not keep it; leave it out");
                 return (Code::InvalidParameter, message);
+            }
+            Self::ForeignSid { name, prefix } => {
+                let code = if prefix == "AP" { Code::ApplicationSid } else { Code::InvalidParameter };
+                return (code, format!("{name} must be {prefix} and 32 hexadecimal digits"));
+            }
+            Self::ApiVersion => {
+                let [old, new] = ApiVersion::ALL.map(ApiVersion::as_str);
+                return (Code::InvalidParameter, format!("ApiVersion must be {old} or {new}"));
             }
             Self::PageSize => (Code::PageSize, "PageSize must be a whole number from 1 on"),
             Self::PageToken => (Code::PageToken, "PageToken must be as next_page_uri or previous_page_uri gives it"),

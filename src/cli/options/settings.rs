@@ -62,6 +62,7 @@ impl NumberSettings {
             sms: callback(self.sms_url, self.sms_method),
             sms_fallback: callback(self.sms_fallback_url, self.sms_fallback_method),
             voice_caller_id_lookup: Some(self.voice_caller_id_lookup),
+            ..Changes::default()
         })
     }
 }

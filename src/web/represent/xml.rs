@@ -52,6 +52,11 @@ impl Xml<'_> {
         self.0.extend_from_slice(text.as_bytes());
     }
 
+    /// What was written so far.
+    pub fn written(&mut self) -> &mut Vec<u8> {
+        self.0
+    }
+
     fn begin(&mut self) {
         self.event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)));
         self.open(ROOT);

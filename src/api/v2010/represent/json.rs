@@ -2,10 +2,13 @@
 
 use std::fmt::Write;
 
-use super::{Constants, Record, Typed};
+use super::{Record, Same, Typed};
 use crate::values::page::Slice;
 use crate::values::sid::NumberSid;
 use crate::web::represent::{Fields, Links, Plain};
+
+/// No name is longer, in characters of ASCII.
+const LONGEST_NAME: usize = 32;
 
 /// The end of every document.
 const END: &str = "}\n";
@@ -80,12 +83,17 @@ fn object(record: &impl Record, to: &mut Vec<u8>) {
 
 /// Writes `VoiceUrl` as `voice_url`.
 fn snake(name: &str, to: &mut Vec<u8>) {
-    for (index, letter) in name.bytes().enumerate() {
-        if letter.is_ascii_uppercase() && index > 0 {
-            to.push(b'_');
+    let mut words = [0; 2 * LONGEST_NAME];
+    let mut end = 0;
+    for letter in name.bytes() {
+        if letter.is_ascii_uppercase() && end > 0 {
+            words[end] = b'_';
+            end += 1;
         }
-        to.push(letter.to_ascii_lowercase());
+        words[end] = letter.to_ascii_lowercase();
+        end += 1;
     }
+    to.extend_from_slice(&words[..end]);
 }
 
 impl Json<'_> {
@@ -119,9 +127,13 @@ impl Typed for Json<'_> {
         self.buffer.extend_from_slice(json.as_bytes());
     }
 
-    fn constants(&mut self, all: &Constants) {
-        self.buffer.push(b',');
-        self.buffer.extend_from_slice(all.json.as_bytes());
+    fn same(&mut self, known: &'static Same, write: impl FnOnce(&mut Self)) {
+        if let Some(text) = known.json.get() {
+            return self.buffer.extend_from_slice(text);
+        }
+        let before = self.buffer.len();
+        write(self);
+        known.json.get_or_init(|| self.buffer[before..].to_vec());
     }
 
     fn uri(&mut self, name: &'static str, path: &impl Plain) {
