@@ -72,7 +72,8 @@ pub enum Refused {
 impl Refuses for Refused {}
 
 impl Wanted {
-    fn kind(self) -> Kind {
+    /// The kind of number that is wanted.
+    pub fn kind(self) -> Kind {
         match self {
             Self::Next { kind, .. } => kind,
             Self::This { number, .. } => number.kind(),
@@ -93,12 +94,12 @@ impl Wanted {
         }
     }
 
-    /// How the first attempt locks. For the next number it skips locked rows. If it finds no number, later attempts wait
-    /// for the locks: the other buyer may not buy.
+    /// How the first attempt locks: it skips locked rows. If it finds no number, later attempts wait for the locks: the
+    /// other buyer may not buy.
     const fn first_locking(self) -> Locking {
         match self {
             Self::Next { .. } => Locking::SkipAll,
-            Self::This { .. } => Locking::This,
+            Self::This { .. } => Locking::ThisIfFree,
         }
     }
 }
@@ -150,6 +151,10 @@ async fn attempts(
 ) -> Result<Outcome, Denied<Refused>> {
     clock.trusted()?;
     let (mut locking, begun) = (order.wanted.first_locking(), Instant::now());
+    if queues.is_none() {
+        // Nobody waits behind a transaction of its own, so that it may wait at once.
+        locking = locking.stricter();
+    }
     for _ in 0..MOST_ATTEMPTS {
         if begun.elapsed() > LATEST_ATTEMPT {
             break;
@@ -179,7 +184,8 @@ async fn attempts(
             Verdict::KeyIsKnown => match recall(db, account, order, now).await? {
                 Some(number) => return Ok(Outcome::Replayed(number)),
                 // The key was too old and is deleted now, or the other purchase with this key failed.
-                None => locking = locking.max(Locking::WaitForAccount),
+                None if locking.skips_accounts() => locking = locking.stricter(),
+                None => {}
             },
             Verdict::Retry(stricter) => locking = stricter,
             // The number may have been bought by this client's earlier attempt, committed after our statement began: look
@@ -263,11 +269,11 @@ fn verdict(attempt: &Attempt, locking: Locking) -> Verdict {
     match (attempt.bought.zip(attempt.at), attempt.candidate, attempt.status) {
         (Some((number, at)), _, _) => Verdict::Bought(number, at),
         _ if attempt.key_is_known => Verdict::KeyIsKnown,
-        (_, _, None) if locking == Locking::SkipAll => Verdict::Retry(Locking::WaitForAccount),
+        (_, _, None) if locking.skips_accounts() => Verdict::Retry(locking.stricter()),
         (_, _, None | Some(Status::Closed)) => Verdict::Refused(Refused::AccountGone),
         (_, _, Some(Status::Suspended)) => Verdict::Refused(Refused::Suspended),
-        (None, None, _) if locking >= Locking::WaitForStock => Verdict::Refused(Refused::NoNumber),
-        (None, None, _) => Verdict::Retry(Locking::WaitForStock),
+        (None, None, _) if locking.waits_for_stock() => Verdict::Refused(Refused::NoNumber),
+        (None, None, _) => Verdict::Retry(locking.strictest()),
         _ if attempt.balance < Some(attempt.price) => {
             let balance = attempt.balance.unwrap_or(Money::ZERO);
             Verdict::Refused(Refused::Insufficient { balance, price: attempt.price })

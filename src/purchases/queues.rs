@@ -20,7 +20,8 @@ use crate::values::sid::AccountSid;
 ///   wait for the same account's row.
 /// - Purchases of an account that another instance has locked have a queue of their own. One batch waits for the
 ///   account; the others wait for that batch, without a connection.
-/// - A purchase that waits for locked numbers is done alone, and so is one that names its number.
+/// - Purchases that name their numbers have lanes of their own, for theirs is another statement.
+/// - A purchase that waits for locked numbers is done alone.
 ///
 /// Both kinds of purchases that wait for locks use their account's share of the connections.
 #[derive(Clone)]
@@ -28,6 +29,7 @@ pub struct PurchaseQueues(Arc<Queues>);
 
 struct Queues {
     lanes: Vec<BidQueue>,
+    named: Vec<BidQueue>,
     most_waiting: usize,
     of_busy: PerAccount<BidQueue>,
 }
@@ -51,22 +53,25 @@ pub type Tried = (Attempt, DateTime<Utc>);
 impl PurchaseQueues {
     /// At most `lanes` batches run at once. At most `most_waiting` purchases wait for each of them.
     pub fn new(lanes: usize, most_waiting: usize) -> Self {
-        let lane = || Batches::new(most_waiting, |db, jobs| run_batch(db, Locking::SkipAll, jobs));
-        let lanes = (0..lanes.max(1)).map(|_| lane()).collect();
-        Self(Arc::new(Queues { lanes, most_waiting, of_busy: PerAccount::default() }))
+        let lane = |locking| Batches::new(most_waiting, move |db, jobs| run_batch(db, locking, jobs));
+        let all = |locking| (0..lanes.max(1)).map(|_| lane(locking)).collect();
+        let (lanes, named) = (all(Locking::SkipAll), all(Locking::ThisIfFree));
+        Self(Arc::new(Queues { lanes, named, most_waiting, of_busy: PerAccount::default() }))
     }
 
     /// The number of purchases that wait for a batch.
     pub fn waiting(&self) -> usize {
-        self.0.lanes.iter().map(Batches::waiting).sum::<usize>() + self.0.of_busy.sum(Batches::waiting)
+        self.0.lanes.iter().chain(&self.0.named).map(Batches::waiting).sum::<usize>()
+            + self.0.of_busy.sum(Batches::waiting)
     }
 
     /// Attempts a purchase, in a batch if the locking allows it. `db` is for the purchase's own account.
     pub(super) async fn attempt(&self, db: &Db, clock: &Clock, locking: Locking, bid: Bid) -> Outcome {
         let (account, clock) = (bid.account, clock.clone());
         match locking {
-            Locking::SkipAll => {
-                lane_of(&self.0.lanes, account).join(&db.of_all(), Job { bid, clock, _queue: None }).await?
+            Locking::SkipAll | Locking::ThisIfFree => {
+                let lanes = if locking == Locking::SkipAll { &self.0.lanes } else { &self.0.named };
+                lane_of(lanes, account).join(&db.of_all(), Job { bid, clock, _queue: None }).await?
             }
             Locking::WaitForAccount => {
                 let hold = || self.0.of_busy.hold(account, || self.queue());

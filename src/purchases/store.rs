@@ -19,8 +19,9 @@ use crate::values::money::Money;
 use crate::values::phone::{Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid};
 
-/// How purchases lock numbers and accounts. The strictest way is the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// How purchases lock numbers and accounts: three ways for the next number and two for one that is named, the strictest
+/// last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Locking {
     /// Begins at a random number and skips all locked rows. Never waits, but may miss the last free numbers, and does
     /// nothing for locked accounts.
@@ -30,6 +31,9 @@ pub enum Locking {
     WaitForAccount,
     /// Begins at the first number and waits for all locks. Misses no number. Only for a single bid.
     WaitForStock,
+    /// Takes the numbers that the bids name, and skips all locked rows. Of several bids for one number, only the first can
+    /// buy.
+    ThisIfFree,
     /// Takes the number that the bid names, and waits for all locks. Only for a single bid.
     This,
 }
@@ -39,8 +43,24 @@ impl Locking {
         match self {
             Self::SkipAll => Self::WaitForAccount,
             Self::WaitForAccount | Self::WaitForStock => Self::WaitForStock,
-            Self::This => Self::This,
+            Self::ThisIfFree | Self::This => Self::This,
         }
+    }
+
+    pub const fn strictest(self) -> Self {
+        match self {
+            Self::SkipAll | Self::WaitForAccount | Self::WaitForStock => Self::WaitForStock,
+            Self::ThisIfFree | Self::This => Self::This,
+        }
+    }
+
+    pub const fn skips_accounts(self) -> bool {
+        matches!(self, Self::SkipAll | Self::ThisIfFree)
+    }
+
+    /// Whether a number that was not found is not there.
+    pub const fn waits_for_stock(self) -> bool {
+        matches!(self, Self::WaitForStock | Self::This)
     }
 }
 
@@ -131,17 +151,21 @@ macro_rules! purchases {
             ""
         )
     };
-    ($array:literal, $names:literal, $read:literal, this, $db:ident, $bids:ident, $now:ident) => {
+    ($array:literal, $names:literal, $read:literal, this, $skips:literal, $db:ident, $bids:ident, $now:ident) => {
         purchases!(
-            statement, $array, $names, "false", "", $db, $bids, $now,
+            statement, $array, $names, "false", $skips, $db, $bids, $now,
             ", unnest($10::bigint[]) as number, unnest($11::bigint[]) as own_price",
             [
                 "candidate as materialized (
-                -- Sees: the named numbers that are available. Locks: them. Here: stock is locked first.
+                -- Sees: the named numbers that are available. Locks: them. Here: stock is locked first. Of several bids
+                -- for one number, the first gets it.
                 select bid.kind, bid.area, stock.phone_number, stock.state_since, bid.nth
                 from bid join stock on stock.phone_number = number
                 where state = 'available' and (select count(*) from waited_for) >= 0
-                order by pick for update of stock
+                    and bid.ordinal in (select min(ordinal) from bid group by number)
+                order by pick for update of stock ",
+                $skips,
+                "
             ), "
             ],
             "
@@ -293,6 +317,7 @@ pub async fn buy(db: impl PgExecutor<'_>, locking: Locking, bids: &[Bid], now: D
         Locking::SkipAll => columns!(purchases! { next, "false", "skip locked", "skip locked", db, bids, now }),
         Locking::WaitForAccount => columns!(purchases! { next, "true", "skip locked", "", db, bids, now }),
         Locking::WaitForStock => columns!(purchases! { next, "false", "", "", db, bids, now }),
-        Locking::This => columns!(purchases! { this, db, bids, now }),
+        Locking::ThisIfFree => columns!(purchases! { this, "skip locked", db, bids, now }),
+        Locking::This => columns!(purchases! { this, "", db, bids, now }),
     }
 }

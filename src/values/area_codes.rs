@@ -37,17 +37,17 @@ pub const GEOGRAPHIC: &[u16] = &[
 /// Toll-free codes that are in use, sorted. 822 and the other 88X codes are only reserved.
 pub const TOLL_FREE: &[u16] = &[800, 833, 844, 855, 866, 877, 888];
 
+/// Codes of the plan's other countries, that is, Canada, Bermuda and the Caribbean, from the same sources, sorted.
+pub const FOREIGN: &[u16] = &[
+    204, 226, 236, 242, 246, 249, 250, 257, 263, 264, 268, 273, 284, 289, 306, 343, 345, 354, 365, 367, 368, 382, 403,
+    416, 418, 428, 431, 437, 438, 441, 450, 468, 473, 474, 506, 514, 519, 548, 579, 581, 584, 587, 604, 613, 639, 647,
+    649, 658, 664, 672, 683, 705, 709, 721, 742, 753, 758, 767, 778, 780, 782, 784, 807, 809, 819, 825, 829, 849, 867,
+    868, 869, 873, 876, 879, 902, 905, 942,
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Codes of Canada, Bermuda and the Caribbean, from the same sources.
-    const FOREIGN: &[u16] = &[
-        204, 226, 236, 242, 246, 249, 250, 257, 263, 264, 268, 273, 284, 289, 306, 343, 345, 354, 365, 367, 368, 382,
-        403, 416, 418, 428, 431, 437, 438, 441, 450, 468, 473, 474, 506, 514, 519, 548, 579, 581, 584, 587, 604, 613,
-        639, 647, 649, 658, 664, 672, 683, 705, 709, 721, 742, 753, 758, 767, 778, 780, 782, 784, 807, 809, 819, 825,
-        829, 849, 867, 868, 869, 873, 876, 879, 902, 905, 942,
-    ];
 
     fn both() -> impl Iterator<Item = u16> {
         GEOGRAPHIC.iter().chain(TOLL_FREE).copied()
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn sorted_and_unique() {
-        for table in [GEOGRAPHIC, TOLL_FREE] {
+        for table in [GEOGRAPHIC, TOLL_FREE, FOREIGN] {
             assert!(table.windows(2).all(|w| w[0] < w[1]), "{table:?}");
         }
     }

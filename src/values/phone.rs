@@ -7,7 +7,7 @@ use crate::values::area_codes;
 
 mod spelling;
 
-pub use spelling::range;
+pub use spelling::{may_be_foreign, range};
 
 /// The two kinds of number that are sold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type, serde::Serialize)]

@@ -83,12 +83,24 @@ catalogue! {
     ApplicationSid = 21420, 400, "Invalid ApplicationSid",
         "A VoiceApplicationSid or an SmsApplicationSid is not a Sid of an application.",
         "Send AP and 32 hexadecimal digits, or an empty value to clear it.";
+    NotANumber = 21421, 400, "Invalid PhoneNumber",
+        "A purchase has a PhoneNumber that is none, or neither a PhoneNumber nor an AreaCode.",
+        "Send a US phone number such as +14158675309, or an AreaCode.";
+    NotForSale = 21422, 400, "PhoneNumber not for sale",
+        "The number that a purchase asks for is not in stock, or is held, or rests after its last holder.",
+        "Search AvailablePhoneNumbers and buy one of these. After a purchase whose answer was lost, look in the list of your numbers first.";
     AreaCode = 21451, 400, "Invalid area code",
         "The AreaCode is not three digits or no US area code.",
         "Send a US area code such as 415, or leave AreaCode out for a number from anywhere.";
     NoNumber = 21452, 400, "No phone number found",
         "There is no number left that matches the request.",
         "Try another area code, or leave AreaCode out. Toll-free codes are sold by TollFree, all others by Local.";
+    AreaCodeOfKind = 21457, 400, "AreaCode not allowed here",
+        "A purchase by Local or TollFree has an AreaCode.",
+        "Send a PhoneNumber there, or the AreaCode to IncomingPhoneNumbers.";
+    OtherKind = 21458, 400, "PhoneNumber of another kind",
+        "The number is not of the kind that the path sells. No mobile numbers are sold.",
+        "Send local numbers to Local, toll-free ones to TollFree, or any to IncomingPhoneNumbers.";
     NotASid = 21470, 400, "Invalid AccountSid",
         "The AccountSid of the account that is to hold the number is not a Sid.",
         "Send AC and 32 hexadecimal digits, or leave AccountSid out.";

@@ -14,6 +14,7 @@ use super::pages::of_error;
 use super::refused::{Fault, Refused, Unfit};
 use super::site::Site;
 use crate::error::{Denied, Error, Limit};
+use crate::purchases::{self, IdempotencyKey, KEY_HOURS};
 
 /// An answer that refuses, and its cause for the log.
 #[derive(Clone, Debug)]
@@ -109,6 +110,9 @@ fn too_many(of: Limit, wait: Duration) -> Exception {
 
 pub const NOT_AUTHENTICATED: &str =
     "Authenticate with HTTP Basic credentials: the AccountSid as user name, its AuthToken as password";
+pub const SUSPENDED: &str = "The account is suspended: it can read and release numbers only; ask the operator";
+/// The same for whatever reason: nobody learns who holds a number.
+pub const NOT_FOR_SALE: &str = "This PhoneNumber is not for sale; AvailablePhoneNumbers lists some that are";
 pub const NOT_FOUND: &str = "There is no such resource in this account";
 
 /// A part of the request cannot be read, or is not the caller's.
@@ -156,7 +160,34 @@ fn unfitting(unfit: &Unfit) -> (Code, String) {
         Unfit::Url(name, must) => (Code::Url, format!("{name} {must}")),
         Unfit::Method(name, must) => (Code::Method, format!("{name} {must}")),
         Unfit::Flag(name) => (Code::InvalidParameter, format!("{name} must be true, false, 1 or 0")),
+        Unfit::IdempotencyKey => {
+            let longest = IdempotencyKey::LONGEST;
+            (Code::InvalidParameter, format!("Idempotency-Key must be 1 to {longest} visible ASCII characters"))
+        }
+        Unfit::IdempotencyKeys(names) => {
+            (Code::RepeatedParameter, format!("{} must not differ; send one key", names.join(" and ")))
+        }
     }
+}
+
+/// Why a purchase was not made.
+pub fn unsold(refused: &purchases::Refused) -> (Code, String) {
+    let (code, message) = match refused {
+        purchases::Refused::AccountGone => (Code::Authenticate, NOT_AUTHENTICATED),
+        purchases::Refused::Suspended => (Code::AccountNotActive, SUSPENDED),
+        purchases::Refused::NoNumber => (Code::NoNumber, "No phone number is left that matches; try another AreaCode"),
+        purchases::Refused::NotOnSale(_) => (Code::NotForSale, NOT_FOR_SALE),
+        purchases::Refused::Insufficient { balance, price } => {
+            let message = format!("The balance of {balance} does not cover the first month's price of {price}");
+            return (Code::InsufficientBalance, message);
+        }
+        purchases::Refused::KeyReused => {
+            let message =
+                format!("The idempotency key was used for another request within {KEY_HOURS} hours; send a new one");
+            return (Code::IdempotencyKey, message);
+        }
+    };
+    (code, message.to_owned())
 }
 
 fn unreadable(fault: Fault) -> String {

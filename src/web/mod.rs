@@ -4,6 +4,7 @@
 pub mod answer_memory;
 pub mod asked;
 pub mod bodies;
+pub mod buying;
 pub mod caller;
 pub mod codes;
 pub mod connections;

@@ -43,6 +43,9 @@ pub enum Unfit {
     Url(&'static str, NotACallbackUrl),
     Method(&'static str, NotAMethod),
     Flag(&'static str),
+    IdempotencyKey,
+    /// Headers with these two names hold different keys.
+    IdempotencyKeys([&'static str; 2]),
 }
 
 impl From<Unfit> for Refused {

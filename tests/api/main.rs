@@ -8,6 +8,7 @@ mod audit;
 mod authentication;
 mod batches;
 mod billing;
+mod buying;
 mod clocks;
 mod connections;
 mod constraints;

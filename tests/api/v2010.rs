@@ -4,27 +4,27 @@ use serde_json::{Value, json};
 
 use crate::support::{Account, Answer, WithForm, World, test};
 
-fn path(account: &Account, below: &str) -> String {
+pub fn path(account: &Account, below: &str) -> String {
     format!("/2010-04-01/Accounts/{}{below}", account.sid)
 }
 
-async fn send(world: &World, account: &Account, method: &str, below: &str, form: &[(&str, &str)]) -> Answer {
+pub async fn send(world: &World, account: &Account, method: &str, below: &str, form: &[(&str, &str)]) -> Answer {
     let request = world.server.request(method, &path(account, below)).basic_auth(&account.sid, Some(&account.token));
     Answer::of(if form.is_empty() { request } else { request.with_form(form) }).await
 }
 
-async fn get(world: &World, account: &Account, below: &str) -> Answer {
+pub async fn get(world: &World, account: &Account, below: &str) -> Answer {
     send(world, account, "GET", below, &[]).await
 }
 
-fn document(answer: &Answer, status: u16) -> Value {
+pub fn document(answer: &Answer, status: u16) -> Value {
     assert_eq!(answer.header("Content-Type"), "application/json");
     serde_json::from_str(&answer.assert_status(status).body).expect("one JSON document")
 }
 
 /// Fails unless this is an error in JSON, with these four members and no other.
 #[track_caller]
-fn assert_refused(answer: &Answer, status: u16, code: u16) {
+pub fn assert_refused(answer: &Answer, status: u16, code: u16) {
     let told = document(answer, status);
     let names: Vec<_> = told.as_object().expect("an object").keys().collect();
     assert_eq!(names, ["code", "message", "more_info", "status"], "{told}");
@@ -64,7 +64,7 @@ async fn holder(world: &World, count: i64) -> Account {
     account
 }
 
-fn sids(list: &Value) -> Vec<String> {
+pub fn sids(list: &Value) -> Vec<String> {
     let rows = list["incoming_phone_numbers"].as_array().expect("a list");
     rows.iter().map(|row| row["sid"].as_str().expect("a Sid").to_owned()).collect()
 }

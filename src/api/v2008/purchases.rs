@@ -1,21 +1,17 @@
 //! Buying on the wire.
 
-use std::sync::Arc;
-
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue, LOCATION};
-use blake2::{Blake2s256, Digest};
 
 use super::refusals::{Refusal, Unfit};
 use super::settings;
 use crate::api::v2008::represent::{self, TREE};
 use crate::numbers::settings::{ApiVersion, Changes, Settings};
-use crate::purchases::{self, IdempotencyKey, Order, Purchase, Wanted};
+use crate::purchases::{Order, Wanted};
 use crate::values::phone::{AreaCode, Kind};
+use crate::web::buying;
 use crate::web::caller::Call;
-use crate::web::observe::Replayed;
-use crate::web::params::{KnownParameters, Params};
+use crate::web::params::KnownParameters;
 
 /// `POST …/IncomingPhoneNumbers/Local`
 pub async fn buy_local(call: Call) -> Result<HttpResponse, Refusal> {
@@ -29,21 +25,8 @@ pub async fn buy_tollfree(call: Call) -> Result<HttpResponse, Refusal> {
 
 async fn buy(call: &Call, kind: Kind) -> Result<HttpResponse, Refusal> {
     call.buys(kind)?;
-    let (state, order) = (&call.state, Arc::new(order(call, kind)?));
-    let (number, is_replay) =
-        match purchases::buy(&state.purchases, &call.db, &state.clock, call.account, order).await? {
-            Purchase::Made(number) => (number, false),
-            Purchase::Replayed(number) => (number, true),
-        };
-    let mut response = represent::one(&call.asked, StatusCode::CREATED, &number);
-    let location = format!("{TREE}/Accounts/{}/IncomingPhoneNumbers/{}", number.account_sid, number.sid);
-    let headers = response.headers_mut();
-    headers.insert(LOCATION, HeaderValue::try_from(location).expect("a path of Sids is a header value"));
-    if is_replay {
-        headers.insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
-        response.extensions_mut().insert(Replayed);
-    }
-    Ok(response)
+    let order = order(call, kind)?;
+    Ok(buying::buy(call, order, TREE, |number| represent::one(&call.asked, StatusCode::CREATED, number)).await?)
 }
 
 fn order(call: &Call, kind: Kind) -> Result<Order, Refusal> {
@@ -53,25 +36,12 @@ fn order(call: &Call, kind: Kind) -> Result<Order, Refusal> {
     let area_code = area_code.transpose().map_err(|_| Unfit::AreaCode)?;
     let changes = Changes { api_version: Some(ApiVersion::V2008), ..settings::read(&call.input)? };
     let settings = Settings::first(&changes)?;
-    let key = idempotency_key(call)?.map(|text| IdempotencyKey { text, request: digest(kind, &call.input) });
+    let key = buying::key(call, || buying::digest(kind.name(), heeded(), &call.input))?;
     Ok(Order { wanted: Wanted::Next { kind, area_code }, settings, key })
 }
 
-fn idempotency_key(call: &Call) -> Result<Option<String>, Unfit> {
-    let names = ["Idempotency-Key", "I-Twilio-Idempotency-Token"];
-    let mut given = names.iter().flat_map(|name| call.headers(name));
-    let Some(key) = given.next() else { return Ok(None) };
-    if given.any(|other| other != key) {
-        return Err(Unfit::IdempotencyKeys(names));
-    }
-    if !(1..=IdempotencyKey::LONGEST).contains(&key.len()) || !key.iter().all(u8::is_ascii_graphic) {
-        return Err(Unfit::IdempotencyKey);
-    }
-    Ok(String::from_utf8(key.to_vec()).ok())
-}
-
-/// The parameters that a purchase uses. The digest of a request covers only these, in this order: a new order would
-/// change the stored digests.
+/// The parameters that a purchase uses. The digest of a request covers only these, sent or not, in this order: a new order
+/// would change the stored digests.
 fn heeded() -> impl Iterator<Item = &'static str> {
     ["AreaCode"].into_iter().chain(settings::PARAMETERS)
 }
@@ -85,18 +55,3 @@ const ELSEWHERE: [(&str, &str); 3] = [
         "PhoneNumber cannot be chosen: this version buys by AreaCode, so write AreaCode, or neither for a number from anywhere",
     ),
 ];
-
-/// A digest of the request's parameters. The order in which they were sent does not matter.
-fn digest(kind: Kind, form: &Params) -> Vec<u8> {
-    let mut digest = Blake2s256::new_with_prefix(kind.to_string());
-    for name in heeded() {
-        // No parameter holds a NUL, so the parts cannot be mistaken for one another.
-        digest.update(b"\0");
-        digest.update(name);
-        if let Ok(Some(value)) = form.get(name) {
-            digest.update(b"=");
-            digest.update(value);
-        }
-    }
-    digest.finalize().to_vec()
-}

@@ -4,12 +4,11 @@ use actix_web::{HttpResponse, ResponseError};
 
 use crate::accounts;
 use crate::error::{Denied, Error};
-use crate::purchases::{self, IdempotencyKey};
 use crate::values::page::{LARGEST_SIZE, REACH};
 use crate::web::codes::Code;
-use crate::web::exception::{Exception, NOT_AUTHENTICATED, NOT_FOUND};
-use crate::web::refused::Refused;
-use crate::{numbers, releases};
+use crate::web::exception::{Exception, NOT_AUTHENTICATED, NOT_FOUND, SUSPENDED, unsold};
+use crate::web::refused::{self, Refused};
+use crate::{numbers, purchases, releases};
 
 /// An answer that refuses.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -34,9 +33,6 @@ pub enum Unfit {
     /// More than one cursor.
     Cursors,
     AreaCode,
-    IdempotencyKey,
-    /// Headers with these two names hold different keys.
-    IdempotencyKeys([&'static str; 2]),
     /// A resource that Twilio has and this registry does not have.
     NotKept(String),
 }
@@ -73,7 +69,12 @@ impl From<Refused> for Refusal {
     }
 }
 
-const SUSPENDED: &str = "The account is suspended: it can read and release numbers only; ask the operator";
+impl From<refused::Unfit> for Refusal {
+    fn from(unfit: refused::Unfit) -> Self {
+        Refused::from(unfit).into()
+    }
+}
+
 const LONE_VOICE_FALLBACK: &str = "VoiceFallbackUrl needs a Url: set Url too, or clear VoiceFallbackUrl";
 const LONE_SMS_FALLBACK: &str = "SmsFallbackUrl needs an SmsUrl: set SmsUrl too, or clear SmsFallbackUrl";
 const UNKNOWN_CURSOR: &str = "AfterSid and BeforeSid must be the Sid of a number of this account, as nextpageuri and \
@@ -94,13 +95,6 @@ impl Worded for Unfit {
                 "AreaCode must be a US area code of three digits, such as 415; leave it out for a number from anywhere"
                     .to_owned(),
             ),
-            Self::IdempotencyKey => {
-                let longest = IdempotencyKey::LONGEST;
-                (Code::InvalidParameter, format!("Idempotency-Key must be 1 to {longest} visible ASCII characters"))
-            }
-            Self::IdempotencyKeys(names) => {
-                (Code::RepeatedParameter, format!("{} must not differ; send one key", names.join(" and ")))
-            }
             Self::NotKept(name) => (Code::NotFound, format!("numberbank keeps numbers; it has no {name}")),
         }
     }
@@ -148,23 +142,7 @@ impl Worded for numbers::Refused {
 
 impl Worded for purchases::Refused {
     fn words(self) -> (Code, String) {
-        match self {
-            Self::AccountGone => (Code::Authenticate, NOT_AUTHENTICATED.to_owned()),
-            Self::Suspended => (Code::AccountNotActive, SUSPENDED.to_owned()),
-            Self::NoNumber => (Code::NoNumber, "No phone number is left that matches; try another AreaCode".to_owned()),
-            Self::Insufficient { balance, price } => (
-                Code::InsufficientBalance,
-                format!("The balance of {balance} does not cover the first month's price of {price}"),
-            ),
-            Self::KeyReused => (
-                Code::IdempotencyKey,
-                format!(
-                    "The idempotency key was used for another request within {} hours; send a new one",
-                    purchases::KEY_HOURS
-                ),
-            ),
-            Self::NotOnSale(why) => why.words(),
-        }
+        unsold(&self)
     }
 }
 

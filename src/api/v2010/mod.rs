@@ -9,6 +9,7 @@ use crate::web::routes::routes;
 mod accounts;
 mod numbers;
 mod page;
+mod purchases;
 mod refusals;
 mod represent;
 mod settings;
@@ -21,10 +22,10 @@ pub const FACE: Face = Face { tree: TREE, refusal: represent::refusal };
 
 routes! {
     TREE, nothing;
-    "/Accounts/{AccountSid}/IncomingPhoneNumbers" { GET numbers::list }
-    "/Accounts/{AccountSid}/IncomingPhoneNumbers/Local" { GET numbers::list_local }
-    "/Accounts/{AccountSid}/IncomingPhoneNumbers/TollFree" { GET numbers::list_tollfree }
-    "/Accounts/{AccountSid}/IncomingPhoneNumbers/Mobile" { GET numbers::list_mobile }
+    "/Accounts/{AccountSid}/IncomingPhoneNumbers" { GET numbers::list, POST purchases::buy_any }
+    "/Accounts/{AccountSid}/IncomingPhoneNumbers/Local" { GET numbers::list_local, POST purchases::buy_local }
+    "/Accounts/{AccountSid}/IncomingPhoneNumbers/TollFree" { GET numbers::list_tollfree, POST purchases::buy_tollfree }
+    "/Accounts/{AccountSid}/IncomingPhoneNumbers/Mobile" { GET numbers::list_mobile, POST purchases::buy_mobile }
     "/Accounts/{AccountSid}/IncomingPhoneNumbers/{Sid}" {
         GET numbers::show, POST numbers::update, PUT numbers::update, DELETE numbers::release
     }

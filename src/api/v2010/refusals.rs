@@ -7,9 +7,9 @@ use crate::error::{Denied, Error};
 use crate::numbers::settings::ApiVersion;
 use crate::values::page::REACH;
 use crate::web::codes::Code;
-use crate::web::exception::{Exception, NOT_AUTHENTICATED, NOT_FOUND};
-use crate::web::refused::Refused;
-use crate::{numbers, releases};
+use crate::web::exception::{Exception, NOT_AUTHENTICATED, NOT_FOR_SALE, NOT_FOUND, SUSPENDED, unsold};
+use crate::web::refused::{self, Refused};
+use crate::{numbers, purchases, releases};
 
 /// An answer that refuses.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -45,6 +45,17 @@ pub enum Unfit {
         prefix: &'static str,
     },
     ApiVersion,
+    /// A purchase names no phone number and no area code.
+    NoNumber,
+    /// The PhoneNumber of a purchase is none.
+    NotANumber,
+    /// It may be one, but not of a US number.
+    NotForSale,
+    AreaCode,
+    /// An area code on a path that takes a PhoneNumber only.
+    AreaCodeOfKind,
+    /// The number is not of the kind of the path.
+    OtherKind,
 }
 
 /// A reason that has words.
@@ -79,7 +90,11 @@ impl From<Refused> for Refusal {
     }
 }
 
-const SUSPENDED: &str = "The account is suspended: it can read and release numbers only; ask the operator";
+impl From<refused::Unfit> for Refusal {
+    fn from(unfit: refused::Unfit) -> Self {
+        Refused::from(unfit).into()
+    }
+}
 
 impl Worded for Unfit {
     fn words(self) -> (Code, String) {
@@ -98,6 +113,18 @@ impl Worded for Unfit {
             Self::ApiVersion => {
                 let [old, new] = ApiVersion::ALL.map(ApiVersion::as_str);
                 return (Code::InvalidParameter, format!("ApiVersion must be {old} or {new}"));
+            }
+            Self::NoNumber => {
+                (Code::NotANumber, "Send the PhoneNumber that you want, or an AreaCode for any number of it")
+            }
+            Self::NotANumber => (Code::NotANumber, "PhoneNumber must be a US phone number, such as +14158675309"),
+            Self::NotForSale => (Code::NotForSale, NOT_FOR_SALE),
+            Self::AreaCode => (Code::AreaCode, "AreaCode must be a US area code of three digits, such as 415"),
+            Self::AreaCodeOfKind => {
+                (Code::AreaCodeOfKind, "This path takes a PhoneNumber only; send the AreaCode to IncomingPhoneNumbers")
+            }
+            Self::OtherKind => {
+                (Code::OtherKind, "The PhoneNumber is not of the kind of this path; send it to IncomingPhoneNumbers")
             }
             Self::PageSize => (Code::PageSize, "PageSize must be a whole number from 1 on"),
             Self::PageToken => (Code::PageToken, "PageToken must be as next_page_uri or previous_page_uri gives it"),
@@ -146,6 +173,12 @@ impl Worded for numbers::Refused {
             }
         };
         (code, message.to_owned())
+    }
+}
+
+impl Worded for purchases::Refused {
+    fn words(self) -> (Code, String) {
+        unsold(&self)
     }
 }
 

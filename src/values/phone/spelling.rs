@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use super::{Digits, NotAPhoneNumber, Reason};
+use crate::values::area_codes::FOREIGN;
 
 impl FromStr for Digits {
     type Err = NotAPhoneNumber;
@@ -78,6 +79,22 @@ fn exponent(text: &str) -> Option<Option<String>> {
     Some((rest.len() == exponent).then(|| format!("{first}{rest}")))
 }
 
+/// Whether a text that is no US phone number may be one of another country: `+` with another country code and at most the
+/// 15 digits that there are, or one of the plan's other countries.
+pub fn may_be_foreign(text: &str) -> bool {
+    let plain = unwrapped(text);
+    let digits = |text: &str| text.chars().filter(|c| !is_separator(*c)).collect::<String>();
+    match plain.strip_prefix('+').map(digits) {
+        Some(digits) if !digits.starts_with('1') => {
+            (8..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        _ => plain.parse::<Digits>().is_ok_and(|number| {
+            let (code, exchange) = (number.value() / 10_000_000, number.value() / 10_000 % 1000);
+            exchange >= 200 && u16::try_from(code).is_ok_and(|code| FOREIGN.binary_search(&code).is_ok())
+        }),
+    }
+}
+
 /// Reads a range such as `4158670000-4158679999`, or one number, in any spelling that [`Digits`] reads. The
 /// digits need not be valid phone numbers.
 ///
@@ -107,6 +124,27 @@ fn digits_of(text: &str) -> Result<i64, NotAPhoneNumber> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_of_another_country_may_be_one() {
+        for text in ["+442071838750", "+44 20 7183 8750", "+14165550100", "4165550100", "+49 (30) 901820"] {
+            assert!(may_be_foreign(text), "{text}");
+        }
+        for text in [
+            "",
+            "+",
+            "+1",
+            "+4420",
+            "+1500555000",
+            "+15005550006",
+            "442071838750",
+            "+1416155010",
+            "+4420718387501234",
+            "+44x2071838750",
+        ] {
+            assert!(!may_be_foreign(text), "{text}");
+        }
+    }
 
     #[test]
     fn every_spelling_is_the_digits_of() {

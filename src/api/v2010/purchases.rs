@@ -1,0 +1,88 @@
+//! Buying on the wire.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+
+use super::refusals::{Refusal, Unfit};
+use super::represent::{self, TREE};
+use super::settings;
+use crate::numbers::settings::Settings;
+use crate::purchases::{Order, Wanted};
+use crate::values::phone::{AreaCode, Kind, PhoneNumber, may_be_foreign};
+use crate::web::buying;
+use crate::web::caller::Call;
+use crate::web::params::{KnownParameters, Params};
+
+/// `POST …/IncomingPhoneNumbers`
+pub async fn buy_any(call: Call) -> Result<HttpResponse, Refusal> {
+    buy(&call, None).await
+}
+
+/// `POST …/IncomingPhoneNumbers/Local`
+pub async fn buy_local(call: Call) -> Result<HttpResponse, Refusal> {
+    buy(&call, Some(Kind::Local)).await
+}
+
+/// `POST …/IncomingPhoneNumbers/TollFree`
+pub async fn buy_tollfree(call: Call) -> Result<HttpResponse, Refusal> {
+    buy(&call, Some(Kind::TollFree)).await
+}
+
+/// `POST …/IncomingPhoneNumbers/Mobile`: there are none in the United States.
+pub async fn buy_mobile(_: Call) -> Result<HttpResponse, Refusal> {
+    Err(Unfit::OtherKind.into())
+}
+
+async fn buy(call: &Call, kind: Option<Kind>) -> Result<HttpResponse, Refusal> {
+    if let Some(kind) = kind {
+        call.buys(kind)?;
+    }
+    call.check_names(&OF_PURCHASE)?;
+    let wanted = wanted(&call.input, kind)?;
+    call.buys(wanted.kind())?;
+    let settings = Settings::first(&settings::read(&call.input)?)?;
+    let key = buying::key(call, || {
+        // Only what was sent, so that a later parameter changes no digest.
+        let sent = |name: &&'static str| matches!(call.input.get(name), Ok(Some(_)));
+        let path = format!("{TREE} {}", kind.map_or("", Kind::name));
+        buying::digest(&path, OF_PURCHASE.names.iter().copied().filter(sent), &call.input)
+    })?;
+    let order = Order { wanted, settings, key };
+    Ok(buying::buy(call, order, TREE, |number| represent::one(&call.asked, StatusCode::CREATED, number)).await?)
+}
+
+/// The parameters of a purchase. Unknown ones are ignored. The digest of a request has them in this order: a new one comes
+/// at the end.
+const OF_PURCHASE: KnownParameters<'static> = KnownParameters {
+    names: &{
+        let mut names = ["PhoneNumber"; settings::PARAMETERS.len() + 2];
+        names[1] = "AreaCode";
+        names.split_at_mut(2).1.copy_from_slice(&settings::PARAMETERS);
+        names
+    },
+    elsewhere: &settings::NAMES_OF_2008,
+};
+
+/// Which number is to be bought, by a path of one kind or of all. Of a number and an area code, the number decides.
+fn wanted(form: &Params, kind: Option<Kind>) -> Result<Wanted, Refusal> {
+    let (number, area_code) = (form.filled(&["PhoneNumber"])?, form.filled(&["AreaCode"])?);
+    if kind.is_some() && area_code.is_some() {
+        return Err(Unfit::AreaCodeOfKind.into());
+    }
+    let wanted = match (number, area_code) {
+        (Some(text), _) => Wanted::This { number: named(text)?, price: None },
+        (None, Some(text)) => {
+            let code: AreaCode = text.parse().map_err(|_| Unfit::AreaCode)?;
+            Wanted::Next { kind: code.kind(), area_code: Some(code) }
+        }
+        (None, None) => return Err(Unfit::NoNumber.into()),
+    };
+    match kind {
+        Some(kind) if kind != wanted.kind() => Err(Unfit::OtherKind.into()),
+        _ => Ok(wanted),
+    }
+}
+
+fn named(text: &str) -> Result<PhoneNumber, Unfit> {
+    text.parse().map_err(|_| if may_be_foreign(text) { Unfit::NotForSale } else { Unfit::NotANumber })
+}
