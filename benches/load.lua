@@ -1,6 +1,6 @@
--- What wrk sends, and what it reports in the end. Arguments: the workload, a Lua file with the accounts' credentials
--- and the area codes, and for releases the first number to release. sql/fill.sql says how Sids are made. Requests are
--- put together from prepared parts, because the generator's own cost counts.
+-- What wrk sends, and what it reports in the end. Arguments: the workload, a Lua file with the accounts' credentials, the
+-- area codes and the numbers to name, and for releases the first number to release. sql/fill.sql says how Sids are made.
+-- Requests are put together from prepared parts, because the generator's own cost counts.
 
 local THREADS = 2
 local threads = 0
@@ -70,6 +70,19 @@ local function update_newer()
         .. "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: " .. #form .. "\r\n\r\n" .. form
 end
 
+local function buy_newer(account, form)
+    return "POST" .. newer[account] .. ".json" .. after[account]
+        .. "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: " .. #form .. "\r\n\r\n" .. form
+end
+
+local next_named = 0
+
+local function buy_named()
+    local number = facts.numbers[next_named + place + 1]
+    next_named = next_named + THREADS
+    return buy_newer(math.random(20), "VoiceUrl=http://example.com/answer&PhoneNumber=%2B1" .. string.format("%d", number))
+end
+
 local function mix()
     local dice = math.random(10)
     if dice == 1 then return page() end
@@ -97,6 +110,11 @@ local workloads = {
     ["one-2010"] = one_newer,
     ["page-2010"] = page_newer,
     ["update-2010"] = update_newer,
+    ["buy-2010"] = function()
+        local area = facts.areas[math.random(#facts.areas)]
+        return buy_newer(math.random(20), "VoiceUrl=http://example.com/answer&AreaCode=" .. area)
+    end,
+    ["buy-named"] = buy_named,
     ["first-page"] = function() return ask("GET", 21, "") end,
     ["last-page"] = function() return ask("GET", 21, "?Page=19999&AfterSid=" .. number_sid(51)) end,
     ["only-page"] = function() return ask("GET", 22, "") end,

@@ -119,6 +119,14 @@ impl Database {
         Ok(self.sql(&statement)?.parse()?)
     }
 
+    /// Some numbers that are for sale, in no order.
+    pub fn some_for_sale(&self, count: u64) -> Result<Vec<String>> {
+        let statement = format!(
+            "select phone_number from stock where state = 'available' and area_code <> 907 order by pick limit {count}"
+        );
+        Ok(self.sql(&statement)?.lines().map(str::to_owned).collect())
+    }
+
     /// Sells `count` numbers to the accounts, to be released; returns the first one's index.
     pub fn sell(&mut self, count: u64) -> Result<u64> {
         let first = self.next_sold;

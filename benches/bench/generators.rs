@@ -24,6 +24,8 @@ pub struct Load<'a> {
     pub connections: u32,
     /// The first of the numbers to release.
     pub first: Option<u64>,
+    /// The numbers that are named.
+    pub numbers: Vec<String>,
     /// Whether answers of 400 and above are expected.
     pub refusals: bool,
 }
@@ -33,7 +35,11 @@ pub fn wrk(server: &Server, load: &Load<'_>, seconds: u64) -> Result<Sample> {
     let credentials: Vec<_> =
         (1..=ACCOUNTS + 2).map(|account| format!("\"{}\"", credentials::basic(account))).collect();
     let areas = AREA_CODES.map(|area| area.to_string()).join(", ");
-    let text = format!("return {{ credentials = {{ {} }}, areas = {{ {areas} }} }}\n", credentials.join(", "));
+    let text = format!(
+        "return {{ credentials = {{ {} }}, areas = {{ {areas} }}, numbers = {{ {} }} }}\n",
+        credentials.join(", "),
+        load.numbers.join(", ")
+    );
     std::fs::write(&facts, text)?;
 
     let mut command = Command::new("wrk");

@@ -20,6 +20,9 @@ pub struct Measurement {
 
 /// More than are ever released in a run; one that exceeds it fails.
 const RELEASES_A_SECOND: u64 = 15_000;
+
+/// More purchases by PhoneNumber than any machine makes in a second.
+const NAMED_A_SECOND: u64 = 15_000;
 const STRANGERS: u64 = 20;
 
 /// Measures pairs, whose order alternates. The first pair warms up and does not count.
@@ -61,7 +64,13 @@ fn prepare(needs: Needs, database: &mut Database, seconds: u64) -> Result<Option
 
 fn side(side: Side, server: &Server, database: &mut Database, first: Option<u64>, seconds: u64) -> Result<Sample> {
     let sample = match side {
-        Side::Http(name) => wrk(server, &Load { name, connections: 32, first, refusals: false }, seconds)?,
+        Side::Http(name) => {
+            wrk(server, &Load { name, connections: 32, first, numbers: Vec::new(), refusals: false }, seconds)?
+        }
+        Side::Naming(name) => {
+            let numbers = database.some_for_sale(NAMED_A_SECOND * seconds)?;
+            wrk(server, &Load { name, connections: 32, first, numbers, refusals: false }, seconds)?
+        }
         Side::Sql(scripts, accounts) => pgbench(database, scripts, accounts, first, seconds)?,
         Side::Buyers(name, left) => buyers(name, left, server, database, seconds)?,
         Side::Strangers => {
@@ -85,7 +94,7 @@ fn side(side: Side, server: &Server, database: &mut Database, first: Option<u64>
 /// The rate of purchases, from the times of the tenancies: the load goes on when the last number is sold.
 fn buyers(name: &str, left: Option<u64>, server: &Server, database: &Database, seconds: u64) -> Result<Sample> {
     let begun = database.sql("select clock_timestamp()")?;
-    let load = Load { name, connections: 64, first: None, refusals: left.is_some() };
+    let load = Load { name, connections: 64, first: None, numbers: Vec::new(), refusals: left.is_some() };
     // In the warm-up too, the last numbers must be sold in the end.
     let sample = wrk(server, &load, seconds.max(3))?;
     let bought = database.sql(&format!(

@@ -30,6 +30,8 @@ pub enum Needs {
 pub enum Side {
     /// A workload of load.lua, with 32 connections.
     Http(&'static str),
+    /// The same, and each request buys the number that it names.
+    Naming(&'static str),
     /// Scripts of sql/ with their weights; scripts that buy use this many accounts.
     Sql(&'static [(&'static str, u32)], u64),
     /// A workload of load.lua that buys, with 64 connections, and how many numbers there are to buy.
@@ -41,7 +43,7 @@ pub enum Side {
 }
 
 use Needs::{Holdings, Nothing, Order, Stock};
-use Side::{Acquaintances, Buyers, Http, Sql, Strangers};
+use Side::{Acquaintances, Buyers, Http, Naming, Sql, Strangers};
 
 const fn beside_sql(name: &'static str, what: &'static str, needs: Needs, sql: Side, target: Option<f64>) -> Workload {
     Workload { name, what, needs, work: Http(name), yardstick: sql, yardstick_is: "raw SQL", target }
@@ -66,6 +68,8 @@ pub const WORKLOADS: &[Workload] = &[
     beside_2008("one-2010", "one number, 2010-04-01", Nothing, "one"),
     beside_2008("page-2010", "a page of 50, 2010-04-01", Nothing, "page"),
     beside_2008("update-2010", "update, 2010-04-01", Order, "update"),
+    beside_2008("buy-2010", "buy by AreaCode, 2010-04-01", Stock, "buy"),
+    Workload { work: Naming("buy-named"), ..beside_2008("buy-named", "buy by PhoneNumber, 2010-04-01", Stock, "buy") },
     Workload {
         yardstick_is: "the only page of 50",
         ..beside_sql("first-page", "page 1 of 1,000,000", Nothing, Http("only-page"), Some(0.90))

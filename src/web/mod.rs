@@ -16,6 +16,7 @@ pub mod listen;
 pub mod observe;
 pub mod pages;
 pub mod params;
+pub mod refusal;
 pub mod refused;
 pub mod represent;
 pub mod routes;

@@ -1,27 +1,14 @@
 //! Refusals in the words of this version: for each reason its code and its text.
 
-use actix_web::{HttpResponse, ResponseError};
-
 use crate::accounts;
-use crate::error::{Denied, Error};
 use crate::numbers::settings::ApiVersion;
 use crate::values::page::REACH;
 use crate::web::codes::Code;
-use crate::web::exception::{Exception, NOT_AUTHENTICATED, NOT_FOR_SALE, NOT_FOUND, SUSPENDED, unsold};
-use crate::web::refused::{self, Refused};
+use crate::web::exception::{NOT_AUTHENTICATED, NOT_FOR_SALE, NOT_FOUND, SUSPENDED, unsold};
+use crate::web::refusal::refusal;
 use crate::{numbers, purchases, releases};
 
-/// An answer that refuses.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{} (error {})", _0.message, _0.code.number())]
-pub struct Refusal(pub Exception);
-
-/// Lets handlers use `?`. `web::frame` turns the refusal into an answer.
-impl ResponseError for Refusal {
-    fn error_response(&self) -> HttpResponse {
-        HttpResponse::InternalServerError().finish()
-    }
-}
+refusal! {}
 
 /// A parameter with a wrong value.
 #[derive(Clone, Copy, Debug)]
@@ -56,44 +43,6 @@ pub enum Unfit {
     AreaCodeOfKind,
     /// The number is not of the kind of the path.
     OtherKind,
-}
-
-/// A reason that has words.
-trait Worded {
-    fn words(self) -> (Code, String);
-}
-
-impl<R: Worded> From<R> for Refusal {
-    fn from(reason: R) -> Self {
-        Self(Exception::new(reason.words()))
-    }
-}
-
-impl<R: Into<Self>> From<Denied<R>> for Refusal {
-    fn from(denied: Denied<R>) -> Self {
-        match denied {
-            Denied::Refused(reason) => reason.into(),
-            Denied::Failed(error) => error.into(),
-        }
-    }
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self(error.into())
-    }
-}
-
-impl From<Refused> for Refusal {
-    fn from(refused: Refused) -> Self {
-        Self(refused.into())
-    }
-}
-
-impl From<refused::Unfit> for Refusal {
-    fn from(unfit: refused::Unfit) -> Self {
-        Refused::from(unfit).into()
-    }
 }
 
 impl Worded for Unfit {
