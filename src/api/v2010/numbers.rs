@@ -177,16 +177,16 @@ impl Record for Number {
         to.plain("AccountSid", &self.account_sid);
         to.text("FriendlyName", &self.friendly_name());
         to.plain("PhoneNumber", &E164(self.phone_number));
-        callback(to, ["VoiceUrl", "VoiceMethod"], settings.voice.as_ref());
-        callback(to, ["VoiceFallbackUrl", "VoiceFallbackMethod"], settings.voice_fallback.as_ref());
+        callback(to, &VOICE, settings.voice.as_ref());
+        callback(to, &VOICE_FALLBACK, settings.voice_fallback.as_ref());
         let lookup = if settings.voice_caller_id_lookup { "true" } else { "false" };
         to.fixed("VoiceCallerIdLookup", lookup, Some(lookup));
         to.plain("DateCreated", &Rfc2822(self.started_at));
         to.plain("DateUpdated", &Rfc2822(self.updated_at));
-        callback(to, ["SmsUrl", "SmsMethod"], settings.sms.as_ref());
-        callback(to, ["SmsFallbackUrl", "SmsFallbackMethod"], settings.sms_fallback.as_ref());
+        callback(to, &SMS, settings.sms.as_ref());
+        callback(to, &SMS_FALLBACK, settings.sms_fallback.as_ref());
         to.same(&UNVARYING, |to| unvarying(to));
-        callback(to, ["StatusCallback", "StatusCallbackMethod"], settings.status.as_ref());
+        callback(to, &STATUS, settings.status.as_ref());
         to.plain("ApiVersion", &settings.api_version.as_str());
         match settings.references.as_deref() {
             None => to.same(&NO_REFERENCES, |to| references(to, &References::default())),
@@ -202,10 +202,31 @@ impl Record for Number {
     }
 }
 
+/// The names of a callback's URL and method, and what they look like where there is none.
+struct CallbackNames([&'static str; 2], Same);
+
+static VOICE: CallbackNames = CallbackNames(["VoiceUrl", "VoiceMethod"], Same::new());
+static VOICE_FALLBACK: CallbackNames = CallbackNames(["VoiceFallbackUrl", "VoiceFallbackMethod"], Same::new());
+static SMS: CallbackNames = CallbackNames(["SmsUrl", "SmsMethod"], Same::new());
+static SMS_FALLBACK: CallbackNames = CallbackNames(["SmsFallbackUrl", "SmsFallbackMethod"], Same::new());
+static STATUS: CallbackNames = CallbackNames(["StatusCallback", "StatusCallbackMethod"], Same::new());
+
 /// A method is POST where there is no URL, as Twilio tells it.
-fn callback(to: &mut impl Typed, [url, method]: [&'static str; 2], callback: Option<&Callback>) {
-    to.text(url, callback.map_or("", |callback| callback.url.as_str()));
-    to.plain(method, &callback.map_or("POST", |callback| callback.method.as_str()));
+fn callback(
+    to: &mut impl Typed,
+    CallbackNames([url, method], none): &'static CallbackNames,
+    callback: Option<&Callback>,
+) {
+    match callback {
+        None => to.same(none, |to| {
+            to.text(url, "");
+            to.plain(method, &"POST");
+        }),
+        Some(callback) => {
+            to.text(url, callback.url.as_str());
+            to.plain(method, &callback.method.as_str());
+        }
+    }
 }
 
 /// `+14158675309`
