@@ -2,29 +2,34 @@
 
 use serde_json::{Value, json};
 
+use crate::openapi;
 use crate::support::{Account, Answer, WithForm, World, test};
 
 fn path(account: &Account, below: &str) -> String {
     format!("/2010-04-01/Accounts/{}{below}", account.sid)
 }
 
-async fn send(world: &World, account: &Account, method: &str, below: &str, form: &[(&str, &str)]) -> Answer {
+pub async fn send(world: &World, account: &Account, method: &str, below: &str, form: &[(&str, &str)]) -> Answer {
     let request = world.server.request(method, &path(account, below)).basic_auth(&account.sid, Some(&account.token));
     Answer::of(if form.is_empty() { request } else { request.with_form(form) }).await
 }
 
-async fn get(world: &World, account: &Account, below: &str) -> Answer {
+pub async fn get(world: &World, account: &Account, below: &str) -> Answer {
     send(world, account, "GET", below, &[]).await
 }
 
-fn document(answer: &Answer, status: u16) -> Value {
+/// The document of an answer, which is as Twilio's description of it says.
+#[track_caller]
+pub fn document(answer: &Answer, status: u16) -> Value {
     assert_eq!(answer.header("Content-Type"), "application/json");
-    serde_json::from_str(&answer.assert_status(status).body).expect("one JSON document")
+    let document = serde_json::from_str(&answer.assert_status(status).body).expect("one JSON document");
+    openapi::assert_described(answer, &document);
+    document
 }
 
 /// Fails unless this is an error in JSON, with these four members and no other.
 #[track_caller]
-fn assert_refused(answer: &Answer, status: u16, code: u16) {
+pub fn assert_refused(answer: &Answer, status: u16, code: u16) {
     let told = document(answer, status);
     let names: Vec<_> = told.as_object().expect("an object").keys().collect();
     assert_eq!(names, ["code", "message", "more_info", "status"], "{told}");
@@ -41,7 +46,7 @@ const MAIN_LINE: [(&str, &str); 5] = [
 ];
 
 /// An account with a local and a toll-free number; returns their Sids.
-async fn company(world: &World) -> (Account, [String; 2]) {
+pub async fn company(world: &World) -> (Account, [String; 2]) {
     world.stock(4_158_675_309, 1).await;
     world.stock(8_005_550_000, 1).await;
     let account = world.account("97.00").await;
