@@ -1,7 +1,10 @@
-//! Twilio's own description of version 2010-04-01. Every JSON answer that a test reads is held against it.
+//! Twilio's own description of version 2010-04-01. Every JSON answer that a test reads is held against it,
+//! and [`fates`] tells what becomes of each of its parameters and properties.
 //!
 //! `twilio-2010.json` is an excerpt of what Twilio publishes under the Apache License 2.0. At its top it says where it
 //! comes from, and what was left out.
+
+mod fates;
 
 use std::sync::LazyLock;
 
@@ -20,6 +23,8 @@ static DESCRIPTION: LazyLock<Value> =
 struct Exception {
     /// Names of schemas: the last part of a component's name, the title of a list, or the key of an object.
     schemas: &'static [&'static str],
+    /// What the paper calls them.
+    place: &'static str,
     change: Change,
     why: &'static str,
 }
@@ -30,8 +35,8 @@ enum Change {
     More(&'static str, &'static str),
     /// A key that is left out.
     Less(&'static str),
-    /// A text that may have any form, or be empty.
-    AnyText(&'static str),
+    /// A text that may also have another form.
+    Also(&'static str, &'static str),
 }
 
 const LISTS: &[&str] = &[
@@ -47,35 +52,55 @@ const NUMBERS: &[&str] = &["incoming_phone_number", "incoming_phone_number_local
 
 const OLDER: &str = "SDKs of 2011 to 2015 read it";
 const CAPITALS: &str = "some SDKs read only this spelling, and a missing key is false to them";
-const EMPTY: &str = "Twilio's own answers have an empty text where nothing is set";
+const EMPTY: &str = "empty where nothing is set, as in Twilio's own answers";
 const NO_PAGES: &str = "a search has no further pages";
 
 const EXCEPTIONS: &[Exception] = &[
-    Exception { schemas: LISTS, change: Change::More("total", "integer"), why: OLDER },
-    Exception { schemas: LISTS, change: Change::More("num_pages", "integer"), why: OLDER },
-    Exception { schemas: LISTS, change: Change::More("last_page_uri", "string"), why: OLDER },
-    Exception { schemas: &["capabilities"], change: Change::More("SMS", "boolean"), why: CAPITALS },
-    Exception { schemas: &["capabilities"], change: Change::More("MMS", "boolean"), why: CAPITALS },
+    Exception { schemas: LISTS, place: "list", change: Change::More("total", "integer"), why: OLDER },
+    Exception { schemas: LISTS, place: "list", change: Change::More("num_pages", "integer"), why: OLDER },
+    Exception { schemas: LISTS, place: "list", change: Change::More("last_page_uri", "string"), why: OLDER },
+    Exception {
+        schemas: &["capabilities"],
+        place: "capabilities",
+        change: Change::More("SMS", "boolean"),
+        why: CAPITALS,
+    },
+    Exception {
+        schemas: &["capabilities"],
+        place: "capabilities",
+        change: Change::More("MMS", "boolean"),
+        why: CAPITALS,
+    },
     Exception {
         schemas: &["incoming_phone_number_local", "incoming_phone_number_toll_free"],
+        place: "number in a list of `Local` or `TollFree`",
         change: Change::More("type", "string"),
         why: "a number looks the same in every list",
     },
-    Exception { schemas: NUMBERS, change: Change::AnyText("voice_application_sid"), why: EMPTY },
-    Exception { schemas: NUMBERS, change: Change::AnyText("sms_application_sid"), why: EMPTY },
+    Exception { schemas: NUMBERS, place: "number", change: Change::Also("voice_application_sid", "^$"), why: EMPTY },
+    Exception { schemas: NUMBERS, place: "number", change: Change::Also("sms_application_sid", "^$"), why: EMPTY },
     Exception {
         schemas: FOUND,
-        change: Change::AnyText("friendly_name"),
-        why: "`(415) 867-5309`, as Twilio's own answers have it, is not in E.164",
+        place: "found number",
+        change: Change::Also("friendly_name", r"^\([0-9]{3}\) [0-9]{3}-[0-9]{4}$"),
+        why: "`(415) 867-5309`, as Twilio's own answers have it",
     },
-    Exception { schemas: SEARCHES, change: Change::Less("page"), why: NO_PAGES },
-    Exception { schemas: SEARCHES, change: Change::Less("page_size"), why: NO_PAGES },
-    Exception { schemas: SEARCHES, change: Change::Less("start"), why: NO_PAGES },
-    Exception { schemas: SEARCHES, change: Change::Less("end"), why: NO_PAGES },
-    Exception { schemas: SEARCHES, change: Change::Less("first_page_uri"), why: NO_PAGES },
-    Exception { schemas: SEARCHES, change: Change::Less("next_page_uri"), why: NO_PAGES },
-    Exception { schemas: SEARCHES, change: Change::Less("previous_page_uri"), why: NO_PAGES },
+    Exception { schemas: SEARCHES, place: "search", change: Change::Less("page"), why: NO_PAGES },
+    Exception { schemas: SEARCHES, place: "search", change: Change::Less("page_size"), why: NO_PAGES },
+    Exception { schemas: SEARCHES, place: "search", change: Change::Less("start"), why: NO_PAGES },
+    Exception { schemas: SEARCHES, place: "search", change: Change::Less("end"), why: NO_PAGES },
+    Exception { schemas: SEARCHES, place: "search", change: Change::Less("first_page_uri"), why: NO_PAGES },
+    Exception { schemas: SEARCHES, place: "search", change: Change::Less("next_page_uri"), why: NO_PAGES },
+    Exception { schemas: SEARCHES, place: "search", change: Change::Less("previous_page_uri"), why: NO_PAGES },
 ];
+
+impl Change {
+    fn key(&self) -> &'static str {
+        match self {
+            Self::More(key, _) | Self::Less(key) | Self::Also(key, _) => key,
+        }
+    }
+}
 
 impl Exception {
     fn is_of_a_search(&self) -> bool {
@@ -94,7 +119,10 @@ impl Exception {
                 required.retain(|required| required != key);
                 schema["properties"][key] = json!(false);
             }
-            Change::AnyText(key) => schema["properties"][key] = json!({"type": "string"}),
+            Change::Also(key, pattern) => {
+                let described = schema["properties"][key].take();
+                schema["properties"][key] = json!({"anyOf": [described, {"type": "string", "pattern": pattern}]});
+            }
         }
     }
 }
