@@ -470,8 +470,17 @@ fn what_is_refused_of_a_purchase_is_refused() {
     test(async |world| {
         let (account, _) = company(world).await;
         world.stock(4_158_670_000, 1).await;
-        let path = format!("/Accounts/{}/IncomingPhoneNumbers.json", account.sid);
+        let all = format!("/Accounts/{}/IncomingPhoneNumbers", account.sid);
+        let path = format!("{all}.json");
         assert_all_refused(world, &account, ["IncomingPhoneNumbers", "purchase"], "POST", &path).await;
+        for (kind, sent, code) in [
+            ("Mobile", ("PhoneNumber", "+14158670000"), 21458),
+            ("Local", ("AreaCode", "415"), 21457),
+            ("TollFree", ("AreaCode", "800"), 21457),
+        ] {
+            let path = format!("{all}/{kind}.json");
+            assert_refused(&ask(world, &account, "POST", &path, &[sent]).await, 400, code);
+        }
     });
 }
 
@@ -481,15 +490,26 @@ fn a_search_does_as_the_paper_says() {
     test(async |world| {
         let (account, _) = company(world).await;
         world.stock(4_158_670_000, 3).await;
-        let country = format!("/Accounts/{}/AvailablePhoneNumbers/US", account.sid);
-        let shown = document(&ask(world, &account, "GET", &format!("{country}.json"), &[]).await, 200);
-        assert_always("AvailablePhoneNumbers", "country", &shown);
-        let path = format!("{country}/Local.json");
-        assert_all_refused(world, &account, ["AvailablePhoneNumbers", "search"], "GET", &path).await;
-        let mut idle = samples("AvailablePhoneNumbers", "search", |fate| matches!(fate, Idle(_)));
-        idle.iter_mut().filter(|(name, _)| name == "Page").for_each(|(_, value)| *value = "1".to_owned());
-        let found = document(&ask(world, &account, "GET", &path, &borrowed(&idle)).await, 200);
-        assert_eq!(found["available_phone_numbers"].as_array().map(Vec::len), Some(3));
-        assert_always("AvailablePhoneNumbers", "found number", &found["available_phone_numbers"][0]);
+        world.stock(8_005_560_000, 3).await;
+        let all = format!("/Accounts/{}/AvailablePhoneNumbers", account.sid);
+        let shown = async |below: &str, sent: &[(String, String)]| {
+            document(&ask(world, &account, "GET", &format!("{all}{below}.json"), &borrowed(sent)).await, 200)
+        };
+        let idle = |place| {
+            let mut idle = samples("AvailablePhoneNumbers", place, |fate| matches!(fate, Idle(_)));
+            // A number, where one is wanted.
+            idle.iter_mut().filter(|(name, _)| name.starts_with("Page")).for_each(|(_, value)| *value = "1".to_owned());
+            idle
+        };
+        assert_eq!(shown("", &idle("countries")).await, shown("", &[]).await);
+        assert_always("AvailablePhoneNumbers", "country", &shown("/US", &[]).await);
+        for kind in ["/US/Local", "/US/TollFree"] {
+            let path = format!("{all}{kind}.json");
+            assert_all_refused(world, &account, ["AvailablePhoneNumbers", "search"], "GET", &path).await;
+            let found = shown(kind, &idle("search")).await;
+            let found = found["available_phone_numbers"].as_array().expect("a list");
+            assert_eq!(found.len(), 3, "{kind}");
+            found.iter().for_each(|number| assert_always("AvailablePhoneNumbers", "found number", number));
+        }
     });
 }
