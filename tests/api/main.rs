@@ -29,6 +29,7 @@ mod moved;
 mod neighbours;
 mod numbers;
 mod old_clients;
+mod openapi;
 mod outage;
 mod paths;
 mod pools;

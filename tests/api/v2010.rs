@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::openapi;
 use crate::support::{Account, Answer, WithForm, World, test};
 
 pub fn path(account: &Account, below: &str) -> String {
@@ -17,9 +18,13 @@ pub async fn get(world: &World, account: &Account, below: &str) -> Answer {
     send(world, account, "GET", below, &[]).await
 }
 
+/// The document of an answer, which is as Twilio's description of it says.
+#[track_caller]
 pub fn document(answer: &Answer, status: u16) -> Value {
     assert_eq!(answer.header("Content-Type"), "application/json");
-    serde_json::from_str(&answer.assert_status(status).body).expect("one JSON document")
+    let document = serde_json::from_str(&answer.assert_status(status).body).expect("one JSON document");
+    openapi::assert_described(answer, &document);
+    document
 }
 
 /// Fails unless this is an error in JSON, with these four members and no other.
@@ -41,7 +46,7 @@ const MAIN_LINE: [(&str, &str); 5] = [
 ];
 
 /// An account with a local and a toll-free number; returns their Sids.
-async fn company(world: &World) -> (Account, [String; 2]) {
+pub async fn company(world: &World) -> (Account, [String; 2]) {
     world.stock(4_158_675_309, 1).await;
     world.stock(8_005_550_000, 1).await;
     let account = world.account("97.00").await;

@@ -30,7 +30,7 @@ use numberbank::values::phone::Kind;
 use numberbank::values::sid::AccountSid;
 use numberbank::{accounts, audit, billing, inventory};
 use reqwest::header::{DATE, HeaderMap};
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Client, Method, RequestBuilder};
 use sqlx::postgres::PgConnectOptions;
 
 /// The time at which every test begins: that of the examples in Twilio's document.
@@ -377,6 +377,8 @@ impl WithForm for RequestBuilder {
 /// An answer that was read to its end.
 #[derive(Debug)]
 pub struct Answer {
+    /// The method and the path of the request, without the query; of raw bytes, `None`.
+    pub asked: Option<(Method, String)>,
     pub status: u16,
     pub headers: HeaderMap,
     pub body: String,
@@ -384,12 +386,12 @@ pub struct Answer {
 
 impl Answer {
     pub async fn of(request: RequestBuilder) -> Self {
-        Self::read(request.send().await.expect("an answer")).await
-    }
-
-    pub async fn read(response: Response) -> Self {
+        let (client, request) = request.build_split();
+        let request = request.expect("a request");
+        let asked = Some((request.method().clone(), request.url().path().to_owned()));
+        let response = client.execute(request).await.expect("an answer");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, body: response.text().await.expect("a body") }
+        Self { asked, status, headers, body: response.text().await.expect("a body") }
     }
 
     pub fn header(&self, name: &str) -> &str {

@@ -150,5 +150,5 @@ fn read(answer: &[u8]) -> Answer {
             (name, HeaderValue::from_str(value).expect("a header's value"))
         })
         .collect();
-    Answer { status, headers, body: body.to_owned() }
+    Answer { asked: None, status, headers, body: body.to_owned() }
 }
