@@ -45,7 +45,7 @@ fn change<T>(given: Option<&str>, read: impl FnOnce(String) -> Result<T, Unfit>)
     })
 }
 
-fn flag(form: &Params, name: &'static str) -> Result<Option<bool>, Refused> {
+pub fn flag(form: &Params, name: &'static str) -> Result<Option<bool>, Refused> {
     let Some(text) = form.get(name)? else { return Ok(None) };
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" => Ok(Some(true)),

@@ -38,6 +38,12 @@ pub enum Unfit {
     NoTaker,
     /// This registry does not keep what the parameter sets.
     NotKept(&'static str),
+    /// The area code of a search is not three digits.
+    AreaCode,
+    /// The pattern of a search.
+    Contains,
+    /// A search by a place that this registry does not know of its numbers.
+    Place(&'static str),
 }
 
 /// A reason that has words.
@@ -84,6 +90,18 @@ impl Worded for Unfit {
                 let message = format!("{name} cannot be set: this registry does not keep it; leave it out");
                 return (Code::InvalidParameter, message);
             }
+            Self::Place(name) => {
+                let message = format!(
+                    "{name} cannot be searched by: this registry knows area code and state of its numbers only; leave it out"
+                );
+                return (Code::InvalidParameter, message);
+            }
+            Self::AreaCode => (Code::AreaCode, "AreaCode must be three digits"),
+            Self::Contains => (
+                Code::InvalidParameter,
+                "Contains must be 2 to 16 of digits, letters, * and %, at least two of them digits or letters, after a + \
+                (in a URL %2B) at most and before a $ at most",
+            ),
             Self::PageSize => (Code::PageSize, "PageSize must be a whole number from 1 on"),
             Self::PageToken => (Code::PageToken, "PageToken must be as next_page_uri or previous_page_uri gives it"),
             Self::Status => (Code::Status, "Status must be active, suspended or closed"),
