@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Account, Answer, WithForm, World, test};
 
-fn path(account: &Account, below: &str) -> String {
+pub fn path(account: &Account, below: &str) -> String {
     format!("/2010-04-01/Accounts/{}{below}", account.sid)
 }
 
@@ -13,18 +13,18 @@ async fn send(world: &World, account: &Account, method: &str, below: &str, form:
     Answer::of(if form.is_empty() { request } else { request.with_form(form) }).await
 }
 
-async fn get(world: &World, account: &Account, below: &str) -> Answer {
+pub async fn get(world: &World, account: &Account, below: &str) -> Answer {
     send(world, account, "GET", below, &[]).await
 }
 
-fn document(answer: &Answer, status: u16) -> Value {
+pub fn document(answer: &Answer, status: u16) -> Value {
     assert_eq!(answer.header("Content-Type"), "application/json");
     serde_json::from_str(&answer.assert_status(status).body).expect("one JSON document")
 }
 
 /// Fails unless this is an error in JSON, with these four members and no other.
 #[track_caller]
-fn assert_refused(answer: &Answer, status: u16, code: u16) {
+pub fn assert_refused(answer: &Answer, status: u16, code: u16) {
     let told = document(answer, status);
     let names: Vec<_> = told.as_object().expect("an object").keys().collect();
     assert_eq!(names, ["code", "message", "more_info", "status"], "{told}");
@@ -118,8 +118,8 @@ fn an_account_and_its_balance() {
         let account = world.account("97.00").await;
         let shown = document(&get(world, &account, ".json").await, 200);
         let below = |name: &str| path(&account, &format!("/{name}.json"));
-        let subresources =
-            json!({"incoming_phone_numbers": below("IncomingPhoneNumbers"), "balance": below("Balance")});
+        let subresources = json!({"available_phone_numbers": below("AvailablePhoneNumbers"),
+            "incoming_phone_numbers": below("IncomingPhoneNumbers"), "balance": below("Balance")});
         assert_eq!(
             (&shown["status"], &shown["type"], &shown["auth_token"]),
             (&json!("active"), &json!("Full"), &Value::Null)

@@ -4,9 +4,17 @@ use std::str::FromStr;
 
 use crate::values::phone::AreaCode;
 
-/// Which digits a number must have, from the country code on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern(Vec<Slot>);
+/// Which digits a number must have, from the country code on. Digits are read by a machine that is in several slots at
+/// once, as the bits of an integer: bit `i` for slot `i`, and one more for the end.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    slots: Vec<Slot>,
+    /// The slots that each digit leads on from.
+    led_on: [Slots; 10],
+    many: Slots,
+    /// The slots from which this many digits can lead to the end.
+    hopeful: [Slots; DIGITS + 1],
+}
 
 /// A part of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +29,14 @@ enum Slot {
 #[error("no pattern of digits")]
 pub struct NotAPattern;
 
-/// The slots at which a reader of the digits may be: bit `i` for slot `i`, one more for the end of the pattern.
+/// A set of slots: at most twenty, with the end.
 type Slots = u32;
 
+/// The country code and the ten digits of a number.
+const DIGITS: usize = 11;
+
 /// How many digits come after an area code.
-const AFTER_AREA: u32 = 7;
+const AFTER_AREA: usize = 7;
 
 impl FromStr for Pattern {
     type Err = NotAPattern;
@@ -51,7 +62,7 @@ impl FromStr for Pattern {
         let after: &[_] = if is_end { &[] } else { &[Slot::Many] };
         let mut slots = [before, &inner, after].concat();
         slots.dedup_by(|second, first| (*second, *first) == (Slot::Many, Slot::Many));
-        Ok(Self(slots))
+        Ok(Self::new(slots))
     }
 }
 
@@ -70,6 +81,26 @@ fn slot(character: u8) -> Option<Slot> {
 }
 
 impl Pattern {
+    fn new(slots: Vec<Slot>) -> Self {
+        let bits =
+            |fits: &dyn Fn(usize) -> bool| (0..=slots.len()).filter(|at| fits(*at)).fold(0, |all, at| all | 1 << at);
+        let many = |at: usize| slots.get(at) == Some(&Slot::Many);
+        let led_on = |digit: usize| {
+            bits(&|at| slots.get(at).is_some_and(|slot| [Slot::Any, Slot::Digit(digit as u8)].contains(slot)))
+        };
+        let reaches = |at: usize, left: usize| {
+            let rest = &slots[at..];
+            let needed = rest.iter().filter(|slot| **slot != Slot::Many).count();
+            needed == left || needed < left && needed < rest.len()
+        };
+        Self {
+            led_on: std::array::from_fn(led_on),
+            many: bits(&many),
+            hopeful: std::array::from_fn(|left| bits(&|at| reaches(at, left))),
+            slots,
+        }
+    }
+
     /// As SQL's `like` compares the eleven digits.
     pub(super) fn like(&self) -> String {
         let letter = |slot: &Slot| match slot {
@@ -77,7 +108,7 @@ impl Pattern {
             Slot::Any => '_',
             Slot::Many => '%',
         };
-        self.0.iter().map(letter).collect()
+        self.slots.iter().map(letter).collect()
     }
 
     /// Whether numbers with this area code can match.
@@ -97,57 +128,46 @@ impl Pattern {
 
     /// Adds the ranges of numbers that begin with `begun` and have `left` more digits. Whatever is possible leads to one, so
     /// `most` limits the work too.
-    fn find(&self, at: Slots, begun: i64, left: u32, most: usize, found: &mut Vec<[i64; 2]>) -> Option<()> {
+    fn find(&self, at: Slots, begun: i64, left: usize, most: usize, found: &mut Vec<[i64; 2]>) -> Option<()> {
         if !self.is_possible(at, left) {
             return Some(());
         }
         if left == 0 || self.takes_all(at) {
-            let width = 10_i64.pow(left);
+            let width = 10_i64.pow(left as u32);
             found.push([begun * width, (begun + 1) * width - 1]);
             return (left < AFTER_AREA && found.len() <= most).then_some(());
         }
         // No exchange begins with 0 or 1.
         let first = if left == AFTER_AREA { 2 } else { 0 };
         (first..10)
-            .try_for_each(|digit| self.find(self.step(at, digit), begun * 10 + i64::from(digit), left - 1, most, found))
+            .try_for_each(|digit| self.find(self.step(at, digit), begun * 10 + digit as i64, left - 1, most, found))
     }
 
     fn after_area(&self, code: AreaCode) -> Slots {
-        let code = code.as_smallint().unsigned_abs();
+        let code = usize::from(code.as_smallint().unsigned_abs());
         let digits = [1, code / 100, code / 10 % 10, code % 10];
-        digits.iter().fold(self.with_skipped(1), |at, digit| self.step(at, *digit as u8))
+        digits.iter().fold(self.with_skipped(1), |at, digit| self.step(at, *digit))
     }
 
     /// The slots after one more digit.
-    fn step(&self, at: Slots, digit: u8) -> Slots {
-        let next =
-            self.0.iter().enumerate().filter(|(index, _)| at >> index & 1 == 1).map(|(index, slot)| match slot {
-                Slot::Digit(wanted) if *wanted != digit => 0,
-                Slot::Digit(_) | Slot::Any => 1 << (index + 1),
-                Slot::Many => 1 << index,
-            });
-        self.with_skipped(next.fold(0, |all, one| all | one))
+    fn step(&self, at: Slots, digit: usize) -> Slots {
+        self.with_skipped((at & self.led_on[digit]) << 1 | at & self.many)
     }
 
-    /// Adds the slots after each `Many`, which may stand for no digit.
+    /// With the slot after each `Many`, which may stand for no digit.
     fn with_skipped(&self, at: Slots) -> Slots {
-        let many = self.0.iter().enumerate().filter(|(_, slot)| **slot == Slot::Many);
-        many.fold(at, |at, (index, _)| at | (at >> index & 1) << (index + 1))
+        at | (at & self.many) << 1
     }
 
-    /// Whether some digits, `left` of them, lead from here to the end of the pattern.
-    fn is_possible(&self, at: Slots, left: u32) -> bool {
-        (0..=self.0.len()).filter(|index| at >> index & 1 == 1).any(|index| {
-            let rest = &self.0[index..];
-            let many = rest.iter().filter(|slot| **slot == Slot::Many).count();
-            let needed = (rest.len() - many) as u32;
-            if many > 0 { needed <= left } else { needed == left }
-        })
+    /// Whether some digits, `left` of them, lead from here to the end.
+    fn is_possible(&self, at: Slots, left: usize) -> bool {
+        at & self.hopeful[left] != 0
     }
 
     /// Whether all digits lead from here to the end.
     fn takes_all(&self, at: Slots) -> bool {
-        self.0.last() == Some(&Slot::Many) && at >> self.0.len() & 1 == 1
+        let end = self.slots.len();
+        at & self.many & 1 << (end - 1) != 0
     }
 }
 
