@@ -1,6 +1,6 @@
 //! Searching the numbers on sale. Nothing is reserved: of two who find the same number, the first one can buy it.
 //!
-//! Every search is bounded, for every input: it has one statement, which looks at [`LOOKED_AT`] numbers at most, and at
+//! Every search is bounded, for every input: it has two statements at most, which look at [`WALKED`] numbers and at
 //! [`MOST_RANGES`] ranges. So one that asks for rare digits may miss some: a search promises no completeness.
 
 use crate::db::Db;
@@ -17,19 +17,23 @@ pub use pattern::{NotAPattern, Pattern};
 /// A search finds this many numbers at most.
 pub const MOST: u32 = 30;
 
-/// At this many numbers a statement looks at most. With 2,000,000 numbers on sale, that takes 25 to 50 ms.
-const LOOKED_AT: i64 = 10_000;
+/// A walk along the queue looks at this many numbers at most. They are all over the table, so that it takes 20 to 50 ms
+/// with 2,000,000 numbers in stock.
+const WALKED: i64 = 5000;
+
+/// A pattern is looked up in this many ranges at most, which takes up to 25 ms. Enough for all numbers with six digits
+/// that may be anywhere in the number.
+const MOST_RANGES: usize = 4000;
+
+/// A look into ranges reads this many numbers at most: all of an exchange.
+const LOOKED_UP: i64 = 10_000;
 
 /// Of this many numbers that match, the first in the queue are shown: so those who search for the same find different
 /// ones first.
 const ENOUGH: i64 = 1000;
 
-/// The statements contain both limits as literals, because PostgreSQL plans best for a limit that it knows.
-const _: () = assert!(LOOKED_AT == 10_000 && ENOUGH == 1000);
-
-/// A pattern that only numbers of so many ranges match is looked up range by range, in at most 20 ms. Enough for six
-/// digits anywhere in the number.
-const MOST_RANGES: usize = 4000;
+/// The statements contain these limits as literals, because PostgreSQL plans best for a limit that it knows.
+const _: () = assert!(WALKED == 5000 && LOOKED_UP == 10_000 && ENOUGH == 1000);
 
 /// Which numbers are searched.
 #[derive(Debug)]
@@ -45,6 +49,7 @@ pub struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// Whether numbers with this area code can match.
     fn fits(&self, code: AreaCode) -> bool {
         let is_there = |state: &str| code.state().is_some_and(|own| own.eq_ignore_ascii_case(state));
         self.area_code.is_none_or(|wanted| i32::from(code.as_smallint()) == i32::from(wanted))
@@ -53,41 +58,40 @@ impl Search<'_> {
     }
 }
 
-/// Numbers on sale, from a random place in the queue of buyers on.
+/// Numbers on sale, from a random place in the queue of buyers on. A pattern that few ranges hold is looked up in them.
+/// For any other, the walk along the queue finds what is frequent, and all of a small stock; and what it does not find is
+/// looked up in some of the ranges.
 ///
 /// # Errors
 /// If the database is out of reach.
 pub async fn search(source: Source<'_>, search: &Search<'_>) -> Result<Vec<PhoneNumber>> {
-    let db = source.db();
+    let place = Place::random();
     let mut codes: Vec<_> = AreaCode::all(search.kind).filter(|code| search.fits(*code)).collect();
-    let ranges = search.pattern.as_ref().and_then(|pattern| pattern.ranges(&codes, MOST_RANGES));
-    let (place, most) = (Place::random(), i64::from(search.most.min(MOST)));
-    match ranges {
-        _ if codes.is_empty() => Ok(Vec::new()),
-        Some(ranges) if ranges.is_empty() => Ok(Vec::new()),
-        Some(ranges) => Ok(store::within(db, &place.turn_ranges(ranges), place.pick, most).await?),
-        None => {
-            place.turn(&mut codes);
-            Ok(walk(db, search, &codes, place, most).await?)
-        }
+    place.turn(&mut codes);
+    let ranges = search.pattern.as_ref().map(|pattern| pattern.ranges(&codes, MOST_RANGES)).unwrap_or_default();
+    if codes.is_empty() || ranges.are_all && ranges.list.is_empty() {
+        return Ok(Vec::new());
     }
+    let (db, most) = (&source.db().admitted().await?, search.most.min(MOST));
+    let mut found = if ranges.are_all { Vec::new() } else { walk(db, search, &codes, place, most).await? };
+    let missing = most as usize - found.len();
+    if missing > 0 && !ranges.list.is_empty() {
+        let mut more = store::within(db, &place.turn_ranges(ranges.list), place.pick, most.into()).await?;
+        more.retain(|number| !found.contains(number));
+        found.extend(more.into_iter().take(missing));
+    }
+    Ok(found)
 }
 
 /// Walks along the queue, and takes what matches.
-async fn walk(
-    db: &Db,
-    search: &Search<'_>,
-    codes: &[AreaCode],
-    place: Place,
-    most: i64,
-) -> sqlx::Result<Vec<PhoneNumber>> {
+async fn walk(db: &Db, search: &Search<'_>, codes: &[AreaCode], place: Place, most: u32) -> Result<Vec<PhoneNumber>> {
     let like = search.pattern.as_ref().map_or_else(|| "%".to_owned(), Pattern::like);
     if codes.len() == AreaCode::all(search.kind).len() {
-        return store::of_kind(db, search.kind, &like, place.pick, most).await;
+        return Ok(store::of_kind(db, search.kind, &like, place.pick, most.into()).await?);
     }
     // Without a pattern every number matches: some of each area code.
-    let of_each = if search.pattern.is_none() { MOST.into() } else { LOOKED_AT };
-    store::of_areas(db, codes, of_each, &like, place.pick, most).await
+    let of_each = if search.pattern.is_none() { MOST.into() } else { WALKED };
+    Ok(store::of_areas(db, codes, of_each, &like, place.pick, most.into()).await?)
 }
 
 /// Where a search begins.

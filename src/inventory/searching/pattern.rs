@@ -16,6 +16,14 @@ pub struct Pattern {
     hopeful: [Slots; DIGITS + 1],
 }
 
+/// Ranges of numbers: the first and the last of each.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Ranges {
+    pub list: Vec<[i64; 2]>,
+    /// Whether they hold all numbers that match.
+    pub are_all: bool,
+}
+
 /// A part of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Slot {
@@ -116,31 +124,34 @@ impl Pattern {
         self.is_possible(self.after_area(code), AFTER_AREA)
     }
 
-    /// Ranges of exactly those numbers with these area codes that match, in the order of the codes. `None` if they are more
-    /// than `most`, or one is a whole area code.
-    pub(super) fn ranges(&self, codes: &[AreaCode], most: usize) -> Option<Vec<[i64; 2]>> {
-        let mut found = Vec::new();
-        for code in codes {
-            self.find(self.after_area(*code), code.as_smallint().into(), AFTER_AREA, most, &mut found)?;
-        }
-        Some(found)
+    /// Ranges of the numbers with these area codes that match, and of no others, in the order of the codes. At most `most`
+    /// of them, and none that is a whole area code.
+    pub(super) fn ranges(&self, codes: &[AreaCode], most: usize) -> Ranges {
+        let mut list = Vec::new();
+        let mut find =
+            |code: &AreaCode| self.find(self.after_area(*code), code.as_smallint().into(), AFTER_AREA, most, &mut list);
+        let are_all = codes.iter().all(|code| find(code));
+        Ranges { list, are_all }
     }
 
     /// Adds the ranges of numbers that begin with `begun` and have `left` more digits. Whatever is possible leads to one, so
-    /// `most` limits the work too.
-    fn find(&self, at: Slots, begun: i64, left: usize, most: usize, found: &mut Vec<[i64; 2]>) -> Option<()> {
+    /// `most` limits the work too. Returns whether these are all.
+    fn find(&self, at: Slots, begun: i64, left: usize, most: usize, found: &mut Vec<[i64; 2]>) -> bool {
         if !self.is_possible(at, left) {
-            return Some(());
+            return true;
         }
-        if left == 0 || self.takes_all(at) {
+        if left > 0 && !self.takes_all(at) {
+            // No exchange begins with 0 or 1.
+            let first = if left == AFTER_AREA { 2 } else { 0 };
+            return (first..10)
+                .all(|digit| self.find(self.step(at, digit), begun * 10 + digit as i64, left - 1, most, found));
+        }
+        let is_room = left < AFTER_AREA && found.len() < most;
+        if is_room {
             let width = 10_i64.pow(left as u32);
             found.push([begun * width, (begun + 1) * width - 1]);
-            return (left < AFTER_AREA && found.len() <= most).then_some(());
         }
-        // No exchange begins with 0 or 1.
-        let first = if left == AFTER_AREA { 2 } else { 0 };
-        (first..10)
-            .try_for_each(|digit| self.find(self.step(at, digit), begun * 10 + digit as i64, left - 1, most, found))
+        is_room
     }
 
     fn after_area(&self, code: AreaCode) -> Slots {
@@ -249,20 +260,24 @@ mod tests {
     fn patterns_are_ranges_or_a_walk() {
         let local: Vec<_> = AreaCode::all(Kind::Local).collect();
         let ranges = |text: &str, codes: &[AreaCode]| text.parse::<Pattern>().unwrap().ranges(codes, 4000);
-        assert_eq!(ranges("+1415867", &local), Some(vec![[4_158_670_000, 4_158_679_999]]));
-        assert_eq!(ranges("+14158675309", &local), Some(vec![[4_158_675_309, 4_158_675_309]]));
-        assert_eq!(ranges("4158675309", &local), ranges("+14158675309$", &local));
-        assert_eq!(ranges("+1416867", &local), Some(vec![]), "not in the US");
-        assert_eq!(ranges("+1415112", &local), Some(vec![]), "no exchange begins with 1");
-        assert_eq!(ranges("+1415$", &local), Some(vec![]));
+        let all = |text: &str| Some(ranges(text, &local)).filter(|ranges| ranges.are_all).map(|ranges| ranges.list);
+        assert_eq!(all("+1415867"), Some(vec![[4_158_670_000, 4_158_679_999]]));
+        assert_eq!(all("+14158675309"), Some(vec![[4_158_675_309, 4_158_675_309]]));
+        assert_eq!(all("4158675309"), all("+14158675309$"));
+        assert_eq!(all("+1416867"), Some(vec![]), "not in the US");
+        assert_eq!(all("+1415112"), Some(vec![]), "no exchange begins with 1");
+        assert_eq!(all("+1415$"), Some(vec![]));
         // One for each area code, where the first three digits are open.
-        assert_eq!(ranges("8675309$", &local).unwrap().len(), local.len());
-        assert_eq!(ranges("*FLOWERS$", &local[..5]).unwrap().len(), 5);
-        for walked in ["22", "5309", "+1415", "415", "+1%09"] {
-            assert_eq!(ranges(walked, &local), None, "{walked}");
-        }
+        assert_eq!(all("8675309$").map(|list| list.len()), Some(local.len()));
+        assert_eq!(all("*FLOWERS$").map(|list| list.len()), Some(local.len()));
         for digits in ["675309", "222222", "203040", "999999"] {
-            assert!(ranges(digits, &local).is_some(), "{digits}");
+            assert!(all(digits).is_some(), "{digits}");
+        }
+        for walked in ["22", "5309", "67530"] {
+            assert_eq!((ranges(walked, &local).list.len(), all(walked)), (4000, None), "{walked}");
+        }
+        for area in ["+1415", "+14", "+1%41"] {
+            assert_eq!(all(area), None, "{area}");
         }
     }
 
@@ -303,10 +318,9 @@ mod tests {
             prop_assert_eq!(is_like(&pattern.like().chars().collect::<Vec<_>>(), &digits), expected);
             let code: AreaCode = number.to_string()[..3].parse().unwrap();
             prop_assert!(pattern.is_possible_in(code) || !expected);
-            if let Some(ranges) = pattern.ranges(&[code], 4000) {
-                let holding = ranges.iter().filter(|[low, high]| (*low..=*high).contains(&number)).count();
-                prop_assert_eq!(holding, usize::from(expected), "{:?}", ranges);
-            }
+            let Ranges { list, are_all } = pattern.ranges(&[code], 4000);
+            let holding = list.iter().filter(|[low, high]| (*low..=*high).contains(&number)).count();
+            prop_assert!(holding == usize::from(expected) || holding == 0 && !are_all, "{:?}", list);
         }
 
         #[test]
@@ -320,7 +334,7 @@ mod tests {
             prop_assert_eq!(pattern.is_ok(), fits);
             if let Ok(pattern) = pattern {
                 let local: Vec<_> = AreaCode::all(Kind::Local).collect();
-                prop_assert!(pattern.ranges(&local, 4000).is_none_or(|ranges| ranges.len() <= 4000));
+                prop_assert!(pattern.ranges(&local, 4000).list.len() <= 4000);
             }
         }
     }

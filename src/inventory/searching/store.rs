@@ -15,9 +15,9 @@ pub async fn of_kind(db: &Db, kind: Kind, like: &str, from: i32, most: i64) -> R
             from (values ($2::integer, 2147483647), (0, $2 - 1)) as range (low, high)
             cross join lateral (
                 select phone_number from stock
-                where state = 'available' and kind = $1 and pick between low and high order by pick limit 10000
+                where state = 'available' and kind = $1 and pick between low and high order by pick limit 5000
             ) as there
-            limit 10000
+            limit 5000
         ) as looked_at
         where (10000000000 + phone_number)::text like $3 limit $4"#,
         kind as Kind,
@@ -52,7 +52,7 @@ pub async fn of_areas(
                     where state = 'available' and area_code = code and pick between low and high
                     order by pick limit $3
                 ) as there
-                limit 10000
+                limit 5000
             ) as looked_at
             where (10000000000 + phone_number)::text like $4 limit 1000
         ) as found
