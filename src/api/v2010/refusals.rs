@@ -99,8 +99,8 @@ impl Worded for Unfit {
             Self::AreaCode => (Code::AreaCode, "AreaCode must be three digits"),
             Self::Contains => (
                 Code::InvalidParameter,
-                "Contains must be 2 to 16 of digits, letters, * and %, at least two of them digits or letters, after a + \
-                (in a URL %2B) at most and before a $ at most",
+                "Contains must be 2 to 16 characters: digits, letters, * and %, with at least two digits or letters; a + may \
+                come first (in a URL %2B), and a $ last",
             ),
             Self::PageSize => (Code::PageSize, "PageSize must be a whole number from 1 on"),
             Self::PageToken => (Code::PageToken, "PageToken must be as next_page_uri or previous_page_uri gives it"),

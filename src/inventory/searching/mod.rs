@@ -112,7 +112,7 @@ impl Place {
 
     /// The same part of a list of this length.
     fn of(self, length: usize) -> usize {
-        (u128::from(self.part) * length as u128 >> 64) as usize
+        ((u128::from(self.part) * length as u128) >> 64) as usize
     }
 
     fn turn<T>(self, list: &mut [T]) {

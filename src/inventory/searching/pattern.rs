@@ -128,9 +128,9 @@ impl Pattern {
     /// of them, and none that is a whole area code.
     pub(super) fn ranges(&self, codes: &[AreaCode], most: usize) -> Ranges {
         let mut list = Vec::new();
-        let mut find =
-            |code: &AreaCode| self.find(self.after_area(*code), code.as_smallint().into(), AFTER_AREA, most, &mut list);
-        let are_all = codes.iter().all(|code| find(code));
+        let are_all = codes
+            .iter()
+            .all(|code| self.find(self.after_area(*code), code.as_smallint().into(), AFTER_AREA, most, &mut list));
         Ranges { list, are_all }
     }
 
