@@ -46,6 +46,9 @@ const DIGITS: usize = 11;
 /// How many digits come after an area code.
 const AFTER_AREA: usize = 7;
 
+/// The last digits that a range may leave open: it is an exchange at most, so that no plan reads more of it than that.
+const WIDEST: usize = 4;
+
 impl FromStr for Pattern {
     type Err = NotAPattern;
 
@@ -125,12 +128,13 @@ impl Pattern {
     }
 
     /// Ranges of the numbers with these area codes that match, and of no others, in the order of the codes. At most `most`
-    /// of them, and none that is a whole area code.
+    /// of them, and none in a code of which all numbers match.
     pub(super) fn ranges(&self, codes: &[AreaCode], most: usize) -> Ranges {
         let mut list = Vec::new();
-        let are_all = codes
-            .iter()
-            .all(|code| self.find(self.after_area(*code), code.as_smallint().into(), AFTER_AREA, most, &mut list));
+        let are_all = codes.iter().all(|code| {
+            let at = self.after_area(*code);
+            !self.takes_all(at) && self.find(at, code.as_smallint().into(), AFTER_AREA, most, &mut list)
+        });
         Ranges { list, are_all }
     }
 
@@ -140,13 +144,13 @@ impl Pattern {
         if !self.is_possible(at, left) {
             return true;
         }
-        if left > 0 && !self.takes_all(at) {
+        if left > WIDEST || left > 0 && !self.takes_all(at) {
             // No exchange begins with 0 or 1.
             let first = if left == AFTER_AREA { 2 } else { 0 };
             return (first..10)
                 .all(|digit| self.find(self.step(at, digit), begun * 10 + digit as i64, left - 1, most, found));
         }
-        let is_room = left < AFTER_AREA && found.len() < most;
+        let is_room = found.len() < most;
         if is_room {
             let width = 10_i64.pow(left as u32);
             found.push([begun * width, (begun + 1) * width - 1]);

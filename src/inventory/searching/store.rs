@@ -1,8 +1,12 @@
 //! The statements of a search. None of them locks.
+//!
+//! Their limits are parameters: PostgreSQL then plans to read a tenth of what is there, and so to walk along an index. For as
+//! many as it expects to find at all, it would rather sort them.
 
 use sqlx::{Result, query_scalar};
 use tracing::instrument;
 
+use super::{ENOUGH, LOOKED_UP, WALKED};
 use crate::db::Db;
 use crate::values::phone::{AreaCode, Kind, PhoneNumber};
 
@@ -15,15 +19,16 @@ pub async fn of_kind(db: &Db, kind: Kind, like: &str, from: i32, most: i64) -> R
             from (values ($2::integer, 2147483647), (0, $2 - 1)) as range (low, high)
             cross join lateral (
                 select phone_number from stock
-                where state = 'available' and kind = $1 and pick between low and high order by pick limit 5000
+                where state = 'available' and kind = $1 and pick between low and high order by pick limit $5
             ) as there
-            limit 5000
+            limit $5
         ) as looked_at
         where (10000000000 + phone_number)::text like $3 limit $4"#,
         kind as Kind,
         from,
         like,
-        most
+        most,
+        WALKED
     )
     .fetch_all(db)
     .await
@@ -52,16 +57,18 @@ pub async fn of_areas(
                     where state = 'available' and area_code = code and pick between low and high
                     order by pick limit $3
                 ) as there
-                limit 5000
+                limit $6
             ) as looked_at
-            where (10000000000 + phone_number)::text like $4 limit 1000
+            where (10000000000 + phone_number)::text like $4 limit $7
         ) as found
         order by pick < $2, pick limit $5"#,
         &codes,
         from,
         of_each,
         like,
-        most
+        most,
+        WALKED,
+        ENOUGH
     )
     .fetch_all(db)
     .await
@@ -78,17 +85,19 @@ pub async fn within(db: &Db, ranges: &[[i64; 2]], from: i32, most: i64) -> Resul
                 from unnest($1::bigint[], $2::bigint[]) as range (low, high)
                 cross join lateral (
                     select phone_number, pick, state from stock
-                    where phone_number between low and high order by phone_number limit 10000
+                    where phone_number between low and high order by phone_number limit $5
                 ) as there
-                limit 10000
+                limit $5
             ) as looked_at
-            where state = 'available' limit 1000
+            where state = 'available' limit $6
         ) as found
         order by pick < $3, pick limit $4"#,
         &lows,
         &highs,
         from,
-        most
+        most,
+        LOOKED_UP,
+        ENOUGH
     )
     .fetch_all(db)
     .await
