@@ -78,7 +78,7 @@ fn read(query: &Params, kind: Kind) -> Result<Search<'_>, Refusal> {
     })
 }
 
-fn three_digits(text: &str) -> Option<u16> {
+fn three_digits(text: &str) -> Option<i16> {
     text.parse().ok().filter(|_| text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 

@@ -17,11 +17,11 @@ pub use pattern::{NotAPattern, Pattern};
 /// A search finds this many numbers at most.
 pub const MOST: u32 = 30;
 
-/// A walk along the queue looks at this many numbers at most. They are all over the table, so that it takes 20 to 50 ms
+/// A walk along the queue looks at this many numbers at most. They are all over the table, so that it takes 13 to 26 ms
 /// with 2,000,000 numbers in stock.
 const WALKED: i64 = 5000;
 
-/// A pattern is looked up in this many ranges at most, which takes up to 25 ms. Enough for all numbers with six digits
+/// A pattern is looked up in this many ranges at most, which takes 8 ms. Enough for all numbers with six digits
 /// that may be anywhere in the number.
 const MOST_RANGES: usize = 4000;
 
@@ -37,7 +37,7 @@ const ENOUGH: i64 = 1000;
 pub struct Search<'a> {
     pub kind: Kind,
     /// Three digits. They need not be an area code.
-    pub area_code: Option<u16>,
+    pub area_code: Option<i16>,
     /// A state as two letters, in any case.
     pub state: Option<&'a str>,
     pub pattern: Option<Pattern>,
@@ -49,7 +49,7 @@ impl Search<'_> {
     /// Whether numbers with this area code can match.
     fn fits(&self, code: AreaCode) -> bool {
         let is_there = |state: &str| code.state().is_some_and(|own| own.eq_ignore_ascii_case(state));
-        self.area_code.is_none_or(|wanted| i32::from(code.as_smallint()) == i32::from(wanted))
+        self.area_code.is_none_or(|wanted| wanted == code.as_smallint())
             && self.state.is_none_or(is_there)
             && self.pattern.as_ref().is_none_or(|pattern| pattern.is_possible_in(code))
     }
