@@ -57,7 +57,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
     ("jobs", &["billing", "db", "error", "inventory", "monitoring", "purchases", "values"]),
     ("monitoring", &["accounts", "db", "inventory", "values", "web"]),
     ("platform", &["config"]),
-    ("api", &["accounts", "numbers", "purchases", "releases", "values", "web"]),
+    ("api", &["accounts", "inventory", "numbers", "purchases", "releases", "values", "web"]),
     ("web", &["accounts", "db", "error", "numbers", "purchases", "releases", "values"]),
     ("audit", &["db", "error"]),
     ("billing", &["accounts", "db", "error", "ledger", "releases", "values"]),

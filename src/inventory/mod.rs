@@ -15,6 +15,7 @@ mod moving;
 mod prices;
 mod quarantine;
 mod recycling;
+pub mod searching;
 mod store;
 mod thresholds;
 

@@ -9,4 +9,5 @@ pub mod network;
 pub mod page;
 pub mod phone;
 pub mod sid;
+mod states;
 pub mod text;

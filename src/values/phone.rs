@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::values::area_codes;
+use crate::values::{area_codes, states};
 
 mod spelling;
 
@@ -48,11 +48,25 @@ impl AreaCode {
         (known(area_codes::GEOGRAPHIC) || known(area_codes::TOLL_FREE)).then_some(Self(code))
     }
 
+    /// All codes of a kind, sorted.
+    pub fn all(kind: Kind) -> impl ExactSizeIterator<Item = Self> {
+        let codes = match kind {
+            Kind::Local => area_codes::GEOGRAPHIC,
+            Kind::TollFree => area_codes::TOLL_FREE,
+        };
+        codes.iter().copied().map(Self)
+    }
+
     pub fn kind(self) -> Kind {
         match area_codes::TOLL_FREE.binary_search(&self.0) {
             Ok(_) => Kind::TollFree,
             Err(_) => Kind::Local,
         }
+    }
+
+    /// The state, DC or territory, as two letters; `None` for a toll-free code.
+    pub fn state(self) -> Option<&'static str> {
+        states::state_of(self.0)
     }
 
     /// As the database stores it.

@@ -54,7 +54,11 @@ pub fn change<T, E>(given: Option<&str>, read: impl FnOnce(String) -> Result<T, 
     })
 }
 
-fn flag(form: &Params, name: &'static str) -> Result<Option<bool>, Refused> {
+/// Reads a parameter that is true or false.
+///
+/// # Errors
+/// [`Refused::Unfit`] for another value, and [`Refused::Repeated`].
+pub fn flag(form: &Params, name: &'static str) -> Result<Option<bool>, Refused> {
     let Some(text) = form.get(name)? else { return Ok(None) };
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" => Ok(Some(true)),

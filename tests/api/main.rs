@@ -6,6 +6,7 @@ mod accounts;
 mod assigning;
 mod audit;
 mod authentication;
+mod available;
 mod batches;
 mod billing;
 mod buying;

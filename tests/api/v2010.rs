@@ -123,8 +123,8 @@ fn an_account_and_its_balance() {
         let account = world.account("97.00").await;
         let shown = document(&get(world, &account, ".json").await, 200);
         let below = |name: &str| path(&account, &format!("/{name}.json"));
-        let subresources =
-            json!({"incoming_phone_numbers": below("IncomingPhoneNumbers"), "balance": below("Balance")});
+        let subresources = json!({"available_phone_numbers": below("AvailablePhoneNumbers"),
+            "incoming_phone_numbers": below("IncomingPhoneNumbers"), "balance": below("Balance")});
         assert_eq!(
             (&shown["status"], &shown["type"], &shown["auth_token"]),
             (&json!("active"), &json!("Full"), &Value::Null)

@@ -52,7 +52,7 @@ fn node_modules() -> Option<PathBuf> {
     (done.exists() || install()).then(|| folder.join("node_modules"))
 }
 
-/// A server, and an account with 120 local numbers and 3 toll-free ones.
+/// A server with 81 numbers on sale, and an account with 120 local numbers and 3 toll-free ones.
 struct Scene {
     _home: Home,
     server: Running,
@@ -75,6 +75,8 @@ impl Scene {
             let answer = server.call("POST", &format!("{path}/{kind}"), [&sid, &token], form);
             assert_eq!(answer.0, 201, "{answer:?}");
         }
+        // On sale: 212-FLOWERS and others.
+        home.json(&["inventory", "add", "4158680000-4158680039", "2123569377", "8005550100-8005550139"]);
         Self { _home: home, server, sid, token }
     }
 

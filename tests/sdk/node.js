@@ -1,4 +1,4 @@
-// What twilio-node must be able to do with numbers that an account holds. SITE, SID and TOKEN come from the environment.
+// What twilio-node must be able to do: numbers that an account holds, and a search. SITE, SID and TOKEN come from the environment.
 const assert = require('assert');
 const twilio = require('twilio');
 
@@ -45,6 +45,21 @@ async function main() {
   await refused(400, 21402, () => number.update({ voiceUrl: 'nope' }));
   assert.strictEqual(await number.remove(), true);
   await refused(404, 20404, () => number.remove());
+
+  // On sale are 40 numbers of 415, 212-FLOWERS, and 40 toll-free ones.
+  const us = c.availablePhoneNumbers('US');
+  const found = await us.local.list({ areaCode: 415, limit: 20 });
+  assert.ok(found.length === 20 && found.every((one) => one.phoneNumber.startsWith('+1415')));
+  assert.deepStrictEqual([found[0].region, found[0].locality, found[0].capabilities.sms], ['CA', null, true]);
+  const flowers = await us.local.list({ contains: '*FLOWERS' });
+  assert.deepStrictEqual(flowers.map((one) => one.friendlyName), ['(212) 356-9377']);
+  assert.strictEqual((await us.tollFree.list({ limit: 5000 })).length, 30);
+  assert.strictEqual((await us.local.list({ faxEnabled: true })).length, 0);
+  await refused(404, 20404, () => us.mobile.list());
+  assert.deepStrictEqual((await c.availablePhoneNumbers.list()).map((one) => one.countryCode), ['US']);
+  assert.deepStrictEqual(Object.keys((await us.fetch()).subresourceUris).sort(), ['local', 'toll_free']);
+  await refused(400, 29002, () => us.local.list({ inPostalCode: '94105' }));
+  await assert.rejects(() => us.local.list({ inPostalCode: '94105' }), /InPostalCode/);
   console.log('ok');
 }
 

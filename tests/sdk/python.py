@@ -1,8 +1,8 @@
-"""What twilio-python must be able to do with numbers that an account holds. SITE, SID and TOKEN come from the environment."""
+"""What twilio-python must be able to do: numbers that an account holds, and a search. SITE, SID and TOKEN come from the environment."""
 
 import os
 
-from twilio.base.exceptions import TwilioRestException
+from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.rest import Client
 
 SITE, SID, TOKEN = (os.environ[name] for name in ("SITE", "SID", "TOKEN"))
@@ -19,6 +19,16 @@ def refused(status, code, call):
         call()
     except TwilioRestException as error:
         assert (error.status, error.code) == (status, code), error
+        return
+    raise AssertionError(f"{code} was expected")
+
+
+def refused_page(code, call, named=""):
+    """Where a list is refused, this SDK raises its other exception, with the whole answer as its text."""
+    try:
+        call()
+    except TwilioException as error:
+        assert f'"code":{code}' in str(error) and named in str(error), error
         return
     raise AssertionError(f"{code} was expected")
 
@@ -71,9 +81,28 @@ changed = number.update(voice_url="", friendly_name="")
 assert (changed.voice_url, changed.voice_method, changed.friendly_name) == ("", "POST", "(415) 867-0005")
 assert changed.trunk_sid is None
 refused(400, 21402, lambda: number.update(voice_url="nope"))
-refused(400, 29002, lambda: number.update(status_callback="http://example.com/"))
+assert number.update(status_callback="http://example.com/s").status_callback == "http://example.com/s"
 refused(400, 21473, lambda: number.update(account_sid="AC" + "0" * 32))
 assert number.delete() is True
 refused(404, 20404, number.delete)
 refused(404, 20404, number.fetch)
+
+# On sale are 40 numbers of 415, 212-FLOWERS, and 40 toll-free ones.
+us = c.available_phone_numbers("US")
+found = us.local.list(area_code=415, limit=20)
+assert len(found) == 20 and all(one.phone_number.startswith("+1415") for one in found)
+assert (found[0].region, found[0].iso_country, found[0].locality) == ("CA", "US", None)
+assert found[0].capabilities["sms"] is True and found[0].capabilities["fax"] is False
+assert [one.friendly_name for one in us.local.list(contains="*FLOWERS")] == ["(212) 356-9377"]
+assert [one.phone_number for one in us.local.list(contains="+1212", in_region="NY")] == ["+12123569377"]
+assert (len(us.toll_free.list(limit=5000)), len(us.toll_free.list(page_size=7))) == (30, 7)
+assert us.toll_free.list(in_region="CA") == us.local.list(fax_enabled=True) == []
+assert len(us.local.list(sms_enabled=True, beta=False, exclude_all_address_required=True)) == 30
+refused_page(20404, us.mobile.list)
+refused_page(20404, c.available_phone_numbers("CA").local.list)
+assert [one.country_code for one in c.available_phone_numbers.list()] == ["US"]
+assert sorted(us.fetch().subresource_uris) == ["local", "toll_free"]
+refused_page(29002, lambda: us.local.list(in_postal_code="94105"), "InPostalCode")
+refused_page(29002, lambda: us.local.list(contains="**"), "Contains")
+refused_page(21451, lambda: us.local.list(area_code=41))
 print("ok")

@@ -9,7 +9,6 @@ use super::represent::{self, List, Record, TREE, Typed};
 use crate::accounts::{self, Account, Status};
 use crate::values::money::CURRENCY;
 use crate::values::page::{Cursor, Slice};
-use crate::values::sid::AccountSid;
 use crate::values::text::FriendlyName;
 use crate::web::caller::Call;
 use crate::web::refused::{self, Refused};
@@ -99,16 +98,8 @@ impl Record for Account {
         to.fixed("AuthToken", "null", Some(""));
         to.plain("OwnerAccountSid", &self.sid);
         to.uri("Uri", &path);
-        subresources(to, self.sid);
+        represent::subresources(to, &path, &["AvailablePhoneNumbers", "IncomingPhoneNumbers", "Balance"]);
     }
-}
-
-fn subresources(to: &mut impl Typed, sid: AccountSid) {
-    let path = |name: &str| format!("{TREE}/Accounts/{sid}/{name}");
-    let (numbers, balance) = (path("IncomingPhoneNumbers"), path("Balance"));
-    let json = format!("{{\"incoming_phone_numbers\":\"{numbers}.json\",\"balance\":\"{balance}.json\"}}");
-    let xml = format!("<IncomingPhoneNumbers>{numbers}</IncomingPhoneNumbers><Balance>{balance}</Balance>");
-    to.fixed("SubresourceUris", &json, Some(&xml));
 }
 
 struct Balance<'a>(&'a Account);

@@ -7,6 +7,7 @@ use crate::web::refused::Refused;
 use crate::web::routes::routes;
 
 mod accounts;
+mod available;
 mod numbers;
 mod page;
 mod purchases;
@@ -29,6 +30,10 @@ routes! {
     "/Accounts/{AccountSid}/IncomingPhoneNumbers/{Sid}" {
         GET numbers::show, POST numbers::update, PUT numbers::update, DELETE numbers::release
     }
+    "/Accounts/{AccountSid}/AvailablePhoneNumbers" { GET available::countries }
+    "/Accounts/{AccountSid}/AvailablePhoneNumbers/US" { GET available::country }
+    "/Accounts/{AccountSid}/AvailablePhoneNumbers/US/Local" { GET available::local }
+    "/Accounts/{AccountSid}/AvailablePhoneNumbers/US/TollFree" { GET available::tollfree }
     "/Accounts" { GET accounts::list }
     "/Accounts/{AccountSid}" { GET accounts::show, POST accounts::update, PUT accounts::update }
     "/Accounts/{AccountSid}/Balance" { GET accounts::balance }

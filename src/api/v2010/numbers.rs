@@ -4,13 +4,13 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
 use super::refusals::{Refusal, Unfit};
-use super::represent::{self, List, Record, Same, TREE, Typed};
+use super::represent::{self, E164, List, Record, Same, TREE, Typed};
 use super::{page, settings};
 use crate::numbers::Number;
 use crate::numbers::lists::{Digits, Filter};
 use crate::numbers::settings::{Callback, References};
 use crate::values::page::Slice;
-use crate::values::phone::{Kind, PhoneNumber};
+use crate::values::phone::Kind;
 use crate::values::sid::{AccountSid, ForeignSid};
 use crate::web::caller::Call;
 use crate::web::represent::{Plain, Rfc2822};
@@ -226,16 +226,6 @@ fn callback(
             to.text(url, callback.url.as_str());
             to.plain(method, &callback.method.as_str());
         }
-    }
-}
-
-/// `+14158675309`
-struct E164(PhoneNumber);
-
-impl Plain for E164 {
-    fn write(&self, to: &mut Vec<u8>) {
-        to.extend_from_slice(b"+1");
-        Plain::write(&self.0, to);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::web::params::Params;
 pub fn read(query: &Params) -> Result<Page<NumberSid>, Refusal> {
     let sent = query.filled(&["Page"])?;
     let number = sent.map_or(Ok(0), |text| whole_number(text).ok_or(Unfit::Page))?;
-    let size = query.filled(&["PageSize"])?.map_or(Ok(DEFAULT_SIZE), |text| size(text).ok_or(Unfit::PageSize))?;
+    let size = size(query, LARGEST_SIZE)?.unwrap_or(DEFAULT_SIZE);
     let cursor =
         query.filled(&["PageToken"])?.map_or(Ok(Cursor::ByNumber), |text| token(text).ok_or(Unfit::PageToken))?;
     // After a cursor, there is always a page before this one. Before a cursor, the list tells whether this is the first page.
@@ -24,11 +24,15 @@ pub fn read(query: &Params) -> Result<Page<NumberSid>, Refusal> {
     Ok(Page { number, size, cursor })
 }
 
-/// More than the largest size means the largest one: SDKs ask for as many as their caller wants.
-fn size(text: &str) -> Option<u32> {
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let size = text.parse().unwrap_or(u32::MAX).min(LARGEST_SIZE);
-    Some(size).filter(|size| is_number && *size > 0)
+/// Reads `PageSize`. More than the largest size means the largest one: SDKs ask for as many as their caller wants.
+///
+/// # Errors
+/// 20007 for a wrong size.
+pub fn size(query: &Params, largest: u32) -> Result<Option<u32>, Refusal> {
+    let Some(text) = query.filled(&["PageSize"])? else { return Ok(None) };
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let size = text.parse().unwrap_or(u32::MAX).min(largest);
+    Ok(Some(size).filter(|size| is_number && *size > 0).ok_or(Unfit::PageSize).map(Some)?)
 }
 
 fn whole_number(text: &str) -> Option<u32> {

@@ -43,6 +43,12 @@ pub enum Unfit {
     AreaCodeOfKind,
     /// The number is not of the kind of the path.
     OtherKind,
+    /// The area code of a search is not three digits.
+    SearchedAreaCode,
+    /// The pattern of a search.
+    Contains,
+    /// A search by a place that this registry does not know of its numbers.
+    Place(&'static str),
 }
 
 impl Worded for Unfit {
@@ -75,6 +81,18 @@ impl Worded for Unfit {
             Self::OtherKind => {
                 (Code::OtherKind, "The PhoneNumber is not of the kind of this path; send it to IncomingPhoneNumbers")
             }
+            Self::Place(name) => {
+                let message = format!(
+                    "{name} cannot be searched by: this registry knows area code and state of its numbers only; leave it out"
+                );
+                return (Code::InvalidParameter, message);
+            }
+            Self::SearchedAreaCode => (Code::AreaCode, "AreaCode must be three digits"),
+            Self::Contains => (
+                Code::InvalidParameter,
+                "Contains must be 2 to 16 characters: digits, letters, * and %, with at least two digits or letters; a + may \
+                come first (in a URL %2B), and a $ last",
+            ),
             Self::PageSize => (Code::PageSize, "PageSize must be a whole number from 1 on"),
             Self::PageToken => (Code::PageToken, "PageToken must be as next_page_uri or previous_page_uri gives it"),
             Self::Status => (Code::Status, "Status must be active, suspended or closed"),

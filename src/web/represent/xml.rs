@@ -35,6 +35,17 @@ pub fn document(write: impl FnOnce(&mut Xml<'_>)) -> Vec<u8> {
     text
 }
 
+/// A document that holds a whole list, whose only attribute is its path.
+pub fn whole(name: &str, uri: &str, write: impl FnOnce(&mut Xml<'_>)) -> Vec<u8> {
+    document(|xml| {
+        let mut tag = BytesStart::new(name);
+        tag.push_attribute(("uri", uri));
+        xml.event(Event::Start(tag));
+        write(xml);
+        xml.close(name);
+    })
+}
+
 /// An element that holds others.
 pub fn element(to: &mut Vec<u8>, name: &str, write: impl FnOnce(&mut Xml<'_>)) {
     Xml(to).element(name, write);

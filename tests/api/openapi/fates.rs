@@ -483,7 +483,6 @@ fn what_is_refused_of_a_purchase_is_refused() {
 }
 
 #[test]
-#[ignore = "AvailablePhoneNumbers is not built yet"]
 fn a_search_does_as_the_paper_says() {
     test(async |world| {
         let (account, _) = company(world).await;

@@ -278,7 +278,6 @@ fn every_exception_is_needed() {
 }
 
 #[test]
-#[ignore = "AvailablePhoneNumbers is not built yet"]
 fn every_exception_of_a_search_is_needed() {
     assert_needed(&["/AvailablePhoneNumbers/US/Local.json"], Exception::is_of_a_search);
 }

@@ -60,7 +60,7 @@ pub fn around<T>(name: &str, slice: &Slice<T, NumberSid>, links: &Links) -> (Vec
     }
     let mut text = text.into_bytes();
     text.extend_from_slice(b",\"");
-    snake(name, &mut text);
+    write_snake(name, &mut text);
     text.extend_from_slice(b"\":[");
     (text, format!("]{END}"))
 }
@@ -81,8 +81,26 @@ fn object(record: &impl Record, to: &mut Vec<u8>) {
     to.push(b'}');
 }
 
-/// Writes `VoiceUrl` as `voice_url`.
-fn snake(name: &str, to: &mut Vec<u8>) {
+/// A document that holds a whole list: its path, and one key with the rows.
+pub fn whole<T: Record>(name: &str, uri: &str, all: &[T]) -> Vec<u8> {
+    // An encoded path has nothing to escape.
+    let mut text = format!("{{\"uri\":\"{uri}\",\"").into_bytes();
+    write_snake(name, &mut text);
+    text.extend_from_slice(b"\":[");
+    rows(all, true, &mut text);
+    text.extend_from_slice(b"]");
+    text.extend_from_slice(END.as_bytes());
+    text
+}
+
+/// `VoiceUrl` as `voice_url`.
+pub fn snake(name: &str) -> String {
+    let mut text = Vec::with_capacity(2 * name.len());
+    write_snake(name, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn write_snake(name: &str, to: &mut Vec<u8>) {
     let mut words = [0; 2 * LONGEST_NAME];
     let mut end = 0;
     for letter in name.bytes() {
@@ -102,7 +120,7 @@ impl Json<'_> {
             self.buffer.push(b',');
         }
         self.buffer.push(b'"');
-        snake(name, self.buffer);
+        write_snake(name, self.buffer);
         self.buffer.extend_from_slice(b"\":");
     }
 }

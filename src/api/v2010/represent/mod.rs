@@ -10,6 +10,7 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use super::page;
 use super::refusals::Refusal;
 use crate::values::page::{Cursor, Slice};
+use crate::values::phone::PhoneNumber;
 use crate::values::sid::NumberSid;
 use crate::web::asked::{Asked, Representation};
 use crate::web::codes::Code;
@@ -55,6 +56,27 @@ pub trait Record {
     /// The names of all elements, for the header of a CSV.
     fn columns(&self) -> &'static [&'static str];
     fn write(&self, to: &mut impl Typed);
+}
+
+/// `+14158675309`
+pub struct E164(pub PhoneNumber);
+
+impl Plain for E164 {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(b"+1");
+        Plain::write(&self.0, to);
+    }
+}
+
+/// Writes the paths of the resources below another one's path.
+pub fn subresources(to: &mut impl Typed, path: &str, names: &[&str]) {
+    let (mut json, mut xml) = (String::new(), String::new());
+    for name in names {
+        let comma = if json.is_empty() { "" } else { "," };
+        json.push_str(&format!("{comma}\"{}\":\"{path}/{name}.json\"", json::snake(name)));
+        xml.push_str(&format!("<{name}>{path}/{name}</{name}>"));
+    }
+    to.fixed("SubresourceUris", &format!("{{{json}}}"), Some(&xml));
 }
 
 /// A list as the wire shows it.
@@ -117,11 +139,36 @@ pub fn one(asked: &Asked, status: StatusCode, record: &impl Record) -> HttpRespo
     answer(status, asked.representation, body)
 }
 
+/// The answer that holds a whole list: one without paging. `given` is the query that it answers.
+pub fn whole<T: Record>(
+    asked: &Asked,
+    name: &str,
+    columns: &'static [&'static str],
+    given: &[(&str, Option<&str>)],
+    all: &[T],
+) -> HttpResponse {
+    let query = query(given);
+    let mark = if query.is_empty() { "" } else { "?" };
+    let uri = format!("{}{mark}{}", asked.whole(), query.trim_start_matches('&'));
+    let body = match asked.representation {
+        Representation::Xml => xml::whole(name, &uri, |xml| {
+            all.iter().for_each(|one| xml.element(T::NAME, |xml| one.write(xml)));
+        }),
+        Representation::Json => json::whole(name, &uri, all),
+        Representation::Csv => csv_document(columns, all, |one, to| one.write(to)),
+    };
+    answer(StatusCode::OK, asked.representation, body)
+}
+
+/// The parameters of a query that were given, each after `&`.
+fn query(given: &[(&str, Option<&str>)]) -> String {
+    given.iter().filter_map(|(name, value)| Some(format!("&{name}={}", encode((*value)?)))).collect()
+}
+
 /// The answer that holds a page of a list.
 pub async fn list<T: Record + Unpin + 'static>(asked: &Asked, list: List<'_, T>) -> HttpResponse {
     let List { name, columns, filters, slice, ends } = list;
-    let given = filters.iter().filter_map(|(name, value)| Some(format!("&{name}={}", encode((*value)?))));
-    let given: String = given.collect();
+    let given = query(filters);
     let uri = |page, cursor| {
         let (path, ending) = (&asked.path, asked.ending);
         format!("{path}{ending}?{}{given}", page::parameters(page, slice.page.size, cursor))
