@@ -69,6 +69,8 @@ pub enum Limit {
     UnderWay,
     /// Answers of an account that its clients have not taken yet.
     Unread,
+    /// Changes of one account or number that are kept for ever and cost nothing.
+    Changes,
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;

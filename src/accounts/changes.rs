@@ -1,6 +1,6 @@
 //! What an operator changes of an account: its name and ref, and whether it may act.
 
-use super::{Account, Reference, Refused, Status, find_within};
+use super::{Account, Reason, Reference, Refused, Status, find_within};
 use crate::db::transact::transact;
 use crate::db::{Db, Transaction, violated};
 use crate::error::{Denied, Error, Result};
@@ -87,6 +87,19 @@ pub enum Leftover {
     Kept,
 }
 
+/// Who changes an account, and a note.
+#[derive(Clone, Copy, Debug)]
+pub struct Said<'a> {
+    pub by: Reason,
+    pub note: Option<&'a str>,
+}
+
+impl<'a> Said<'a> {
+    pub const fn by_operator(note: Option<&'a str>) -> Self {
+        Self { by: Reason::Operator, note }
+    }
+}
+
 /// An account that was closed.
 #[derive(Debug)]
 pub struct Closed {
@@ -98,25 +111,28 @@ pub struct Closed {
 /// that. Of an account that is closed already, what is left can still be refunded.
 ///
 /// # Errors
-/// [`Refused::Unknown`], [`Refused::HoldsNumbers`], [`Refused::HoldsMoney`]
+/// [`Refused::Unknown`], [`Refused::HoldsNumbers`], [`Refused::OwnsAccounts`], [`Refused::HoldsMoney`]
 pub async fn close(
     within: &mut Transaction,
     clock: &Clock,
     sid: AccountSid,
     leftover: Option<Leftover>,
-    note: Option<&str>,
+    said: Said<'_>,
 ) -> Result<Closed, Denied<Refused>> {
     let now = clock.now();
-    let closed = store::close(within, sid, leftover.is_some(), note, now).await?;
+    let closed = store::close(within, sid, leftover.is_some(), said, now).await?;
     let mut account = closed.ok_or(Refused::Unknown(sid))?;
     match (account.local_numbers + account.tollfree_numbers, account.status) {
         (0, Status::Closed) => {}
+        (0, _) if account.sub_accounts > 0 => {
+            return Err(Refused::OwnsAccounts { account: sid, sub_accounts: account.sub_accounts }.into());
+        }
         (0, _) => return Err(Refused::HoldsMoney { account: sid, balance: account.balance }.into()),
         (numbers, _) => return Err(Refused::HoldsNumbers { account: sid, numbers }.into()),
     }
     let mut refunded = Money::ZERO;
     if leftover == Some(Leftover::Refunded) {
-        refunded = store::refund(within, sid, note, now).await?.unwrap_or(Money::ZERO);
+        refunded = store::refund(within, sid, said.note, now).await?.unwrap_or(Money::ZERO);
         account.balance = Money::ZERO;
     }
     Ok(Closed { account, refunded })

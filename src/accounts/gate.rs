@@ -25,6 +25,7 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use tokio::time::sleep;
 use uuid::Uuid;
 
+use super::families::Families;
 use super::last_use::LastUse;
 use super::rate_limit::{FailureLimiter, Gcra, Rate};
 use super::single_flight::{Digest, Role, SingleFlight};
@@ -71,6 +72,8 @@ pub struct Gate {
     account_rate: Option<Rate>,
     failures: Arc<FailureLimiter<IpAddr>>,
     known: Mutex<LruCache<AccountSid, Known>>,
+    /// By the account that pays, so that sub-accounts do not multiply its rate.
+    limiters: Mutex<LruCache<AccountSid, Gcra>>,
     wrong: WrongTokens,
     verifiers: Verifiers,
     /// Held by the one request of an account that reads its credential again.
@@ -79,6 +82,7 @@ pub struct Gate {
     /// One permit: one fast hash is written at a time.
     writing: Arc<Semaphore>,
     last_use: LastUse,
+    pub families: Families,
 }
 
 /// A verification that succeeded.
@@ -86,7 +90,6 @@ struct Known {
     digest: Digest,
     credential: Uuid,
     confirmed: Instant,
-    limiter: Gcra,
     /// The last day on which its use was noted.
     noted: Option<NaiveDate>,
 }
@@ -102,6 +105,7 @@ impl Gate {
             verifying: SingleFlight::default(),
             account_rate: limits.account_rate,
             known: Mutex::new(LruCache::new(MAX_REMEMBERED)),
+            limiters: Mutex::new(LruCache::new(MAX_REMEMBERED)),
             wrong: WrongTokens::default(),
             verifiers: Verifiers::start(&limits, &failures),
             failures,
@@ -109,6 +113,7 @@ impl Gate {
             lookups: Semaphore::new(MAX_LOOKUPS),
             writing: Arc::new(Semaphore::new(1)),
             last_use: LastUse::new(clock),
+            families: Families::default(),
         }
     }
 
@@ -155,13 +160,20 @@ impl Gate {
         }
     }
 
+    /// Reads the credential of an account again at its next request, for it has just changed.
+    pub fn forget(&self, sid: AccountSid) {
+        self.memory().pop(&sid);
+    }
+
     /// If the token is cached: whether it is fresh, and whether today's use is noted.
     fn recall(&self, sid: AccountSid, digest: Digest) -> Result<Option<(bool, bool)>> {
         let mut memory = self.memory();
         let Some(known) = memory.get_mut(&sid).filter(|known| known.digest == digest) else { return Ok(None) };
         let now = Instant::now();
         if let Some(rate) = self.account_rate {
-            let taken = known.limiter.take(rate, now);
+            let payer = self.families.remembered(sid).unwrap_or(sid);
+            let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
+            let taken = limiters.get_or_insert_mut(payer, || Gcra::new(now)).take(rate, now);
             taken.map_err(|wait| Error::TooMany { of: Limit::Rate, wait })?;
         }
         Ok(Some((now - known.confirmed < CONFIRM_AFTER, known.noted == Some(self.last_use.today()))))
@@ -233,7 +245,7 @@ impl Gate {
         if matches!(verdict, Verdict::Ask { chosen: false, .. }) {
             self.keep_digest(db, sid, credential, token::digest(sid, token));
         }
-        let known = Known { digest, credential, confirmed: asked, limiter: Gcra::new(asked), noted: None };
+        let known = Known { digest, credential, confirmed: asked, noted: None };
         self.memory().put(sid, known);
         // The wait may have been long, so what was read before it is read again.
         Ok(asked.elapsed() < CONFIRM_AFTER || self.confirm(db, sid, credential).await?)

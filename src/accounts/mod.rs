@@ -14,6 +14,7 @@ use crate::values::text::FriendlyName;
 mod changes;
 mod events;
 mod fair_queue;
+pub mod families;
 mod finding;
 pub mod gate;
 mod last_use;
@@ -25,7 +26,7 @@ mod token;
 mod verifiers;
 mod wrong_tokens;
 
-pub use changes::{Closed, Edit, Leftover, activate, close, edit, suspend};
+pub use changes::{Closed, Edit, Leftover, Said, activate, close, edit, suspend};
 use changes::{changed_or_why_not, overtaken_by_ref, refuse_taken};
 pub use events::{Change, Happened, events, lost};
 pub use finding::{MOST_FOUND, MOST_LISTED, Named, resolve, search};
@@ -45,6 +46,20 @@ pub enum Status {
     Closed,
 }
 
+/// An account that holds numbers, and the one that pays for them: itself, or the main account that owns it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub account: AccountSid,
+    pub payer: AccountSid,
+}
+
+impl Holder {
+    /// A main account.
+    pub const fn main(account: AccountSid) -> Self {
+        Self { account, payer: account }
+    }
+}
+
 /// Why something became of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
 #[sqlx(type_name = "change_reason", rename_all = "snake_case")]
@@ -60,12 +75,16 @@ pub enum Reason {
     NothingOwed,
     /// A number was moved to another account.
     Moved,
+    /// A sub-account's owner did it, or is not active itself.
+    Owner,
 }
 
 /// An account as its owner and operators see it, without token and hash.
 #[derive(Debug, serde::Serialize)]
 pub struct Account {
     pub sid: AccountSid,
+    /// The main account that owns it and pays for it; `None` if it is one itself.
+    pub owner_sid: Option<AccountSid>,
     pub name: String,
     /// The operator's own key.
     #[serde(rename = "ref")]
@@ -76,6 +95,8 @@ pub struct Account {
     pub balance: Money,
     pub local_numbers: i64,
     pub tollfree_numbers: i64,
+    /// The open accounts that it owns.
+    pub sub_accounts: i64,
     /// The monthly cost of its numbers.
     pub monthly_fees: Money,
     /// Since when a fee is due that the balance did not cover.
@@ -111,6 +132,18 @@ pub enum Refused {
     HoldsMoney {
         account: AccountSid,
         balance: Money,
+    },
+    /// A sub-account owns no accounts.
+    NotAMainAccount(AccountSid),
+    TooManySubAccounts,
+    /// Only the operator ends what the operator began.
+    SuspendedByOperator(AccountSid),
+    /// Its owner is not active.
+    OwnerSuspended(AccountSid),
+    /// It still owns open accounts.
+    OwnsAccounts {
+        account: AccountSid,
+        sub_accounts: i64,
     },
     /// Another account has this ref.
     RefTaken {
@@ -192,6 +225,15 @@ pub async fn list(db: &Db, filter: Filter) -> Result<Vec<Account>> {
 /// [`Refused::Unknown`]
 pub async fn find(db: &Db, sid: AccountSid) -> Result<Account, Denied<Refused>> {
     Ok(store::find(db, sid).await?.ok_or(Refused::Unknown(sid))?)
+}
+
+/// An account and its payer; `None` if there is no such account.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn holder(db: &Db, account: AccountSid) -> Result<Option<Holder>> {
+    let payer = store::payer(db, account).await?;
+    Ok(payer.map(|payer| Holder { account, payer }))
 }
 
 /// As [`find`], within a transaction that may have changed the account.

@@ -112,7 +112,8 @@ pub async fn counts(within: &mut Transaction) -> Result<Vec<Breach>> {
     .await
 }
 
-/// Equal entries are one row with their count. Of two different ones, one does not match the tenancy.
+/// Equal entries are one row with their count. Of two different ones, one does not match the tenancy. Who owns an account
+/// never changes, so that its payer of today was its payer at the sale.
 #[instrument(name = "audit.purchases", level = "debug", skip_all)]
 pub async fn purchases(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
@@ -124,11 +125,12 @@ pub async fn purchases(within: &mut Transaction) -> Result<Vec<Breach>> {
             select distinct on (tenancy_sid) tenancy_sid, from_account
             from tenancy_transfers order by tenancy_sid, id
         ), sold as (
-            -- To the account that held it before any transfer.
-            select sid, coalesce(from_account, account_sid) as account_sid, price, tenancies.phone_number, tenancies.kind,
-                stock.kind as kind_in_stock
+            -- To the account that held it before any transfer. Its payer paid.
+            select tenancies.sid, coalesce(holder.payer_sid, from_account, account_sid) as payer_sid, price,
+                tenancies.phone_number, tenancies.kind, stock.kind as kind_in_stock
             from tenancies
-            left join first on first.tenancy_sid = sid
+            left join first on first.tenancy_sid = tenancies.sid
+            left join accounts as holder on holder.sid = coalesce(from_account, account_sid)
             left join stock on stock.phone_number = tenancies.phone_number
         ), judged as (
             select coalesce(sid, tenancy_sid) as sid, concat_ws(', ',
@@ -136,8 +138,8 @@ pub async fn purchases(within: &mut Transaction) -> Result<Vec<Breach>> {
                 case when tenancy_sid is null then 'never paid for' end,
                 case when entries > 1 then format('paid for %s times', entries) end,
                 case when amount <> price then format('paid for with %s cents, the price is %s', amount, price) end,
-                case when paid.account_sid <> sold.account_sid then format('paid for by AC%s, sold to AC%s',
-                    replace(paid.account_sid::text, '-', ''), replace(sold.account_sid::text, '-', '')) end,
+                case when account_sid <> payer_sid then format('paid for by AC%s, not by AC%s',
+                    replace(account_sid::text, '-', ''), replace(payer_sid::text, '-', '')) end,
                 case when sid is not null and kind_in_stock is null
                     then format('its number %s is not in stock', phone_number) end,
                 case when kind <> kind_in_stock
@@ -151,8 +153,8 @@ pub async fn purchases(within: &mut Transaction) -> Result<Vec<Breach>> {
     .await
 }
 
-/// The months that were charged, each to the account that held the number when it was due. The first one belongs to the
-/// purchases.
+/// The months that were charged, each to the payer of the account that held the number when it was due. The first one
+/// belongs to the purchases.
 #[instrument(name = "audit.months", level = "debug", skip_all)]
 pub async fn months(within: &mut Transaction) -> Result<Vec<Breach>> {
     query_as!(
@@ -162,8 +164,8 @@ pub async fn months(within: &mut Transaction) -> Result<Vec<Breach>> {
                 row_number() over (partition by tenancy_sid, month) as time
             from ledger_entries where tenancy_sid is not null
         ), holder as (
-            -- Of tenancies that were moved: who pays from which month until before which other.
-            select tenancy_sid as moved, to_account as payer, from_month,
+            -- Of tenancies that were moved: who held them from which month until before which other.
+            select tenancy_sid as moved, to_account as its_account, from_month,
                 lead(from_month) over (partition by tenancy_sid order by id) as until_month
             from tenancy_transfers
             union all
@@ -176,16 +178,17 @@ pub async fn months(within: &mut Transaction) -> Result<Vec<Breach>> {
                     then format('begins on %s, after the end on %s', month_begins(started_at, month),
                         (ended_at at time zone 'UTC')::date) end,
                 case when charged.kind = 'monthly_fee' then concat_ws(', ',
-                    case when sid is null then 'is charged, but there is no such tenancy' end,
+                    case when tenancies.sid is null then 'is charged, but there is no such tenancy' end,
                     case when amount <> price then format('is charged with %s cents, the price is %s', amount, price) end,
-                    case when charged.account_sid <> coalesce(payer, tenancies.account_sid)
-                        then format('is paid by AC%s, held by AC%s', replace(charged.account_sid::text, '-', ''),
-                            replace(coalesce(payer, tenancies.account_sid)::text, '-', '')) end,
+                    case when charged.account_sid <> coalesce(payer_sid, its_account, tenancies.account_sid)
+                        then format('is paid by AC%s, not by AC%s', replace(charged.account_sid::text, '-', ''),
+                            replace(coalesce(payer_sid, its_account, tenancies.account_sid)::text, '-', '')) end,
                     case when month >= due_month then format('is charged, but next is month %s', due_month) end) end
             ) as what
             from charged
-            left join tenancies on sid = tenancy_sid
+            left join tenancies on tenancies.sid = tenancy_sid
             left join holder on moved = tenancy_sid and month >= from_month and (until_month is null or month < until_month)
+            left join accounts on accounts.sid = coalesce(its_account, tenancies.account_sid)
         )
         select 4 as "invariant!", 'PN' || replace(tenancy_sid::text, '-', '') as "subject!",
             format('month %s %s', month, what) as "what!"
@@ -299,6 +302,40 @@ pub async fn corrections(within: &mut Transaction) -> Result<Vec<Breach>> {
             where ledger_entries.id = entry_id and kind not in ('credit', 'debit')
         )
         select 6 as "invariant!", 'AC' || replace(sid::text, '-', '') as "subject!", what as "what!" from judged"#
+    )
+    .fetch_all(&mut **within)
+    .await
+}
+
+/// Main accounts and their sub-accounts. Constraints hold what is to be seen in one row; here are two.
+#[instrument(name = "audit.families", level = "debug", skip_all)]
+pub async fn families(within: &mut Transaction) -> Result<Vec<Breach>> {
+    query_as!(
+        Breach,
+        r#"with owned as (
+            select owner_sid, count(*) filter (where closed_at is null) as open
+            from accounts where owner_sid is not null group by owner_sid
+        ), judged as (
+            select it.sid, concat_ws(', ',
+                case when it.owner_sid is not null and owner.sid is null
+                    then format('is owned by AC%s, but there is no such account', replace(it.owner_sid::text, '-', '')) end,
+                case when owner.owner_sid is not null
+                    then format('is owned by AC%s, itself a sub-account', replace(owner.sid::text, '-', '')) end,
+                case when it.closed_at is null and owner.closed_at is not null
+                    then format('is owned by AC%s, which is closed', replace(owner.sid::text, '-', '')) end,
+                case when it.closed_at is null and it.owner_suspended and owner.status = 'active' then 'is suspended with its owner, which is active'
+                    when it.closed_at is null and not it.owner_suspended and owner.status <> 'active'
+                    then 'is not suspended with its owner, which is ' || owner.status end,
+                case when it.owner_sid is not null and it.balance <> 0
+                    then format('has %s cents, which are its owner''s to have', it.balance) end,
+                case when it.sub_accounts <> coalesce(open, 0)
+                    then format('counts %s open sub-accounts, owns %s', it.sub_accounts, coalesce(open, 0)) end) as what
+            from accounts as it
+            left join accounts as owner on owner.sid = it.owner_sid
+            left join owned on owned.owner_sid = it.sid
+        )
+        select 7 as "invariant!", 'AC' || replace(sid::text, '-', '') as "subject!", what as "what!"
+        from judged where what <> ''"#
     )
     .fetch_all(&mut **within)
     .await

@@ -1,7 +1,7 @@
 //! The statements on monthly fees.
 //!
-//! Lock order as everywhere: stock, then account, then tenancy. Several accounts are locked in the order of their
-//! Sids. No statement waits for stock while it holds an account, except `account close`, which holds a single
+//! Fees are paid by the payer of the account that holds the number. Lock order as everywhere: stock, then account, then
+//! tenancy. Several accounts are locked in the order of their Sids. No statement waits for stock while it holds an account, except `account close`, which holds a single
 //! account.
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -15,24 +15,25 @@ use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
-/// Finds the next due fees and locks their accounts. All are of one day, so that an account's months are charged in
-/// order. Their number is limited, so that no buyer waits long. Fees of unpaid accounts are left out: see [`settle`].
+/// Finds the next due fees and locks the accounts that pay them. All are of one day, so that an account's months are charged in
+/// order. Their number is limited, so that no buyer waits long. Fees of unpaid payers are left out: see [`settle`].
 #[instrument(name = "billing.hold_due", level = "debug", skip_all)]
 pub async fn hold_due(within: &mut Transaction, from: NaiveDate, by: NaiveDate) -> Result<Vec<Due>> {
     query_as!(
         Due,
         r#"with due as materialized (
-            select tenancies.sid, account_sid, due_on
-            from tenancies join accounts on accounts.sid = account_sid
-            where ended_at is null and due_on between $1 and $2 and (price = 0 or unpaid_since is null)
+            select tenancies.sid, account_sid, payer.sid as payer_sid, due_on
+            from tenancies join accounts as holder on holder.sid = account_sid
+            join accounts as payer on payer.sid = holder.payer_sid
+            where ended_at is null and due_on between $1 and $2 and (price = 0 or payer.unpaid_since is null)
             order by due_on limit 2000
         ), day as materialized (
-            select sid, account_sid, due_on from due where due_on = (select min(due_on) from due)
+            select sid, account_sid, payer_sid, due_on from due where due_on = (select min(due_on) from due)
         ), held as materialized (
-            select sid from accounts where sid in (select account_sid from day) order by sid for update
+            select sid from accounts where sid in (select payer_sid from day) order by sid for update
         )
         select day.sid as "sid: NumberSid", account_sid as "account: AccountSid", due_on as day
-        from day join held on held.sid = account_sid"#,
+        from day join held on held.sid = payer_sid"#,
         from,
         by
     )
@@ -47,8 +48,8 @@ pub struct Charges {
     pub suspended: i64,
 }
 
-/// Charges the month that begins on this day for those of these tenancies that are still due. Their accounts are
-/// locked already. A tenancy that was moved to another account meanwhile is left to the next batch. Each account pays
+/// Charges the month that begins on this day for those of these tenancies that are still due. The accounts that pay are
+/// locked already. A tenancy that was moved to another account meanwhile is left to the next batch. Each payer pays
 /// for as many tenancies as its balance covers. If the balance does not cover all, the account becomes unpaid. A price
 /// of 0.00 needs no balance.
 #[instrument(name = "billing.charge", level = "debug", skip_all)]
@@ -62,33 +63,35 @@ pub async fn charge(
     query_as!(
         Charges,
         r#"with due as (
-            select tenancies.sid, account_sid, price, due_month, balance, unpaid_since is null as pays,
-                balance_after(balance, -price) over (partition by account_sid order by tenancies.sid) as could_be_left
+            select tenancies.sid, payer.sid as payer_sid, price, due_month, payer.balance,
+                payer.unpaid_since is null as pays,
+                balance_after(payer.balance, -price) over (partition by payer.sid order by tenancies.sid) as could_be_left
             from unnest($1::uuid[], $4::uuid[]) as held (its_sid, its_account)
             join tenancies on tenancies.sid = its_sid and account_sid = its_account
-            join accounts on accounts.sid = account_sid
+            join accounts as holder on holder.sid = account_sid
+            join accounts as payer on payer.sid = holder.payer_sid
             where ended_at is null and due_on = $2
         ), judged as materialized (
             select *, price = 0 or (pays and could_be_left >= 0) as is_paid from due
         ), entry as (
             insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
-            select account_sid, $3, 'monthly_fee', -price,
-                balance_after(balance, -price) over (partition by account_sid order by sid), sid, due_month
-            from judged where is_paid order by account_sid, sid
+            select payer_sid, $3, 'monthly_fee', -price,
+                balance_after(balance, -price) over (partition by payer_sid order by sid), sid, due_month
+            from judged where is_paid order by payer_sid, sid
         ), next as (
             update tenancies set due_month = judged.due_month + 1
             from judged where tenancies.sid = judged.sid and is_paid
         ), account as materialized (
-            select account_sid, count(*) filter (where is_paid) as charged,
+            select payer_sid as payer, count(*) filter (where is_paid) as charged,
                 coalesce(sum(price) filter (where is_paid), 0)::bigint as amount,
                 bool_or(pays and not is_paid) as is_short
-            from judged group by account_sid
+            from judged group by payer_sid
         ), debit as (
             update accounts set balance = balance - amount,
                 unpaid_since = case when is_short then $3 else unpaid_since end,
                 changed_by = case when is_short then ('unpaid', $3)::change_cause end,
                 updated_at = case when is_short then greatest($3, updated_at) else updated_at end
-            from account where sid = account_sid and (amount > 0 or is_short)
+            from account where sid = payer and (amount > 0 or is_short)
         )
         select coalesce(sum(charged), 0)::bigint as "charged!", coalesce(sum(amount), 0)::bigint as "amount!: Money",
             count(*) filter (where is_short) as "suspended!"
@@ -106,12 +109,13 @@ pub async fn charge(
 #[instrument(name = "billing.solvent", level = "debug", skip_all)]
 pub async fn solvent(db: &Db, by: NaiveDate) -> Result<Vec<AccountSid>> {
     query_scalar!(
-        r#"select accounts.sid as "sid: AccountSid"
-        from tenancies join accounts on accounts.sid = account_sid
-        where ended_at is null and due_on <= $1 and price > 0 and unpaid_since is not null
-        group by accounts.sid
-        having sum(price * months_due(started_at, due_month, $1)) <= balance
-        order by accounts.sid"#,
+        r#"select payer.sid as "sid: AccountSid"
+        from tenancies join accounts as holder on holder.sid = account_sid
+        join accounts as payer on payer.sid = holder.payer_sid
+        where ended_at is null and due_on <= $1 and price > 0 and payer.unpaid_since is not null
+        group by payer.sid
+        having sum(price * months_due(started_at, due_month, $1)) <= payer.balance
+        order by payer.sid"#,
         by
     )
     .fetch_all(db)
@@ -136,7 +140,8 @@ pub async fn owed(db: impl PgExecutor<'_>, account: AccountSid, now: DateTime<Ut
             from accounts where sid = $1 and unpaid_since is not null
         )
         select coalesce(sum(price * months_due(started_at, due_month, day)), 0)::bigint as "owed!: Money"
-        from unpaid join tenancies on account_sid = unpaid.sid and ended_at is null and due_on <= day"#,
+        from unpaid cross join lateral holders(unpaid.sid) as holder (its_sid)
+        join tenancies on account_sid = its_sid and ended_at is null and due_on <= day"#,
         account as AccountSid,
         now
     )
@@ -156,7 +161,8 @@ pub async fn overdue(db: &Db, account: AccountSid, now: DateTime<Utc>) -> Result
         select phone_number as "phone_number: PhoneNumber", tenancies.sid as "sid: NumberSid", price as "price: Money",
             months_due(started_at, due_month, day) as "months!", due_on,
             greatest(unpaid_since, due_on::timestamp at time zone 'UTC') as "grace_from!", count(*) over () as "all!"
-        from unpaid join tenancies on account_sid = unpaid.sid and ended_at is null and due_on <= day and price > 0
+        from unpaid cross join lateral holders(unpaid.sid) as holder (its_sid)
+        join tenancies on account_sid = its_sid and ended_at is null and due_on <= day and price > 0
         order by due_on, tenancies.sid limit $3"#,
         account as AccountSid,
         now,
@@ -192,8 +198,8 @@ pub async fn settle(
             from accounts where sid = $1 and unpaid_since is not null
         ), owed as materialized (
             select tenancies.sid, price, month, month_begins(started_at, month) as begins, balance
-            from unpaid
-            join tenancies on account_sid = unpaid.sid and ended_at is null and due_on <= day
+            from unpaid cross join lateral holders(unpaid.sid) as holder (its_sid)
+            join tenancies on account_sid = its_sid and ended_at is null and due_on <= day
             cross join lateral generate_series(due_month, due_month + months_due(started_at, due_month, day) - 1) as month
         ), payer as (
             update accounts set balance = balance - owing, unpaid_since = null, updated_at = greatest($2, updated_at),
@@ -226,8 +232,9 @@ pub async fn settle(
 pub async fn count_due(db: &Db, by: NaiveDate) -> Result<i64> {
     query_scalar!(
         r#"select coalesce(sum(months_due(started_at, due_month, $1)), 0)::bigint as "count!"
-        from tenancies join accounts on accounts.sid = account_sid
-        where ended_at is null and due_on <= $1 and (price = 0 or unpaid_since is null)"#,
+        from tenancies join accounts as holder on holder.sid = account_sid
+        join accounts as payer on payer.sid = holder.payer_sid
+        where ended_at is null and due_on <= $1 and (price = 0 or payer.unpaid_since is null)"#,
         by
     )
     .fetch_one(db)

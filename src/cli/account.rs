@@ -8,7 +8,7 @@ use super::ledger::{Entry, Transfer};
 use super::options::{Grace, Most, note};
 use super::show::show;
 use super::{Context, Done, Failure, lists, secret, tell};
-use crate::accounts::{self, AuthToken, Created, Leftover, NotAReference, Reference, Status};
+use crate::accounts::{self, AuthToken, Created, Leftover, NotAReference, Reference, Said, Status};
 use crate::releases::{Closed, Closing};
 use crate::values::money::Money;
 use crate::values::text::FriendlyName;
@@ -203,7 +203,12 @@ impl Close {
             (_, true) => Some(Leftover::Kept),
             _ => None,
         };
-        let closing = Closing { releases: self.release_numbers, leftover, note: self.note.as_deref(), shown: None };
+        let closing = Closing {
+            releases: self.release_numbers,
+            leftover,
+            said: Said::by_operator(self.note.as_deref()),
+            shown: None,
+        };
         let going = releases::before_closing(db, sid, closing).await?;
         self.sure.of(&goes(&going, leftover), &going.name).await?;
         let shown = self.sure.asks().then(|| (going.local_numbers + going.tollfree_numbers, going.balance));

@@ -11,7 +11,7 @@ pub async fn run(Context { db, output, .. }: &Context) -> Done {
     let breaches = audit::audit(db).await?;
     match output {
         Output::Json => show(*output, &json!({ "ok": breaches.is_empty(), "breaches": breaches }))?,
-        _ if breaches.is_empty() => write_out("all six invariants hold\n")?,
+        _ if breaches.is_empty() => write_out("all seven invariants hold\n")?,
         _ => show(*output, &breaches)?,
     }
     match breaches.len() {

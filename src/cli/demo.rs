@@ -12,6 +12,7 @@ use super::options::{Output, Serve};
 use super::serve::serve;
 use super::show::show;
 use super::{Context, Database, Done, Failure, write_out};
+use crate::accounts::Holder;
 use crate::api::v2008::TREE;
 use crate::db::replica::Source;
 use crate::db::{self, Db, ProcessLock};
@@ -158,7 +159,7 @@ async fn held_number(context: &Context, account: AccountSid) -> Result<String, F
     }
     let wanted = Wanted::Next { kind: Kind::Local, area_code: None };
     let order = Order { wanted, settings: Settings::default(), key: None };
-    match purchases::buy(&PurchaseQueues::new(1, 1), db, clock, account, order.into()).await {
+    match purchases::buy(&PurchaseQueues::new(1, 1), db, clock, Holder::main(account), order.into()).await {
         Ok(Purchase::Made(number) | Purchase::Replayed(number)) => Ok(number.sid.to_string()),
         Err(error) => {
             tracing::warn!("the demo account holds no number and could not buy one: {}", Failure::from(error));

@@ -6,6 +6,7 @@ use super::options::{NumberSettings, note};
 use super::show::show;
 use super::{Context, Done};
 use crate::error::Denied;
+use crate::releases::Moving;
 use crate::values::money::Money;
 use crate::values::sid::NumberSid;
 use crate::{numbers, purchases, releases};
@@ -79,7 +80,9 @@ impl Number {
             }
             Self::Move { held: Held { number: text, note }, to } => {
                 let (number, to) = (context.number(&text).await?, context.account(&to).await?);
-                let moved = releases::transfer(db, clock, number, sid(&text), to, note.as_deref()).await?;
+                let moving = Moving { number, sid: sid(&text), holder: None, to, note: note.as_deref() };
+                releases::transfer(db, clock, moving).await?;
+                let moved = numbers::biography(db, number).await?;
                 // The account that takes the number is among the arguments.
                 moved.transfers.last().into_iter().for_each(|last| context.is_about(last.from));
                 show(*output, &moved)

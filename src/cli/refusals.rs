@@ -1,6 +1,7 @@
 //! Refusals in the words of a command: one line each, which says what would be right.
 
 use super::Failure;
+use crate::accounts::families::MOST_SUB_ACCOUNTS;
 use crate::accounts::{MOST_LISTED, Named, Status};
 use crate::error::{Denied, Error};
 use crate::inventory::{Counted, MOST_AT_ONCE, MOST_MOVED, State, state_name};
@@ -50,6 +51,14 @@ impl Worded for accounts::Refused {
                     "{account} still holds {numbers} number{plural}: release them first, or close it with --release-numbers"
                 )
             }
+            Self::OwnsAccounts { account, sub_accounts } => {
+                let plural = if *sub_accounts == 1 { "" } else { "s" };
+                format!("{account} still owns {sub_accounts} open sub-account{plural}: close them first")
+            }
+            Self::NotAMainAccount(account) => format!("{account} is a sub-account itself"),
+            Self::TooManySubAccounts => format!("an account owns at most {MOST_SUB_ACCOUNTS} open sub-accounts"),
+            Self::SuspendedByOperator(account) => format!("{account} was suspended by the operator"),
+            Self::OwnerSuspended(owner) => format!("its owner {owner} is not active"),
             Self::HoldsMore(account) => {
                 format!("{account} came to hold more while you were asked: nothing was changed, look again")
             }

@@ -29,6 +29,8 @@ pub enum Refused {
     Nothing,
     /// There is no such account; or it is closed, and a closed account takes no credit.
     NoOpenAccount(AccountSid),
+    /// It is a sub-account, and its owner has all the money.
+    PaidByOwner(AccountSid),
     Insufficient {
         account: AccountSid,
         amount: Money,
@@ -267,6 +269,9 @@ pub async fn enter(
         Ok(None) => Err(Refused::NoOpenAccount(account).into()),
         Err(error) if violated(&error) == Some("accounts_balance_not_negative") => {
             Err(Refused::Insufficient { account, amount }.into())
+        }
+        Err(error) if violated(&error) == Some("accounts_sub_account_has_no_money") => {
+            Err(Refused::PaidByOwner(account).into())
         }
         Err(error) => Err(error.into()),
     }

@@ -12,14 +12,17 @@ use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::AccountSid;
 
-/// Locks accounts before an update. Without the lock, PostgreSQL would check the update's constraints on an old
-/// version of the row before it waits for a newer one.
+/// Locks accounts before an update, main accounts before sub-accounts, each in the order of their Sids. Without the lock,
+/// PostgreSQL would check the update's constraints on an old version of the row before it waits for a newer one.
 #[instrument(name = "ledger.hold", level = "debug", skip_all)]
 pub async fn hold(within: &mut Transaction, accounts: &[AccountSid]) -> Result<()> {
-    query!("select from accounts where sid = any($1) order by sid for no key update", accounts as &[AccountSid])
-        .execute(&mut **within)
-        .await
-        .map(drop)
+    query!(
+        "select from accounts where sid = any($1) order by owner_sid is not null, sid for no key update",
+        accounts as &[AccountSid]
+    )
+    .execute(&mut **within)
+    .await
+    .map(drop)
 }
 
 /// Changes the balance and writes the ledger entry. `None` if there is no such account.

@@ -93,14 +93,14 @@ impl<T> Change<T> {
 }
 
 /// A change of a callback. If only the method is sent, the URL is kept.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallbackChange {
     pub url: Change<CallbackUrl>,
     pub method: Option<Method>,
 }
 
 /// Changes of a number's settings.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     pub friendly_name: Change<FriendlyName>,
     pub voice: CallbackChange,
@@ -115,7 +115,7 @@ pub struct Changes {
 
 /// Changes of [`References`]. A new trunk clears the application of calls, and the other way round; of both, the trunk
 /// stays.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReferenceChanges {
     pub voice_application: Change<ForeignSid>,
     pub sms_application: Change<ForeignSid>,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use crate::accounts;
+use crate::accounts::{self, Holder};
 use crate::db::Db;
 use crate::db::transact::transact;
 use crate::error::{Denied, Error, Refuses, Result, Unavailable};
@@ -111,7 +111,7 @@ const MOST_ATTEMPTS: usize = 5;
 /// deadline.
 const LATEST_ATTEMPT: Duration = Duration::from_secs(2);
 
-/// Buys a number: claims it, debits the account, writes the ledger entry and the tenancy, and
+/// Buys a number: claims it, debits the account that pays, writes the ledger entry and the tenancy, and
 /// remembers the key, all in one statement or not at all.
 ///
 /// # Errors
@@ -120,10 +120,10 @@ pub async fn buy(
     queues: &PurchaseQueues,
     db: &Db,
     clock: &Clock,
-    account: AccountSid,
+    holder: Holder,
     order: Arc<Order>,
 ) -> Result<Purchase, Denied<Refused>> {
-    Ok(match attempts(Some(queues), db, clock, account, &order).await? {
+    Ok(match attempts(Some(queues), db, clock, holder, &order).await? {
         Outcome::Made { number, .. } => Purchase::Made(number),
         Outcome::Replayed(number) => Purchase::Replayed(number),
     })
@@ -146,7 +146,7 @@ async fn attempts(
     queues: Option<&PurchaseQueues>,
     db: &Db,
     clock: &Clock,
-    account: AccountSid,
+    Holder { account, payer }: Holder,
     order: &Arc<Order>,
 ) -> Result<Outcome, Denied<Refused>> {
     clock.trusted()?;
@@ -166,7 +166,7 @@ async fn attempts(
             // 31 random bits.
             _ => (random_bits() >> 97) as i32,
         };
-        let bid = Bid { account, order: Arc::clone(order), sid, from };
+        let bid = Bid { account, payer, order: Arc::clone(order), sid, from };
         let tried = match queues {
             Some(queues) => queues.attempt(db, clock, locking, bid).await?,
             None => alone(db, clock, locking, bid).await?,
@@ -229,7 +229,7 @@ pub struct Assigned {
     pub price: Money,
     #[serde(serialize_with = "time")]
     pub started_at: DateTime<Utc>,
-    /// The account's balance after the purchase.
+    /// The balance of who pays, after the purchase.
     pub balance: Money,
 }
 
@@ -246,7 +246,8 @@ pub async fn assign(
     settings: Settings,
 ) -> Result<Assigned, Denied<Refused>> {
     let order = Arc::new(Order { wanted: Wanted::This { number, price }, settings, key: None });
-    match attempts(None, db, clock, account, &order).await? {
+    let holder = accounts::holder(db, account).await?.ok_or(Refused::AccountGone)?;
+    match attempts(None, db, clock, holder, &order).await? {
         Outcome::Made { number: Number { sid, phone_number, started_at, .. }, price, balance } => {
             let balance = Money::from_cents(balance.cents() - price.cents());
             Ok(Assigned { phone_number, sid, account_sid: account, price, started_at, balance })

@@ -16,10 +16,10 @@ use crate::values::sid::AccountSid;
 /// The queues of purchases, one set for the whole process.
 ///
 /// - Purchases that join a lane while a batch is under way become the next batch: one statement and one
-///   transaction, for one account or many. An account always uses the same lane, so two batches of an instance never
-///   wait for the same account's row.
-/// - Purchases of an account that another instance has locked have a queue of their own. One batch waits for the
-///   account; the others wait for that batch, without a connection.
+///   transaction, for one payer or many. What one account pays for always uses the same lane, so two batches of an instance
+///   never wait for the same payer's row.
+/// - Purchases of a payer that another instance has locked have a queue of their own. One batch waits for it; the
+///   others wait for that batch, without a connection.
 /// - Purchases that name their numbers have lanes of their own, for theirs is another statement.
 /// - A purchase that waits for locked numbers is done alone.
 ///
@@ -67,14 +67,14 @@ impl PurchaseQueues {
 
     /// Attempts a purchase, in a batch if the locking allows it. `db` is for the purchase's own account.
     pub(super) async fn attempt(&self, db: &Db, clock: &Clock, locking: Locking, bid: Bid) -> Outcome {
-        let (account, clock) = (bid.account, clock.clone());
+        let (payer, clock) = (bid.payer, clock.clone());
         match locking {
             Locking::SkipAll | Locking::ThisIfFree => {
                 let lanes = if locking == Locking::SkipAll { &self.0.lanes } else { &self.0.named };
-                lane_of(lanes, account).join(&db.of_all(), Job { bid, clock, _queue: None }).await?
+                lane_of(lanes, payer).join(&db.of_all(), Job { bid, clock, _queue: None }).await?
             }
             Locking::WaitForAccount => {
-                let hold = || self.0.of_busy.hold(account, || self.queue());
+                let hold = || self.0.of_busy.hold(payer, || self.queue());
                 let (queue, kept) = (hold(), hold());
                 queue.join(db, Job { bid, clock, _queue: Some(kept) }).await?
             }
@@ -91,7 +91,7 @@ impl PurchaseQueues {
     }
 }
 
-/// The lane of an account, always the same.
+/// The lane of an account that pays, always the same.
 fn lane_of<T>(all: &[T], account: AccountSid) -> &T {
     let mut hasher = DefaultHasher::new();
     account.hash(&mut hasher);

@@ -1,6 +1,6 @@
 //! The statements of a purchase.
 //!
-//! Lock order: stock, account, tenancy. A statement may wait for an account while it holds stock, never the reverse;
+//! Lock order: stock, account, tenancy; of accounts, those that pay before those that hold. A statement may wait for an account while it holds stock, never the reverse;
 //! one that locks the account first skips locked stock. Several rows of stock are locked in the order of `pick`, by
 //! releases and withdrawals too. A row that turns out not to match, after a wait for its lock, stays locked until the
 //! statement ends.
@@ -67,7 +67,9 @@ impl Locking {
 /// A purchase that is to be attempted.
 #[derive(Clone, Debug)]
 pub struct Bid {
+    /// The account that is to hold the number, and the one that pays for it.
     pub account: AccountSid,
+    pub payer: AccountSid,
     pub order: Arc<Order>,
     /// The Sid of the new tenancy.
     pub sid: NumberSid,
@@ -83,8 +85,8 @@ pub struct Attempt {
     /// The same number, if it was bought.
     pub bought: Option<PhoneNumber>,
     pub price: Money,
-    /// The account's status and balance before this batch; `None` if another transaction has locked the account, or
-    /// there is none.
+    /// The account's status and its payer's balance before this batch; `None` if another transaction has locked one of them,
+    /// or there is none.
     pub status: Option<Status>,
     pub balance: Option<Money>,
     pub key_is_known: bool,
@@ -154,7 +156,7 @@ macro_rules! purchases {
     ($array:literal, $names:literal, $read:literal, this, $skips:literal, $db:ident, $bids:ident, $now:ident) => {
         purchases!(
             statement, $array, $names, "false", $skips, $db, $bids, $now,
-            ", unnest($10::bigint[]) as number, unnest($11::bigint[]) as own_price",
+            ", unnest($11::bigint[]) as number, unnest($12::bigint[]) as own_price",
             [
                 "candidate as materialized (
                 -- Sees: the named numbers that are available. Locks: them. Here: stock is locked first. Of several bids
@@ -191,7 +193,7 @@ macro_rules! purchases {
                         or exists (select from idempotency_keys as known
                             where known.account_sid = account and known.key = asked.key)) as key_is_known
                 from (
-                    select unnest($1::uuid[]) as account, unnest($2::number_kind[]) as kind, unnest($3::smallint[]) as area,
+                    select unnest($1::uuid[]) as account, unnest($10::uuid[]) as payer, unnest($2::number_kind[]) as kind, unnest($3::smallint[]) as area,
                         unnest($4::uuid[]) as sid, unnest($5::integer[]) as pick_from, unnest($6::text[]) as key,
                         unnest($7::bytea[]) as request, unnest($8::"
                 + $array
@@ -200,19 +202,28 @@ macro_rules! purchases {
                 + ", generate_subscripts($1::uuid[], 1) as ordinal
                 ) as asked
             ), waited_for as materialized (
-                -- Sees: nothing. Locks: the account, if all bids are of one account that another instance had locked.
+                -- Sees: nothing. Locks: the payer, if all bids are of one payer that another instance had locked.
                 -- Here: before any stock is locked. This is an exception from the order of locks, and safe, because
                 -- locked stock is skipped afterwards.
                 select sid from accounts where "
                 + $waits_first
-                + " and sid = any($1) for no key update
+                + " and sid = any($10) for no key update
             ), "
                 $(+ $candidates)+
-                + "holder as materialized (
-                -- Sees: the accounts as they are now. Locks: these accounts. Here: after stock, because it counts the
-                -- candidates.
+                + "payer as materialized (
+                -- Sees: the accounts that pay, as they are now. Locks: these accounts. Here: after stock, because it
+                -- counts the candidates.
                 select sid, status, balance from accounts
-                where sid = any($1) and (select count(*) from candidate) >= 0
+                where sid = any($10) and (select count(*) from candidate) >= 0
+                for no key update "
+                + $accounts
+                + "
+            ), holder as materialized (
+                -- Sees: the sub-accounts that hold what others pay. Locks: these accounts. Here: after their payers,
+                -- because it counts them.
+                select sid, status from accounts
+                where sid = any(array(select account from bid where account <> payer))
+                    and (select count(*) from payer) >= 0
                 for no key update "
                 + $accounts
                 + "
@@ -220,20 +231,25 @@ macro_rules! purchases {
                 -- Sees: each bid with its number, account, price and the balance that would be left. Locks: nothing.
                 -- Here: its rows are the answer, and say why a bid failed.
                 select bid.*, candidate.phone_number, greatest($9, candidate.state_since) as at, cost.price,
-                    holder.status, holder.balance, balance_after(holder.balance, -cost.price)
-                    filter (where holder.status = 'active' and candidate.phone_number is not null and not key_is_known)
-                    over (partition by account order by ordinal) as balance_after
+                    held.status, payer.balance, balance_after(payer.balance, -cost.price)
+                    filter (where held.status = 'active' and candidate.phone_number is not null and not key_is_known)
+                    over (partition by bid.payer order by ordinal) as balance_after
                 from bid
                 left join candidate on candidate.kind = bid.kind and candidate.area is not distinct from bid.area
                     and candidate.nth = bid.nth
+                left join payer on payer.sid = bid.payer
                 left join holder on holder.sid = account
+                cross join lateral (
+                    -- A sub-account is suspended with its owner.
+                    select case when account = bid.payer then payer.status when payer.sid is not null then holder.status end as status
+                ) as held
                 cross join lateral ("
                 + $if_own
                 + "
-                    -- The account's own price, else the general one.
+                    -- The account's own price, else its payer's, else the general one.
                     select price from prices
-                    where prices.kind = bid.kind and (account_sid = account or account_sid is null)
-                    order by account_sid nulls last limit 1"
+                    where prices.kind = bid.kind and (account_sid in (account, bid.payer) or account_sid is null)
+                    order by account_sid is null, account_sid <> account limit 1"
                 + $if_no_own
                 + "
                 ) as cost
@@ -242,20 +258,23 @@ macro_rules! purchases {
                 select * from match
                 where status = 'active' and phone_number is not null and not key_is_known and balance_after >= 0
             ), debit as (
-                -- Writes: the accounts. The new balance is made from the locked row (`holder`), not from the row that
+                -- Writes: the accounts. The new balance is made from the locked row (`payer`), not from the row that
                 -- this update sees: that one may be older, and PostgreSQL checks the constraints on it before it
-                -- looks for a newer version.
+                -- looks for a newer version. A sub-account has none.
                 update accounts set
-                    balance = held - cost,
-                    monthly_fees = monthly_fees + cost,
+                    balance = coalesce(was - cost, 0),
+                    monthly_fees = monthly_fees + fees,
                     local_numbers = local_numbers + local,
                     tollfree_numbers = tollfree_numbers + tollfree
                 from (
-                    select account, min(balance) as held, sum(price)::bigint as cost, count(*) filter (where kind = 'local') as local,
-                        count(*) filter (where kind = 'tollfree') as tollfree
-                    from bought group by account
+                    select party, min(was) as was, sum(cost)::bigint as cost, sum(fees)::bigint as fees,
+                        count(*) filter (where held = 'local') as local, count(*) filter (where held = 'tollfree') as tollfree
+                    from bought cross join lateral (
+                        values (payer, balance, price, 0, null), (account, null, 0, price, kind)
+                    ) as part (party, was, cost, fees, held)
+                    group by party
                 ) as total
-                where sid = account
+                where sid = party
             ), claim as (
                 -- Writes: the numbers.
                 update stock set state = 'in_use', moved_by = 'sale', state_since = at, tenancy_sid = bought.sid
@@ -269,7 +288,7 @@ macro_rules! purchases {
             ), entry as (
                 -- Writes: the ledger entries, in the order of the bids.
                 insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
-                select account, at, 'purchase', -price, balance_after, sid, 0 from bought order by ordinal
+                select payer, at, 'purchase', -price, balance_after, sid, 0 from bought order by ordinal
             ), remembered as (
                 -- Writes: the keys. If another instance has just written the same key, the statement fails here and
                 -- is rolled back.
@@ -290,7 +309,8 @@ macro_rules! purchases {
             &each($bids, |bid| bid.order.key.as_ref().map(|key| key.text.as_str())) as &[Option<&str>],
             &each($bids, |bid| bid.order.key.as_ref().map(|key| key.request.as_slice())) as &[Option<&[u8]>],
             &each($bids, |bid| Given::of(&bid.order.settings)) as &[Given<'_>],
-            $now
+            $now,
+            &each($bids, |bid| bid.payer) as &[AccountSid]
             $(, $value)*
         )
         .fetch_all($db)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::accounts::{self, Account, Leftover, Status};
+use crate::accounts::{self, Account, Leftover, Said, Status};
 use crate::db::batch::Writes;
 use crate::db::transact::{again, commit, transact};
 use crate::db::{Db, Transaction};
@@ -19,7 +19,7 @@ use crate::values::sid::{AccountSid, NumberSid};
 mod store;
 mod transfers;
 
-pub use transfers::transfer;
+pub use transfers::{Moving, transfer};
 
 /// Why a number is not released, not restored or not moved to another account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,7 +145,7 @@ pub struct Closing<'a> {
     pub releases: bool,
     /// What becomes of its money, where it has any.
     pub leftover: Option<Leftover>,
-    pub note: Option<&'a str>,
+    pub said: Said<'a>,
     /// The numbers and the balance that the operator was shown: no more than these may go.
     pub shown: Option<(i64, Money)>,
 }
@@ -163,6 +163,9 @@ pub async fn before_closing(
     let (numbers, balance) = (found.local_numbers + found.tollfree_numbers, found.balance);
     if numbers > 0 && !closing.releases {
         return Err(accounts::Refused::HoldsNumbers { account, numbers }.into());
+    }
+    if found.sub_accounts > 0 {
+        return Err(accounts::Refused::OwnsAccounts { account, sub_accounts: found.sub_accounts }.into());
     }
     if balance > Money::ZERO && closing.leftover.is_none() && found.status != Status::Closed {
         return Err(accounts::Refused::HoldsMoney { account, balance }.into());
@@ -188,17 +191,17 @@ pub async fn close_account(
     db: &Db,
     clock: &Clock,
     account: AccountSid,
-    Closing { releases, leftover, note, shown }: Closing<'_>,
+    Closing { releases, leftover, said, shown }: Closing<'_>,
 ) -> Result<Closed, Denied<accounts::Refused>> {
     transact(db, async |within| {
         let mut released = if releases { store::release_all(within, account, clock.now()).await? } else { 0 };
-        let mut closed = accounts::close(within, clock, account, leftover, note).await;
+        let mut closed = accounts::close(within, clock, account, leftover, said).await;
         if releases && matches!(closed, Err(Denied::Refused(accounts::Refused::HoldsNumbers { .. }))) {
             // Releases numbers that were bought before the account was locked. The holder's own release of such a
             // number may deadlock with this one. PostgreSQL then ends one of them after a second, and it is tried
             // again.
             released += store::release_all(within, account, clock.now()).await?;
-            closed = accounts::close(within, clock, account, leftover, note).await;
+            closed = accounts::close(within, clock, account, leftover, said).await;
         }
         let accounts::Closed { account: closed, refunded } = closed?;
         match shown {

@@ -1,4 +1,5 @@
-//! The statements of a release and its undoing. Lock order as everywhere: stock, then account, then tenancy.
+//! The statements of a release and its undoing. Lock order as everywhere: stock, then account, then tenancy; of accounts,
+//! those that pay before those that hold.
 
 use std::collections::HashSet;
 
@@ -16,17 +17,25 @@ use crate::values::sid::{AccountSid, NumberSid};
 /// release finds that the number no longer belongs to the tenancy, or the tenancy to another account. A tenancy never
 /// ends before its number's last move, nor before the beginning of the last month that was charged.
 ///
-/// The first form waits for locks. Its CTE `found` locks rows of stock; `$account` and `$tenancy` are more conditions on
-/// the accounts and tenancies that are locked after them.
+/// The first form waits for locks. Its CTE `found` locks rows of stock; `$payer` and `$tenancy` are more conditions on
+/// the accounts that pay and the tenancies that are locked after them.
 macro_rules! release {
-    ($found:literal, $account:literal, $tenancy:literal, $moved:literal, $to:expr, $now:ident $(, $value:expr)*) => {
+    ($found:literal, $payer:literal, $tenancy:literal, $moved:literal, $to:expr, $now:ident $(, $value:expr)*) => {
         release!(returning "", [
             $found,
-            ", holder as materialized (
-                -- Sees: the accounts as they are now. Locks: these accounts. Here: after stock.
-                select sid from accounts where sid in (select account_sid from found)",
-            $account,
+            ", payer as materialized (
+                -- Sees: the accounts that pay, as they are now. Locks: these accounts. Here: after stock. What is not
+                -- paid may leave with the number, and with it why the payer is suspended.
+                select sid from accounts
+                where sid in (select payer_sid from accounts where sid in (select account_sid from found))",
+            $payer,
             " order by sid for no key update
+            ), holder as materialized (
+                -- Sees: the accounts that hold. Locks: these accounts. Here: after their payers.
+                select sid from accounts
+                where sid in (select account_sid from found) and payer_sid in (select sid from payer)
+                    and (select count(*) from payer) >= 0
+                order by sid for no key update
             ), held as materialized (
                 -- Sees: the tenancies as they are now, because a number may have been moved to another account since
                 -- the statement began. Locks: these tenancies. Here: after the accounts, because it counts them.
@@ -129,8 +138,13 @@ pub async fn release_past(
             join tenancies on tenancies.sid = its_sid and tenancies.account_sid = account and ended_at is null
             join stock on stock.phone_number = tenancies.phone_number and stock.tenancy_sid = tenancies.sid
             for update of stock skip locked for no key update of tenancies skip locked
+        ), payer as materialized (
+            select sid from accounts
+            where sid = any(array(select payer_sid from accounts where sid = any($2))) and (select count(*) from free) >= 0
+            for no key update skip locked
         ), holder as materialized (
-            select sid from accounts where sid = any($2) and (select count(*) from free) >= 0
+            select sid from accounts
+            where sid = any($2) and payer_sid in (select sid from payer) and (select count(*) from payer) >= 0
             for no key update skip locked
         ), held as materialized (
             -- A Sid that was asked for twice is ended once.
@@ -171,8 +185,9 @@ pub async fn release_unpaid(within: &mut Transaction, since: DateTime<Utc>, now:
     release!(
         "overdue as materialized (
             select tenancies.sid, phone_number, account_sid, price
-            from tenancies join accounts on accounts.sid = account_sid
-            where ended_at is null and due_on <= $2 and price > 0 and unpaid_since <= $3
+            from tenancies join accounts as holder on holder.sid = account_sid
+            join accounts as payer on payer.sid = holder.payer_sid
+            where ended_at is null and due_on <= $2 and price > 0 and payer.unpaid_since <= $3
             order by due_on limit 1000
         ), found as materialized (
             select stock.phone_number, stock.tenancy_sid, stock.kind, overdue.account_sid, overdue.price

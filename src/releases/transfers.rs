@@ -1,45 +1,64 @@
 //! Transfers: a tenancy that goes on under another account.
 
 use std::collections::HashMap;
+use std::time::Duration;
+
+use chrono::TimeDelta;
 
 use super::{Refused, hold_in_use};
 use crate::accounts::Status;
 use crate::db::transact::transact;
 use crate::db::{Db, Transaction};
-use crate::error::{Denied, Result};
-use crate::numbers::{self, Biography};
+use crate::error::{Denied, Error, Limit, Result};
 use crate::values::clock::Clock;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
 mod store;
 
+/// How often a tenant may move a number within a day: each transfer is kept for ever.
+const MOST_IN_A_DAY: i64 = 100;
+
+/// A number that is to go to another account.
+#[derive(Clone, Copy, Debug)]
+pub struct Moving<'a> {
+    pub number: PhoneNumber,
+    /// The tenancy that is meant; `None` means the open one.
+    pub sid: Option<NumberSid>,
+    /// The account that must hold it; `None` means whoever holds it.
+    pub holder: Option<AccountSid>,
+    pub to: AccountSid,
+    pub note: Option<&'a str>,
+}
+
 /// Moves a number to another account. Its tenancy goes on there with the same Sid, settings, price and fee days. No money
-/// moves. Months that the old holder has not paid go with the number: the next run charges them to the new holder. `sid` is the tenancy that is meant; `None` means the open one.
-/// Returns all that is known of the number.
+/// moves. Months that the old holder has not paid go with the number: the next run charges them to the new holder.
 ///
 /// # Errors
-/// [`Refused::NotInStock`], [`Refused::NotInUse`], [`Refused::HeldUnderAnother`], [`Refused::SameAccount`],
+/// [`Refused::NotHeld`], [`Refused::NotInStock`], [`Refused::NotInUse`], [`Refused::HeldUnderAnother`], [`Refused::SameAccount`],
 /// [`Refused::NoTaker`], [`Refused::TakerClosed`], [`Refused::TakerSuspended`], and when this machine's clock is wrong.
 pub async fn transfer(
     db: &Db,
     clock: &Clock,
-    number: PhoneNumber,
-    sid: Option<NumberSid>,
-    to: AccountSid,
-    note: Option<&str>,
-) -> Result<Biography, Denied<Refused>> {
+    Moving { number, sid, holder, to, note }: Moving<'_>,
+) -> Result<(), Denied<Refused>> {
     clock.trusted()?;
     transact(db, async |within| {
         let sid = hold_in_use(within, number, sid).await?;
         let from = store::holder(within, sid).await?;
+        if holder.is_some_and(|holder| holder != from) {
+            return Err(Refused::NotHeld.into());
+        }
+        let now = clock.now();
+        if holder.is_some() && store::moved_since(within, sid, now - TimeDelta::days(1)).await? >= MOST_IN_A_DAY {
+            return Err(Error::TooMany { of: Limit::Changes, wait: Duration::from_hours(1) }.into());
+        }
         if from == to {
             return Err(Refused::SameAccount(number, to).into());
         }
         refuse_unless_active(within, from, to).await?;
         let asked = store::Transfer { number, sid, from, to, note };
-        store::transfer(within, &asked, clock.now()).await?;
-        Ok(numbers::biography_within(within, number).await?.ok_or(Refused::NotInStock(number))?)
+        Ok(store::transfer(within, &asked, now).await?)
     })
     .await
 }

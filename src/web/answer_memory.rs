@@ -2,7 +2,7 @@
 //! is known, the reservation shrinks to its size. It ends when the client has taken the answer. An account has at most
 //! a third of the memory.
 //!
-//! A single resource needs no reservation. It takes 64 KiB at most, for its row and its text (in which each `&` of a
+//! A single resource needs no reservation. It takes 128 KiB at most, for its row and its text (in which each `&` of a
 //! URL is five bytes), and a connection has only one at a time.
 
 use std::collections::HashMap;
@@ -19,8 +19,8 @@ use crate::values::sid::AccountSid;
 /// How long a reservation waits. A small page passes a large one that does not fit.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
-/// KiB for a row before it is read: four URLs of 2,048 ASCII characters.
-const ROW_KIB: usize = 9;
+/// KiB for a row before it is read: five URLs of 2,048 ASCII characters, and the rest.
+const ROW_KIB: usize = 11;
 
 /// KiB for the text that is written before all of a page is known to fit.
 const TEXT_KIB: usize = 1280;

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
+use crate::accounts::Holder;
 use crate::db::Db;
 use crate::db::replica::{Replica, Source};
 use crate::error::{Denied, Error};
@@ -41,9 +42,13 @@ pub struct Clients {
 
 /// A request of an authenticated caller.
 pub struct Call {
-    /// The caller, who owns the path.
+    /// Whose credentials were sent.
+    pub caller: AccountSid,
+    /// The account of the path: the caller itself, or a sub-account of the caller, as which it acts.
     pub account: AccountSid,
-    /// The database, with this account's share of the connections.
+    /// Who pays for that account. The caller and all its sub-accounts have one share of everything.
+    pub payer: AccountSid,
+    /// The database, with the payer's share of the connections.
     pub db: Db,
     pub state: Rc<WorkerState>,
     pub asked: Asked,
@@ -67,6 +72,11 @@ impl Call {
     /// [`Refused::NotFound`] for a text that is not a Sid.
     pub fn number(&self) -> Result<NumberSid, Refused> {
         self.path("Sid").parse().map_err(|_| Refused::NotFound)
+    }
+
+    /// The account of the path, as one that buys.
+    pub const fn holder(&self) -> Holder {
+        Holder { account: self.account, payer: self.payer }
     }
 
     /// Refuses misspelt and misplaced parameters.
@@ -93,7 +103,7 @@ impl Call {
     /// # Errors
     /// [`Error::TooMany`] if the account has its share of the memory, [`Error::Unavailable`] if there is none left.
     pub async fn reserve_page(&self, rows: u32) -> Result<(), Error> {
-        let room = self.state.memory.for_page(self.account, rows).await?;
+        let room = self.state.memory.for_page(self.payer, rows).await?;
         self.request.extensions_mut().insert(room);
         Ok(())
     }
@@ -131,14 +141,14 @@ impl FromRequest for Call {
             let state = WorkerState::of(&request)?;
             // Removed, because nothing reads it after this.
             let framed = request.extensions_mut().remove::<Framed>();
-            let Framed { asked, query, deadline } = framed.ok_or_else(incomplete)?;
-            let (account, token) = credentials(&request).ok_or(Refused::NotAuthenticated)?;
+            let Framed { asked, has_sub_accounts, query, deadline } = framed.ok_or_else(incomplete)?;
+            let (caller, token) = credentials(&request).ok_or(Refused::NotAuthenticated)?;
             let address = address(&request, state.clients.trust_proxy);
-            let admitted = state.gate.admit(&state.db, account, &token, address).await;
+            let admitted = state.gate.admit(&state.db, caller, &token, address).await;
             admitted.map_err(|denied| denied.map(Refused::from))?;
-            if request.match_info().get("AccountSid").is_some_and(|sid| sid != account.to_string()) {
-                return Err(Refused::NotFound.into());
-            }
+            let of_path = request.match_info().get("AccountSid").map(str::parse).transpose();
+            let account = of_path.map_err(|_| Refused::NotFound)?.unwrap_or(caller);
+            let holder = holder(&state, caller, account, has_sub_accounts).await?;
             let (input, query) = match *request.method() {
                 Method::POST | Method::PUT => {
                     (form(&request, payload, &deadline, state.clients.body_timeout).await?, query)
@@ -146,12 +156,32 @@ impl FromRequest for Call {
                 _ => (query, Params::default()),
             };
             // Only after the body has arrived: a slow sender does not count as a request under way.
-            let replica = state.replica.as_ref().map(|replica| replica.of(account)).transpose()?;
-            let db = state.db.of(account, !request.method().is_safe())?;
-            Ok(Self { account, db, state, asked, input, query, replica, request })
+            let payer = holder.payer;
+            let replica = state.replica.as_ref().map(|replica| replica.of(payer)).transpose()?;
+            let db = state.db.of(payer, !request.method().is_safe())?;
+            Ok(Self { caller, account, payer, db, state, asked, input, query, replica, request })
         }
         .boxed_local()
     }
+}
+
+/// The account of the path and its payer, if the caller is it or owns it.
+async fn holder(
+    state: &WorkerState,
+    caller: AccountSid,
+    account: AccountSid,
+    has_sub_accounts: bool,
+) -> Result<Holder> {
+    let families = &state.gate.families;
+    let found = if account == caller {
+        families.holder(&state.db, account, caller).await?
+    } else if has_sub_accounts {
+        // Who guesses Sids does it with the caller's share of the connections.
+        families.holder(&state.db.of(caller, false)?, account, caller).await?
+    } else {
+        None
+    };
+    Ok(found.ok_or(Refused::NotFound)?)
 }
 
 /// The user name and password of HTTP Basic.

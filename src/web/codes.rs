@@ -1,6 +1,7 @@
 //! The catalogue of error codes, one for all API versions: each has a page, to which answers lead.
 
 use super::form::LARGEST_BODY;
+use crate::accounts::families::{MOST_EVER, MOST_SUB_ACCOUNTS};
 use crate::purchases::KEY_HOURS;
 use crate::values::page::LARGEST_SIZE;
 use crate::values::text::{CallbackUrl, FriendlyName};
@@ -48,8 +49,11 @@ catalogue! {
         "The resource exists, but not for this HTTP method.",
         "Use one of the methods that the Allow header of the answer lists.";
     AccountNotActive = 20005, 403, "Account not active",
-        "The account is suspended: it can read and release numbers, but not buy or update them.",
-        "Ask the operator to activate the account. Where a monthly fee was not paid, a credit that covers what is due does so.";
+        "The account is suspended, or a closed sub-account of yours: numbers can be read and released, but not bought or updated.",
+        "Ask who suspended it, the owner of a sub-account or the operator. Where a monthly fee was not paid, a credit that covers what is due does so.";
+    NotYours = 20006, 403, "Not this account's to do",
+        "A sub-account tried what only the account that owns it may do.",
+        "Send the credentials of the main account.";
     PageSize = 20007, 400, "Page size out of range",
         "The page size (num or PageSize) is not a whole number from 1 to {LARGEST_SIZE}.",
         "Ask for 1 to {LARGEST_SIZE} numbers a page and follow nextpageuri for the rest.";
@@ -87,14 +91,14 @@ catalogue! {
         "A purchase has a PhoneNumber that is none, or neither a PhoneNumber nor an AreaCode.",
         "Send a US phone number such as +14158675309, or an AreaCode.";
     NotForSale = 21422, 400, "PhoneNumber not for sale",
-        "The number that a purchase asks for is not in stock, or is held, or rests after its last holder.",
+        "The number that a purchase asks for is not in stock, or is held, or in quarantine after its last holder, or withdrawn.",
         "Search AvailablePhoneNumbers and buy one of these. After a purchase whose answer was lost, look in the list of your numbers first.";
     AreaCode = 21451, 400, "Invalid area code",
         "The AreaCode is not three digits or no US area code.",
-        "Send a US area code such as 415, or leave AreaCode out for a number from anywhere.";
+        "Send a US area code such as 415. In API version 2008-08-01, leave AreaCode out for a number from anywhere.";
     NoNumber = 21452, 400, "No phone number found",
         "There is no number left that matches the request.",
-        "Try another area code, or leave AreaCode out. Toll-free codes are sold by TollFree, all others by Local.";
+        "Try another area code. In API version 2008-08-01, toll-free codes are sold by TollFree, all others by Local.";
     AreaCodeOfKind = 21457, 400, "AreaCode not allowed here",
         "A purchase by Local or TollFree has an AreaCode.",
         "Send a PhoneNumber there, or the AreaCode to IncomingPhoneNumbers.";
@@ -104,15 +108,33 @@ catalogue! {
     NotASid = 21470, 400, "Invalid AccountSid",
         "The AccountSid of the account that is to hold the number is not a Sid.",
         "Send AC and 32 hexadecimal digits, or leave AccountSid out.";
+    TakerNotActive = 21472, 400, "Account to transfer to is not active",
+        "The account that is to hold the number is suspended or closed.",
+        "Make it active first, or choose another account.";
     NoSuchAccount = 21473, 400, "No such account to transfer to",
         "There is no account with this Sid to which the number can go.",
         "Send the Sid of an account of yours.";
+    TransferByOwner = 21474, 400, "Transfer by a sub-account",
+        "A sub-account tried to give a number to another account.",
+        "Send the credentials of the main account, on the path of the sub-account.";
     Status = 21475, 400, "Invalid account status",
         "The Status is not active, suspended or closed.",
         "Send one of these.";
+    OwnerNotActive = 21476, 400, "Main account not active",
+        "The status of a sub-account is changed by a main account that is suspended.",
+        "Ask the operator to activate the main account.";
     OwnStatus = 21477, 400, "Status of a main account",
         "The request would change the status of a main account, which only the operator can.",
         "Ask the operator.";
+    SuspendedByOperator = 21478, 400, "Suspended by the operator",
+        "The operator has suspended the sub-account, and only the operator can activate it.",
+        "Ask the operator.";
+    AccountClosed = 21479, 400, "Account is closed",
+        "The sub-account is closed, which is for ever.",
+        "Create another one.";
+    TooManySubAccounts = 21480, 400, "Too many sub-accounts",
+        "The account owns as many open sub-accounts as one may, {MOST_SUB_ACCOUNTS}, or has created as many as one may ever, {MOST_EVER}.",
+        "Close some that are not needed. Closed ones count for ever among those created: use an open one again, or ask the operator for another main account.";
     PageToken = 21481, 400, "Invalid PageToken",
         "The PageToken is none that this server made, or is that of a list of another account.",
         "Follow next_page_uri and previous_page_uri as they are.";

@@ -101,6 +101,7 @@ fn too_many(of: Limit, wait: Duration) -> Exception {
         Limit::WrongTokens => "Too many wrong credentials came from your address",
         Limit::Rate => "The account sends too many requests",
         Limit::UnderWay => "The account has too many requests under way",
+        Limit::Changes => "This was changed as often as it may be in a day",
         Limit::Unread => "Answers of this account that are not read yet take all the memory it may have",
     };
     let retry_after = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
@@ -110,7 +111,8 @@ fn too_many(of: Limit, wait: Duration) -> Exception {
 
 pub const NOT_AUTHENTICATED: &str =
     "Authenticate with HTTP Basic credentials: the AccountSid as user name, its AuthToken as password";
-pub const SUSPENDED: &str = "The account is suspended: it can read and release numbers only; ask the operator";
+pub const SUSPENDED: &str =
+    "The account is not active: it can read and release numbers only; ask who suspended it, its owner or the operator";
 /// The same for whatever reason: nobody learns who holds a number.
 pub const NOT_FOR_SALE: &str = "This PhoneNumber is not for sale; AvailablePhoneNumbers lists some that are";
 pub const NOT_FOUND: &str = "There is no such resource in this account";

@@ -28,12 +28,16 @@ pub struct Face {
     /// Makes the answer to a request that was refused or failed. The version knows the types of its errors; `Site` is
     /// the server's address, for links.
     pub refusal: fn(&Asked, &Site, &actix_web::Error) -> HttpResponse,
+    /// Whether an account may act on the paths of its sub-accounts.
+    pub has_sub_accounts: bool,
 }
 
 /// What the frame passes on with a request.
 #[derive(Clone, Debug)]
 pub struct Framed {
     pub asked: Asked,
+    /// As its version says: see [`Face`].
+    pub has_sub_accounts: bool,
     pub query: Params,
     pub deadline: Deadline,
 }
@@ -66,7 +70,7 @@ pub async fn frame(
         move |error: &actix_web::Error| (face.refusal)(&asked, &site, error)
     };
     let refused = |error: &actix_web::Error| InternalError::from_response("refused", answer(error)).into();
-    let deadline = match normalize(&mut request, asked) {
+    let deadline = match normalize(&mut request, asked, face.has_sub_accounts) {
         Ok(deadline) => deadline,
         Err(error) => return Err(refused(&Denied::from(error).into())),
     };
@@ -100,7 +104,7 @@ fn face_of<'a>(path: &str, faces: &'a [Face]) -> Option<&'a Face> {
 }
 
 /// Normalizes the path and the method of a request, and passes on what they say.
-fn normalize(request: &mut ServiceRequest, asked: Asked) -> Result<Deadline, Refused> {
+fn normalize(request: &mut ServiceRequest, asked: Asked, has_sub_accounts: bool) -> Result<Deadline, Refused> {
     let query = Params::parse(request.query_string().as_bytes())?;
     let method = method(request.method(), &query)?;
     if *asked.path != *request.path() {
@@ -110,7 +114,7 @@ fn normalize(request: &mut ServiceRequest, asked: Asked) -> Result<Deadline, Ref
     }
     request.head_mut().method = method;
     let deadline = Deadline::after(LONGEST_REQUEST);
-    request.extensions_mut().insert(Framed { asked, query, deadline: deadline.clone() });
+    request.extensions_mut().insert(Framed { asked, has_sub_accounts, query, deadline: deadline.clone() });
     Ok(deadline)
 }
 
@@ -150,8 +154,11 @@ mod tests {
 
     use super::*;
 
-    const FACES: &[Face] =
-        &[Face { tree: "/2008-08-01", refusal: |_, _, _| HttpResponse::InternalServerError().finish() }];
+    const FACES: &[Face] = &[Face {
+        tree: "/2008-08-01",
+        refusal: |_, _, _| HttpResponse::InternalServerError().finish(),
+        has_sub_accounts: false,
+    }];
 
     /// Paths made of parts of routes, and of other parts.
     fn hostile() -> impl Strategy<Value = String> {

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use futures_util::future::join;
+use numberbank::accounts::Holder;
 use numberbank::error::Denied;
 use numberbank::inventory::{self, Retirement, State};
 use numberbank::numbers::{self, Settings};
@@ -9,6 +10,7 @@ use numberbank::purchases::{self, Assigned, IdempotencyKey, Order, Purchase, Pur
 use numberbank::releases;
 use numberbank::values::money::Money;
 use numberbank::values::phone::{Kind, PhoneNumber};
+use numberbank::values::sid::AccountSid;
 
 use crate::support::{Account, World, test};
 
@@ -77,12 +79,12 @@ fn a_number_that_is_named_is_bought_once_with_a_key() {
     test(async |world| {
         world.stock(4_158_670_000, 10).await;
         let (account, queues) = (world.account("5.00").await, PurchaseQueues::new(1, 8));
-        let sid = account.sid.parse().expect("a Sid");
+        let sid: AccountSid = account.sid.parse().expect("a Sid");
         let buy = async |digits: i64, request: u8| {
             let key = Some(IdempotencyKey { text: "once".to_owned(), request: vec![request] });
             let wanted = Wanted::This { number: number(digits), price: None };
             let order = Order { wanted, settings: Settings::default(), key };
-            purchases::buy(&queues, &world.db, &world.clock, sid, order.into()).await
+            purchases::buy(&queues, &world.db, &world.clock, Holder::main(sid), order.into()).await
         };
         let (one, two) = join(buy(NUMBER, 1), buy(NUMBER, 1)).await;
         let (one, two) = (one.expect("a purchase"), two.expect("a purchase"));

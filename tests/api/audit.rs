@@ -5,9 +5,10 @@ use sqlx::AssertSqlSafe;
 
 use crate::support::{Account, World, test_without_audit};
 
-/// Two accounts; one holds a number and has released another, the other holds one.
+/// Two main accounts; one holds a number and has released another, the other holds one. A sub-account of the first.
 struct Scene {
     account: Account,
+    child: Account,
     /// The Sid and digits of the first account's number.
     sid: String,
     number: String,
@@ -18,6 +19,7 @@ struct Scene {
 #[derive(Clone, Copy, Debug)]
 enum Subject {
     Account,
+    Child,
     Number,
     Sid,
     Released,
@@ -30,18 +32,20 @@ impl Scene {
     async fn new(world: &World) -> Self {
         world.stock(4_158_670_000, 9).await;
         let (account, bystander) = (world.account("50.00").await, world.account("50.00").await);
+        let child = world.child(&account).await;
         let bought = world.server.buy(&account, &[]).await;
         let released = world.server.buy(&account, &[]).await.assert_status(201).element("Sid");
         world.server.buy(&bystander, &[]).await.assert_status(201);
         world.server.release(&account, &released).await.assert_status(204);
         let (sid, number) = (bought.element("Sid"), bought.element("PhoneNumber"));
         assert_eq!(audit::audit(&world.db).await.expect("the audit runs"), []);
-        Self { account, sid, number, released }
+        Self { account, child, sid, number, released }
     }
 
     fn name(&self, subject: Subject) -> &str {
         match subject {
             Subject::Account => &self.account.sid,
+            Subject::Child => &self.child.sid,
             Subject::Number => &self.number,
             Subject::Sid => &self.sid,
             Subject::Released => &self.released,
@@ -56,8 +60,9 @@ impl Scene {
         let uuid = |sid: &str| format!("'{}'::uuid", &sid[2..]);
         statement
             .replace(":nobody", "'00000000-0000-0000-0000-000000000001'::uuid")
-            .replace(":bystander", "(select sid from accounts where sid <> :account)")
+            .replace(":bystander", "(select sid from accounts where sid <> :account and owner_sid is null)")
             .replace(":account", &uuid(&self.account.sid))
+            .replace(":child", &uuid(&self.child.sid))
             .replace(":sid", &uuid(&self.sid))
             .replace(":released", &uuid(&self.released))
             .replace(":number", &self.number)
@@ -177,6 +182,14 @@ broken! {
     a_purchase_that_another_account_paid_is_named:
         "update tenancies set account_sid = :bystander where sid = :released"
         => [(3, Released, "paid for by AC")];
+    a_purchase_that_a_sub_account_paid_is_named:
+        "alter table ledger_entries drop constraint ledger_entries_month_charged_once;
+        update ledger_entries set balance_after = 4900 where tenancy_sid = :released;
+        update ledger_entries set account_sid = :child, amount = 0, balance_after = 0 where tenancy_sid = :sid;
+        update tenancies set account_sid = :child, price = 0 where sid = :sid;
+        update accounts set balance = 4900, local_numbers = 0, monthly_fees = 0 where sid = :account;
+        update accounts set local_numbers = 1 where sid = :child"
+        => [(3, Sid, "paid for by AC")];
     a_purchase_of_a_number_that_is_not_in_stock_is_named:
         "delete from stock where tenancy_sid is null;
         insert into stock_counts values ('local', 415, -6, 0, -1, 0)"
@@ -216,6 +229,14 @@ broken! {
         update accounts set balance = 4800 where sid = :bystander;
         update tenancies set due_month = 2, due_on = '2008-06-01' where sid = :sid"
         => [(4, Sid, "month 1 is paid by AC")];
+    a_fee_that_a_sub_account_paid_is_named:
+        "insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
+            values (:child, now(), 'monthly_fee', 0, 0, :sid, 1);
+        update ledger_entries set amount = 0, balance_after = 5000 where tenancy_sid = :sid and month = 0;
+        update ledger_entries set balance_after = 4900 where tenancy_sid = :released;
+        update accounts set balance = 4900, monthly_fees = 0 where sid = :account;
+        update tenancies set due_month = 2, due_on = '2008-06-01', price = 0 where sid = :sid"
+        => [(4, Sid, "month 1 is paid by AC")];
     a_fee_that_was_charged_and_is_still_due_is_named:
         "insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
             values (:account, now(), 'monthly_fee', -100, 4700, :sid, 1);
@@ -245,4 +266,37 @@ broken! {
             ended_at = ended_at + interval '1 hour' where sid = :released;
         delete from stock_moves"
         => [(5, Number, "while another tenancy holds it until 2008-04-01 19:26:32")];
+
+    // 7: families
+    an_owner_that_does_not_exist_is_named:
+        "update accounts set sub_accounts = 0 where sid = :account;
+        update accounts set owner_sid = :nobody where sid = :child"
+        => [(7, Child, "is owned by AC00000000000000000000000000000001, but there is no such account")];
+    an_owner_that_is_a_sub_account_is_named:
+        "insert into accounts (sid, owner_sid, name, credential, token_hash, created_at, updated_at)
+            values (:nobody, :child, 'Grandchild', gen_random_uuid(), '', now(), now())"
+        => [(7, NoAccount, ", itself a sub-account"), (7, Child, "counts 0 open sub-accounts, owns 1")];
+    an_owner_that_is_closed_is_named:
+        "alter table accounts drop constraint accounts_one_level_of_sub_accounts;
+        update accounts set closed_at = now() where sid = :account;
+        update accounts set owner_suspended = true where sid = :child"
+        => [(7, Child, ", which is closed")];
+    a_sub_account_that_is_suspended_without_its_owner_is_named:
+        "update accounts set owner_suspended = true where sid = :child"
+        => [(7, Child, "is suspended with its owner, which is active")];
+    a_sub_account_that_is_not_suspended_with_its_owner_is_named:
+        "update accounts set suspended_at = now() where sid = :account"
+        => [(7, Child, "is not suspended with its owner, which is suspended")];
+    a_sub_account_that_has_money_is_named:
+        "alter table accounts drop constraint accounts_sub_account_has_no_money;
+        insert into ledger_entries (account_sid, at, kind, amount, balance_after)
+            values (:child, now(), 'credit', 5, 5);
+        update accounts set balance = 5 where sid = :child"
+        => [(7, Child, "has 5 cents, which are its owner's to have")];
+    a_wrong_count_of_sub_accounts_is_named:
+        "update accounts set sub_accounts = 2 where sid = :account"
+        => [(7, Account, "counts 2 open sub-accounts, owns 1")];
+    a_closed_sub_account_that_is_still_counted_is_named:
+        "update accounts set closed_at = now() where sid = :child"
+        => [(7, Account, "counts 1 open sub-accounts, owns 0")];
 }

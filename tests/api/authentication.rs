@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::{join, join_all};
-use numberbank::accounts::{self, Leftover, Status};
+use numberbank::accounts::{self, Leftover, Said, Status};
 use sqlx::AssertSqlSafe;
 
 use crate::support::{Account, Answer, Server, World, eventually, test};
@@ -30,7 +30,7 @@ async fn set_status(world: &World, account: &Account, status: Status) {
 async fn close(world: &World, account: &Account) {
     let mut transaction = world.db.begin().await.expect("a transaction");
     let sid = account.sid.parse().expect("a Sid");
-    accounts::close(&mut transaction, &world.clock, sid, Some(Leftover::Kept), None)
+    accounts::close(&mut transaction, &world.clock, sid, Some(Leftover::Kept), Said::by_operator(None))
         .await
         .expect("the account is closed");
     transaction.commit().await.expect("it stays so");

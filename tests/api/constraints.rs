@@ -73,6 +73,7 @@ async fn scene(world: &World) {
         insert into ledger_keys select account_sid, 'once', min(id), '{}', '{}'
             from ledger_entries where kind = 'credit' group by account_sid";
     raw_sql(of_operators).execute(&world.db).await.expect("rows of operators");
+    world.child(&two).await;
 }
 
 /// The statements of the file by the rule that refuses them.

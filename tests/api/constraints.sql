@@ -7,7 +7,7 @@ update accounts set name = '';
 update accounts set name = repeat('x', 65);
 
 -- accounts_balance_not_negative
-update accounts set balance = balance - 90000;
+update accounts set balance = balance - 90000 where owner_sid is null;
 
 -- accounts_numbers_not_negative
 update accounts set local_numbers = -1;
@@ -21,6 +21,22 @@ update accounts set token_digest = null;
 
 -- accounts_chosen_token_has_no_digest
 update accounts set token_chosen = true, token_hash = 'x';
+
+-- accounts_sub_account_has_no_money
+update accounts set balance = 1 where owner_sid is not null;
+update accounts set unpaid_since = now() where owner_sid is not null;
+
+-- accounts_main_account_has_no_owner
+update accounts set suspended_by_owner_at = now() where owner_sid is null;
+update accounts set owner_suspended = true where owner_sid is null;
+
+-- accounts_one_level_of_sub_accounts
+update accounts set sub_accounts = -1 where owner_sid is null;
+update accounts set sub_accounts = 1 where owner_sid is not null;
+update accounts set closed_at = now() where sub_accounts > 0;
+
+-- accounts_is_not_its_owner
+update accounts set owner_sid = sid where owner_sid is not null;
 
 -- stock_phone_number_ten_digits
 insert into stock (phone_number, kind, state_since, added_at) values (1998670000, 'local', now(), now());
@@ -294,6 +310,11 @@ insert into operator_outcomes (action_id, at, outcome) values (0, now(), 'done')
 -- operator_outcomes_account_sid_fkey
 insert into operator_outcomes (action_id, at, outcome, account_sid)
     select max(id), now(), 'done', gen_random_uuid() from operator_actions;
+
+-- accounts_owner_sid_fkey
+insert into accounts (sid, owner_sid, name, credential, token_digest, created_at, updated_at)
+    select gen_random_uuid(), gen_random_uuid(), name, credential, token_digest, created_at, updated_at from accounts
+    where owner_sid is not null;
 
 -- tenancy_transfers_tenancy_sid_fkey
 insert into tenancy_transfers (tenancy_sid, at, from_account, to_account, from_month)

@@ -28,7 +28,7 @@ fn sid(account: &Account) -> AccountSid {
 }
 
 async fn transfer(world: &World, at: i64, to: &Account) -> Result<Biography, Denied<Refused>> {
-    releases::transfer(&world.db, &world.clock, number(at), None, sid(to), None).await
+    crate::support::move_number(&world.db, &world.clock, number(at), None, sid(to), None).await
 }
 
 async fn end(world: &World, at: i64) -> Result<Biography, Denied<Refused>> {

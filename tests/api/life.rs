@@ -12,7 +12,7 @@ use numberbank::values::phone::PhoneNumber;
 use numberbank::{audit, billing, inventory, ledger, purchases, releases};
 use proptest::prelude::*;
 
-use crate::support::{Account, World, beginning, order, test};
+use crate::support::{Account, World, beginning, move_number, order, test};
 
 const ACCOUNTS: usize = 2;
 const FIRST: i64 = 4_158_670_000;
@@ -335,7 +335,7 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
             let Tenancy { sid, number, .. } = &model.tenancies[at];
             let (sid, number) = (sid.parse().expect("a Sid"), number.parse().expect("a number"));
             let taker = accounts[to].sid.parse().expect("a Sid");
-            let done = releases::transfer(&world.db, &world.clock, number, Some(sid), taker, Some("sold")).await;
+            let done = move_number(&world.db, &world.clock, number, Some(sid), taker, Some("sold")).await;
             assert_eq!(done.is_ok(), model.transfer(at, to), "{done:?}");
         }
         Step::Assign(account, index, cents) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::future::{join, join_all};
-use numberbank::accounts::{self, Change, Leftover, Reason, Status};
+use numberbank::accounts::{self, Change, Leftover, Reason, Said, Status};
 use numberbank::billing::{self, Billed};
 use numberbank::db::Transaction;
 use numberbank::error::Denied;
@@ -259,7 +259,7 @@ fn a_closing_that_meets_a_credit_closes_with_all_the_money() {
         // The request waits for the closing, and is refused then.
         let other = world.account("0.00").await;
         let mut open = world.db.begin().await.expect("a transaction");
-        accounts::close(&mut open, &world.clock, sid(&other), None, None).await.expect("a closing");
+        accounts::close(&mut open, &world.clock, sid(&other), None, Said::by_operator(None)).await.expect("a closing");
         let late = billing::credit(&world.db, &world.clock, order(&other, "0.01"));
         let late = beside(open, late).await;
         assert!(matches!(late, Err(Denied::Refused(ledger::Refused::NoOpenAccount(_)))));
@@ -323,7 +323,7 @@ fn two_operators_who_do_the_same_at_once_leave_one_event() {
                 db,
                 clock,
                 sid,
-                Closing { releases: false, leftover: Some(Leftover::Kept), note: None, shown: None },
+                Closing { releases: false, leftover: Some(Leftover::Kept), said: Said::by_operator(None), shown: None },
             )
         };
         let both = beside_a_credit(world, &account, 1, join(close(), close())).await;

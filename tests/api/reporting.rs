@@ -17,7 +17,7 @@ const VIEWS: [(&str, &str); 17] = [
     (
         "accounts",
         "sid name status reason balance numbers_held monthly_fees spent_this_month created_at owed ref unpaid_since \
-        last_used_on",
+        last_used_on owner_sid",
     ),
     ("daily_revenue", "day kind charge account_sid count amount"),
     ("holdings", "phone_number account_sid held_from held_until number_sid"),
@@ -31,7 +31,7 @@ const VIEWS: [(&str, &str); 17] = [
     (
         "ledger",
         "account_sid at kind amount balance_after phone_number note id number_sid account_name period_from period_to \
-        reverses transfer",
+        reverses transfer held_by",
     ),
     ("low_stock", "kind area_code available threshold"),
     ("margins", "phone_number kind account_sid price provider provider_cost margin"),
@@ -185,7 +185,7 @@ fn an_account_s_month_follows_the_calendar() {
             let expected = json!({ "sid": account.sid, "name": "Test", "status": "active", "reason": null,
                 "balance": 47.0, "numbers_held": 1, "monthly_fees": 2.0, "spent_this_month": spent,
                 "created_at": "2008-04-01T18:26:32+00:00", "owed": 0.0, "ref": null,
-                "unpaid_since": null, "last_used_on": "2008-04-04" });
+                "unpaid_since": null, "last_used_on": "2008-04-04", "owner_sid": null });
             assert_eq!(shown, expected, "{now}");
         }
         world.suspend(&account).await;

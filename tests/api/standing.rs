@@ -2,7 +2,7 @@
 
 use chrono::{NaiveDate, TimeDelta};
 use futures_util::future::{join_all, join3};
-use numberbank::accounts::{self, Change, Edit, Filter, Leftover, New, Reason, Reference, Refused, Status};
+use numberbank::accounts::{self, Change, Edit, Filter, Leftover, New, Reason, Reference, Refused, Said, Status};
 use numberbank::billing::{self, Standing};
 use numberbank::error::Denied;
 use numberbank::ledger;
@@ -36,7 +36,7 @@ async fn edit(world: &World, account: AccountSid, name: Option<&str>, of: Option
 }
 
 async fn close(world: &World, account: &Account, leftover: Option<Leftover>) -> Result<Closed, Refused> {
-    let closing = Closing { releases: true, leftover, note: Some("left us"), shown: None };
+    let closing = Closing { releases: true, leftover, said: Said::by_operator(Some("left us")), shown: None };
     refusal(releases::close_account(&world.db, &world.clock, sid(account), closing).await)
 }
 

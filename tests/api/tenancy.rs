@@ -35,6 +35,7 @@ const OF_2008: &[Case] = &[
 #[rustfmt::skip]
 const OF_2010: &[Case] = &[
     ("/Accounts", "GET", [401, 401, 401, 401, 200, NONE, NONE]),
+    ("/Accounts", "POST", [401, 401, 401, 401, 403, NONE, NONE]),
     ("/Accounts/{AccountSid}", "GET", [401, 401, 401, 401, 200, 404, NONE]),
     ("/Accounts/{AccountSid}", "POST", [401, 401, 401, 401, 403, 404, NONE]),
     ("/Accounts/{AccountSid}", "PUT", [401, 401, 401, 401, 403, 404, NONE]),

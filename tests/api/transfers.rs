@@ -11,7 +11,7 @@ use numberbank::values::sid::{AccountSid, NumberSid};
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 
-use crate::support::{Account, World, test};
+use crate::support::{Account, World, move_number, test};
 
 const NUMBER: i64 = 4_158_670_000;
 
@@ -31,7 +31,7 @@ async fn buy(world: &World, account: &Account) -> NumberSid {
 
 async fn transfer(world: &World, to: &Account) -> Result<Biography, Denied<Refused>> {
     world.clock.advance(TimeDelta::days(1));
-    releases::transfer(&world.db, &world.clock, number(), None, sid(to), Some("sold his shop")).await
+    move_number(&world.db, &world.clock, number(), None, sid(to), Some("sold his shop")).await
 }
 
 async fn release(world: &World, of: Option<NumberSid>) -> Result<Biography, Denied<Refused>> {
@@ -207,7 +207,7 @@ fn a_number_moves_only_from_who_holds_it_to_another_active_account() {
         let (one, other, held) = scene(world).await;
         assert_refused(transfer(world, &one).await, &Refused::SameAccount(number(), sid(&one)));
         let nobody: AccountSid = format!("AC{}", "0".repeat(32)).parse().expect("a Sid");
-        let to_nobody = releases::transfer(&world.db, &world.clock, number(), None, nobody, None).await;
+        let to_nobody = move_number(&world.db, &world.clock, number(), None, nobody, None).await;
         assert_refused(to_nobody, &Refused::NoTaker(nobody));
         world.suspend(&other).await;
         assert_refused(transfer(world, &other).await, &Refused::TakerSuspended(sid(&other)));
@@ -219,10 +219,10 @@ fn a_number_moves_only_from_who_holds_it_to_another_active_account() {
         restore(world).await.expect("it goes back");
         let third = world.account("0.00").await;
         let before = world.fingerprint().await;
-        let wrong = releases::transfer(&world.db, &world.clock, number(), Some(another), sid(&third), None).await;
+        let wrong = move_number(&world.db, &world.clock, number(), Some(another), sid(&third), None).await;
         assert_refused(wrong, &Refused::HeldUnderAnother(number(), another));
         assert_eq!(world.fingerprint().await, before);
-        let right = releases::transfer(&world.db, &world.clock, number(), Some(held), sid(&third), None).await;
+        let right = move_number(&world.db, &world.clock, number(), Some(held), sid(&third), None).await;
         assert_eq!(right.expect("a transfer").holder, Some(sid(&third)));
     });
 }
@@ -293,7 +293,7 @@ fn a_list_goes_on_beside_a_number_that_was_moved() {
             assert_eq!(held.len(), at + 1);
         }
         let second = held[1].1.parse().expect("a number");
-        releases::transfer(&world.db, &world.clock, second, None, sid(&other), None).await.expect("a transfer");
+        move_number(&world.db, &world.clock, second, None, sid(&other), None).await.expect("a transfer");
         let cursor = &held[1].0;
         for named in ["", "&FriendlyName=Desk"] {
             let below = |query: &str| format!("/IncomingPhoneNumbers?PageSize=2&{query}{named}");
@@ -317,7 +317,7 @@ fn the_transfers_of_other_numbers_are_not_told() {
         world.stock(NUMBER + 1, 1).await;
         world.server.buy(&one, &[]).await.assert_status(201);
         let second = PhoneNumber::new(NUMBER + 1).expect("a number");
-        releases::transfer(&world.db, &world.clock, second, None, sid(&other), None).await.expect("a transfer");
+        move_number(&world.db, &world.clock, second, None, sid(&other), None).await.expect("a transfer");
         for number in [number(), second] {
             let told = numbers::biography(&world.db, number).await.expect("a biography");
             assert_eq!((told.transfers.len(), told.history.len()), (1, 2));

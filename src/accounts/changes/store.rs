@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Result, query_as, query_scalar};
 use tracing::instrument;
 
-use super::Edit;
+use super::{Edit, Said};
 use crate::accounts::store::accounts;
 use crate::accounts::{Account, Reason, Reference, Status};
 use crate::db::Transaction;
@@ -35,7 +35,7 @@ pub async fn suspend(
     .await
 }
 
-/// Makes the account active. The reason of its suspension makes no difference. A note is told even if it is active.
+/// Makes the account active, but for a sub-account whose owner is not. The reason of its suspension makes no difference. A note is told even if it is active.
 #[instrument(name = "accounts.changes.activate", level = "debug", skip_all)]
 pub async fn activate(
     within: &mut Transaction,
@@ -44,7 +44,7 @@ pub async fn activate(
     now: DateTime<Utc>,
 ) -> Result<Option<Account>> {
     accounts!(
-        "update accounts set suspended_at = null, unpaid_since = null,
+        "update accounts set suspended_at = null, unpaid_since = null, suspended_by_owner_at = null,
             changed_by = ('operator', $2)::change_cause, changed_note = $3,
             updated_at = case when status = 'suspended' then greatest($2, updated_at) else updated_at end
         where sid = $1 and closed_at is null
@@ -65,16 +65,23 @@ pub async fn close(
     within: &mut Transaction,
     sid: AccountSid,
     with_money: bool,
-    note: Option<&str>,
+    said: Said<'_>,
     now: DateTime<Utc>,
 ) -> Result<Option<Account>> {
     accounts!(
-        "with account as materialized (
-            select sid as it,
-                closed_at is not null or (numbers_held(accounts, null) = 0 and (balance = 0 or $3)) as ends
-            from accounts where sid = $1 for update
+        "with owner as materialized (
+            -- Sees: the account's owner. Locks: it. First, because owners are locked before their sub-accounts.
+            select sid from accounts where sid = (select owner_sid from accounts where sid = $1) for no key update
+        ), account as materialized (
+            -- Sees: the account as it is now. Locks: it. Here: after its owner.
+            select sid as it, closed_at is not null as ended, closed_at is not null or
+                (numbers_held(accounts, null) = 0 and sub_accounts = 0 and (balance = 0 or $3)) as ends
+            from accounts where sid = $1 and (select count(*) from owner) >= 0 for update
+        ), fewer as (
+            update accounts set sub_accounts = sub_accounts - 1 from owner, account
+            where accounts.sid = owner.sid and ends and not ended
         )
-        update accounts set changed_by = case when ends then ('operator', $2)::change_cause end,
+        update accounts set changed_by = case when ends then ($5::change_reason, $2)::change_cause end,
             changed_note = case when ends then $4::text end,
             closed_at = case when ends then coalesce(closed_at, $2) end,
             updated_at = case when ends and closed_at is null then greatest($2, updated_at) else updated_at end
@@ -84,7 +91,8 @@ pub async fn close(
         sid as AccountSid,
         now,
         with_money,
-        note
+        said.note,
+        said.by as Reason
     )
     .fetch_optional(&mut **within)
     .await

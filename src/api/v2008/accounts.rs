@@ -42,8 +42,11 @@ pub async fn update(call: Call) -> Result<HttpResponse, Refusal> {
     Ok(represent::one(&call.asked, StatusCode::OK, &account))
 }
 
-/// `GET /Accounts/{AccountSid}/Balance`
+/// `GET /Accounts/{AccountSid}/Balance`: a sub-account has none.
 pub async fn balance(call: Call) -> Result<HttpResponse, Refusal> {
+    if call.account != call.payer {
+        return Err(Refused::NotFound.into());
+    }
     let account = accounts::find(&call.db, call.account).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &Balance(&account)))
 }

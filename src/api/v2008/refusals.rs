@@ -64,6 +64,12 @@ impl Worded for accounts::Refused {
             Self::HoldsMore(_) => (Code::InvalidParameter, "The account holds more by now".to_owned()),
             Self::HoldsMoney { .. } => (Code::InvalidParameter, "The account still has money".to_owned()),
             Self::RefTaken { .. } => (Code::InvalidParameter, "Another account has this ref".to_owned()),
+            // It has no sub-accounts either.
+            Self::NotAMainAccount(_)
+            | Self::TooManySubAccounts
+            | Self::SuspendedByOperator(_)
+            | Self::OwnerSuspended(_)
+            | Self::OwnsAccounts { .. } => (Code::InvalidParameter, "The account cannot be changed so".to_owned()),
         }
     }
 }

@@ -6,27 +6,56 @@ use actix_web::http::StatusCode;
 use super::page;
 use super::refusals::{Refusal, Unfit};
 use super::represent::{self, List, Record, TREE, Typed};
-use crate::accounts::{self, Account, Status};
-use crate::values::money::CURRENCY;
+use crate::accounts::families::{self, Family};
+use crate::accounts::{self, Account, Leftover, Reason, Said, Status};
+use crate::releases::{self, Closing};
+use crate::values::money::{CURRENCY, Money};
 use crate::values::page::{Cursor, Slice};
 use crate::values::text::FriendlyName;
 use crate::web::caller::Call;
+use crate::web::params::KnownParameters;
 use crate::web::refused::{self, Refused};
 use crate::web::represent::Rfc2822;
 
-/// `GET /Accounts`: the caller's own account, the only one there is to see.
+/// How many numbers one request releases with the account that holds them: its deadline allows more.
+pub const MOST_RELEASED: i64 = 5_000;
+
+/// `GET /Accounts`: the caller's own account and its sub-accounts, closed ones too.
 pub async fn list(call: Call) -> Result<HttpResponse, Refusal> {
     let page = page::read(&call.input)?;
     let (name, status) = (call.input.filled(&["FriendlyName"])?, call.input.filled(&["Status"])?);
-    let own = accounts::find(&call.db, call.account).await?;
-    let fits = name.is_none_or(|name| name == own.name)
-        && status.is_none_or(|status| status.eq_ignore_ascii_case(status_name(own.status)));
-    let page = if page.cursor == Cursor::Last { page.last_of(1) } else { page };
-    let items = if fits && page.number == 0 { vec![own] } else { Vec::new() };
-    let slice = Slice::new(page, i64::from(fits), items);
+    // No account has another status.
+    let (known, fits_none) = (status.and_then(status_of), status.is_some_and(|text| status_of(text).is_none()));
+    let family = Family { name, status: known };
+    // One more tells whether the list goes on.
+    let size = if fits_none { 0 } else { i64::from(page.size) + 1 };
+    let page = match page.cursor {
+        Cursor::ByNumber => page,
+        Cursor::Last => page.last_of(families::family(&call.db, call.caller, family, 0, 0).await?.1),
+        Cursor::After(_) | Cursor::Before(_) => return Err(Unfit::PageToken.into()),
+    };
+    call.reserve_page(page.size).await?;
+    let (items, total) = families::family(&call.db, call.caller, family, page.start(), size).await?;
+    let slice = Slice::new(page, if fits_none { 0 } else { total }, items);
     let filters = [("FriendlyName", name), ("Status", status)];
     let list = List { name: "Accounts", columns: COLUMNS, filters: &filters, slice, ends: None };
     Ok(represent::list(&call.asked, list).await)
+}
+
+/// `POST /Accounts`: creates a sub-account. Its token is shown this once.
+pub async fn create(call: Call) -> Result<HttpResponse, Refusal> {
+    call.check_names(&KNOWN)?;
+    let now = call.state.clock.now();
+    let name = match friendly_name(&call)?.filter(|text| !text.is_empty()) {
+        Some(text) => read_name(text)?,
+        None => read_name(&now.format("SubAccount Created at %Y-%m-%d %I:%M %p").to_string())?,
+    };
+    if call.caller != call.payer {
+        return Err(Unfit::NotYours.into());
+    }
+    let made = families::create(&call.db, &call.state.clock, call.caller, &name).await?;
+    let account = WithToken { account: &made.account, token: made.auth_token.reveal() };
+    Ok(represent::one(&call.asked, StatusCode::CREATED, &account))
 }
 
 /// `GET /Accounts/{AccountSid}`
@@ -35,27 +64,88 @@ pub async fn show(call: Call) -> Result<HttpResponse, Refusal> {
     Ok(represent::one(&call.asked, StatusCode::OK, &account))
 }
 
-/// `POST` or `PUT /Accounts/{AccountSid}`: changes the FriendlyName if it is sent. An account cannot change its own
-/// status.
+/// `POST` or `PUT /Accounts/{AccountSid}`: changes the FriendlyName, or the status of a sub-account, if they are sent.
 pub async fn update(call: Call) -> Result<HttpResponse, Refusal> {
-    let name = call.input.get("FriendlyName")?.map(str::parse::<FriendlyName>).transpose();
-    let name = name.map_err(|must| Refused::from(refused::Unfit::FriendlyName(must)))?;
-    if let Some(status) = call.input.filled(&["Status"])? {
-        let all = [Status::Active, Status::Suspended, Status::Closed];
-        let is_status = all.into_iter().any(|known| status_name(known) == status);
-        return Err(if is_status { Unfit::OwnStatus } else { Unfit::Status }.into());
+    call.check_names(&KNOWN)?;
+    let name = friendly_name(&call)?.map(read_name).transpose()?;
+    let status = call.input.filled(&["Status"])?.map(|text| status_of(text).ok_or(Unfit::Status)).transpose()?;
+    match (status, call.account == call.payer, call.account == call.caller) {
+        (Some(_), true, _) => return Err(Unfit::OwnStatus.into()),
+        (Some(_), false, true) => return Err(Unfit::NotYours.into()),
+        _ => {}
     }
-    let account = match name {
+    // An account that is to be active is so before its name changes, and another one after that.
+    match status {
+        Some(Status::Active) => drop(set_status(&call, Status::Active).await?),
+        Some(Status::Closed) => before_closing(&call).await?,
+        _ => {}
+    }
+    let mut account = match name {
         Some(name) => accounts::rename(&call.db, &call.state.clock, call.account, &name).await?,
+        None if status.is_some() => accounts::find(&call.db, call.account).await?,
         None => accounts::find_active(&call.db, call.account).await?,
     };
+    if let Some(status) = status.filter(|status| *status != Status::Active) {
+        account = set_status(&call, status).await?;
+    }
     Ok(represent::one(&call.asked, StatusCode::OK, &account))
 }
 
-/// `GET /Accounts/{AccountSid}/Balance`
+/// Changes the status of a sub-account for its owner.
+async fn set_status(call: &Call, status: Status) -> Result<Account, Refusal> {
+    if status != Status::Closed {
+        let suspended = status == Status::Suspended;
+        return Ok(families::set_by_owner(&call.db, &call.state.clock, call.holder(), suspended).await?);
+    }
+    before_closing(call).await?;
+    let closing = Closing {
+        releases: true,
+        leftover: Some(Leftover::Kept),
+        said: Said { by: Reason::Owner, note: None },
+        shown: Some((MOST_RELEASED, Money::ZERO)),
+    };
+    let closed = releases::close_account(&call.db, &call.state.clock, call.account, closing).await?;
+    // Other instances notice it within half a second.
+    call.state.gate.forget(call.account);
+    Ok(closed.account)
+}
+
+/// Refuses to close an account, as far as that can be foreseen.
+async fn before_closing(call: &Call) -> Result<(), Refusal> {
+    let account = accounts::find(&call.db, call.account).await?;
+    if account.status == Status::Closed {
+        return Err(accounts::Refused::Closed(call.account).into());
+    }
+    let owner = accounts::find_active(&call.db, call.caller).await;
+    owner.map_err(|denied| denied.map(|_| accounts::Refused::OwnerSuspended(call.caller)))?;
+    match account.local_numbers + account.tollfree_numbers {
+        held if held > MOST_RELEASED => Err(Unfit::HoldsTooMany.into()),
+        _ => Ok(()),
+    }
+}
+
+/// `GET /Accounts/{AccountSid}/Balance`: a sub-account has none.
 pub async fn balance(call: Call) -> Result<HttpResponse, Refusal> {
+    if call.account != call.payer {
+        return Err(Refused::NotFound.into());
+    }
     let account = accounts::find(&call.db, call.account).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &Balance(&account)))
+}
+
+const KNOWN: KnownParameters<'static> = KnownParameters { names: &["FriendlyName", "Status"], elsewhere: &[] };
+
+fn friendly_name(call: &Call) -> Result<Option<&str>, Refused> {
+    call.input.get("FriendlyName")
+}
+
+fn read_name(text: &str) -> Result<FriendlyName, Refusal> {
+    Ok(text.parse().map_err(refused::Unfit::FriendlyName)?)
+}
+
+fn status_of(text: &str) -> Option<Status> {
+    let all = [Status::Active, Status::Suspended, Status::Closed];
+    all.into_iter().find(|status| status_name(*status).eq_ignore_ascii_case(text))
 }
 
 const fn status_name(status: Status) -> &'static str {
@@ -87,19 +177,46 @@ impl Record for Account {
     }
 
     fn write(&self, to: &mut impl Typed) {
-        let path = format!("{TREE}/Accounts/{}", self.sid);
-        to.plain("Sid", &self.sid);
-        to.text("FriendlyName", &self.name);
-        to.plain("Type", &"Full");
-        to.plain("Status", &status_name(self.status));
-        to.plain("DateCreated", &Rfc2822(self.created_at));
-        to.plain("DateUpdated", &Rfc2822(self.updated_at));
-        // It was shown once, when it was made; only its hash is kept.
-        to.fixed("AuthToken", "null", Some(""));
-        to.plain("OwnerAccountSid", &self.sid);
-        to.uri("Uri", &path);
-        represent::subresources(to, &path, &["AvailablePhoneNumbers", "IncomingPhoneNumbers", "Balance"]);
+        // A token is shown when it is made. Only its hash is kept.
+        write(self, None, to);
     }
+}
+
+/// An account that was created just now.
+struct WithToken<'a> {
+    account: &'a Account,
+    token: &'a str,
+}
+
+impl Record for WithToken<'_> {
+    const NAME: &'static str = Account::NAME;
+
+    fn columns(&self) -> &'static [&'static str] {
+        COLUMNS
+    }
+
+    fn write(&self, to: &mut impl Typed) {
+        write(self.account, Some(self.token), to);
+    }
+}
+
+fn write(account: &Account, token: Option<&str>, to: &mut impl Typed) {
+    let path = format!("{TREE}/Accounts/{}", account.sid);
+    to.plain("Sid", &account.sid);
+    to.text("FriendlyName", &account.name);
+    to.plain("Type", &"Full");
+    to.plain("Status", &status_name(account.status));
+    to.plain("DateCreated", &Rfc2822(account.created_at));
+    to.plain("DateUpdated", &Rfc2822(account.updated_at));
+    match token {
+        Some(token) => to.text("AuthToken", token),
+        None => to.fixed("AuthToken", "null", Some("")),
+    }
+    to.plain("OwnerAccountSid", &account.owner_sid.unwrap_or(account.sid));
+    to.uri("Uri", &path);
+    // Only a main account has a balance.
+    let below = ["AvailablePhoneNumbers", "IncomingPhoneNumbers", "Balance"];
+    represent::subresources(to, &path, if account.owner_sid.is_none() { &below } else { &below[..2] });
 }
 
 struct Balance<'a>(&'a Account);

@@ -19,7 +19,7 @@ use refusals::Refusal;
 pub use represent::TREE;
 
 /// This version, as the frame knows it.
-pub const FACE: Face = Face { tree: TREE, refusal: represent::refusal };
+pub const FACE: Face = Face { tree: TREE, refusal: represent::refusal, has_sub_accounts: true };
 
 routes! {
     TREE, nothing;
@@ -34,7 +34,7 @@ routes! {
     "/Accounts/{AccountSid}/AvailablePhoneNumbers/US" { GET available::country }
     "/Accounts/{AccountSid}/AvailablePhoneNumbers/US/Local" { GET available::local }
     "/Accounts/{AccountSid}/AvailablePhoneNumbers/US/TollFree" { GET available::tollfree }
-    "/Accounts" { GET accounts::list }
+    "/Accounts" { GET accounts::list, POST accounts::create }
     "/Accounts/{AccountSid}" { GET accounts::show, POST accounts::update, PUT accounts::update }
     "/Accounts/{AccountSid}/Balance" { GET accounts::balance }
 }

@@ -6,12 +6,14 @@ use actix_web::http::StatusCode;
 use super::refusals::{Refusal, Unfit};
 use super::represent::{self, E164, List, Record, Same, TREE, Typed};
 use super::{page, settings};
-use crate::numbers::Number;
+use crate::accounts::{self, Status};
 use crate::numbers::lists::{Digits, Filter};
-use crate::numbers::settings::{Callback, References};
+use crate::numbers::settings::{Callback, Changes, References};
+use crate::numbers::{self, Number};
+use crate::releases::{self, Moving};
 use crate::values::page::Slice;
 use crate::values::phone::Kind;
-use crate::values::sid::{AccountSid, ForeignSid};
+use crate::values::sid::{AccountSid, ForeignSid, NumberSid};
 use crate::web::caller::Call;
 use crate::web::represent::{Plain, Rfc2822};
 
@@ -46,16 +48,42 @@ pub async fn show(call: Call) -> Result<HttpResponse, Refusal> {
 pub async fn update(call: Call) -> Result<HttpResponse, Refusal> {
     let sid = call.number()?;
     call.check_names(&settings::OF_UPDATE)?;
-    if let Some(to) = call.input.filled(&["AccountSid"])? {
-        let to: AccountSid = to.parse().map_err(|_| Unfit::AccountSid)?;
-        // There are no other accounts of the caller.
-        if to != call.account {
-            return Err(Unfit::NoTaker.into());
-        }
-    }
     let changes = settings::read(&call.input)?;
-    let number = call.state.updates.update(&call.db, call.account, sid, changes).await?;
+    let number = match taker(&call).await? {
+        None => call.state.updates.update(&call.db, call.account, sid, changes).await?,
+        Some(to) => transfer(&call, sid, to, changes).await?,
+    };
     Ok(represent::one(&call.asked, StatusCode::OK, &number))
+}
+
+/// The account to which the number is to go: another one of the caller's.
+async fn taker(call: &Call) -> Result<Option<AccountSid>, Refusal> {
+    let Some(to) = call.input.filled(&["AccountSid"])? else { return Ok(None) };
+    let to: AccountSid = to.parse().map_err(|_| Unfit::AccountSid)?;
+    if to == call.account {
+        return Ok(None);
+    }
+    if call.caller != call.payer {
+        return Err(Unfit::Giver.into());
+    }
+    // Whether another account exists is nobody's business.
+    let holder = call.state.gate.families.holder(&call.db, to, call.payer).await?;
+    Ok(Some(holder.ok_or(Unfit::NoTaker)?.account))
+}
+
+/// Gives a number to another account of the same payer. Its other settings change first: so a refusal leaves it where it is.
+async fn transfer(call: &Call, sid: NumberSid, to: AccountSid, changes: Changes) -> Result<Number, Refusal> {
+    let (db, clock) = (&call.db, &call.state.clock);
+    let number = numbers::find(db, call.account, sid).await?.phone_number;
+    if accounts::find(db, to).await?.status != Status::Active {
+        return Err(releases::Refused::TakerSuspended(to).into());
+    }
+    if changes != Changes::default() {
+        call.state.updates.update(db, call.account, sid, changes).await?;
+    }
+    let moving = Moving { number, sid: Some(sid), holder: Some(call.account), to, note: None };
+    releases::transfer(db, clock, moving).await?;
+    Ok(numbers::find(db, to, sid).await?)
 }
 
 /// `DELETE …/IncomingPhoneNumbers/{Sid}`

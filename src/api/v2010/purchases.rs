@@ -7,7 +7,7 @@ use super::refusals::{Refusal, Unfit};
 use super::represent::{self, TREE};
 use super::settings;
 use crate::numbers::settings::Settings;
-use crate::purchases::{Order, Wanted};
+use crate::purchases::{Order, Refused, Wanted};
 use crate::values::phone::{AreaCode, Kind, PhoneNumber, may_be_foreign};
 use crate::web::buying;
 use crate::web::caller::Call;
@@ -48,7 +48,15 @@ async fn buy(call: &Call, kind: Option<Kind>) -> Result<HttpResponse, Refusal> {
         buying::digest(&path, OF_PURCHASE.names.iter().copied().filter(sent), &call.input)
     })?;
     let order = Order { wanted, settings, key };
-    Ok(buying::buy(call, order, TREE, |number| represent::one(&call.asked, StatusCode::CREATED, number)).await?)
+    let bought =
+        buying::buy(call, order, TREE, |number| represent::one(&call.asked, StatusCode::CREATED, number)).await;
+    Ok(bought.map_err(|denied| {
+        denied.map(|refused| match refused {
+            // The caller is let in, and its sub-account is closed.
+            Refused::AccountGone if call.caller != call.account => Refused::Suspended,
+            refused => refused,
+        })
+    })?)
 }
 
 /// The parameters of a purchase. Unknown ones are ignored. The digest of a request has them in this order: a new one comes

@@ -1,6 +1,8 @@
 //! Refusals in the words of this version: for each reason its code and its text.
 
+use super::accounts::MOST_RELEASED;
 use crate::accounts;
+use crate::accounts::families::{MOST_EVER, MOST_SUB_ACCOUNTS};
 use crate::numbers::settings::ApiVersion;
 use crate::values::page::REACH;
 use crate::web::codes::Code;
@@ -24,6 +26,12 @@ pub enum Unfit {
     AccountSid,
     /// There is no account to which a number can go.
     NoTaker,
+    /// A sub-account gives no number away.
+    Giver,
+    /// A sub-account does what its owner may.
+    NotYours,
+    /// The sub-account holds more numbers than one request releases.
+    HoldsTooMany,
     /// This registry does not keep what the parameter sets.
     NotKept(&'static str),
     /// A Sid of a resource at Twilio has another form.
@@ -98,6 +106,15 @@ impl Worded for Unfit {
             Self::Status => (Code::Status, "Status must be active, suspended or closed"),
             Self::OwnStatus => (Code::OwnStatus, "The status of a main account is changed by the operator only"),
             Self::AccountSid => (Code::NotASid, "AccountSid must be AC and 32 hexadecimal digits"),
+            Self::Giver => (Code::TransferByOwner, "Only the account that owns this one can transfer its numbers"),
+            Self::NotYours => (Code::NotYours, "Only the account that owns this one can do that"),
+            Self::HoldsTooMany => {
+                let message = format!(
+                    "The account holds more than {MOST_RELEASED} numbers, which one request cannot release; release or \
+                    transfer some first"
+                );
+                return (Code::InvalidParameter, message);
+            }
             Self::NoTaker => (Code::NoSuchAccount, "There is no account of yours with this AccountSid"),
         };
         (code, message.to_owned())
@@ -110,9 +127,24 @@ impl Worded for accounts::Refused {
             Self::NotAuthenticated => (Code::Authenticate, NOT_AUTHENTICATED.to_owned()),
             Self::Unknown(_) | Self::Unnamed(_) | Self::Several(..) => (Code::NotFound, NOT_FOUND.to_owned()),
             Self::Suspended => (Code::AccountNotActive, SUSPENDED.to_owned()),
-            Self::Closed(account) => (Code::AccountNotActive, format!("{account} is closed for good")),
-            // This version closes no account yet, and knows no ref.
-            Self::HoldsNumbers { .. } | Self::HoldsMore(_) | Self::HoldsMoney { .. } | Self::RefTaken { .. } => {
+            Self::Closed(account) => (Code::AccountClosed, format!("{account} is closed for good")),
+            Self::NotAMainAccount(_) => (Code::NotYours, "A sub-account owns no accounts".to_owned()),
+            Self::TooManySubAccounts => {
+                let message = format!(
+                    "An account owns at most {MOST_SUB_ACCOUNTS} open sub-accounts, and creates at most {MOST_EVER} \
+                    in all; close some, or use an open one again"
+                );
+                (Code::TooManySubAccounts, message)
+            }
+            Self::SuspendedByOperator(account) => {
+                (Code::SuspendedByOperator, format!("{account} was suspended by the operator; ask the operator"))
+            }
+            Self::OwnerSuspended(_) => (Code::OwnerNotActive, "Your account is suspended; ask the operator".to_owned()),
+            Self::HoldsMore(account) => {
+                (Code::InvalidParameter, format!("{account} came to hold more numbers meanwhile; try again"))
+            }
+            // This version releases what an account holds, and knows no ref; a sub-account has no money.
+            Self::HoldsNumbers { .. } | Self::HoldsMoney { .. } | Self::OwnsAccounts { .. } | Self::RefTaken { .. } => {
                 (Code::InvalidParameter, "The account cannot be changed so".to_owned())
             }
         }
@@ -161,8 +193,9 @@ impl Worded for releases::Refused {
             Self::IsHeld(..) | Self::NotQuarantined(..) | Self::NotLast(..) | Self::HolderClosed(_) => {
                 (Code::InvalidParameter, "The number cannot be given back".to_owned())
             }
-            Self::SameAccount(..) | Self::NoTaker(_) | Self::TakerClosed(_) | Self::TakerSuspended(_) => {
-                Unfit::NoTaker.words()
+            Self::SameAccount(..) | Self::NoTaker(_) => Unfit::NoTaker.words(),
+            Self::TakerClosed(account) | Self::TakerSuspended(account) => {
+                (Code::TakerNotActive, format!("{account} is not active, so that it takes no number"))
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::values::sid::{AccountSid, NumberSid};
 
 /// `query_as!` over `judged`: each month that is due of each number, and whether it is paid.
 ///
-/// - An account that is not unpaid pays its fees in the order of their days, as far as its balance covers all of them
+/// - An account that is not unpaid pays its fees, and those of its sub-accounts, in the order of their days, as far as its balance covers all of them
 ///   so far. What is free needs no balance.
 /// - An unpaid account pays all that it owes, or nothing but what is free.
 macro_rules! judged {
@@ -19,12 +19,13 @@ macro_rules! judged {
         query_as!(
             $of,
             "with fee as (
-                select account_sid, tenancies.sid, phone_number, price, due_on, balance, unpaid_since,
-                    month_begins(started_at, month) as begins
-                from tenancies join accounts on accounts.sid = account_sid
+                select payer.sid as account_sid, tenancies.sid, phone_number, price, due_on, payer.balance,
+                    payer.unpaid_since, month_begins(started_at, month) as begins
+                from tenancies join accounts as holder on holder.sid = account_sid
+                join accounts as payer on payer.sid = holder.payer_sid
                 cross join lateral (
-                    values (case when unpaid_since is null then ($1 at time zone 'UTC')::date
-                        else owes_by(unpaid_since, $1) end)
+                    values (case when payer.unpaid_since is null then ($1 at time zone 'UTC')::date
+                        else owes_by(payer.unpaid_since, $1) end)
                 ) as it (day)
                 cross join lateral generate_series(due_month,
                     due_month + months_due(started_at, due_month, day) - 1) as month

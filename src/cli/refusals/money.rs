@@ -11,6 +11,9 @@ impl Worded for Refused {
     fn words(&self) -> String {
         match self {
             Self::Nothing => "the amount must be more than 0.00".to_owned(),
+            Self::PaidByOwner(account) => {
+                format!("{account} is a sub-account, which has no money: its owner pays; `account show` names it")
+            }
             Self::NoOpenAccount(account) => format!("there is no open account {account}"),
             Self::Insufficient { account, amount } => format!("the balance of {account} is less than {amount}"),
             Self::Twin(twin) => seen(twin),

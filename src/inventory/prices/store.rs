@@ -21,14 +21,15 @@ pub async fn all(db: &Db) -> Result<Vec<Price>> {
     .await
 }
 
-/// The price of each kind for an account: its own, else the general one.
+/// The price of each kind for an account: its own, else its payer's, else the general one, as a purchase finds it.
 #[instrument(name = "inventory.prices.of_account", level = "debug", skip_all)]
 pub async fn of_account(db: &Db, account: AccountSid) -> Result<Vec<Price>> {
     query_as!(
         Price,
         r#"select distinct on (kind) kind as "kind: Kind", account_sid as "account_sid: AccountSid", price as "price: Money"
-        from prices where account_sid is null or account_sid = $1
-        order by kind, account_sid nulls last"#,
+        from prices
+        where account_sid is null or account_sid in ($1, (select payer_sid from accounts where sid = $1))
+        order by kind, account_sid is null, account_sid <> $1"#,
         account as AccountSid
     )
     .fetch_all(db)

@@ -1,5 +1,5 @@
-//! The statements of a transfer. Lock order as everywhere: stock, then both accounts in the order of their Sids, then the
-//! tenancy.
+//! The statements of a transfer. Lock order as everywhere: stock, then the accounts, those that pay before those that hold,
+//! each in the order of their Sids, then the tenancy.
 
 use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_scalar};
@@ -27,12 +27,26 @@ pub async fn holder(within: &mut Transaction, sid: NumberSid) -> Result<AccountS
         .await
 }
 
-/// Locks accounts. Returns the status of each.
+/// How often a tenancy was transferred since then; it counts no further than the last hundred.
+#[instrument(name = "releases.transfers.moved_since", level = "debug", skip_all)]
+pub async fn moved_since(within: &mut Transaction, sid: NumberSid, since: DateTime<Utc>) -> Result<i64> {
+    query_scalar!(
+        r#"select count(*) filter (where at > $2) as "count!"
+        from (select at from tenancy_transfers where tenancy_sid = $1 order by id desc limit 100) as last"#,
+        sid as NumberSid,
+        since
+    )
+    .fetch_one(&mut **within)
+    .await
+}
+
+/// Locks accounts and their payers. Returns the status of each.
 #[instrument(name = "releases.transfers.hold_accounts", level = "debug", skip_all)]
 pub async fn hold_accounts(within: &mut Transaction, accounts: &[AccountSid]) -> Result<Vec<(AccountSid, Status)>> {
     let held = query!(
         r#"select sid as "sid: AccountSid", status as "status!: Status" from accounts
-        where sid = any($1) order by sid for no key update"#,
+        where sid = any($1) or sid = any(array(select payer_sid from accounts where sid = any($1)))
+        order by owner_sid is not null, sid for no key update"#,
         accounts as &[AccountSid]
     );
     let held = held.fetch_all(&mut **within).await?;

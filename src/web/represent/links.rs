@@ -25,17 +25,18 @@ impl Links {
     ) -> Self {
         let (number, first) = (slice.number(), uri(0, Cursor::ByNumber));
         let last = if slice.pages() > 1 { uri(slice.pages() - 1, Cursor::Last) } else { first.clone() };
-        let next = |[_, last]: [NumberSid; 2]| uri(number + 1, Cursor::After(last));
+        let next = || uri(number + 1, ends.map_or(Cursor::ByNumber, |[_, last]| Cursor::After(last)));
         let previous = match (number, ends) {
             (0, _) => String::new(),
             (1, _) => first.clone(),
             (_, Some([first, _])) => uri(number - 1, Cursor::Before(first)),
             // This page is past the end of the list.
-            (_, None) => last.clone(),
+            (_, None) if slice.items.is_empty() => last.clone(),
+            (_, None) => uri(number - 1, Cursor::ByNumber),
         };
         Self {
             this: uri(number, slice.page.cursor),
-            next: ends.filter(|_| slice.more).map(next).unwrap_or_default(),
+            next: if slice.more { next() } else { String::new() },
             previous,
             first,
             last,

@@ -16,18 +16,19 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
-use numberbank::accounts::{Leftover, Reason, Status};
+use numberbank::accounts::{Leftover, Reason, Said, Status, families};
 use numberbank::app;
 use numberbank::billing::{Billed, Credited, Forecast};
 use numberbank::db::{self, Db};
 use numberbank::error::Denied;
 use numberbank::inventory::{Priced, Quarantine};
 use numberbank::ledger::{self, Order, Repeated};
-use numberbank::releases::{self, Closing};
+use numberbank::numbers::{self, Biography};
+use numberbank::releases::{self, Closing, Moving};
 use numberbank::values::clock::Clock;
 use numberbank::values::money::Money;
-use numberbank::values::phone::Kind;
-use numberbank::values::sid::AccountSid;
+use numberbank::values::phone::{Kind, PhoneNumber};
+use numberbank::values::sid::{AccountSid, NumberSid};
 use numberbank::{accounts, audit, billing, inventory};
 use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, Method, RequestBuilder};
@@ -120,12 +121,25 @@ pub struct Server {
 
 /// A closing that releases all numbers and leaves the balance alone.
 pub const CLOSING: Closing<'static> =
-    Closing { releases: true, leftover: Some(Leftover::Kept), note: None, shown: None };
+    Closing { releases: true, leftover: Some(Leftover::Kept), said: Said::by_operator(None), shown: None };
 
 /// An order of so much, which may be repeated.
 pub fn order<'a>(account: &Account, dollars: &str) -> Order<'a> {
     let (account, amount) = (account.sid.parse().expect("a Sid"), dollars.parse().expect("an amount"));
     Order { account, to: None, amount, note: None, repeated: Repeated::Done }
+}
+
+/// Moves a number to another account, as an operator does. Returns all that is known of it.
+pub async fn move_number(
+    db: &Db,
+    clock: &Clock,
+    number: PhoneNumber,
+    sid: Option<NumberSid>,
+    to: AccountSid,
+    note: Option<&str>,
+) -> Result<Biography, Denied<releases::Refused>> {
+    releases::transfer(db, clock, Moving { number, sid, holder: None, to, note }).await?;
+    Ok(numbers::biography(db, number).await.expect("a biography"))
 }
 
 /// An account and its token in clear text.
@@ -163,6 +177,13 @@ impl World {
         let name = "Test".parse().expect("a name");
         let created = accounts::create(&self.db, &self.clock, &name, balance).await.expect("an account");
         Account { sid: created.sid.to_string(), token: created.auth_token.reveal().to_owned() }
+    }
+
+    /// A new sub-account of a main account.
+    pub async fn child(&self, owner: &Account) -> Account {
+        let (owner, name) = (owner.sid.parse().expect("a Sid"), "Child".parse().expect("a name"));
+        let made = families::create(&self.db, &self.clock, owner, &name).await.expect("a sub-account");
+        Account { sid: made.account.sid.to_string(), token: made.auth_token.reveal().to_owned() }
     }
 
     /// Accounts whose tokens these servers have cached already, so that a test's requests do not wait for the gate.
@@ -334,6 +355,13 @@ impl Server {
     /// A request to a path that the server gave, with an account's credentials.
     pub async fn follow(&self, account: &Account, path: &str) -> Answer {
         Answer::of(self.request("GET", path).basic_auth(&account.sid, Some(&account.token))).await
+    }
+
+    /// A request of one account below the path of another one, or its own, in version 2010-04-01.
+    pub async fn act(&self, by: &Account, on: &Account, method: &str, below: &str, form: &[(&str, &str)]) -> Answer {
+        let call = self.request(method, &format!("/2010-04-01/Accounts/{}{below}", on.sid));
+        let call = call.basic_auth(&by.sid, Some(&by.token));
+        Answer::of(if form.is_empty() { call } else { call.with_form(form) }).await
     }
 
     /// Buys a local number with these settings.

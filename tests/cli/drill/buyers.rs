@@ -1,4 +1,5 @@
-//! Buyers: each order has a key, and is sent again, to the other instance, until there is an answer.
+//! Buyers: each order has a key, and is sent again, to the other instance, until there is an answer. Sub-accounts let some
+//! of their numbers go, in the same way.
 
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,8 @@ pub const NO_MONEY: &str = "refused with 29001, too little money";
 pub const NONE_LEFT: &str = "refused with 21452, no number left";
 pub const REPLAYED: &str = "the first answer again, Idempotent-Replayed";
 pub const INTERNAL: &str = "try answered 500";
+pub const OWNED: &str = "purchase of a sub-account, which its owner pays";
+pub const LET_GO: &str = "release by a sub-account";
 const HUNG_UP: &str = "try on which the buyer hung up at once";
 
 /// The service always answers within five seconds.
@@ -27,6 +30,8 @@ pub struct Order {
     /// The index of the buyer's account in the market.
     pub account: usize,
     pub outcome: Outcome,
+    /// Whether what was bought was released.
+    pub let_go: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,11 +59,21 @@ pub async fn buy(scene: &Scene, buyer: u64) -> Vec<Order> {
         let area_code = area_code(scene, &mut random);
         let request = Request { key: &key, account: &scene.market.accounts[account], area_code };
         let outcome = insist(scene, &client, &mut random, &request).await;
-        match outcome {
-            Outcome::Bought { .. } => scene.one_more(),
+        let mut let_go = false;
+        match &outcome {
+            Outcome::Bought { sid, .. } => {
+                scene.one_more();
+                if request.account.payer != account {
+                    scene.count(OWNED);
+                    let_go = random.below(3) == 0;
+                }
+                if let_go {
+                    release(scene, &client, &mut random, &request, sid).await;
+                }
+            }
             Outcome::Refused(why) => scene.count(why),
         }
-        orders.push(Order { key, account, outcome });
+        orders.push(Order { key, account, outcome, let_go });
     }
     orders
 }
@@ -104,6 +119,35 @@ async fn insist(scene: &Scene, client: &Client, random: &mut Random, request: &R
         }
         at = 1 - at;
     }
+}
+
+/// Releases what a request has bought, by one instance after the other until it is done.
+async fn release(
+    scene: &Scene,
+    client: &Client,
+    random: &mut Random,
+    Request { key, account, .. }: &Request<'_>,
+    sid: &str,
+) {
+    let (begun, mut at, mut tries) = (Instant::now(), random.below(2) as usize, 0);
+    loop {
+        let path = format!("/2008-08-01/Accounts/{}/IncomingPhoneNumbers/{sid}", account.sid);
+        let call = client.delete(format!("http://{}{path}", scene.sites[at])).timeout(PATIENCE);
+        let status =
+            call.basic_auth(&account.sid, Some(&account.token)).send().await.map(|answer| answer.status().as_u16());
+        match status {
+            Ok(204) => break,
+            // An earlier try did it, and its answer was lost.
+            Ok(404) if tries > 0 => break,
+            Ok(429 | 503) | Err(_) => scene.count("try of a release without success"),
+            Ok(500) => scene.count(INTERNAL),
+            Ok(status) => panic!("nobody expects {status} of a release, {key}; seed {}", scene.seed),
+        }
+        assert!(begun.elapsed() < LONGEST, "{key} could not be released for {LONGEST:?}; seed {}", scene.seed);
+        tokio::time::sleep(Duration::from_millis(random.below(100))).await;
+        (at, tries) = (1 - at, tries + 1);
+    }
+    scene.count(LET_GO);
 }
 
 const LATE: &str = "try without an answer in time";

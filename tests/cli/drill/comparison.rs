@@ -9,7 +9,7 @@ use super::buyers::{INTERNAL, Order, Outcome};
 use super::market::PRICE;
 use super::operator::{self, Deed};
 
-/// A tenancy with its key and its ledger entries.
+/// A tenancy with its key and the entries in the ledger of who pays for it.
 #[derive(sqlx::FromRow)]
 struct Tenancy {
     sid: String,
@@ -40,15 +40,15 @@ pub async fn compare(scene: &Scene, orders: &[Order], deeds: &[Deed]) -> Vec<Str
 }
 
 async fn tenancies(db: &Db) -> Vec<Tenancy> {
-    let statement = "select 'PN' || replace(sid::text, '-', '') as sid,
+    let statement = "select 'PN' || replace(tenancies.sid::text, '-', '') as sid,
             'AC' || replace(tenancies.account_sid::text, '-', '') as account_sid, phone_number::text, key,
             ended_at is null as open, coalesce(array_agg(amount) filter (where amount is not null), '{}') as paid
-        from tenancies
-        left join idempotency_keys on idempotency_keys.tenancy_sid = sid
+        from tenancies join accounts as holder on holder.sid = tenancies.account_sid
+        left join idempotency_keys on idempotency_keys.tenancy_sid = tenancies.sid
             and idempotency_keys.account_sid = tenancies.account_sid
-        left join ledger_entries on ledger_entries.tenancy_sid = sid
-            and ledger_entries.account_sid = tenancies.account_sid
-        group by sid, key";
+        left join ledger_entries on ledger_entries.tenancy_sid = tenancies.sid
+            and ledger_entries.account_sid = holder.payer_sid
+        group by tenancies.sid, key";
     sqlx::query_as(statement).fetch_all(db).await.expect("the tenancies")
 }
 
@@ -84,19 +84,22 @@ fn contradiction(scene: &Scene, order: &Order, tenancy: &Tenancy) -> Option<Stri
     let paid = [-PRICE.cast_signed()];
     if order.outcome != found {
         Some(format!("{} was answered {:?}, but stands as {found:?}", order.key, order.outcome))
-    } else if tenancy.account_sid != *account || !tenancy.open || tenancy.paid != paid {
+    } else if tenancy.account_sid != *account || tenancy.open == order.let_go || tenancy.paid != paid {
         let Tenancy { account_sid, open, paid, .. } = tenancy;
-        Some(format!("{}: bought by {account}, held by {account_sid}, open: {open}, paid: {paid:?}", order.key))
+        Some(format!(
+            "{}: bought by {account}, held by {account_sid}, open: {open}, let go: {}, paid: {paid:?}",
+            order.key, order.let_go
+        ))
     } else {
         None
     }
 }
 
-/// Each balance is the initial one less the purchases.
+/// Each balance is the initial one less the purchases of those that it pays for.
 fn compare_balances(scene: &Scene, orders: &[Order], balances: &HashMap<String, i64>) -> Vec<String> {
     let mut expected: Vec<_> = scene.market.accounts.iter().map(|account| account.balance.cast_signed()).collect();
     for order in orders.iter().filter(|order| matches!(order.outcome, Outcome::Bought { .. })) {
-        expected[order.account] -= PRICE.cast_signed();
+        expected[scene.market.accounts[order.account].payer] -= PRICE.cast_signed();
     }
     let accounts = scene.market.accounts.iter().zip(expected);
     let differ = accounts.filter(|(account, cents)| balances.get(&account.sid) != Some(cents));

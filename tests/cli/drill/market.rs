@@ -1,5 +1,9 @@
-//! Accounts and stock: some accounts run out of money, and some area codes out of numbers.
+//! Accounts and stock: some accounts run out of money, and some area codes out of numbers. Some accounts are paid for by
+//! another one.
 
+use numberbank::accounts::families;
+use numberbank::db::{self, Db};
+use numberbank::values::clock::Clock;
 use numberbank::values::phone::{AreaCode, Kind};
 
 use crate::home::Home;
@@ -12,6 +16,8 @@ const MARGIN: u64 = 100;
 
 const RICH: u64 = 8;
 const POOR: u64 = 2;
+/// The owners of sub-accounts: a rich account has three, a poor one has one.
+const OWNERS: [usize; 4] = [0, 0, 0, RICH as usize];
 const PLENTY: usize = 4;
 const SCARCE: usize = 40;
 
@@ -28,13 +34,16 @@ pub struct Account {
     pub token: String,
     /// The balance in cents before the drill.
     pub balance: u64,
+    /// The index of the account that pays for it: its own, or its owner's.
+    pub payer: usize,
 }
 
 impl Market {
     /// Creates the accounts and the stock for this many purchases.
-    pub fn open(home: &Home, purchases: u64) -> Self {
+    pub fn open(home: &Home, database: &str, purchases: u64) -> Self {
         let dollars = (0..RICH).map(|_| purchases + MARGIN).chain((0..POOR).map(|_| purchases / 20));
-        let accounts = dollars.map(|dollars| Account::open(home, dollars)).collect();
+        let mut accounts: Vec<_> = dollars.enumerate().map(|(at, dollars)| Account::open(home, at, dollars)).collect();
+        add_children(database, &mut accounts);
         let codes = (200..1000).filter_map(AreaCode::new).filter(|code| code.kind() == Kind::Local);
         let mut plenty: Vec<_> = codes.take(PLENTY + SCARCE).collect();
         let scarce = plenty.split_off(PLENTY);
@@ -52,9 +61,26 @@ fn range(code: AreaCode, count: u64) -> String {
 }
 
 impl Account {
-    fn open(home: &Home, dollars: u64) -> Self {
+    fn open(home: &Home, at: usize, dollars: u64) -> Self {
         let opened = home.json(&["account", "create", "--name", "Drill", "--balance", &format!("{dollars}.00")]);
         let text = |name: &str| opened[name].as_str().expect(name).to_owned();
-        Self { sid: text("sid"), token: text("auth_token"), balance: dollars * 100 }
+        Self { sid: text("sid"), token: text("auth_token"), balance: dollars * 100, payer: at }
     }
+
+    async fn open_below(db: &Db, payer: usize, owner: &Self) -> Self {
+        let (sid, name) = (owner.sid.parse().expect("a Sid"), "Drill".parse().expect("a name"));
+        let made = families::create(db, &Clock::System, sid, &name).await.expect("a sub-account");
+        let (sid, token) = (made.account.sid.to_string(), made.auth_token.reveal().to_owned());
+        Self { sid, token, balance: 0, payer }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn add_children(database: &str, accounts: &mut Vec<Account>) {
+    let db = db::for_command(&db::options(database).expect("a URL"));
+    for owner in OWNERS {
+        let child = Account::open_below(&db, owner, &accounts[owner]).await;
+        accounts.push(child);
+    }
+    db.close().await;
 }

@@ -54,7 +54,7 @@ fn what_was_answered_stands_once_and_nothing_else_was_sold() {
     let home = Home::new();
     let _guard = guard::over(&home.data_dir());
     let cluster = Cluster::open(&settings(&home)).expect("PostgreSQL starts");
-    let (market, office) = (Market::open(&home, purchases), Office::open(&home));
+    let (market, office) = (Market::open(&home, &cluster.url(), purchases), Office::open(&home));
     let scene = Scene {
         seed,
         purchases,
@@ -160,7 +160,16 @@ impl Scene {
         if self.sold.get() < self.purchases {
             missed.push(format!("only {} of {} were sold to {} orders", self.sold.get(), self.purchases, orders.len()));
         }
-        for what in [chaos::KILL, chaos::STOP, buyers::NO_MONEY, buyers::NONE_LEFT, buyers::REPLAYED, operator::DONE] {
+        for what in [
+            chaos::KILL,
+            chaos::STOP,
+            buyers::NO_MONEY,
+            buyers::NONE_LEFT,
+            buyers::REPLAYED,
+            buyers::OWNED,
+            buyers::LET_GO,
+            operator::DONE,
+        ] {
             if self.counted(what) == 0 {
                 missed.push(format!("never met: {what}"));
             }
