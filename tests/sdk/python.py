@@ -1,4 +1,4 @@
-"""What twilio-python must be able to do: numbers that an account holds, and a search. SITE, SID and TOKEN come from the environment."""
+"""What twilio-python must be able to do here. SITE, SID and TOKEN come from the environment."""
 
 import os
 
@@ -8,8 +8,8 @@ from twilio.rest import Client
 SITE, SID, TOKEN = (os.environ[name] for name in ("SITE", "SID", "TOKEN"))
 
 
-def client(token=TOKEN):
-    made = Client(SID, token)
+def client(token=TOKEN, sid=SID, of=None):
+    made = Client(sid, token, of)
     made.api.base_url = SITE
     return made
 
@@ -105,4 +105,45 @@ assert sorted(us.fetch().subresource_uris) == ["local", "toll_free"]
 refused_page(29002, lambda: us.local.list(in_postal_code="94105"), "InPostalCode")
 refused_page(29002, lambda: us.local.list(contains="**"), "Contains")
 refused_page(21451, lambda: us.local.list(area_code=41))
+
+# Buying, by the number and by its area code.
+bought = numbers.create(phone_number=found[0].phone_number, voice_url="http://example.com/a", status_callback="http://example.com/s")
+assert (bought.phone_number, bought.status_callback) == (found[0].phone_number, "http://example.com/s")
+assert bought.date_created.utcoffset().total_seconds() == 0 and bought.api_version == "2010-04-01"
+refused(400, 21422, lambda: numbers.create(phone_number=found[0].phone_number))
+assert numbers.create(area_code="415").phone_number.startswith("+1415")
+refused(400, 21451, lambda: numbers.create(area_code="416"))
+refused(400, 21452, lambda: numbers.create(area_code="213"))
+tollfree = us.toll_free.list(limit=1)[0].phone_number
+refused(400, 21458, lambda: numbers.local.create(phone_number=tollfree))
+assert numbers.toll_free.create(phone_number=tollfree, sms_url="http://example.com/m").sms_url == "http://example.com/m"
+application, trunk = "AP" + "1" * 32, "TK" + "2" * 32
+assert numbers(bought.sid).update(trunk_sid=trunk).trunk_sid == trunk
+changed = numbers(bought.sid).update(voice_application_sid=application)
+assert (changed.voice_application_sid, changed.trunk_sid) == (application, None)
+refused(400, 21420, lambda: numbers(bought.sid).update(voice_application_sid="AP1"))
+
+# A sub-account: it buys with its owner's money, and its owner acts as it.
+before = c.api.account.balance.fetch().balance
+made = c.api.accounts.create(friendly_name="s")
+assert (made.owner_account_sid, made.status) == (SID, "active")
+child, acting = client(made.auth_token, made.sid), client(of=made.sid)
+bought = child.incoming_phone_numbers.create(area_code="415")
+assert bought.account_sid == made.sid and float(c.api.account.balance.fetch().balance) == float(before) - 1
+assert [one.sid for one in acting.incoming_phone_numbers.list()] == [bought.sid]
+refused(404, 20404, acting.api.account.balance.fetch)
+refused_page(20404, client(made.auth_token, made.sid, of=SID).incoming_phone_numbers.list)
+held_by = lambda account: c.api.accounts(account).incoming_phone_numbers(bought.sid)
+moved = held_by(made.sid).update(account_sid=SID)
+assert (moved.account_sid, moved.sid) == (SID, bought.sid)
+assert held_by(SID).update(account_sid=made.sid).account_sid == made.sid
+refused(400, 21474, lambda: child.api.accounts(made.sid).incoming_phone_numbers(bought.sid).update(account_sid=SID))
+status = lambda given: c.api.accounts(made.sid).update(status=given).status
+assert status("suspended") == "suspended"
+refused(403, 20005, lambda: child.incoming_phone_numbers.create(area_code="415"))
+assert status("active") == "active" and status("closed") == "closed"
+assert acting.incoming_phone_numbers.list() == []
+refused(401, 20003, child.api.accounts(made.sid).fetch)
+refused(400, 21479, lambda: status("active"))
+assert [one.sid for one in c.api.accounts.list(status="closed")] == [made.sid]
 print("ok")
