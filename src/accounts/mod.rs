@@ -133,13 +133,15 @@ pub enum Refused {
         account: AccountSid,
         balance: Money,
     },
+    /// More than one request releases, of a sub-account that its owner closes.
+    HoldsTooMany(i64),
     /// A sub-account owns no accounts.
     NotAMainAccount(AccountSid),
     TooManySubAccounts,
     /// Only the operator ends what the operator began.
     SuspendedByOperator(AccountSid),
     /// Its owner is not active.
-    OwnerSuspended(AccountSid),
+    OwnerNotActive(AccountSid),
     /// It still owns open accounts.
     OwnsAccounts {
         account: AccountSid,
@@ -225,15 +227,6 @@ pub async fn list(db: &Db, filter: Filter) -> Result<Vec<Account>> {
 /// [`Refused::Unknown`]
 pub async fn find(db: &Db, sid: AccountSid) -> Result<Account, Denied<Refused>> {
     Ok(store::find(db, sid).await?.ok_or(Refused::Unknown(sid))?)
-}
-
-/// An account and its payer; `None` if there is no such account.
-///
-/// # Errors
-/// When the database is out of reach.
-pub async fn holder(db: &Db, account: AccountSid) -> Result<Option<Holder>> {
-    let payer = store::payer(db, account).await?;
-    Ok(payer.map(|payer| Holder { account, payer }))
 }
 
 /// As [`find`], within a transaction that may have changed the account.

@@ -55,10 +55,11 @@ impl Worded for accounts::Refused {
                 let plural = if *sub_accounts == 1 { "" } else { "s" };
                 format!("{account} still owns {sub_accounts} open sub-account{plural}: close them first")
             }
+            Self::HoldsTooMany(most) => format!("it holds more than {most} numbers"),
             Self::NotAMainAccount(account) => format!("{account} is a sub-account itself"),
             Self::TooManySubAccounts => format!("an account owns at most {MOST_SUB_ACCOUNTS} open sub-accounts"),
             Self::SuspendedByOperator(account) => format!("{account} was suspended by the operator"),
-            Self::OwnerSuspended(owner) => format!("its owner {owner} is not active"),
+            Self::OwnerNotActive(owner) => format!("its owner {owner} is not active"),
             Self::HoldsMore(account) => {
                 format!("{account} came to hold more while you were asked: nothing was changed, look again")
             }

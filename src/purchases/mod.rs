@@ -246,7 +246,7 @@ pub async fn assign(
     settings: Settings,
 ) -> Result<Assigned, Denied<Refused>> {
     let order = Arc::new(Order { wanted: Wanted::This { number, price }, settings, key: None });
-    let holder = accounts::holder(db, account).await?.ok_or(Refused::AccountGone)?;
+    let holder = accounts::families::holder(db, account).await?.ok_or(Refused::AccountGone)?;
     match attempts(None, db, clock, holder, &order).await? {
         Outcome::Made { number: Number { sid, phone_number, started_at, .. }, price, balance } => {
             let balance = Money::from_cents(balance.cents() - price.cents());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::accounts::{self, Account, Leftover, Said, Status};
+use crate::accounts::{self, Account, Holder, Leftover, Reason, Said, Status};
 use crate::db::batch::Writes;
 use crate::db::transact::{again, commit, transact};
 use crate::db::{Db, Transaction};
@@ -212,6 +212,45 @@ pub async fn close_account(
         }
     })
     .await
+}
+
+/// How many numbers are released with a sub-account that its owner closes: one request must do it within its deadline.
+const MOST_WITH_SUB_ACCOUNT: i64 = 5_000;
+
+/// Refuses to close a sub-account for its owner, as far as that can be foreseen.
+///
+/// # Errors
+/// [`accounts::Refused::Closed`], [`accounts::Refused::OwnerNotActive`], [`accounts::Refused::HoldsTooMany`]
+pub async fn before_closing_by_owner(
+    db: &Db,
+    Holder { account, payer }: Holder,
+) -> Result<(), Denied<accounts::Refused>> {
+    let found = accounts::find(db, account).await?;
+    if found.status == Status::Closed {
+        return Err(accounts::Refused::Closed(account).into());
+    }
+    if accounts::find(db, payer).await?.status != Status::Active {
+        return Err(accounts::Refused::OwnerNotActive(payer).into());
+    }
+    match found.local_numbers + found.tollfree_numbers {
+        held if held > MOST_WITH_SUB_ACCOUNT => Err(accounts::Refused::HoldsTooMany(MOST_WITH_SUB_ACCOUNT).into()),
+        _ => Ok(()),
+    }
+}
+
+/// Closes a sub-account for its owner, and releases its numbers.
+///
+/// # Errors
+/// Those of [`before_closing_by_owner`] and [`close_account`].
+pub async fn close_by_owner(db: &Db, clock: &Clock, holder: Holder) -> Result<Account, Denied<accounts::Refused>> {
+    before_closing_by_owner(db, holder).await?;
+    let closing = Closing {
+        releases: true,
+        leftover: Some(Leftover::Kept),
+        said: Said { by: Reason::Owner, note: None },
+        shown: Some((MOST_WITH_SUB_ACCOUNT, Money::ZERO)),
+    };
+    Ok(close_account(db, clock, holder.account, closing).await?.account)
 }
 
 /// Releases numbers whose fee has been due since `since` or longer, of accounts that have been unpaid as long.

@@ -51,7 +51,7 @@ catalogue! {
     AccountNotActive = 20005, 403, "Account not active",
         "The account is suspended, or a closed sub-account of yours: numbers can be read and released, but not bought or updated.",
         "Ask who suspended it, the owner of a sub-account or the operator. Where a monthly fee was not paid, a credit that covers what is due does so.";
-    NotYours = 20006, 403, "Not this account's to do",
+    OwnerOnly = 20006, 403, "Only the owner may",
         "A sub-account tried what only the account that owns it may do.",
         "Send the credentials of the main account.";
     PageSize = 20007, 400, "Page size out of range",
@@ -90,7 +90,7 @@ catalogue! {
     NotANumber = 21421, 400, "Invalid PhoneNumber",
         "A purchase has a PhoneNumber that is none, or neither a PhoneNumber nor an AreaCode.",
         "Send a US phone number such as +14158675309, or an AreaCode.";
-    NotForSale = 21422, 400, "PhoneNumber not for sale",
+    NotOnSale = 21422, 400, "PhoneNumber not on sale",
         "The number that a purchase asks for is not in stock, or is held, or in quarantine after its last holder, or withdrawn.",
         "Search AvailablePhoneNumbers and buy one of these. After a purchase whose answer was lost, look in the list of your numbers first.";
     AreaCode = 21451, 400, "Invalid area code",

@@ -114,7 +114,7 @@ pub const NOT_AUTHENTICATED: &str =
 pub const SUSPENDED: &str =
     "The account is not active: it can read and release numbers only; ask who suspended it, its owner or the operator";
 /// The same for whatever reason: nobody learns who holds a number.
-pub const NOT_FOR_SALE: &str = "This PhoneNumber is not for sale; AvailablePhoneNumbers lists some that are";
+pub const NOT_ON_SALE: &str = "This PhoneNumber is not on sale; AvailablePhoneNumbers lists some that are";
 pub const NOT_FOUND: &str = "There is no such resource in this account";
 
 /// A part of the request cannot be read, or is not the caller's.
@@ -178,7 +178,7 @@ pub fn unsold(refused: &purchases::Refused) -> (Code, String) {
         purchases::Refused::AccountGone => (Code::Authenticate, NOT_AUTHENTICATED),
         purchases::Refused::Suspended => (Code::AccountNotActive, SUSPENDED),
         purchases::Refused::NoNumber => (Code::NoNumber, "No phone number is left that matches; try another AreaCode"),
-        purchases::Refused::NotOnSale(_) => (Code::NotForSale, NOT_FOR_SALE),
+        purchases::Refused::NotOnSale(_) => (Code::NotOnSale, NOT_ON_SALE),
         purchases::Refused::Insufficient { balance, price } => {
             let message = format!("The balance of {balance} does not cover the first month's price of {price}");
             return (Code::InsufficientBalance, message);

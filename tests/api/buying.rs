@@ -131,6 +131,7 @@ fn what_cannot_be_bought_is_refused_with_its_code() {
             (ALL, &[("PhoneNumber", "+14158675300"), ("PhoneNumber", "+14158675301")], 29003),
             (ALL, &[("PhoneNumber", "+14158675300"), ("Url", "http://example.com/")], 29002),
             (ALL, &[("PhoneNumber", "+14158675300"), ("VoiceUrl", "nope")], 21402),
+            (ALL, &[("PhoneNumber", "+14158675300"), ("AccountSid", "AC00000000000000000000000000000000")], 29002),
             (ALL, &[("PhoneNumber", "+14158675300"), ("VoiceApplicationSid", "AP1")], 21420),
             (ALL, &[("PhoneNumber", "+14158675300"), ("SmsFallbackUrl", "http://example.com/")], 21406),
             (LOCAL, &[url], 21421),

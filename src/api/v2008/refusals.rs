@@ -65,10 +65,11 @@ impl Worded for accounts::Refused {
             Self::HoldsMoney { .. } => (Code::InvalidParameter, "The account still has money".to_owned()),
             Self::RefTaken { .. } => (Code::InvalidParameter, "Another account has this ref".to_owned()),
             // It has no sub-accounts either.
-            Self::NotAMainAccount(_)
+            Self::HoldsTooMany(_)
+            | Self::NotAMainAccount(_)
             | Self::TooManySubAccounts
             | Self::SuspendedByOperator(_)
-            | Self::OwnerSuspended(_)
+            | Self::OwnerNotActive(_)
             | Self::OwnsAccounts { .. } => (Code::InvalidParameter, "The account cannot be changed so".to_owned()),
         }
     }

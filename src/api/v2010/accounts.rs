@@ -7,18 +7,15 @@ use super::page;
 use super::refusals::{Refusal, Unfit};
 use super::represent::{self, List, Record, TREE, Typed};
 use crate::accounts::families::{self, Family};
-use crate::accounts::{self, Account, Leftover, Reason, Said, Status};
-use crate::releases::{self, Closing};
-use crate::values::money::{CURRENCY, Money};
+use crate::accounts::{self, Account, Status};
+use crate::releases;
+use crate::values::money::CURRENCY;
 use crate::values::page::{Cursor, Slice};
 use crate::values::text::FriendlyName;
 use crate::web::caller::Call;
 use crate::web::params::KnownParameters;
 use crate::web::refused::{self, Refused};
 use crate::web::represent::Rfc2822;
-
-/// How many numbers one request releases with the account that holds them: its deadline allows more.
-pub const MOST_RELEASED: i64 = 5_000;
 
 /// `GET /Accounts`: the caller's own account and its sub-accounts, closed ones too.
 pub async fn list(call: Call) -> Result<HttpResponse, Refusal> {
@@ -51,7 +48,7 @@ pub async fn create(call: Call) -> Result<HttpResponse, Refusal> {
         None => read_name(&now.format("SubAccount Created at %Y-%m-%d %I:%M %p").to_string())?,
     };
     if call.caller != call.payer {
-        return Err(Unfit::NotYours.into());
+        return Err(Unfit::OwnerOnly.into());
     }
     let made = families::create(&call.db, &call.state.clock, call.caller, &name).await?;
     let account = WithToken { account: &made.account, token: made.auth_token.reveal() };
@@ -71,13 +68,13 @@ pub async fn update(call: Call) -> Result<HttpResponse, Refusal> {
     let status = call.input.filled(&["Status"])?.map(|text| status_of(text).ok_or(Unfit::Status)).transpose()?;
     match (status, call.account == call.payer, call.account == call.caller) {
         (Some(_), true, _) => return Err(Unfit::OwnStatus.into()),
-        (Some(_), false, true) => return Err(Unfit::NotYours.into()),
+        (Some(_), false, true) => return Err(Unfit::OwnerOnly.into()),
         _ => {}
     }
     // An account that is to be active is so before its name changes, and another one after that.
     match status {
         Some(Status::Active) => drop(set_status(&call, Status::Active).await?),
-        Some(Status::Closed) => before_closing(&call).await?,
+        Some(Status::Closed) => releases::before_closing_by_owner(&call.db, call.holder()).await?,
         _ => {}
     }
     let mut account = match name {
@@ -93,35 +90,14 @@ pub async fn update(call: Call) -> Result<HttpResponse, Refusal> {
 
 /// Changes the status of a sub-account for its owner.
 async fn set_status(call: &Call, status: Status) -> Result<Account, Refusal> {
+    let (db, clock, holder) = (&call.db, &call.state.clock, call.holder());
     if status != Status::Closed {
-        let suspended = status == Status::Suspended;
-        return Ok(families::set_by_owner(&call.db, &call.state.clock, call.holder(), suspended).await?);
+        return Ok(families::set_by_owner(db, clock, holder, status == Status::Suspended).await?);
     }
-    before_closing(call).await?;
-    let closing = Closing {
-        releases: true,
-        leftover: Some(Leftover::Kept),
-        said: Said { by: Reason::Owner, note: None },
-        shown: Some((MOST_RELEASED, Money::ZERO)),
-    };
-    let closed = releases::close_account(&call.db, &call.state.clock, call.account, closing).await?;
+    let closed = releases::close_by_owner(db, clock, holder).await?;
     // Other instances notice it within half a second.
     call.state.gate.forget(call.account);
-    Ok(closed.account)
-}
-
-/// Refuses to close an account, as far as that can be foreseen.
-async fn before_closing(call: &Call) -> Result<(), Refusal> {
-    let account = accounts::find(&call.db, call.account).await?;
-    if account.status == Status::Closed {
-        return Err(accounts::Refused::Closed(call.account).into());
-    }
-    let owner = accounts::find_active(&call.db, call.caller).await;
-    owner.map_err(|denied| denied.map(|_| accounts::Refused::OwnerSuspended(call.caller)))?;
-    match account.local_numbers + account.tollfree_numbers {
-        held if held > MOST_RELEASED => Err(Unfit::HoldsTooMany.into()),
-        _ => Ok(()),
-    }
+    Ok(closed)
 }
 
 /// `GET /Accounts/{AccountSid}/Balance`: a sub-account has none.

@@ -38,6 +38,9 @@ async fn buy(call: &Call, kind: Option<Kind>) -> Result<HttpResponse, Refusal> {
         call.buys(kind)?;
     }
     call.check_names(&OF_PURCHASE)?;
+    if call.input.filled(&["AccountSid"])?.is_some_and(|sid| sid != call.account.to_string()) {
+        return Err(Unfit::OtherAccount.into());
+    }
     let wanted = wanted(&call.input, kind)?;
     call.buys(wanted.kind())?;
     let settings = Settings::first(&settings::read(&call.input)?)?;
@@ -83,7 +86,7 @@ fn wanted(form: &Params, kind: Option<Kind>) -> Result<Wanted, Refusal> {
             let code: AreaCode = text.parse().map_err(|_| Unfit::AreaCode)?;
             Wanted::Next { kind: code.kind(), area_code: Some(code) }
         }
-        (None, None) => return Err(Unfit::NoNumber.into()),
+        (None, None) => return Err(Unfit::NothingNamed.into()),
     };
     match kind {
         Some(kind) if kind != wanted.kind() => Err(Unfit::OtherKind.into()),
@@ -92,5 +95,5 @@ fn wanted(form: &Params, kind: Option<Kind>) -> Result<Wanted, Refusal> {
 }
 
 fn named(text: &str) -> Result<PhoneNumber, Unfit> {
-    text.parse().map_err(|_| if may_be_foreign(text) { Unfit::NotForSale } else { Unfit::NotANumber })
+    text.parse().map_err(|_| if may_be_foreign(text) { Unfit::NotOnSale } else { Unfit::NotANumber })
 }

@@ -1,12 +1,11 @@
 //! Refusals in the words of this version: for each reason its code and its text.
 
-use super::accounts::MOST_RELEASED;
 use crate::accounts;
 use crate::accounts::families::{MOST_EVER, MOST_SUB_ACCOUNTS};
 use crate::numbers::settings::ApiVersion;
 use crate::values::page::REACH;
 use crate::web::codes::Code;
-use crate::web::exception::{NOT_AUTHENTICATED, NOT_FOR_SALE, NOT_FOUND, SUSPENDED, unsold};
+use crate::web::exception::{NOT_AUTHENTICATED, NOT_FOUND, NOT_ON_SALE, SUSPENDED, unsold};
 use crate::web::refusal::refusal;
 use crate::{numbers, purchases, releases};
 
@@ -29,9 +28,7 @@ pub enum Unfit {
     /// A sub-account gives no number away.
     Giver,
     /// A sub-account does what its owner may.
-    NotYours,
-    /// The sub-account holds more numbers than one request releases.
-    HoldsTooMany,
+    OwnerOnly,
     /// This registry does not keep what the parameter sets.
     NotKept(&'static str),
     /// A Sid of a resource at Twilio has another form.
@@ -41,16 +38,18 @@ pub enum Unfit {
     },
     ApiVersion,
     /// A purchase names no phone number and no area code.
-    NoNumber,
+    NothingNamed,
     /// The PhoneNumber of a purchase is none.
     NotANumber,
     /// It may be one, but not of a US number.
-    NotForSale,
+    NotOnSale,
     AreaCode,
     /// An area code on a path that takes a PhoneNumber only.
     AreaCodeOfKind,
     /// The number is not of the kind of the path.
     OtherKind,
+    /// A purchase for another account than that of the path.
+    OtherAccount,
     /// The area code of a search is not three digits.
     SearchedAreaCode,
     /// The pattern of a search.
@@ -77,15 +76,19 @@ impl Worded for Unfit {
                 let [old, new] = ApiVersion::ALL.map(ApiVersion::as_str);
                 return (Code::InvalidParameter, format!("ApiVersion must be {old} or {new}"));
             }
-            Self::NoNumber => {
+            Self::NothingNamed => {
                 (Code::NotANumber, "Send the PhoneNumber that you want, or an AreaCode for any number of it")
             }
             Self::NotANumber => (Code::NotANumber, "PhoneNumber must be a US phone number, such as +14158675309"),
-            Self::NotForSale => (Code::NotForSale, NOT_FOR_SALE),
+            Self::NotOnSale => (Code::NotOnSale, NOT_ON_SALE),
             Self::AreaCode => (Code::AreaCode, "AreaCode must be a US area code of three digits, such as 415"),
             Self::AreaCodeOfKind => {
                 (Code::AreaCodeOfKind, "This path takes a PhoneNumber only; send the AreaCode to IncomingPhoneNumbers")
             }
+            Self::OtherAccount => (
+                Code::InvalidParameter,
+                "The number goes to the account of the path; leave AccountSid out, or send it there",
+            ),
             Self::OtherKind => {
                 (Code::OtherKind, "The PhoneNumber is not of the kind of this path; send it to IncomingPhoneNumbers")
             }
@@ -107,14 +110,7 @@ impl Worded for Unfit {
             Self::OwnStatus => (Code::OwnStatus, "The status of a main account is changed by the operator only"),
             Self::AccountSid => (Code::NotASid, "AccountSid must be AC and 32 hexadecimal digits"),
             Self::Giver => (Code::TransferByOwner, "Only the account that owns this one can transfer its numbers"),
-            Self::NotYours => (Code::NotYours, "Only the account that owns this one can do that"),
-            Self::HoldsTooMany => {
-                let message = format!(
-                    "The account holds more than {MOST_RELEASED} numbers, which one request cannot release; release or \
-                    transfer some first"
-                );
-                return (Code::InvalidParameter, message);
-            }
+            Self::OwnerOnly => (Code::OwnerOnly, "Only the account that owns this one can do that"),
             Self::NoTaker => (Code::NoSuchAccount, "There is no account of yours with this AccountSid"),
         };
         (code, message.to_owned())
@@ -128,7 +124,7 @@ impl Worded for accounts::Refused {
             Self::Unknown(_) | Self::Unnamed(_) | Self::Several(..) => (Code::NotFound, NOT_FOUND.to_owned()),
             Self::Suspended => (Code::AccountNotActive, SUSPENDED.to_owned()),
             Self::Closed(account) => (Code::AccountClosed, format!("{account} is closed for good")),
-            Self::NotAMainAccount(_) => (Code::NotYours, "A sub-account owns no accounts".to_owned()),
+            Self::NotAMainAccount(_) => (Code::OwnerOnly, "A sub-account owns no accounts".to_owned()),
             Self::TooManySubAccounts => {
                 let message = format!(
                     "An account owns at most {MOST_SUB_ACCOUNTS} open sub-accounts, and creates at most {MOST_EVER} \
@@ -139,7 +135,11 @@ impl Worded for accounts::Refused {
             Self::SuspendedByOperator(account) => {
                 (Code::SuspendedByOperator, format!("{account} was suspended by the operator; ask the operator"))
             }
-            Self::OwnerSuspended(_) => (Code::OwnerNotActive, "Your account is suspended; ask the operator".to_owned()),
+            Self::OwnerNotActive(_) => (Code::OwnerNotActive, "Your account is suspended; ask the operator".to_owned()),
+            Self::HoldsTooMany(most) => {
+                let message = format!("The account holds more than {most} numbers: release or transfer some first");
+                (Code::InvalidParameter, message)
+            }
             Self::HoldsMore(account) => {
                 (Code::InvalidParameter, format!("{account} came to hold more numbers meanwhile; try again"))
             }

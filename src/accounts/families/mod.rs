@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use lru::LruCache;
 
-use super::{Account, AuthToken, Holder, Reason, Refused, Status, find_within, store};
+use super::{Account, AuthToken, Holder, Reason, Refused, Status, find_within};
 use crate::db::Db;
 use crate::db::transact::transact;
 use crate::error::{Denied, Error, Limit, Result};
 use crate::values::clock::Clock;
 use crate::values::sid::AccountSid;
 use crate::values::text::FriendlyName;
+
+mod store;
 
 /// How many open sub-accounts an account may own.
 pub const MOST_SUB_ACCOUNTS: i64 = 1000;
@@ -65,6 +67,15 @@ impl Families {
     }
 }
 
+/// An account and its payer; `None` if there is no such account.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn holder(db: &Db, account: AccountSid) -> Result<Option<Holder>> {
+    let payer = store::payer(db, account).await?;
+    Ok(payer.map(|payer| Holder { account, payer }))
+}
+
 /// A new sub-account, with its token: the only time that it is shown.
 pub struct Made {
     pub account: Account,
@@ -80,7 +91,7 @@ pub async fn create(db: &Db, clock: &Clock, owner: AccountSid, name: &FriendlyNa
     let kept = auth_token.kept(sid);
     let account: Result<_, Denied<Refused>> = transact(db, async |within| {
         // Locked first, so that a refusal tells what the statement saw.
-        store::hold_family(within, owner, owner).await?;
+        store::hold(within, owner, owner).await?;
         match store::create_below(within, owner, sid, name, &kept, clock.now()).await? {
             Some(account) => Ok(account),
             None => Err(why_none(&find_within(within, owner).await?).into()),
@@ -101,7 +112,7 @@ fn why_none(owner: &Account) -> Refused {
 /// An owner suspends its sub-account, or makes it active again.
 ///
 /// # Errors
-/// [`Refused::Unknown`], [`Refused::Closed`], [`Refused::OwnerSuspended`], [`Refused::SuspendedByOperator`]
+/// [`Refused::Unknown`], [`Refused::Closed`], [`Refused::OwnerNotActive`], [`Refused::SuspendedByOperator`]
 pub async fn set_by_owner(
     db: &Db,
     clock: &Clock,
@@ -109,7 +120,7 @@ pub async fn set_by_owner(
     suspended: bool,
 ) -> Result<Account, Denied<Refused>> {
     transact(db, async |within| {
-        store::hold_family(within, payer, account).await?;
+        store::hold(within, payer, account).await?;
         if let Some(account) = store::set_by_owner(within, payer, account, suspended, clock.now()).await? {
             return Ok(account);
         }
@@ -118,7 +129,7 @@ pub async fn set_by_owner(
             (Status::Closed, ..) => Refused::Closed(account).into(),
             (_, Status::Active, Some(Reason::Operator)) => Refused::SuspendedByOperator(account).into(),
             (_, Status::Active, _) => Error::TooMany { of: Limit::Changes, wait: HOUR }.into(),
-            _ => Refused::OwnerSuspended(payer).into(),
+            _ => Refused::OwnerNotActive(payer).into(),
         })
     })
     .await
@@ -142,6 +153,6 @@ pub async fn family(
     start: i64,
     size: i64,
 ) -> Result<(Vec<Account>, i64)> {
-    let (sids, total) = store::family(db, main, wanted, start, size).await?;
+    let (sids, total) = store::page(db, main, wanted, start, size).await?;
     Ok((store::find_all(db, &sids).await?, total))
 }
