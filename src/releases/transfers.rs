@@ -25,7 +25,7 @@ pub struct Moving<'a> {
     pub number: PhoneNumber,
     /// The tenancy that is meant; `None` means the open one.
     pub sid: Option<NumberSid>,
-    /// The account that must hold it; `None` means whoever holds it.
+    /// The account that must hold the number; `None` means any account.
     pub holder: Option<AccountSid>,
     pub to: AccountSid,
     pub note: Option<&'a str>,

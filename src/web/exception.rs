@@ -113,7 +113,7 @@ pub const NOT_AUTHENTICATED: &str =
     "Authenticate with HTTP Basic credentials: the AccountSid as user name, its AuthToken as password";
 pub const SUSPENDED: &str =
     "The account is not active: it can read and release numbers only; ask who suspended it, its owner or the operator";
-/// The same for whatever reason: nobody learns who holds a number.
+/// One text for all reasons, so that no client learns whether another account holds the number.
 pub const NOT_ON_SALE: &str = "This PhoneNumber is not on sale; AvailablePhoneNumbers lists some that are";
 pub const NOT_FOUND: &str = "There is no such resource in this account";
 

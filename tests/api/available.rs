@@ -196,7 +196,7 @@ fn what_cannot_be_searched_by_is_refused() {
             ("InLata=722", 29002, "InLata"),
             ("InRateCenter=SNFC", 29002, "InRateCenter"),
             ("InLocality=San+Francisco", 29002, "InLocality"),
-            // Whatever else would find nothing.
+            // Also where another parameter lets the search find nothing.
             ("FaxEnabled=true&InLata=722", 29002, "InLata"),
             ("AreaCode=415&AreaCode=415", 29003, "AreaCode"),
             ("InRegion=CA&InRegion=", 29003, "InRegion"),

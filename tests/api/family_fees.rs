@@ -123,7 +123,7 @@ impl Model {
         self.unpaid_since[payer] = None;
     }
 
-    /// Numbers leave. Whoever owes nothing any more is active again.
+    /// Numbers are taken out of the model. A payer that owes nothing any more is active again.
     fn lose(&mut self, today: NaiveDate, leaves: impl Fn(&Held) -> bool) -> usize {
         let (gone, kept) = std::mem::take(&mut self.held).into_iter().partition::<Vec<_>, _>(leaves);
         self.held = kept;

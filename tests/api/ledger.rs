@@ -19,7 +19,7 @@ const NUMBERS: [i64; 2] = [6, 3];
 const KINDS: [Kind; 2] = [Kind::Local, Kind::TollFree];
 const AREA_CODES: [&str; 2] = ["415", "800"];
 
-/// Who asks for what concerns an account.
+/// Who does a step on an account.
 #[derive(Clone, Copy, Debug)]
 enum By {
     /// The account itself, by version 2008-08-01.
@@ -217,7 +217,7 @@ struct Scene<'a> {
     model: Model,
 }
 
-/// Done, or refused for whatever reason.
+/// 200 for what was done and 400 for any refusal.
 fn done<T, E>(result: Result<T, E>) -> u16 {
     if result.is_ok() { 200 } else { 400 }
 }

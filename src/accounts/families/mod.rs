@@ -46,15 +46,15 @@ impl Families {
     /// # Errors
     /// When the database is out of reach.
     pub async fn holder(&self, db: &Db, account: AccountSid, caller: AccountSid) -> Result<Option<Holder>> {
-        let payer = match self.remembered(account) {
-            Some(payer) => Some(payer),
-            None => store::payer(db, account).await?,
-        };
-        let own = payer.filter(|payer| account == caller || *payer == caller);
-        Ok(own.map(|payer| {
+        let is_own = |holder: &Holder| account == caller || holder.payer == caller;
+        if let Some(payer) = self.remembered(account) {
+            return Ok(Some(Holder { account, payer }).filter(is_own));
+        }
+        let found = holder(db, account).await?.filter(is_own);
+        if let Some(Holder { payer, .. }) = found {
             self.known().put(account, payer);
-            Holder { account, payer }
-        }))
+        }
+        Ok(found)
     }
 
     /// Who pays for an account, if that is remembered.

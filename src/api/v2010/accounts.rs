@@ -71,10 +71,11 @@ pub async fn update(call: Call) -> Result<HttpResponse, Refusal> {
         (Some(_), false, true) => return Err(Unfit::OwnerOnly.into()),
         _ => {}
     }
-    // An account that is to be active is so before its name changes, and another one after that.
+    // An account that is to be active is so before its name changes, and another one after that. One that cannot be closed
+    // keeps its name.
     match status {
         Some(Status::Active) => drop(set_status(&call, Status::Active).await?),
-        Some(Status::Closed) => releases::before_closing_by_owner(&call.db, call.holder()).await?,
+        Some(Status::Closed) if name.is_some() => releases::before_closing_by_owner(&call.db, call.holder()).await?,
         _ => {}
     }
     let mut account = match name {

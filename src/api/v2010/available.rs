@@ -88,7 +88,7 @@ fn state(region: &str) -> &str {
     region.parse::<PhoneNumber>().map_or(region, |number| number.area_code().state().unwrap_or_default())
 }
 
-/// Whether numbers can do what is asked for.
+/// Whether the numbers here have all capabilities that the query asks for, such as `SmsEnabled`.
 fn can_all(query: &Params) -> Result<bool, Refused> {
     let mut can_all = true;
     for (name, can) in CAPABILITIES {

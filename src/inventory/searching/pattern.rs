@@ -138,8 +138,9 @@ impl Pattern {
         Ranges { list, are_all }
     }
 
-    /// Adds the ranges of numbers that begin with `begun` and have `left` more digits. Whatever is possible leads to one, so
-    /// `most` limits the work too. Returns whether these are all.
+    /// Adds the ranges of matching numbers that begin with the digits `begun` and have `left` more digits. It goes on only
+    /// with digits that can still match, and each of these leads to a range: so `most` limits the work too. Returns whether
+    /// all ranges were added.
     fn find(&self, at: Slots, begun: i64, left: usize, most: usize, found: &mut Vec<[i64; 2]>) -> bool {
         if !self.is_possible(at, left) {
             return true;
