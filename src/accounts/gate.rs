@@ -1,9 +1,11 @@
 //! The gate: authenticates requests, and caches which tokens were right and which were wrong.
 //!
-//! - The cache holds a keyed digest of the token and the account's credential (an id that changes with its token).
+//! - Who authenticates is a [`Principal`]: an account by its token, or an API key by its secret, which is a token too
+//!   wherever this says token.
+//! - The cache holds a keyed digest of the token and the principal's credential (an id that changes with its token).
 //!   It never holds the token.
-//! - Every [`CONFIRM_AFTER`] the cached credential is compared with the database. So a replaced token or a closed
-//!   account stops working on every instance within that time, and no notification can be lost.
+//! - Every [`CONFIRM_AFTER`] the cached credential is compared with the database. So a replaced token, a revoked key or
+//!   a closed account stops working on every instance within that time, and no notification can be lost.
 //! - Tokens that numberbank made are verified by a fast hash. Only those that need argon2 wait for the [`Verifiers`].
 //!   Requests with the same token share one verification.
 //! - After too many wrong tokens from one address, each further wrong one from there gets 429. So does a right token
@@ -27,8 +29,9 @@ use uuid::Uuid;
 
 use super::families::Families;
 use super::last_use::LastUse;
+use super::principal::{Caller, Principal};
 use super::rate_limit::{FailureLimiter, Gcra, Rate};
-use super::single_flight::{Digest, Role, SingleFlight};
+use super::single_flight::{Digest, Role, SingleFlight, Verified};
 use super::token::{self, Stored, Verdict};
 use super::verifiers::{Load, Task, Verifiers};
 use super::wrong_tokens::WrongTokens;
@@ -43,7 +46,7 @@ use crate::values::sid::{AccountSid, random_bits};
 /// How long the cache is believed without a look at the database.
 const CONFIRM_AFTER: Duration = Duration::from_millis(500);
 
-/// The size of the LRU cache of verified accounts: about 12 MB.
+/// The size of the LRU cache of verified principals: about 15 MB.
 const MAX_REMEMBERED: NonZeroUsize = NonZeroUsize::new(100_000).expect("more than none");
 
 /// The first refusal of a token is delayed to a multiple of this time, which is longer than argon2 takes.
@@ -71,7 +74,7 @@ pub struct Gate {
     verifying: SingleFlight,
     account_rate: Option<Rate>,
     failures: Arc<FailureLimiter<IpAddr>>,
-    known: Mutex<LruCache<AccountSid, Known>>,
+    known: Mutex<LruCache<Principal, Known>>,
     /// By the account that pays, so that sub-accounts do not multiply its rate.
     limiters: Mutex<LruCache<AccountSid, Gcra>>,
     wrong: WrongTokens,
@@ -85,9 +88,19 @@ pub struct Gate {
     pub families: Families,
 }
 
+/// What the cache says of a token.
+struct Recalled {
+    caller: Caller,
+    /// Whether it was confirmed within [`CONFIRM_AFTER`].
+    is_fresh: bool,
+    /// Whether today's use is noted.
+    is_noted: bool,
+}
+
 /// A verification that succeeded.
 struct Known {
     digest: Digest,
+    caller: Caller,
     credential: Uuid,
     confirmed: Instant,
     /// The last day on which its use was noted.
@@ -122,139 +135,154 @@ impl Gate {
         self.verifiers.load()
     }
 
-    /// Lets a request in if the token is the account's.
+    /// Lets a request in if the token is the principal's, and says as whom it acts.
     ///
     /// # Errors
-    /// [`Refused::NotAuthenticated`] for an unknown or closed account and for a wrong token alike. [`Error::TooMany`]
+    /// [`Refused::NotAuthenticated`] for an unknown key, an unknown or closed account, and for a wrong token alike. [`Error::TooMany`]
     /// if too many verifications wait, the account sends too many requests, or too many wrong tokens came from the
     /// address.
-    pub async fn admit(&self, db: &Db, sid: AccountSid, token: &str, address: IpAddr) -> Result<(), Denied<Refused>> {
+    pub async fn admit(
+        &self,
+        db: &Db,
+        whose: Principal,
+        token: &str,
+        address: IpAddr,
+    ) -> Result<Caller, Denied<Refused>> {
         let digest = self.digest(token);
-        if let Some((is_fresh, is_noted)) = self.recall(sid, digest)?
-            && (is_fresh || self.confirm_once(db, sid, digest).await?)
+        if let Some(Recalled { caller, is_fresh, is_noted }) = self.recall(whose, digest)?
+            && (is_fresh || self.confirm_once(db, whose, caller.account, digest).await?)
         {
             if !is_noted {
-                self.note_use(db, sid);
+                self.note_use(db, whose);
             }
-            return Ok(());
+            return Ok(caller);
         }
         let address = network(address);
         loop {
-            if self.is_refused(db, sid, &digest).await? {
+            if self.is_refused(db, whose, &digest).await? {
                 self.failures.check(&address)?;
                 return Err(Refused::NotAuthenticated.into());
             }
-            let right = match self.verifying.join(sid, digest) {
-                Role::Leader(leader) => Some(leader.finish(self.verify(db, sid, token, digest, address).await?)),
+            let verified = match self.verifying.join(whose, digest) {
+                Role::Leader(leader) => Some(leader.finish(self.verify(db, whose, token, digest, address).await?)),
                 Role::Follower(outcome) => outcome.await,
             };
-            match right {
-                Some(true) => {
-                    self.note_use(db, sid);
-                    return Ok(());
+            match verified {
+                Some(Some(caller)) => {
+                    self.note_use(db, whose);
+                    return Ok(caller);
                 }
-                Some(false) => return Err(Refused::NotAuthenticated.into()),
+                Some(None) => return Err(Refused::NotAuthenticated.into()),
                 // The leader's client hung up, or its request failed: try again, maybe as the leader.
                 None => {}
             }
         }
     }
 
-    /// Reads the credential of an account again at its next request, for it has just changed.
-    pub fn forget(&self, sid: AccountSid) {
-        self.memory().pop(&sid);
+    /// Reads the credential of a principal again at its next request, for it has just changed.
+    pub fn forget(&self, whose: Principal) {
+        self.memory().pop(&whose);
     }
 
-    /// If the token is cached: whether it is fresh, and whether today's use is noted.
-    fn recall(&self, sid: AccountSid, digest: Digest) -> Result<Option<(bool, bool)>> {
+    /// What the cache says of a token, if it is there.
+    fn recall(&self, whose: Principal, digest: Digest) -> Result<Option<Recalled>> {
         let mut memory = self.memory();
-        let Some(known) = memory.get_mut(&sid).filter(|known| known.digest == digest) else { return Ok(None) };
-        let now = Instant::now();
+        let Some(known) = memory.get_mut(&whose).filter(|known| known.digest == digest) else { return Ok(None) };
+        let (now, caller) = (Instant::now(), known.caller);
         if let Some(rate) = self.account_rate {
-            let payer = self.families.remembered(sid).unwrap_or(sid);
+            let payer = self.families.remembered(caller.account).unwrap_or(caller.account);
             let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
             let taken = limiters.get_or_insert_mut(payer, || Gcra::new(now)).take(rate, now);
             taken.map_err(|wait| Error::TooMany { of: Limit::Rate, wait })?;
         }
-        Ok(Some((now - known.confirmed < CONFIRM_AFTER, known.noted == Some(self.last_use.today()))))
+        let is_fresh = now - known.confirmed < CONFIRM_AFTER;
+        Ok(Some(Recalled { caller, is_fresh, is_noted: known.noted == Some(self.last_use.today()) }))
     }
 
     /// Confirms the cached credential, one request of an account at a time: those that waited find it confirmed. So one
     /// account cannot use up the connections that all share.
-    async fn confirm_once(&self, db: &Db, sid: AccountSid, digest: Digest) -> Result<bool> {
-        let confirming = self.confirming.hold(sid, AsyncMutex::default);
+    async fn confirm_once(&self, db: &Db, whose: Principal, account: AccountSid, digest: Digest) -> Result<bool> {
+        let confirming = self.confirming.hold(account, AsyncMutex::default);
         let _lock = confirming.lock().await;
         let known = self
             .memory()
-            .get(&sid)
+            .get(&whose)
             .filter(|known| known.digest == digest)
             .map(|known| (known.credential, known.confirmed.elapsed() < CONFIRM_AFTER));
         match known {
             Some((_, true)) => Ok(true),
-            Some((credential, false)) => self.confirm(db, sid, credential).await,
+            Some((credential, false)) => self.confirm(db, whose, credential).await,
             None => Ok(false),
         }
     }
 
-    async fn confirm(&self, db: &Db, sid: AccountSid, credential: Uuid) -> Result<bool> {
+    async fn confirm(&self, db: &Db, whose: Principal, credential: Uuid) -> Result<bool> {
         let asked = Instant::now();
-        let stands = store::credential(db, sid).await? == Some(credential);
+        let stands = whose.credential(db).await? == Some(credential);
         let mut memory = self.memory();
-        match memory.get_mut(&sid).filter(|known| known.credential == credential) {
+        match memory.get_mut(&whose).filter(|known| known.credential == credential) {
             Some(known) if stands => known.confirmed = asked,
-            Some(_) => drop(memory.pop(&sid)),
+            Some(_) => drop(memory.pop(&whose)),
             None => {}
         }
         Ok(stands)
     }
 
     /// Whether this token is known to be wrong.
-    async fn is_refused(&self, db: &Db, sid: AccountSid, digest: &Digest) -> Result<bool> {
-        match self.wrong.recall(sid, digest) {
+    async fn is_refused(&self, db: &Db, whose: Principal, digest: &Digest) -> Result<bool> {
+        match self.wrong.recall(whose, digest) {
             Some(confirmed) if confirmed.elapsed() >= CONFIRM_AFTER => {
                 let (_permit, asked) = (self.lookups.acquire().await, Instant::now());
-                let credential = store::credential(db, sid).await?;
-                Ok(self.wrong.confirm(sid, digest, credential, asked))
+                let credential = whose.credential(db).await?;
+                Ok(self.wrong.confirm(whose, digest, credential, asked))
             }
             recalled => Ok(recalled.is_some()),
         }
     }
 
     /// Verifies a token, and caches the outcome.
-    async fn verify(&self, db: &Db, sid: AccountSid, token: &str, digest: Digest, address: IpAddr) -> Result<bool> {
+    async fn verify(
+        &self,
+        db: &Db,
+        whose: Principal,
+        token: &str,
+        digest: Digest,
+        address: IpAddr,
+    ) -> Result<Verified> {
         let begun = Instant::now();
-        let (stored, asked) = self.look_up(db, sid).await?;
-        let verdict = stored.as_ref().map_or(Verdict::Wrong, |stored| stored.judge(sid, token));
-        let outcome = match verdict {
-            Verdict::Right => Ok(true),
-            Verdict::Wrong => self.failures.count(address).map(|()| false),
-            Verdict::Ask { hash, chosen } => {
+        let (stored, asked) = self.look_up(db, whose).await?;
+        let known = stored.as_ref().map(|stored| (stored.caller, stored.credential));
+        let verdict = stored.as_ref().map_or(Verdict::Wrong, |stored| stored.judge(whose, token));
+        let outcome = match (verdict, known) {
+            (Verdict::Right, _) => Ok(true),
+            (Verdict::Ask { hash, chosen }, Some((Caller { account, .. }, _))) => {
                 let (token, hash) = (token.to_owned(), hash.to_owned());
-                self.verifiers.verify(Task { token, hash, chosen, address, account: sid }).await
+                self.verifiers.verify(Task { token, hash, chosen, address, account }).await
             }
+            _ => self.failures.count(address).map(|()| false),
         };
         if !matches!(outcome, Ok(true)) {
             sleep(until_next(PACE, begun.elapsed())).await;
         }
-        let credential = stored.as_ref().map(|stored| stored.credential);
-        if matches!((&verdict, &outcome), (Verdict::Wrong, _) | (_, Ok(false))) {
+        if matches!((verdict, &outcome), (Verdict::Wrong, _) | (_, Ok(false))) {
             // Even if the outcome is 429, so that the same wrong token is not looked up again.
-            self.wrong.put(sid, digest, credential, asked);
+            self.wrong.put(whose, digest, known.map(|(_, credential)| credential), asked);
         }
-        let Some(credential) = credential.filter(|_| matches!(outcome, Ok(true))) else { return outcome };
+        let (true, Some((caller, credential))) = (outcome?, known) else { return Ok(None) };
         if matches!(verdict, Verdict::Ask { chosen: false, .. }) {
-            self.keep_digest(db, sid, credential, token::digest(sid, token));
+            self.keep_digest(db, caller.account, credential, token::digest(whose, token));
         }
-        let known = Known { digest, credential, confirmed: asked, noted: None };
-        self.memory().put(sid, known);
+        let known = Known { digest, caller, credential, confirmed: asked, noted: None };
+        self.memory().put(whose, known);
         // The wait may have been long, so what was read before it is read again.
-        Ok(asked.elapsed() < CONFIRM_AFTER || self.confirm(db, sid, credential).await?)
+        let stands = asked.elapsed() < CONFIRM_AFTER || self.confirm(db, whose, credential).await?;
+        Ok(Some(caller).filter(|_| stands))
     }
 
-    /// What is stored of an account's token, and when it was read.
-    async fn look_up(&self, db: &Db, sid: AccountSid) -> Result<(Option<Stored>, Instant)> {
+    /// What is stored of a principal's token, and when it was read.
+    async fn look_up(&self, db: &Db, whose: Principal) -> Result<(Option<Stored>, Instant)> {
         let (_permit, asked) = (self.lookups.acquire().await, Instant::now());
-        Ok((store::stored_token(db, sid).await?, asked))
+        Ok((whose.stored(db).await?, asked))
     }
 
     /// Stores the fast hash of a token that argon2 has just verified. The request does not wait for that. If it fails,
@@ -271,13 +299,14 @@ impl Gate {
     }
 
     /// Has it written down that the account was let in today. The request does not wait for that.
-    fn note_use(&self, db: &Db, sid: AccountSid) {
+    fn note_use(&self, db: &Db, whose: Principal) {
         let (day, mut memory) = (self.last_use.today(), self.memory());
-        let Some(known) = memory.get_mut(&sid).filter(|known| known.noted != Some(day)) else { return };
+        let Some(known) = memory.get_mut(&whose).filter(|known| known.noted != Some(day)) else { return };
         let Some(place) = self.last_use.place() else { return };
         known.noted = Some(day);
+        let account = known.caller.account;
         drop(memory);
-        self.last_use.note(place, db, sid, day);
+        self.last_use.note(place, db, account, day);
     }
 
     fn digest(&self, token: &str) -> Digest {
@@ -285,7 +314,7 @@ impl Gate {
         mac.chain_update(token.as_bytes()).finalize().into_bytes().into()
     }
 
-    fn memory(&self) -> MutexGuard<'_, LruCache<AccountSid, Known>> {
+    fn memory(&self) -> MutexGuard<'_, LruCache<Principal, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

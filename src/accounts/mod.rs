@@ -8,7 +8,7 @@ use crate::error::{Denied, Refuses, Result};
 use crate::values::clock::Clock;
 use crate::values::dialect::time;
 use crate::values::money::Money;
-use crate::values::sid::AccountSid;
+use crate::values::sid::{AccountSid, KeySid};
 use crate::values::text::FriendlyName;
 
 mod changes;
@@ -17,7 +17,9 @@ mod fair_queue;
 pub mod families;
 mod finding;
 pub mod gate;
+pub mod keys;
 mod last_use;
+mod principal;
 pub mod rate_limit;
 mod reference;
 mod single_flight;
@@ -30,6 +32,7 @@ pub use changes::{Closed, Edit, Leftover, Said, activate, close, edit, suspend};
 use changes::{changed_or_why_not, overtaken_by_ref, refuse_taken};
 pub use events::{Change, Happened, events, lost};
 pub use finding::{MOST_FOUND, MOST_LISTED, Named, resolve, search};
+pub use principal::{Caller, Principal};
 pub use reference::{NotAReference, Reference};
 use token::Verdict;
 pub use token::{AuthToken, NotAToken};
@@ -147,6 +150,9 @@ pub enum Refused {
         account: AccountSid,
         sub_accounts: i64,
     },
+    /// It has no such API key.
+    NoKey(KeySid),
+    TooManyKeys,
     /// Another account has this ref.
     RefTaken {
         reference: Reference,
@@ -284,7 +290,7 @@ pub async fn replace_token(
 /// When the database is out of reach.
 pub async fn is_token(db: &Db, sid: AccountSid, token: &str) -> Result<bool> {
     let stored = store::stored_token(db, sid).await?;
-    Ok(stored.is_some_and(|stored| match stored.judge(sid, token) {
+    Ok(stored.is_some_and(|stored| match stored.judge(sid.into(), token) {
         Verdict::Right => true,
         Verdict::Wrong => false,
         Verdict::Ask { hash, .. } => token::verify(token, hash, &mut token::Memory::default()),

@@ -5,6 +5,7 @@ use sqlx::{PgExecutor, Result, query, query_as, query_scalar};
 use tracing::instrument;
 use uuid::Uuid;
 
+use super::principal::Caller;
 use super::token::{Kept, Stored};
 use super::{Account, Change, Filter, Happened, MOST_LISTED, Named, New, Reason, Reference, Status};
 use crate::db::{Db, Transaction};
@@ -168,7 +169,8 @@ pub async fn stored_token(db: &Db, sid: AccountSid) -> Result<Option<Stored>> {
     .fetch_one(db)
     .await?;
     let known = row.credential.zip(row.chosen);
-    Ok(known.map(|(credential, chosen)| Stored { credential, chosen, digest: row.digest, hash: row.hash }))
+    let caller = Caller { account: sid, key: None };
+    Ok(known.map(|(credential, chosen)| Stored { credential, caller, chosen, digest: row.digest, hash: row.hash }))
 }
 
 /// Stores the fast hash of a token that numberbank made beside its argon2 hash. Only once, and only if the token is

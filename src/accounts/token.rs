@@ -12,6 +12,7 @@ use blake2::digest::Mac;
 use blake2::digest::consts::U32;
 use uuid::Uuid;
 
+use super::principal::{Caller, Principal};
 use crate::values::sid::{AccountSid, random_bits};
 
 /// BLAKE2's personalization: keeps these digests apart from all others.
@@ -36,9 +37,11 @@ pub enum Kept {
     Hash(String),
 }
 
-/// What the database holds of an account's token.
+/// What the database holds of a principal's token or secret.
 pub struct Stored {
+    /// Changes with it.
     pub credential: Uuid,
+    pub caller: Caller,
     pub chosen: bool,
     pub digest: Option<Vec<u8>>,
     pub hash: Option<String>,
@@ -79,8 +82,16 @@ impl AuthToken {
                 Argon2::default().hash_password(self.text.as_bytes()).expect("a token can be hashed").to_string(),
             )
         } else {
-            Kept::Digest(digest(sid, &self.text))
+            Kept::Digest(self.digest(sid.into()))
         }
+    }
+
+    /// The fast hash to store of a token, or of a key's secret, that numberbank made.
+    ///
+    /// # Panics
+    /// If the token is longer than 64 bytes.
+    pub fn digest(&self, whose: Principal) -> [u8; 32] {
+        digest(whose, &self.text)
     }
 
     pub fn reveal(&self) -> &str {
@@ -109,11 +120,11 @@ impl Kept {
 
 impl Stored {
     /// Compares a token with what is stored, without argon2. A token of the wrong form needs no argon2.
-    pub fn judge(&self, sid: AccountSid, token: &str) -> Verdict<'_> {
+    pub fn judge(&self, whose: Principal, token: &str) -> Verdict<'_> {
         let possible = if self.chosen { may_be_chosen(token) } else { may_be_made(token) };
         match (&self.digest, &self.hash) {
             _ if !possible => Verdict::Wrong,
-            (Some(digest), _) if mac(sid, token).verify_slice(digest).is_ok() => Verdict::Right,
+            (Some(digest), _) if mac(whose, token).verify_slice(digest).is_ok() => Verdict::Right,
             (None, Some(hash)) => Verdict::Ask { hash, chosen: self.chosen },
             _ => Verdict::Wrong,
         }
@@ -132,14 +143,14 @@ fn may_be_chosen(token: &str) -> bool {
 ///
 /// # Panics
 /// If the token is longer than 64 bytes.
-pub fn digest(sid: AccountSid, token: &str) -> [u8; 32] {
-    mac(sid, token).finalize().into_bytes().into()
+pub fn digest(whose: Principal, token: &str) -> [u8; 32] {
+    mac(whose, token).finalize().into_bytes().into()
 }
 
 /// Its `verify_slice` compares in constant time.
-fn mac(sid: AccountSid, token: &str) -> Blake2bMac<U32> {
+fn mac(whose: Principal, token: &str) -> Blake2bMac<U32> {
     let mac = Blake2bMac::new_with_salt_and_personal(Some(token.as_bytes()), &[], PURPOSE);
-    mac.expect("the token is 1 to 64 bytes").chain_update(sid.to_string())
+    mac.expect("the token is 1 to 64 bytes").chain_update(whose.to_string())
 }
 
 /// argon2's 19 MiB. A thread keeps them: to get them from the system anew takes half as long as a verification.
@@ -187,8 +198,8 @@ mod tests {
     const TOKEN: &str = "7e16cef8159d8d2253da6736284781fe";
 
     fn stored(chosen: bool, digest: Option<[u8; 32]>, hash: Option<&str>) -> Stored {
-        let (credential, digest, hash) = (Uuid::nil(), digest.map(Vec::from), hash.map(str::to_owned));
-        Stored { credential, chosen, digest, hash }
+        let caller = Caller { account: SID.parse().unwrap(), key: None };
+        Stored { credential: Uuid::nil(), caller, chosen, digest: digest.map(Vec::from), hash: hash.map(str::to_owned) }
     }
 
     #[test]
@@ -205,14 +216,14 @@ mod tests {
         let Kept::Digest(digest) = token.kept(sid) else { panic!("a digest") };
         for hash in [None, Some("an old hash")] {
             let stored = stored(false, Some(digest), hash);
-            assert_eq!(stored.judge(sid, token.reveal()), Verdict::Right);
+            assert_eq!(stored.judge(sid.into(), token.reveal()), Verdict::Right);
             let longer = format!("{}0", token.reveal());
             let others =
                 [AuthToken::random().reveal().to_owned(), token.reveal().to_uppercase(), longer, "x".repeat(999)];
             for other in others.iter().map(String::as_str).chain([""]) {
-                assert_eq!(stored.judge(sid, other), Verdict::Wrong, "{other}");
+                assert_eq!(stored.judge(sid.into(), other), Verdict::Wrong, "{other}");
             }
-            assert_eq!(stored.judge(AccountSid::random(), token.reveal()), Verdict::Wrong, "of another account");
+            assert_eq!(stored.judge(AccountSid::random().into(), token.reveal()), Verdict::Wrong, "of another account");
         }
     }
 
@@ -220,7 +231,7 @@ mod tests {
     fn argon2_is_asked_only_about_what_it_may_have_hashed() {
         let sid = AccountSid::random();
         let judge = |chosen, token: &str| {
-            stored(chosen, None, Some("hash")).judge(sid, token) == Verdict::Ask { hash: "hash", chosen }
+            stored(chosen, None, Some("hash")).judge(sid.into(), token) == Verdict::Ask { hash: "hash", chosen }
         };
         assert!(judge(false, TOKEN) && judge(true, TOKEN) && judge(true, "a:b:c:d:"));
         assert!(!judge(false, "a:b:c:d:") && !judge(false, &TOKEN.to_uppercase()) && !judge(false, ""));

@@ -1,4 +1,4 @@
-//! A cache of wrong tokens: none is verified again while the account keeps the credential that refused it.
+//! A cache of wrong tokens: none is verified again while the account or key keeps the credential that refused it.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,22 +7,22 @@ use std::time::Instant;
 use lru::LruCache;
 use uuid::Uuid;
 
+use super::principal::Principal;
 use super::single_flight::Digest;
-use crate::values::sid::AccountSid;
 
 /// The size of each of the two LRU caches: about 6 MB.
 const MAX_SIDS: NonZeroUsize = NonZeroUsize::new(8192).expect("more than none");
 
-/// Wrong tokens kept for one account. The bound keeps a flood on one account from evicting the others.
+/// Wrong tokens kept for one account or key. The bound keeps a flood on one from evicting the others.
 const MAX_TOKENS: usize = 16;
 
-/// Two caches: one for open accounts, one for Sids without an open account. Apart, so that made-up Sids cannot evict
-/// real accounts.
-pub struct WrongTokens(Mutex<[LruCache<AccountSid, Entry>; 2]>);
+/// Two caches: one for open accounts and their keys, one for all other Sids. Apart, so that made-up Sids cannot evict
+/// real ones.
+pub struct WrongTokens(Mutex<[LruCache<Principal, Entry>; 2]>);
 
 /// The wrong tokens of one Sid.
 struct Entry {
-    /// The account's credential when they were refused; `None` if there was no open account.
+    /// The credential when they were refused; `None` if there was no open account or key.
     credential: Option<Uuid>,
     /// When that was last read from the database.
     confirmed: Instant,
@@ -38,9 +38,9 @@ impl Default for WrongTokens {
 
 impl WrongTokens {
     /// When the refusal of this token was last confirmed; `None` if the token is not in the cache.
-    pub fn recall(&self, sid: AccountSid, digest: &Digest) -> Option<Instant> {
+    pub fn recall(&self, whose: Principal, digest: &Digest) -> Option<Instant> {
         self.both().iter_mut().find_map(|cache| {
-            let entry = cache.get_mut(&sid)?;
+            let entry = cache.get_mut(&whose)?;
             let at = entry.digests.iter().position(|known| known == digest)?;
             entry.digests[at..].rotate_left(1);
             Some(entry.confirmed)
@@ -49,15 +49,15 @@ impl WrongTokens {
 
     /// Updates the entry with the credential that was read at `seen`; one of another credential is removed. Returns
     /// whether the token is still known to be wrong.
-    pub fn confirm(&self, sid: AccountSid, digest: &Digest, credential: Option<Uuid>, seen: Instant) -> bool {
+    pub fn confirm(&self, whose: Principal, digest: &Digest, credential: Option<Uuid>, seen: Instant) -> bool {
         let mut stands = false;
         for cache in self.both().iter_mut() {
-            match cache.get_mut(&sid) {
+            match cache.get_mut(&whose) {
                 Some(entry) if entry.credential == credential => {
                     entry.confirmed = entry.confirmed.max(seen);
                     stands |= entry.digests.contains(digest);
                 }
-                Some(_) => drop(cache.pop(&sid)),
+                Some(_) => drop(cache.pop(&whose)),
                 None => {}
             }
         }
@@ -65,10 +65,10 @@ impl WrongTokens {
     }
 
     /// Adds a token that was wrong under the credential that was read at `seen`.
-    pub fn put(&self, sid: AccountSid, digest: Digest, credential: Option<Uuid>, seen: Instant) {
+    pub fn put(&self, whose: Principal, digest: Digest, credential: Option<Uuid>, seen: Instant) {
         let cache = &mut self.both()[usize::from(credential.is_none())];
         let new = || Entry { credential, confirmed: seen, digests: Vec::new() };
-        let entry = cache.get_or_insert_mut(sid, new);
+        let entry = cache.get_or_insert_mut(whose, new);
         if entry.credential != credential {
             if entry.confirmed > seen {
                 return;
@@ -83,7 +83,7 @@ impl WrongTokens {
         entry.digests.push(digest);
     }
 
-    fn both(&self) -> MutexGuard<'_, [LruCache<AccountSid, Entry>; 2]> {
+    fn both(&self) -> MutexGuard<'_, [LruCache<Principal, Entry>; 2]> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -93,32 +93,33 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::values::sid::AccountSid;
+
+    fn somebody() -> Principal {
+        AccountSid::random().into()
+    }
 
     #[test]
     fn a_wrong_token_stays_as_long_as_the_credential() {
-        let (wrong_tokens, sid, [old, new]) =
-            (WrongTokens::default(), AccountSid::random(), [1, 2].map(Uuid::from_u128));
+        let (wrong_tokens, whose, [old, new]) = (WrongTokens::default(), somebody(), [1, 2].map(Uuid::from_u128));
         let (then, now) = (Instant::now(), Instant::now() + Duration::from_secs(1));
-        wrong_tokens.put(sid, [1; 32], Some(old), then);
-        assert_eq!(wrong_tokens.recall(sid, &[1; 32]), Some(then));
-        assert_eq!(
-            (wrong_tokens.recall(sid, &[2; 32]), wrong_tokens.recall(AccountSid::random(), &[1; 32])),
-            (None, None)
-        );
-        assert!(wrong_tokens.confirm(sid, &[1; 32], Some(old), now));
-        assert_eq!(wrong_tokens.recall(sid, &[1; 32]), Some(now));
-        assert!(!wrong_tokens.confirm(sid, &[1; 32], Some(new), now));
-        assert_eq!(wrong_tokens.recall(sid, &[1; 32]), None);
+        wrong_tokens.put(whose, [1; 32], Some(old), then);
+        assert_eq!(wrong_tokens.recall(whose, &[1; 32]), Some(then));
+        assert_eq!((wrong_tokens.recall(whose, &[2; 32]), wrong_tokens.recall(somebody(), &[1; 32])), (None, None));
+        assert!(wrong_tokens.confirm(whose, &[1; 32], Some(old), now));
+        assert_eq!(wrong_tokens.recall(whose, &[1; 32]), Some(now));
+        assert!(!wrong_tokens.confirm(whose, &[1; 32], Some(new), now));
+        assert_eq!(wrong_tokens.recall(whose, &[1; 32]), None);
         // A slow verification under the old credential does not replace the entry of the new one.
-        wrong_tokens.put(sid, [2; 32], Some(new), now);
-        wrong_tokens.put(sid, [3; 32], Some(old), then);
-        assert_eq!((wrong_tokens.recall(sid, &[2; 32]), wrong_tokens.recall(sid, &[3; 32])), (Some(now), None));
+        wrong_tokens.put(whose, [2; 32], Some(new), now);
+        wrong_tokens.put(whose, [3; 32], Some(old), then);
+        assert_eq!((wrong_tokens.recall(whose, &[2; 32]), wrong_tokens.recall(whose, &[3; 32])), (Some(now), None));
     }
 
     #[test]
     fn a_flood_evicts_itself_first() {
         let (wrong_tokens, now) = (WrongTokens::default(), Instant::now());
-        let (victim, attacked, credential) = (AccountSid::random(), AccountSid::random(), Some(Uuid::nil()));
+        let (victim, attacked, credential) = (somebody(), somebody(), Some(Uuid::nil()));
         wrong_tokens.put(victim, [1; 32], credential, now);
         for n in 0..100 {
             wrong_tokens.put(attacked, [n; 32], credential, now);
@@ -128,11 +129,11 @@ mod tests {
         let remembered = (0..100).filter(|n| wrong_tokens.recall(attacked, &[*n; 32]).is_some());
         assert_eq!(remembered.count(), MAX_TOKENS);
         for _ in 0..=MAX_SIDS.get() {
-            wrong_tokens.put(AccountSid::random(), [2; 32], None, now);
+            wrong_tokens.put(somebody(), [2; 32], None, now);
         }
         assert!(wrong_tokens.recall(victim, &[1; 32]).is_some());
         for _ in 0..MAX_SIDS.get() {
-            wrong_tokens.put(AccountSid::random(), [2; 32], credential, now);
+            wrong_tokens.put(somebody(), [2; 32], credential, now);
         }
         assert!(wrong_tokens.recall(victim, &[1; 32]).is_none());
     }

@@ -72,6 +72,11 @@ fn remedy(action: &Action) -> String {
         }
         "account transfer" | "ledger reverse" => "'numberbank report ledger' shows the entries".to_owned(),
         "account rotate-token" => format!("make another token with 'numberbank account rotate-token {sid}'"),
+        "key create" => {
+            "'numberbank key list' shows whether there is such a key, and 'numberbank key delete SID' deletes \
+            one whose secret nobody knows"
+                .to_owned()
+        }
         words if words.starts_with("account ") => format!("'numberbank account show {sid}' shows it"),
         words if words.starts_with("number ") => format!("'numberbank number show {number}' shows it"),
         "price set" | "price unset" => "'numberbank price list' shows it".to_owned(),

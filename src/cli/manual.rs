@@ -35,7 +35,7 @@ const VALUES: [(&str, &str); 8] = [
 ];
 
 /// An example of each command.
-const EXAMPLES: [(&str, &str); 43] = [
+const EXAMPLES: [(&str, &str); 46] = [
     ("demo", "numberbank demo --bind 127.0.0.1:8008"),
     ("serve", "numberbank serve --bind 127.0.0.1:8008 --database-url postgres://numberbank@db.internal/numberbank"),
     ("migrate", "numberbank migrate --database-url postgres://numberbank@db.internal/numberbank"),
@@ -53,6 +53,9 @@ const EXAMPLES: [(&str, &str); 43] = [
     ("account activate", "numberbank account activate 'Acme Inc'"),
     ("account close", "numberbank account close 'Acme Inc' --release-numbers"),
     ("account rotate-token", "numberbank account rotate-token 'Acme Inc'"),
+    ("key create", "numberbank key create 'Acme Inc' --name billing"),
+    ("key list", "numberbank key list --account 'Acme Inc'"),
+    ("key delete", "numberbank key delete SK2a0747eba6abf96b7e3c3ff0b4530f6e"),
     ("ledger reverse", "numberbank ledger reverse 4711 --note 'wrong account'"),
     ("inventory add", "numberbank inventory add 4158670000-4158679999 '(800) 555-0100'"),
     ("inventory list", "numberbank inventory list --area-code 415 --state available --limit 20"),

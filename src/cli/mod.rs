@@ -21,6 +21,7 @@ mod failure;
 mod front;
 mod import;
 mod inventory;
+mod key;
 mod ledger;
 mod lists;
 mod manual;
@@ -67,6 +68,9 @@ enum Verb {
     /// Accounts and their money
     #[command(subcommand)]
     Account(account::Account),
+    /// API keys: more credentials of an account, each of which can be deleted by itself
+    #[command(subcommand)]
+    Key(key::ApiKey),
     /// Entries of the ledger
     #[command(subcommand)]
     Ledger(ledger::Ledger),
@@ -173,6 +177,7 @@ impl Verb {
             Self::Serve(settings) => serve::run(&settings, database, context).await,
             Self::Migrate => context.unless_stopped(serve::migrate(database, context.output)).await,
             Self::Account(command) => context.once_ready(database, command.run(context)).await,
+            Self::Key(command) => context.once_ready(database, command.run(context)).await,
             Self::Ledger(command) => context.once_ready(database, command.run(context)).await,
             Self::Inventory(command) => context.once_ready(database, command.run(context)).await,
             Self::Price(command) => context.once_ready(database, command.run(context)).await,
@@ -203,6 +208,7 @@ impl Verb {
                     | Account::Numbers(_)
                     | Account::Ledger(_)
             ),
+            Self::Key(command) => !matches!(command, key::ApiKey::List { .. }),
             Self::Inventory(Inventory::Import(import)) => !import.is_dry_run(),
             Self::Inventory(Inventory::List(_) | Inventory::Summary | Inventory::Threshold(Threshold::List)) => false,
             Self::Price(command) => !matches!(command, price::Price::List { .. } | price::Price::History { .. }),
@@ -238,6 +244,7 @@ impl Verb {
             Self::Account(command) => {
                 matches!(command, Account::List { .. } | Account::Find(_) | Account::Numbers(_) | Account::Ledger(_))
             }
+            Self::Key(command) => matches!(command, key::ApiKey::List { .. }),
             Self::Inventory(Inventory::List(_) | Inventory::Summary | Inventory::Threshold(Threshold::List)) => true,
             Self::Price(command) => matches!(command, price::Price::List { .. } | price::Price::History { .. }),
             _ => false,

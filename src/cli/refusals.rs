@@ -2,6 +2,7 @@
 
 use super::Failure;
 use crate::accounts::families::MOST_SUB_ACCOUNTS;
+use crate::accounts::keys::MOST_KEYS;
 use crate::accounts::{MOST_LISTED, Named, Status};
 use crate::error::{Denied, Error};
 use crate::inventory::{Counted, MOST_AT_ONCE, MOST_MOVED, State, state_name};
@@ -57,6 +58,8 @@ impl Worded for accounts::Refused {
             }
             Self::HoldsTooMany(most) => format!("it holds more than {most} numbers"),
             Self::NotAMainAccount(account) => format!("{account} is a sub-account itself"),
+            Self::NoKey(sid) => format!("there is no API key {sid}: 'numberbank key list' shows them"),
+            Self::TooManyKeys => format!("an account has at most {MOST_KEYS} API keys: delete one that is not needed"),
             Self::TooManySubAccounts => format!("an account owns at most {MOST_SUB_ACCOUNTS} open sub-accounts"),
             Self::SuspendedByOperator(account) => format!("{account} was suspended by the operator"),
             Self::OwnerNotActive(owner) => format!("its owner {owner} is not active"),

@@ -34,7 +34,7 @@ const OF_ACCOUNT: View = View { accounts: &["account_sid"], ..NONE };
 const OF_BOTH: View = View { has_number: true, ..OF_ACCOUNT };
 
 /// All views.
-pub const VIEWS: [View; 17] = [
+pub const VIEWS: [View; 18] = [
     View::INVENTORY,
     View::INVENTORY_SUMMARY,
     View::LOW_STOCK,
@@ -52,6 +52,7 @@ pub const VIEWS: [View; 17] = [
     View::MARGINS,
     View::PRICES,
     View::PRICE_HISTORY,
+    View::API_KEYS,
 ];
 
 impl View {
@@ -141,6 +142,13 @@ impl View {
         order: &["phone_number"],
         foremost: "phone_number price provider_cost margin provider account_sid",
         ..OF_BOTH
+    };
+    pub const API_KEYS: Self = Self {
+        name: "api_keys",
+        order: &["account_sid", "created_at", "sid"],
+        time: Time::At("created_at"),
+        foremost: "sid name scope created_at account_name",
+        ..OF_ACCOUNT
     };
     pub const PRICES: Self = Self { name: "prices", order: &["account_sid nulls first", "kind"], ..OF_ACCOUNT };
     pub const PRICE_HISTORY: Self = Self {

@@ -88,6 +88,10 @@ sid!(
     /// Identifies an IncomingPhoneNumber: one tenancy of one number.
     NumberSid, "PN"
 );
+sid!(
+    /// Identifies an API key.
+    KeySid, "SK"
+);
 
 /// The Sid of a resource that Twilio has and this registry does not, as it was given.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::Type)]

@@ -13,7 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use crate::accounts::Holder;
+use crate::accounts::keys::Scope;
+use crate::accounts::{Caller, Holder, Principal};
 use crate::db::Db;
 use crate::db::replica::{Replica, Source};
 use crate::error::{Denied, Error};
@@ -44,6 +45,8 @@ pub struct Clients {
 pub struct Call {
     /// Whose credentials were sent.
     pub caller: AccountSid,
+    /// What the caller's API key may do, if it was sent.
+    pub key: Option<Scope>,
     /// The account of the path: the caller itself, or a sub-account of the caller, as which it acts.
     pub account: AccountSid,
     /// Who pays for that account. The caller and all its sub-accounts have one share of everything.
@@ -141,14 +144,18 @@ impl FromRequest for Call {
             let state = WorkerState::of(&request)?;
             // Removed, because nothing reads it after this.
             let framed = request.extensions_mut().remove::<Framed>();
-            let Framed { asked, has_sub_accounts, query, deadline } = framed.ok_or_else(incomplete)?;
-            let (caller, token) = credentials(&request).ok_or(Refused::NotAuthenticated)?;
+            let Framed { asked, has_families, query, deadline } = framed.ok_or_else(incomplete)?;
+            let (whose, token) = credentials(&request).ok_or(Refused::NotAuthenticated)?;
+            if matches!(whose, Principal::Key(_)) && !has_families {
+                return Err(Refused::NotAuthenticated.into());
+            }
             let address = address(&request, state.clients.trust_proxy);
-            let admitted = state.gate.admit(&state.db, caller, &token, address).await;
-            admitted.map_err(|denied| denied.map(Refused::from))?;
+            let admitted = state.gate.admit(&state.db, whose, &token, address).await;
+            let Caller { account: caller, key } = admitted.map_err(|denied| denied.map(Refused::from))?;
             let of_path = request.match_info().get("AccountSid").map(str::parse).transpose();
             let account = of_path.map_err(|_| Refused::NotFound)?.unwrap_or(caller);
-            let holder = holder(&state, caller, account, has_sub_accounts).await?;
+            // A key stays on its account's own path.
+            let holder = holder(&state, caller, account, has_families && key.is_none()).await?;
             let (input, query) = match *request.method() {
                 Method::POST | Method::PUT => {
                     (form(&request, payload, &deadline, state.clients.body_timeout).await?, query)
@@ -159,23 +166,18 @@ impl FromRequest for Call {
             let payer = holder.payer;
             let replica = state.replica.as_ref().map(|replica| replica.of(payer)).transpose()?;
             let db = state.db.of(payer, !request.method().is_safe())?;
-            Ok(Self { caller, account, payer, db, state, asked, input, query, replica, request })
+            Ok(Self { caller, key, account, payer, db, state, asked, input, query, replica, request })
         }
         .boxed_local()
     }
 }
 
 /// The account of the path and its payer, if the caller is it or owns it.
-async fn holder(
-    state: &WorkerState,
-    caller: AccountSid,
-    account: AccountSid,
-    has_sub_accounts: bool,
-) -> Result<Holder> {
+async fn holder(state: &WorkerState, caller: AccountSid, account: AccountSid, reaches_family: bool) -> Result<Holder> {
     let families = &state.gate.families;
     let found = if account == caller {
         families.holder(&state.db, account, caller).await?
-    } else if has_sub_accounts {
+    } else if reaches_family {
         // Who guesses Sids does it with the caller's share of the connections.
         families.holder(&state.db.of(caller, false)?, account, caller).await?
     } else {
@@ -185,7 +187,7 @@ async fn holder(
 }
 
 /// The user name and password of HTTP Basic.
-fn credentials(request: &HttpRequest) -> Option<(AccountSid, String)> {
+fn credentials(request: &HttpRequest) -> Option<(Principal, String)> {
     let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, encoded) = header.split_once(' ')?;
     let decoded = Some(encoded.trim()).filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
@@ -243,13 +245,13 @@ mod tests {
         let text = String::from_utf8(decoded(encoded)?).ok()?;
         let colon = text.find(':')?;
         let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-        let sid = colon == 34 && text.starts_with("AC") && text[2..34].chars().all(hex);
+        let sid = colon == 34 && (text.starts_with("AC") || text.starts_with("SK")) && text[2..34].chars().all(hex);
         sid.then(|| (text[..colon].to_owned(), text[colon + 1..].to_owned()))
     }
 
     /// Credentials that are right, almost right, and of another scheme.
     fn hostile() -> impl Strategy<Value = Vec<u8>> {
-        let user = prop_oneof![4 => Just(SID.to_owned()), 1 => "AC[0-9a-fA-F]{31,33}", 1 => "\\PC{0,40}"];
+        let user = prop_oneof![4 => Just(SID.to_owned()), 1 => "(AC|SK)[0-9a-fA-F]{31,33}", 1 => "\\PC{0,40}"];
         let text = prop_oneof![
             (user, select(vec![":", "::", "", ": ", "\0:"]), "\\PC{0,40}|[0-9a-f]{32}|:{0,9}")
                 .prop_map(|(user, colon, token)| format!("{user}{colon}{token}").into_bytes()),

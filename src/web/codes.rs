@@ -2,6 +2,7 @@
 
 use super::form::LARGEST_BODY;
 use crate::accounts::families::{MOST_EVER, MOST_SUB_ACCOUNTS};
+use crate::accounts::keys::MOST_KEYS;
 use crate::purchases::KEY_HOURS;
 use crate::values::page::LARGEST_SIZE;
 use crate::values::text::{CallbackUrl, FriendlyName};
@@ -44,16 +45,16 @@ catalogue! {
         "Send at most {LONGEST_NAME} characters of text. An empty FriendlyName gives a number its default name.";
     Authenticate = 20003, 401, "Authenticate",
         "The request has no credentials, or they are unreadable or wrong, or the account is closed.",
-        "Send HTTP Basic credentials: the AccountSid as user name, the AuthToken as password.";
+        "Send HTTP Basic credentials: the AccountSid as user name, the AuthToken as password. API version 2010-04-01 also takes the Sid of an API key and its secret.";
     MethodNotAllowed = 20004, 405, "Method not allowed",
         "The resource exists, but not for this HTTP method.",
         "Use one of the methods that the Allow header of the answer lists.";
     AccountNotActive = 20005, 403, "Account not active",
         "The account is suspended, or a closed sub-account of yours: numbers can be read and released, but not bought or updated.",
         "Ask who suspended it, the owner of a sub-account or the operator. Where a monthly fee was not paid, a credit that covers what is due does so.";
-    OwnerOnly = 20006, 403, "Only the owner may",
-        "A sub-account tried what only the account that owns it may do.",
-        "Send the credentials of the main account.";
+    NotAllowed = 20006, 403, "Not allowed with these credentials",
+        "A sub-account tried what only the account that owns it may do. Or a standard API key tried to manage accounts or keys, or any API key to give a number to another account.",
+        "Send the AccountSid and the AuthToken of the account, or of the main account that owns it.";
     PageSize = 20007, 400, "Page size out of range",
         "The page size (num or PageSize) is not a whole number from 1 to {LARGEST_SIZE}.",
         "Ask for 1 to {LARGEST_SIZE} numbers a page and follow nextpageuri for the rest.";
@@ -159,6 +160,9 @@ catalogue! {
     ContentType = 29007, 415, "Unsupported content type",
         "The body is not a form, or it is compressed.",
         "Send Content-Type: application/x-www-form-urlencoded, or none, and no Content-Encoding.";
+    TooManyKeys = 29008, 400, "Too many API keys",
+        "The account has as many API keys as one may, {MOST_KEYS}.",
+        "Delete one that is not needed.";
 }
 
 impl Code {

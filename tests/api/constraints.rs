@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use numberbank::accounts::keys::Scope;
 use numberbank::db::violated;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
 
@@ -74,6 +75,7 @@ async fn scene(world: &World) {
             from ledger_entries where kind = 'credit' group by account_sid";
     raw_sql(of_operators).execute(&world.db).await.expect("rows of operators");
     world.child(&two).await;
+    world.key(&two, Scope::Standard).await;
 }
 
 /// The statements of the file by the rule that refuses them.

@@ -38,6 +38,13 @@ update accounts set closed_at = now() where sub_accounts > 0;
 -- accounts_is_not_its_owner
 update accounts set owner_sid = sid where owner_sid is not null;
 
+-- api_keys_name_length
+update api_keys set name = '';
+update api_keys set name = repeat('x', 65);
+
+-- api_keys_secret_digest_length
+update api_keys set secret_digest = '\x00';
+
 -- stock_phone_number_ten_digits
 insert into stock (phone_number, kind, state_since, added_at) values (1998670000, 'local', now(), now());
 insert into stock (phone_number, kind, state_since, added_at) values (10002345678, 'local', now(), now());
@@ -263,10 +270,16 @@ insert into ledger_keys select account_sid, key, max(ledger_entries.id), '{}', '
 -- ledger_keys_one_for_an_entry
 insert into ledger_keys select account_sid, 'another', entry_id, '{}', '{}' from ledger_keys;
 
+-- api_keys_pkey
+insert into api_keys select * from api_keys;
+
 -- price_changes_pkey
 insert into price_changes (id, at, kind, price) overriding system value select id, at, kind, price from price_changes;
 
 --- Foreign keys
+
+-- api_keys_account_sid_fkey
+update api_keys set account_sid = gen_random_uuid();
 
 -- prices_account_sid_fkey
 insert into prices values ('local', gen_random_uuid(), 1);

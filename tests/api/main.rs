@@ -22,6 +22,7 @@ mod guesses;
 mod hostile;
 mod idempotency;
 mod inventory;
+mod keys;
 mod last_use;
 mod ledger;
 mod life;

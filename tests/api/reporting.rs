@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
+use numberbank::accounts::keys::Scope;
 use numberbank::db::{self, Db};
 use numberbank::inventory;
 use numberbank::releases;
@@ -12,13 +13,14 @@ use sqlx::AssertSqlSafe;
 use crate::support::{Account, World, eventually, test};
 
 /// Every view with its columns. A column is never renamed or dropped, new ones come at the end.
-const VIEWS: [(&str, &str); 17] = [
+const VIEWS: [(&str, &str); 18] = [
     ("account_events", "account_sid account_name id at change reason phone_number number_sid note"),
     (
         "accounts",
         "sid name status reason balance numbers_held monthly_fees spent_this_month created_at owed ref unpaid_since \
         last_used_on owner_sid",
     ),
+    ("api_keys", "sid account_sid account_name name scope created_at updated_at"),
     ("daily_revenue", "day kind charge account_sid count amount"),
     ("holdings", "phone_number account_sid held_from held_until number_sid"),
     ("imports", "id at file operator added already_known changed rejected"),
@@ -258,11 +260,13 @@ async fn refusal(db: &Db, statement: &str) -> Option<String> {
 fn the_role_reads_the_views_and_nothing_else() {
     test(async |world| {
         let (account, _) = scene(world).await;
+        let key = world.key(&account, Scope::Main).await;
         let (name, reporter) = reporter(world).await;
-        let secrets =
-            rows(&world.db, "select encode(token_digest, 'hex') as digest, credential::text from accounts").await;
+        let secrets = "select encode(token_digest, 'hex') as digest, credential::text,
+                (select encode(secret_digest, 'hex') from api_keys) as of_key from accounts";
+        let secrets = rows(&world.db, secrets).await;
         let mut secrets: Vec<_> = secrets[0].as_object().expect("a row").values().cloned().collect();
-        secrets.extend([json!("example.com"), json!(account.token)]);
+        secrets.extend([json!("example.com"), json!(account.token), json!(key.secret)]);
         for (view, _) in VIEWS {
             let shown = json!(rows(&reporter, &format!("select * from reporting.{view}")).await).to_string();
             for secret in &secrets {

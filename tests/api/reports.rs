@@ -1,6 +1,7 @@
 //! Reports: what they are limited to, and how they write what they show.
 
 use chrono::TimeDelta;
+use numberbank::accounts::keys::Scope;
 use numberbank::operators::{self, About, Action, Operator, Outcome};
 use numberbank::releases;
 use numberbank::reporting::{self, Form, Limits, Refused, Report, VIEWS, View};
@@ -39,11 +40,13 @@ async fn scene(world: &World) -> [Account; 2] {
     let day = TimeDelta::days(1);
     world.stock(FIRST, 1).await;
     let accounts = [world.account("50.00").await, world.account("50.00").await];
+    world.key(&accounts[0], Scope::Standard).await;
     let first = world.server.buy(&accounts[0], &[]).await.element("Sid");
     world.stock(8_005_550_100, 2).await;
     world.clock.advance(day);
     world.server.post(&accounts[1], "/IncomingPhoneNumbers/TollFree", &[]).await.assert_status(201);
     world.clock.advance(day);
+    world.key(&accounts[1], Scope::Main).await;
     world.server.release(&accounts[0], &first).await.assert_status(204);
     world.clock.advance(day);
     releases::restore(&world.db, &world.clock, first.parse().expect("a Sid")).await.expect("restored");
@@ -110,6 +113,7 @@ fn columns_of(view: &str) -> (&'static [&'static str], bool, Option<&'static str
         "operator_actions" => (&["account_sid"], true, Some("begun_at")),
         "imports" => (&[], false, Some("at")),
         "transfers" => (&["from_account_sid", "to_account_sid"], true, Some("at")),
+        "api_keys" => (&["account_sid"], false, Some("created_at")),
         "prices" => (&["account_sid"], false, None),
         "price_history" => (&["account_sid"], false, Some("at")),
         "ledger" | "account_events" => (&["account_sid"], true, Some("at")),

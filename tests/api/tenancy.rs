@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use numberbank::accounts::keys::Scope;
 use numberbank::api::{v2008, v2010};
 use reqwest::RequestBuilder;
 
-use crate::support::{Account, Answer, WithForm, World, test};
+use crate::support::{Account, Answer, ApiKey, WithForm, World, test};
 
 /// A route without this case.
 const NONE: u16 = 0;
@@ -56,6 +57,12 @@ const OF_2010: &[Case] = &[
     ("/Accounts/{AccountSid}/IncomingPhoneNumbers/{Sid}", "POST", [401, 401, 401, 401, 403, 404, 404]),
     ("/Accounts/{AccountSid}/IncomingPhoneNumbers/{Sid}", "PUT", [401, 401, 401, 401, 403, 404, 404]),
     ("/Accounts/{AccountSid}/IncomingPhoneNumbers/{Sid}", "DELETE", [401, 401, 401, 401, 204, 404, 404]),
+    ("/Accounts/{AccountSid}/Keys", "GET", [401, 401, 401, 401, 200, 404, NONE]),
+    ("/Accounts/{AccountSid}/Keys", "POST", [401, 401, 401, 401, 403, 404, NONE]),
+    ("/Accounts/{AccountSid}/Keys/{Sid}", "GET", [401, 401, 401, 401, 200, 404, 404]),
+    ("/Accounts/{AccountSid}/Keys/{Sid}", "POST", [401, 401, 401, 401, 403, 404, 404]),
+    ("/Accounts/{AccountSid}/Keys/{Sid}", "PUT", [401, 401, 401, 401, 403, 404, 404]),
+    ("/Accounts/{AccountSid}/Keys/{Sid}", "DELETE", [401, 401, 401, 401, 204, 404, 404]),
 ];
 
 const TREES: [(&str, &[Case]); 2] = [(v2008::TREE, OF_2008), (v2010::TREE, OF_2010)];
@@ -72,16 +79,30 @@ fn rows() -> impl Iterator<Item = Row> {
     TREES.into_iter().flat_map(rows_of)
 }
 
-/// An account and a number that it holds, or held.
+/// An account, a number that it holds, or held, and its API keys.
 struct Tenant {
     account: Account,
     number: String,
+    standard_key: ApiKey,
+    main_key: ApiKey,
+}
+
+impl Tenant {
+    /// What stands for `{Sid}` in a route.
+    fn sid(&self, route: &str) -> &str {
+        if route.contains("/Keys/") { &self.standard_key.sid } else { &self.number }
+    }
 }
 
 async fn tenant(world: &World) -> Tenant {
     let account = world.account("50.00").await;
     let number = world.server.buy(&account, &[("Url", "http://example.com/old"), ("AreaCode", "415")]).await;
-    Tenant { number: number.assert_status(201).element("Sid"), account }
+    Tenant {
+        number: number.assert_status(201).element("Sid"),
+        standard_key: world.key(&account, Scope::Standard).await,
+        main_key: world.key(&account, Scope::Main).await,
+        account,
+    }
 }
 
 struct Cast {
@@ -108,8 +129,9 @@ async fn closed(world: &World) -> Tenant {
     let account = world.account("50.00").await;
     let number = before.buy(&account, &[("AreaCode", "415")]).await.assert_status(201).element("Sid");
     before.stop().await;
+    let (standard_key, main_key) = (world.key(&account, Scope::Standard).await, world.key(&account, Scope::Main).await);
     world.close(&account).await;
-    Tenant { account, number }
+    Tenant { account, number, standard_key, main_key }
 }
 
 fn path(route: &str, account: &Account, number: &str) -> String {
@@ -150,18 +172,19 @@ impl Cast {
     /// The requests of a row, in the order of its statuses.
     fn requests(&self, world: &World, route: &str, method: &str) -> [RequestBuilder; 7] {
         let Self { own, other, suspended, closed } = self;
-        let by = |asker: &Account, account: &Account, number: &str| {
-            asking(request(world, method, &path(route, account, number)), &asker.sid, &asker.token)
+        let by = |asker: &Tenant, account: &Tenant, holder: &Tenant| {
+            let path = path(route, &account.account, holder.sid(route));
+            asking(request(world, method, &path), &asker.account.sid, &asker.account.token)
         };
-        let anonymous = || request(world, method, &path(route, &own.account, &own.number));
+        let anonymous = || request(world, method, &path(route, &own.account, own.sid(route)));
         [
             anonymous(),
             anonymous().header("Authorization", "Basic !"),
             asking(anonymous(), &own.account.sid, &other.account.token),
-            by(&closed.account, &closed.account, &closed.number),
-            by(&suspended.account, &suspended.account, &suspended.number),
-            by(&own.account, &other.account, &other.number),
-            by(&own.account, &own.account, &other.number),
+            by(closed, closed, closed),
+            by(suspended, suspended, suspended),
+            by(own, other, other),
+            by(own, own, other),
         ]
     }
 }
@@ -217,7 +240,7 @@ fn the_right_caller_is_granted_every_row() {
             let granted =
                 rows_of(tree).filter(|(route, method, _)| (*method, route.ends_with("/Mobile")) != ("POST", true));
             for (route, method, _) in granted {
-                let request = request(world, method, &path(&route, &own.account, &own.number));
+                let request = request(world, method, &path(&route, &own.account, own.sid(&route)));
                 let answer = Answer::of(asking(request, &own.account.sid, &own.account.token)).await;
                 assert!((200..300).contains(&answer.status), "{method} {route}: {}", answer.body);
             }
@@ -231,7 +254,7 @@ fn an_unknown_account_a_closed_one_and_a_wrong_token_look_the_same() {
         let Cast { own, other, closed, .. } = cast(world).await;
         let unknown = "AC00000000000000000000000000000000";
         for (route, method, _) in rows() {
-            let path = path(&route, &own.account, &own.number);
+            let path = path(&route, &own.account, own.sid(&route));
             let refused = async |sid: &str, token: &str| {
                 let answer = Answer::of(asking(request(world, method, &path), sid, token)).await;
                 answer.assert_refused(401, 20003);
@@ -249,23 +272,23 @@ fn what_is_anothers_and_what_does_not_exist_look_the_same() {
     test(async |world| {
         let Cast { own, other, .. } = cast(world).await;
         let nobody = Account { sid: "AC00000000000000000000000000000000".to_owned(), token: String::new() };
-        let nothing = "PN00000000000000000000000000000000";
         for (route, method, _) in rows().filter(|(route, ..)| route.contains("{AccountSid}")) {
-            let refused = async |account: &Account, number: &str| {
-                let request = request(world, method, &path(&route, account, number));
+            let nothing = format!("{}{}", &own.sid(&route)[..2], "0".repeat(32));
+            let refused = async |account: &Account, sid: &str| {
+                let request = request(world, method, &path(&route, account, sid));
                 let answer = Answer::of(asking(request, &own.account.sid, &own.account.token)).await;
                 answer.assert_refused(404, 20404);
                 // In 2010-04-01 the message repeats the path.
-                let body = answer.body.replace(&account.sid, "AC").replace(number, "PN");
+                let body = answer.body.replace(&account.sid, "AC").replace(sid, "Sid");
                 let mut headers = answer.timeless_headers();
                 headers.remove("content-length");
                 (headers, body)
             };
-            let anothers = refused(&other.account, &other.number).await;
-            assert_eq!(refused(&nobody, nothing).await, anothers, "{method} {route}");
+            let anothers = refused(&other.account, other.sid(&route)).await;
+            assert_eq!(refused(&nobody, &nothing).await, anothers, "{method} {route}");
             if route.contains("{Sid}") {
-                let anothers = refused(&own.account, &other.number).await;
-                assert_eq!(refused(&own.account, nothing).await, anothers, "{method} {route}");
+                let anothers = refused(&own.account, other.sid(&route)).await;
+                assert_eq!(refused(&own.account, &nothing).await, anothers, "{method} {route}");
             }
         }
     });
@@ -283,6 +306,45 @@ fn a_list_shows_the_callers_own_numbers_only() {
             }
             let answer = world.server.get(&tenant.account, "/IncomingPhoneNumbers/TollFree").await;
             assert_eq!(answer.elements("Sid"), [""; 0]);
+        }
+    });
+}
+
+/// Whether a route of 2010-04-01 is of accounts or keys, which a standard key does not manage.
+fn is_managing(route: &str) -> bool {
+    let below = route.trim_start_matches(v2010::TREE);
+    ["/Accounts", "/Accounts/{AccountSid}"].contains(&below) || below.contains("/Keys")
+}
+
+#[test]
+fn an_api_key_may_what_its_scope_says() {
+    test(async |world| {
+        let Cast { own, other, closed, .. } = cast(world).await;
+        // There are no mobile numbers to be had.
+        let rows = rows().filter(|(route, method, _)| *method != "POST" || !route.ends_with("/Mobile"));
+        for (route, method, _) in rows {
+            let ask = async |key: &ApiKey, of_path: &Tenant| {
+                let request = request(world, method, &path(&route, &of_path.account, of_path.sid(&route)));
+                Answer::of(asking(request, &key.sid, &key.secret)).await
+            };
+            println!("{method} {route}");
+            if route.starts_with(v2008::TREE) {
+                // This version does not know them.
+                ask(&own.main_key, &own).await.assert_refused(401, 20003);
+                continue;
+            }
+            ask(&closed.main_key, &closed).await.assert_refused(401, 20003);
+            let before = world.fingerprint().await;
+            if route.contains("{AccountSid}") {
+                ask(&own.main_key, &other).await.assert_refused(404, 20404);
+            }
+            if is_managing(&route) {
+                ask(&own.standard_key, &own).await.assert_refused(403, 20006);
+            }
+            assert_eq!(before, world.fingerprint().await, "a refusal changed something");
+            let key = if is_managing(&route) { &own.main_key } else { &own.standard_key };
+            let answer = ask(key, &own).await;
+            assert!((200..300).contains(&answer.status), "{method} {route}: {}", answer.body);
         }
     });
 }

@@ -124,7 +124,7 @@ fn an_account_and_its_balance() {
         let shown = document(&get(world, &account, ".json").await, 200);
         let below = |name: &str| path(&account, &format!("/{name}.json"));
         let subresources = json!({"available_phone_numbers": below("AvailablePhoneNumbers"),
-            "incoming_phone_numbers": below("IncomingPhoneNumbers"), "balance": below("Balance")});
+            "incoming_phone_numbers": below("IncomingPhoneNumbers"), "keys": below("Keys"), "balance": below("Balance")});
         assert_eq!(
             (&shown["status"], &shown["type"], &shown["auth_token"]),
             (&json!("active"), &json!("Full"), &Value::Null)

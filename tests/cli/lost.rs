@@ -78,6 +78,7 @@ fn a_commit_whose_answer_is_lost_is_not_known_and_the_command_says_how_to_find_o
         ("account suspend SID", "'numberbank account show AC"),
         ("account activate SID", "'numberbank account show AC"),
         ("account rotate-token SID --yes", "'numberbank account rotate-token AC"),
+        ("key create SID --main", "'numberbank key list'"),
         ("inventory add 4158670010", "run 'numberbank inventory add' again"),
         (import.as_str(), "run 'numberbank inventory import' again"),
         ("inventory withdraw 4158670010", "run 'numberbank inventory withdraw' again"),

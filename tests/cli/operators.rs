@@ -37,6 +37,7 @@ fn actions(sid: &str, file: &str) -> Vec<(Vec<String>, Value)> {
         action("account suspend SID", json!({ "account": sid })),
         action("account activate SID", json!({ "account": sid })),
         action("account rotate-token SID --yes", json!({ "account": sid, "yes": true })),
+        action("key create SID --main", json!({ "account": sid, "main": true })),
         action(
             "inventory add 4158670000-4158670009 8005550100",
             json!({ "ranges": ["4158670000-4158670009", "8005550100"] }),
@@ -100,6 +101,7 @@ fn each_changing_command_leaves_an_entry_and_no_other_does() {
         "inventory summary",
         "inventory threshold list",
         "price list",
+        "key list",
         &format!("number show {number}"),
         "audit",
         "report list",

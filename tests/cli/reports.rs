@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::home::{Home, Ran, program};
 
-const VIEWS: [&str; 17] = [
+const VIEWS: [&str; 18] = [
     "inventory",
     "inventory_summary",
     "low_stock",
@@ -22,6 +22,7 @@ const VIEWS: [&str; 17] = [
     "margins",
     "prices",
     "price_history",
+    "api_keys",
 ];
 
 /// The fields of each line.
@@ -43,6 +44,7 @@ fn every_report_has_the_same_rows_in_every_form() {
     home.json(&["inventory", "threshold", "set", "415", "2"]);
     let file = home.file("more.csv", "number,mrc,note\n8005550100,0.0085,\"a, b\"\n");
     home.json(&["inventory", "import", &file]);
+    home.json(&["key", "create", sid]);
     home.json(&["account", "suspend", sid]);
 
     let list = home.json(&["report", "list"]);

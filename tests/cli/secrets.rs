@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
 
 use crate::home::{Home, Ran, program};
 
@@ -121,4 +122,34 @@ fn a_chosen_token_comes_by_standard_input_and_is_never_shown() {
     home.run(&["account", "create", "--name", "A", "--token-stdin=secret-of-acme"]).assert_bad_usage();
     let actions = home.run(&["report", "operator_actions", "--output", "json"]).done().out;
     assert!(actions.contains("token_stdin") && !actions.contains(first) && !actions.contains(second), "{actions}");
+}
+
+#[test]
+fn a_key_is_made_listed_and_deleted_and_its_secret_is_shown_once() {
+    let home = Home::new();
+    let server = home.start("serve", &[]);
+    let account = home.json(&["account", "create", "--name", "Acme"]);
+    let sid = account["sid"].as_str().expect("a Sid");
+    let made = home.json(&["key", "create", "Acme", "--name", "ci", "--main"]);
+    let [key, secret] = ["sid", "secret"].map(|name| made[name].as_str().expect(name));
+    assert_eq!((&made["account_sid"], &made["scope"]), (&account["sid"], &json!("main")));
+    let status = |path: &str| server.call("GET", path, [key, secret], "").0;
+    // A main key manages keys.
+    let (own, version_of_2008) =
+        (format!("/2010-04-01/Accounts/{sid}/Keys.json"), format!("/2008-08-01/Accounts/{sid}"));
+    assert_eq!((status(&own), status(&version_of_2008)), (200, 401));
+    home.json(&["key", "create", "Acme"]);
+    let listed = home.json(&["key", "list", "--account", "Acme"]);
+    let names: Vec<_> = listed.as_array().expect("a list").iter().map(|key| (&key["name"], &key["scope"])).collect();
+    assert_eq!(names, [(&json!("ci"), &json!("main")), (&json!(null), &json!("standard"))]);
+    home.run(&["key", "delete", key]).assert_refused("API key 'ci' of AC");
+    assert_eq!(home.json(&["key", "delete", key, "--yes"])["sid"], json!(key));
+    crate::home::eventually("the key stops working", || status(&own) == 401);
+    home.run(&["key", "delete", key, "--yes"]).assert_refused("'numberbank key list' shows them");
+    home.run(&["key", "delete", sid, "--yes"]).assert_bad_usage();
+    home.json(&["account", "close", "Acme", "--yes"]);
+    home.run(&["key", "create", sid]).assert_refused("closed for good");
+    assert_eq!(home.json(&["key", "list"]), json!([]));
+    let seen = home.run(&["report", "operator_actions", "--output", "json"]).done().out;
+    assert!(seen.contains("key create") && seen.contains("key delete") && !seen.contains(secret), "{seen}");
 }

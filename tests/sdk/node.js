@@ -79,6 +79,13 @@ async function main() {
   assert.strictEqual((await c.api.accounts(made.sid).update({ status: 'closed' })).status, 'closed');
   await refused(401, 20003, () => child.api.accounts(made.sid).fetch());
   await refused(400, 21479, () => c.api.accounts(made.sid).update({ status: 'active' }));
+
+  const key = await c.newKeys.create({ friendlyName: 'k' });
+  const byKey = client(key.secret, key.sid, SID);
+  assert.strictEqual((await byKey.incomingPhoneNumbers.list({ limit: 5 })).length, 5);
+  await refused(403, 20006, () => byKey.api.accounts.list());
+  assert.deepStrictEqual((await c.keys.list()).map((one) => [one.sid, one.friendlyName]), [[key.sid, 'k']]);
+  assert.strictEqual(await c.keys(key.sid).remove(), true);
   console.log('ok');
 }
 

@@ -146,4 +146,17 @@ assert acting.incoming_phone_numbers.list() == []
 refused(401, 20003, child.api.accounts(made.sid).fetch)
 refused(400, 21479, lambda: status("active"))
 assert [one.sid for one in c.api.accounts.list(status="closed")] == [made.sid]
+
+# An API key of the account: it does all but manage accounts and keys.
+key = c.new_keys.create(friendly_name="k")
+assert (key.sid[:2], len(key.secret), key.friendly_name) == ("SK", 32, "k")
+by_key = client(key.secret, key.sid, SID)
+assert len(by_key.incoming_phone_numbers.list(limit=5)) == 5
+assert by_key.incoming_phone_numbers.create(area_code="415").account_sid == SID
+refused_page(20006, by_key.api.accounts.list)
+refused(403, 20006, lambda: by_key.new_keys.create())
+assert [one.sid for one in c.keys.list()] == [key.sid]
+assert c.keys(key.sid).update(friendly_name="r").friendly_name == c.keys(key.sid).fetch().friendly_name == "r"
+assert c.keys(key.sid).delete() is True
+refused(404, 20404, c.keys(key.sid).fetch)
 print("ok")

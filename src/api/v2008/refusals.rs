@@ -64,8 +64,10 @@ impl Worded for accounts::Refused {
             Self::HoldsMore(_) => (Code::InvalidParameter, "The account holds more by now".to_owned()),
             Self::HoldsMoney { .. } => (Code::InvalidParameter, "The account still has money".to_owned()),
             Self::RefTaken { .. } => (Code::InvalidParameter, "Another account has this ref".to_owned()),
-            // It has no sub-accounts either.
+            // It has no sub-accounts and no API keys either.
             Self::HoldsTooMany(_)
+            | Self::NoKey(_)
+            | Self::TooManyKeys
             | Self::NotAMainAccount(_)
             | Self::TooManySubAccounts
             | Self::SuspendedByOperator(_)

@@ -7,6 +7,7 @@ use super::page;
 use super::refusals::{Refusal, Unfit};
 use super::represent::{self, List, Record, TREE, Typed};
 use crate::accounts::families::{self, Family};
+use crate::accounts::keys::Scope;
 use crate::accounts::{self, Account, Status};
 use crate::releases;
 use crate::values::money::CURRENCY;
@@ -19,6 +20,7 @@ use crate::web::represent::Rfc2822;
 
 /// `GET /Accounts`: the caller's own account and its sub-accounts, closed ones too.
 pub async fn list(call: Call) -> Result<HttpResponse, Refusal> {
+    managing(&call)?;
     let page = page::read(&call.input)?;
     let (name, status) = (call.input.filled(&["FriendlyName"])?, call.input.filled(&["Status"])?);
     // No account has another status.
@@ -41,6 +43,7 @@ pub async fn list(call: Call) -> Result<HttpResponse, Refusal> {
 
 /// `POST /Accounts`: creates a sub-account. Its token is shown this once.
 pub async fn create(call: Call) -> Result<HttpResponse, Refusal> {
+    managing(&call)?;
     call.check_names(&KNOWN)?;
     let now = call.state.clock.now();
     let name = match friendly_name(&call)?.filter(|text| !text.is_empty()) {
@@ -57,12 +60,14 @@ pub async fn create(call: Call) -> Result<HttpResponse, Refusal> {
 
 /// `GET /Accounts/{AccountSid}`
 pub async fn show(call: Call) -> Result<HttpResponse, Refusal> {
+    managing(&call)?;
     let account = accounts::find(&call.db, call.account).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &account))
 }
 
 /// `POST` or `PUT /Accounts/{AccountSid}`: changes the FriendlyName, or the status of a sub-account, if they are sent.
 pub async fn update(call: Call) -> Result<HttpResponse, Refusal> {
+    managing(&call)?;
     call.check_names(&KNOWN)?;
     let name = friendly_name(&call)?.map(read_name).transpose()?;
     let status = call.input.filled(&["Status"])?.map(|text| status_of(text).ok_or(Unfit::Status)).transpose()?;
@@ -97,7 +102,7 @@ async fn set_status(call: &Call, status: Status) -> Result<Account, Refusal> {
     }
     let closed = releases::close_by_owner(db, clock, holder).await?;
     // Other instances notice it within half a second.
-    call.state.gate.forget(call.account);
+    call.state.gate.forget(call.account.into());
     Ok(closed)
 }
 
@@ -108,6 +113,11 @@ pub async fn balance(call: Call) -> Result<HttpResponse, Refusal> {
     }
     let account = accounts::find(&call.db, call.account).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &Balance(&account)))
+}
+
+/// Refuses a standard API key, which manages neither accounts nor keys.
+pub fn managing(call: &Call) -> Result<(), Unfit> {
+    if call.key == Some(Scope::Standard) { Err(Unfit::StandardKey) } else { Ok(()) }
 }
 
 const KNOWN: KnownParameters<'static> = KnownParameters { names: &["FriendlyName", "Status"], elsewhere: &[] };
@@ -192,8 +202,8 @@ fn write(account: &Account, token: Option<&str>, to: &mut impl Typed) {
     to.plain("OwnerAccountSid", &account.owner_sid.unwrap_or(account.sid));
     to.uri("Uri", &path);
     // Only a main account has a balance.
-    let below = ["AvailablePhoneNumbers", "IncomingPhoneNumbers", "Balance"];
-    represent::subresources(to, &path, if account.owner_sid.is_none() { &below } else { &below[..2] });
+    let below = ["AvailablePhoneNumbers", "IncomingPhoneNumbers", "Keys", "Balance"];
+    represent::subresources(to, &path, if account.owner_sid.is_none() { &below } else { &below[..3] });
 }
 
 struct Balance<'a>(&'a Account);

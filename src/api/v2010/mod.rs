@@ -8,6 +8,7 @@ use crate::web::routes::routes;
 
 mod accounts;
 mod available;
+mod keys;
 mod numbers;
 mod page;
 mod purchases;
@@ -19,7 +20,7 @@ use refusals::Refusal;
 pub use represent::TREE;
 
 /// This version, as the frame knows it.
-pub const FACE: Face = Face { tree: TREE, refusal: represent::refusal, has_sub_accounts: true };
+pub const FACE: Face = Face { tree: TREE, refusal: represent::refusal, has_families: true };
 
 routes! {
     TREE, nothing;
@@ -37,6 +38,10 @@ routes! {
     "/Accounts" { GET accounts::list, POST accounts::create }
     "/Accounts/{AccountSid}" { GET accounts::show, POST accounts::update, PUT accounts::update }
     "/Accounts/{AccountSid}/Balance" { GET accounts::balance }
+    "/Accounts/{AccountSid}/Keys" { GET keys::list, POST keys::create }
+    "/Accounts/{AccountSid}/Keys/{Sid}" {
+        GET keys::show, POST keys::update, PUT keys::update, DELETE keys::delete
+    }
 }
 
 /// The answer to every path that is not in the route table: always 20404.

@@ -66,6 +66,9 @@ async fn taker(call: &Call) -> Result<Option<AccountSid>, Refusal> {
     if call.caller != call.payer {
         return Err(Unfit::Giver.into());
     }
+    if call.key.is_some() {
+        return Err(Unfit::KeyOfOneAccount.into());
+    }
     // Whether another account exists is nobody's business.
     let holder = call.state.gate.families.holder(&call.db, to, call.payer).await?;
     Ok(Some(holder.ok_or(Unfit::NoTaker)?.account))

@@ -2,6 +2,7 @@
 
 use crate::accounts;
 use crate::accounts::families::{MOST_EVER, MOST_SUB_ACCOUNTS};
+use crate::accounts::keys::MOST_KEYS;
 use crate::numbers::settings::ApiVersion;
 use crate::values::page::REACH;
 use crate::web::codes::Code;
@@ -29,6 +30,10 @@ pub enum Unfit {
     Giver,
     /// A sub-account does what its owner may.
     OwnerOnly,
+    /// A standard API key manages accounts or keys.
+    StandardKey,
+    /// An API key gives a number to another account.
+    KeyOfOneAccount,
     /// This registry does not keep what the parameter sets.
     NotKept(&'static str),
     /// A Sid of a resource at Twilio has another form.
@@ -110,7 +115,15 @@ impl Worded for Unfit {
             Self::OwnStatus => (Code::OwnStatus, "The status of a main account is changed by the operator only"),
             Self::AccountSid => (Code::NotASid, "AccountSid must be AC and 32 hexadecimal digits"),
             Self::Giver => (Code::TransferByOwner, "Only the account that owns this one can transfer its numbers"),
-            Self::OwnerOnly => (Code::OwnerOnly, "Only the account that owns this one can do that"),
+            Self::OwnerOnly => (Code::NotAllowed, "Only the account that owns this one can do that"),
+            Self::StandardKey => (
+                Code::NotAllowed,
+                "A standard API key cannot manage accounts or keys; send the AccountSid and its AuthToken",
+            ),
+            Self::KeyOfOneAccount => (
+                Code::NotAllowed,
+                "An API key cannot give a number to another account; send the AccountSid and its AuthToken",
+            ),
             Self::NoTaker => (Code::NoSuchAccount, "There is no account of yours with this AccountSid"),
         };
         (code, message.to_owned())
@@ -121,10 +134,16 @@ impl Worded for accounts::Refused {
     fn words(self) -> (Code, String) {
         match self {
             Self::NotAuthenticated => (Code::Authenticate, NOT_AUTHENTICATED.to_owned()),
-            Self::Unknown(_) | Self::Unnamed(_) | Self::Several(..) => (Code::NotFound, NOT_FOUND.to_owned()),
+            Self::Unknown(_) | Self::Unnamed(_) | Self::Several(..) | Self::NoKey(_) => {
+                (Code::NotFound, NOT_FOUND.to_owned())
+            }
             Self::Suspended => (Code::AccountNotActive, SUSPENDED.to_owned()),
+            Self::TooManyKeys => (
+                Code::TooManyKeys,
+                format!("An account has at most {MOST_KEYS} API keys; delete one that is not needed"),
+            ),
             Self::Closed(account) => (Code::AccountClosed, format!("{account} is closed for good")),
-            Self::NotAMainAccount(_) => (Code::OwnerOnly, "A sub-account owns no accounts".to_owned()),
+            Self::NotAMainAccount(_) => (Code::NotAllowed, "A sub-account owns no accounts".to_owned()),
             Self::TooManySubAccounts => {
                 let message = format!(
                     "An account owns at most {MOST_SUB_ACCOUNTS} open sub-accounts, and creates at most {MOST_EVER} \

@@ -4,7 +4,7 @@ use chrono::{DateTime, Datelike, Timelike, Utc};
 
 use super::Plain;
 use crate::values::phone::PhoneNumber;
-use crate::values::sid::{AccountSid, NumberSid};
+use crate::values::sid::{AccountSid, KeySid, NumberSid};
 
 impl Plain for &'static str {
     fn write(&self, to: &mut Vec<u8>) {
@@ -26,6 +26,12 @@ impl Plain for AccountSid {
 }
 
 impl Plain for NumberSid {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.letters());
+    }
+}
+
+impl Plain for KeySid {
     fn write(&self, to: &mut Vec<u8>) {
         to.extend_from_slice(&self.letters());
     }

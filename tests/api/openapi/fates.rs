@@ -32,9 +32,10 @@ enum Fate {
 
 use Fate::{Always, Idle, Kept, LeftOut, Refused, Served};
 
-const TABLE: [(&str, &[Line]); 4] = [
+const TABLE: [(&str, &[Line]); 5] = [
     ("Accounts", ACCOUNTS),
     ("Balance", BALANCE),
+    ("Keys", KEYS),
     ("IncomingPhoneNumbers", INCOMING),
     ("AvailablePhoneNumbers", AVAILABLE),
 ];
@@ -63,6 +64,16 @@ const BALANCE: &[Line] = &[
     ("AccountSid", "path", Served(OWN)),
     ("account_sid balance", "balance", Served("")),
     ("currency", "balance", Always("\"USD\"")),
+];
+
+const KEYS: &[Line] = &[
+    ("AccountSid Sid", "path", Served(OWN)),
+    ("Page PageToken", "list", Served("")),
+    ("PageSize", "list", Served(CUT)),
+    ("FriendlyName", "creation, update", Served("")),
+    ("keys uri first_page_uri next_page_uri previous_page_uri page page_size start end", "list", Served("")),
+    ("sid friendly_name date_created date_updated", "key, new key", Served("")),
+    ("secret", "new key", Served("this once: only its hash is kept")),
 ];
 
 const INCOMING: &[Line] = &[
@@ -243,6 +254,8 @@ fn add(all: &mut BTreeMap<Key, &'static Value>, resource: &'static str, place: &
     let place = match name {
         "account" => "account",
         "balance" => "balance",
+        "key" => "key",
+        "new_key" => "new key",
         "available_phone_number_country" => "country",
         name if name.starts_with("available_phone_number_") => "found number",
         name if name.starts_with("incoming_phone_number") => "number",

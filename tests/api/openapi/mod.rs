@@ -41,6 +41,7 @@ enum Change {
 
 const LISTS: &[&str] = &[
     "ListAccountResponse",
+    "ListKeyResponse",
     "ListIncomingPhoneNumberResponse",
     "ListIncomingPhoneNumberLocalResponse",
     "ListIncomingPhoneNumberTollFreeResponse",

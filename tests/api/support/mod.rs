@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
-use numberbank::accounts::{Leftover, Reason, Said, Status, families};
+use numberbank::accounts::keys::Scope;
+use numberbank::accounts::{Leftover, Reason, Said, Status, families, keys};
 use numberbank::app;
 use numberbank::billing::{Billed, Credited, Forecast};
 use numberbank::db::{self, Db};
@@ -149,6 +150,13 @@ pub struct Account {
     pub token: String,
 }
 
+/// An API key and its secret in clear text.
+#[derive(Clone)]
+pub struct ApiKey {
+    pub sid: String,
+    pub secret: String,
+}
+
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 impl World {
@@ -184,6 +192,13 @@ impl World {
         let (owner, name) = (owner.sid.parse().expect("a Sid"), "Child".parse().expect("a name"));
         let made = families::create(&self.db, &self.clock, owner, &name).await.expect("a sub-account");
         Account { sid: made.account.sid.to_string(), token: made.auth_token.reveal().to_owned() }
+    }
+
+    /// A new API key of an account.
+    pub async fn key(&self, account: &Account, scope: Scope) -> ApiKey {
+        let account = account.sid.parse().expect("a Sid");
+        let made = keys::create(&self.db, &self.clock, account, None, scope).await.expect("a key");
+        ApiKey { sid: made.key.sid.to_string(), secret: made.secret.reveal().to_owned() }
     }
 
     /// Accounts whose tokens these servers have cached already, so that a test's requests do not wait for the gate.
@@ -287,6 +302,7 @@ impl World {
                 union all select ledger_entries::text from ledger_entries
                 union all select stock_moves::text from stock_moves
                 union all select account_events::text from account_events
+                union all select api_keys::text from api_keys
                 union all select idempotency_keys::text from idempotency_keys) as everything (line)";
         sqlx::query_scalar(statement).fetch_one(&self.db).await.expect("a fingerprint")
     }

@@ -1,0 +1,74 @@
+//! Who authenticates: an account by its AuthToken, or an API key by its secret.
+
+use std::fmt;
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+use super::keys::{self, Scope};
+use super::store;
+use super::token::Stored;
+use crate::db::Db;
+use crate::values::sid::{AccountSid, KeySid, NotASid};
+
+/// The user name of HTTP Basic credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Principal {
+    Account(AccountSid),
+    Key(KeySid),
+}
+
+/// As whom a request acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    pub account: AccountSid,
+    /// What the API key may do by which it comes; `None` if it comes by the account's token.
+    pub key: Option<Scope>,
+}
+
+impl Principal {
+    /// The current credential; `None` if the account is closed, or there is no such principal.
+    pub(super) async fn credential(self, db: &Db) -> sqlx::Result<Option<Uuid>> {
+        match self {
+            Self::Account(sid) => store::credential(db, sid).await,
+            Self::Key(sid) => keys::store::credential(db, sid).await,
+        }
+    }
+
+    /// The current credential and what is stored of its token or secret.
+    pub(super) async fn stored(self, db: &Db) -> sqlx::Result<Option<Stored>> {
+        match self {
+            Self::Account(sid) => store::stored_token(db, sid).await,
+            Self::Key(sid) => keys::store::stored(db, sid).await,
+        }
+    }
+}
+
+impl From<AccountSid> for Principal {
+    fn from(sid: AccountSid) -> Self {
+        Self::Account(sid)
+    }
+}
+
+impl From<KeySid> for Principal {
+    fn from(sid: KeySid) -> Self {
+        Self::Key(sid)
+    }
+}
+
+impl FromStr for Principal {
+    type Err = NotASid;
+
+    fn from_str(text: &str) -> Result<Self, NotASid> {
+        text.parse().map(Self::Key).or_else(|_| text.parse().map(Self::Account))
+    }
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account(sid) => sid.fmt(f),
+            Self::Key(sid) => sid.fmt(f),
+        }
+    }
+}
