@@ -11,7 +11,8 @@ use crate::accounts::keys::Scope;
 use crate::accounts::{self, Account, Status};
 use crate::releases;
 use crate::values::money::CURRENCY;
-use crate::values::page::{Cursor, Slice};
+use crate::values::page::{Cursor, Page, Slice};
+use crate::values::sid::NumberSid;
 use crate::values::text::FriendlyName;
 use crate::web::caller::Call;
 use crate::web::params::KnownParameters;
@@ -23,22 +24,29 @@ pub async fn list(call: Call) -> Result<HttpResponse, Refusal> {
     managing(&call)?;
     let page = page::read(&call.input)?;
     let (name, status) = (call.input.filled(&["FriendlyName"])?, call.input.filled(&["Status"])?);
-    // No account has another status.
-    let (known, fits_none) = (status.and_then(status_of), status.is_some_and(|text| status_of(text).is_none()));
-    let family = Family { name, status: known };
-    // One more tells whether the list goes on.
-    let size = if fits_none { 0 } else { i64::from(page.size) + 1 };
-    let page = match page.cursor {
-        Cursor::ByNumber => page,
-        Cursor::Last => page.last_of(families::family(&call.db, call.caller, family, 0, 0).await?.1),
-        Cursor::After(_) | Cursor::Before(_) => return Err(Unfit::PageToken.into()),
-    };
+    if let Cursor::After(_) | Cursor::Before(_) = page.cursor {
+        return Err(Unfit::PageToken.into());
+    }
     call.reserve_page(page.size).await?;
-    let (items, total) = families::family(&call.db, call.caller, family, page.start(), size).await?;
-    let slice = Slice::new(page, if fits_none { 0 } else { total }, items);
+    let slice = match status.map(status_of) {
+        // No account has another status.
+        Some(None) => Slice::new(page, 0, Vec::new()),
+        known => slice(&call, Family { name, status: known.flatten() }, page).await?,
+    };
     let filters = [("FriendlyName", name), ("Status", status)];
     let list = List { name: "Accounts", columns: COLUMNS, filters: &filters, slice, ends: None };
     Ok(represent::list(&call.asked, list).await)
+}
+
+async fn slice(call: &Call, wanted: Family<'_>, page: Page<NumberSid>) -> Result<Slice<Account, NumberSid>, Refusal> {
+    let page = match page.cursor {
+        Cursor::Last => page.last_of(families::family(&call.db, call.caller, wanted, 0, 0).await?.1),
+        _ => page,
+    };
+    // One more tells whether the list goes on.
+    let size = i64::from(page.size) + 1;
+    let (items, total) = families::family(&call.db, call.caller, wanted, page.start(), size).await?;
+    Ok(Slice::new(page, total, items))
 }
 
 /// `POST /Accounts`: creates a sub-account. Its token is shown this once.
