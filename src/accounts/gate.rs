@@ -1,7 +1,7 @@
 //! The gate: authenticates requests, and caches which tokens were right and which were wrong.
 //!
-//! - Who authenticates is a [`Principal`]: an account by its token, or an API key by its secret, which is a token too
-//!   wherever this says token.
+//! - Who authenticates is a [`Principal`], an account or an API key. In this room, a key's secret is called its token
+//!   too.
 //! - The cache holds a keyed digest of the token and the principal's credential (an id that changes with its token).
 //!   It never holds the token.
 //! - Every [`CONFIRM_AFTER`] the cached credential is compared with the database. So a replaced token, a revoked key or
@@ -89,7 +89,7 @@ pub struct Gate {
 }
 
 /// What the cache says of a token.
-struct Recalled {
+struct Cached {
     caller: Caller,
     /// Whether it was confirmed within [`CONFIRM_AFTER`].
     is_fresh: bool,
@@ -100,6 +100,7 @@ struct Recalled {
 /// A verification that succeeded.
 struct Known {
     digest: Digest,
+    /// It never changes: a key's account and scope stay as they were made.
     caller: Caller,
     credential: Uuid,
     confirmed: Instant,
@@ -144,50 +145,50 @@ impl Gate {
     pub async fn admit(
         &self,
         db: &Db,
-        whose: Principal,
+        principal: Principal,
         token: &str,
         address: IpAddr,
     ) -> Result<Caller, Denied<Refused>> {
         let digest = self.digest(token);
-        if let Some(Recalled { caller, is_fresh, is_noted }) = self.recall(whose, digest)?
-            && (is_fresh || self.confirm_once(db, whose, caller.account, digest).await?)
+        if let Some(Cached { caller, is_fresh, is_noted }) = self.recall(principal, digest)?
+            && (is_fresh || self.confirm_once(db, principal, caller.account, digest).await?)
         {
             if !is_noted {
-                self.note_use(db, whose);
+                self.note_use(db, principal);
             }
             return Ok(caller);
         }
         let address = network(address);
         loop {
-            if self.is_refused(db, whose, &digest).await? {
+            if self.is_refused(db, principal, &digest).await? {
                 self.failures.check(&address)?;
                 return Err(Refused::NotAuthenticated.into());
             }
-            let verified = match self.verifying.join(whose, digest) {
-                Role::Leader(leader) => Some(leader.finish(self.verify(db, whose, token, digest, address).await?)),
+            let verified = match self.verifying.join(principal, digest) {
+                Role::Leader(leader) => Some(leader.finish(self.verify(db, principal, token, digest, address).await?)),
                 Role::Follower(outcome) => outcome.await,
             };
             match verified {
-                Some(Some(caller)) => {
-                    self.note_use(db, whose);
+                Some(Verified::Right(caller)) => {
+                    self.note_use(db, principal);
                     return Ok(caller);
                 }
-                Some(None) => return Err(Refused::NotAuthenticated.into()),
+                Some(Verified::Wrong) => return Err(Refused::NotAuthenticated.into()),
                 // The leader's client hung up, or its request failed: try again, maybe as the leader.
                 None => {}
             }
         }
     }
 
-    /// Reads the credential of a principal again at its next request, for it has just changed.
-    pub fn forget(&self, whose: Principal) {
-        self.memory().pop(&whose);
+    /// Reads the credential of a principal again at its next request, for it has just changed or ended.
+    pub fn forget(&self, principal: Principal) {
+        self.memory().pop(&principal);
     }
 
     /// What the cache says of a token, if it is there.
-    fn recall(&self, whose: Principal, digest: Digest) -> Result<Option<Recalled>> {
+    fn recall(&self, principal: Principal, digest: Digest) -> Result<Option<Cached>> {
         let mut memory = self.memory();
-        let Some(known) = memory.get_mut(&whose).filter(|known| known.digest == digest) else { return Ok(None) };
+        let Some(known) = memory.get_mut(&principal).filter(|known| known.digest == digest) else { return Ok(None) };
         let (now, caller) = (Instant::now(), known.caller);
         if let Some(rate) = self.account_rate {
             let payer = self.families.remembered(caller.account).unwrap_or(caller.account);
@@ -196,45 +197,45 @@ impl Gate {
             taken.map_err(|wait| Error::TooMany { of: Limit::Rate, wait })?;
         }
         let is_fresh = now - known.confirmed < CONFIRM_AFTER;
-        Ok(Some(Recalled { caller, is_fresh, is_noted: known.noted == Some(self.last_use.today()) }))
+        Ok(Some(Cached { caller, is_fresh, is_noted: known.noted == Some(self.last_use.today()) }))
     }
 
-    /// Confirms the cached credential, one request of an account at a time: those that waited find it confirmed. So one
-    /// account cannot use up the connections that all share.
-    async fn confirm_once(&self, db: &Db, whose: Principal, account: AccountSid, digest: Digest) -> Result<bool> {
+    /// Confirms the cached credential, one request of an account at a time; those of the same principal that waited find it
+    /// confirmed. So one account cannot use up the connections that all share.
+    async fn confirm_once(&self, db: &Db, principal: Principal, account: AccountSid, digest: Digest) -> Result<bool> {
         let confirming = self.confirming.hold(account, AsyncMutex::default);
         let _lock = confirming.lock().await;
         let known = self
             .memory()
-            .get(&whose)
+            .get(&principal)
             .filter(|known| known.digest == digest)
             .map(|known| (known.credential, known.confirmed.elapsed() < CONFIRM_AFTER));
         match known {
             Some((_, true)) => Ok(true),
-            Some((credential, false)) => self.confirm(db, whose, credential).await,
+            Some((credential, false)) => self.confirm(db, principal, credential).await,
             None => Ok(false),
         }
     }
 
-    async fn confirm(&self, db: &Db, whose: Principal, credential: Uuid) -> Result<bool> {
+    async fn confirm(&self, db: &Db, principal: Principal, credential: Uuid) -> Result<bool> {
         let asked = Instant::now();
-        let stands = whose.credential(db).await? == Some(credential);
+        let stands = principal.credential(db).await? == Some(credential);
         let mut memory = self.memory();
-        match memory.get_mut(&whose).filter(|known| known.credential == credential) {
+        match memory.get_mut(&principal).filter(|known| known.credential == credential) {
             Some(known) if stands => known.confirmed = asked,
-            Some(_) => drop(memory.pop(&whose)),
+            Some(_) => drop(memory.pop(&principal)),
             None => {}
         }
         Ok(stands)
     }
 
     /// Whether this token is known to be wrong.
-    async fn is_refused(&self, db: &Db, whose: Principal, digest: &Digest) -> Result<bool> {
-        match self.wrong.recall(whose, digest) {
+    async fn is_refused(&self, db: &Db, principal: Principal, digest: &Digest) -> Result<bool> {
+        match self.wrong.recall(principal, digest) {
             Some(confirmed) if confirmed.elapsed() >= CONFIRM_AFTER => {
                 let (_permit, asked) = (self.lookups.acquire().await, Instant::now());
-                let credential = whose.credential(db).await?;
-                Ok(self.wrong.confirm(whose, digest, credential, asked))
+                let credential = principal.credential(db).await?;
+                Ok(self.wrong.confirm(principal, digest, credential, asked))
             }
             recalled => Ok(recalled.is_some()),
         }
@@ -244,45 +245,46 @@ impl Gate {
     async fn verify(
         &self,
         db: &Db,
-        whose: Principal,
+        principal: Principal,
         token: &str,
         digest: Digest,
         address: IpAddr,
     ) -> Result<Verified> {
         let begun = Instant::now();
-        let (stored, asked) = self.look_up(db, whose).await?;
-        let known = stored.as_ref().map(|stored| (stored.caller, stored.credential));
-        let verdict = stored.as_ref().map_or(Verdict::Wrong, |stored| stored.judge(whose, token));
-        let outcome = match (verdict, known) {
-            (Verdict::Right, _) => Ok(true),
-            (Verdict::Ask { hash, chosen }, Some((Caller { account, .. }, _))) => {
+        let (stored, asked) = self.look_up(db, principal).await?;
+        let verdict = stored.as_ref().map_or(Verdict::Wrong, |stored| stored.judge(principal, token));
+        let outcome = match (&stored, verdict) {
+            (Some(stored), Verdict::Ask { hash, chosen }) => {
                 let (token, hash) = (token.to_owned(), hash.to_owned());
-                self.verifiers.verify(Task { token, hash, chosen, address, account }).await
+                self.verifiers.verify(Task { token, hash, chosen, address, account: stored.caller.account }).await
             }
-            _ => self.failures.count(address).map(|()| false),
+            (_, Verdict::Wrong | Verdict::Ask { .. }) => self.failures.count(address).map(|()| false),
+            (_, Verdict::Right) => Ok(true),
         };
         if !matches!(outcome, Ok(true)) {
             sleep(until_next(PACE, begun.elapsed())).await;
         }
         if matches!((verdict, &outcome), (Verdict::Wrong, _) | (_, Ok(false))) {
             // Even if the outcome is 429, so that the same wrong token is not looked up again.
-            self.wrong.put(whose, digest, known.map(|(_, credential)| credential), asked);
+            self.wrong.put(principal, digest, stored.as_ref().map(|stored| stored.credential), asked);
         }
-        let (true, Some((caller, credential))) = (outcome?, known) else { return Ok(None) };
+        let Some(Stored { credential, caller, .. }) = &stored.as_ref().filter(|_| matches!(outcome, Ok(true))) else {
+            return outcome.map(|_| Verified::Wrong);
+        };
         if matches!(verdict, Verdict::Ask { chosen: false, .. }) {
-            self.keep_digest(db, caller.account, credential, token::digest(whose, token));
+            self.keep_digest(db, caller.account, *credential, token::digest(principal, token));
         }
-        let known = Known { digest, caller, credential, confirmed: asked, noted: None };
-        self.memory().put(whose, known);
+        let known = Known { digest, caller: *caller, credential: *credential, confirmed: asked, noted: None };
+        self.memory().put(principal, known);
         // The wait may have been long, so what was read before it is read again.
-        let stands = asked.elapsed() < CONFIRM_AFTER || self.confirm(db, whose, credential).await?;
-        Ok(Some(caller).filter(|_| stands))
+        let stands = asked.elapsed() < CONFIRM_AFTER || self.confirm(db, principal, *credential).await?;
+        Ok(if stands { Verified::Right(*caller) } else { Verified::Wrong })
     }
 
     /// What is stored of a principal's token, and when it was read.
-    async fn look_up(&self, db: &Db, whose: Principal) -> Result<(Option<Stored>, Instant)> {
+    async fn look_up(&self, db: &Db, principal: Principal) -> Result<(Option<Stored>, Instant)> {
         let (_permit, asked) = (self.lookups.acquire().await, Instant::now());
-        Ok((whose.stored(db).await?, asked))
+        Ok((principal.stored(db).await?, asked))
     }
 
     /// Stores the fast hash of a token that argon2 has just verified. The request does not wait for that. If it fails,
@@ -299,9 +301,9 @@ impl Gate {
     }
 
     /// Has it written down that the account was let in today. The request does not wait for that.
-    fn note_use(&self, db: &Db, whose: Principal) {
+    fn note_use(&self, db: &Db, principal: Principal) {
         let (day, mut memory) = (self.last_use.today(), self.memory());
-        let Some(known) = memory.get_mut(&whose).filter(|known| known.noted != Some(day)) else { return };
+        let Some(known) = memory.get_mut(&principal).filter(|known| known.noted != Some(day)) else { return };
         let Some(place) = self.last_use.place() else { return };
         known.noted = Some(day);
         let account = known.caller.account;

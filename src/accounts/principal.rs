@@ -1,4 +1,4 @@
-//! Who authenticates: an account by its AuthToken, or an API key by its secret.
+//! Who authenticates, and as whom the request then acts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use super::token::Stored;
 use crate::db::Db;
 use crate::values::sid::{AccountSid, KeySid, NotASid};
 
-/// The user name of HTTP Basic credentials.
+/// Who authenticates: an account by its AuthToken, or an API key by its secret. Its Sid is the user name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Principal {
     Account(AccountSid),
@@ -22,8 +22,20 @@ pub enum Principal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub account: AccountSid,
-    /// What the API key may do by which it comes; `None` if it comes by the account's token.
-    pub key: Option<Scope>,
+    /// What the API key that was sent may do; `None` if the account's AuthToken was sent.
+    pub scope: Option<Scope>,
+}
+
+impl Caller {
+    /// Whether it may manage accounts and keys.
+    pub fn may_manage(self) -> bool {
+        self.scope != Some(Scope::Standard)
+    }
+
+    /// Whether it reaches the sub-accounts of its account. A key stays on its own account.
+    pub const fn reaches_family(self) -> bool {
+        self.scope.is_none()
+    }
 }
 
 impl Principal {

@@ -12,12 +12,15 @@ use super::principal::{Caller, Principal};
 /// A keyed digest of a token.
 pub type Digest = [u8; 32];
 
-type Key = (Principal, Digest);
+type Flight = (Principal, Digest);
+type UnderWay = HashMap<Flight, watch::Receiver<Option<Verified>>>;
 
-/// Who is let in; `None` if the token is wrong.
-pub type Verified = Option<Caller>;
-
-type UnderWay = HashMap<Key, watch::Receiver<Option<Verified>>>;
+/// What a verification found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verified {
+    Right(Caller),
+    Wrong,
+}
 
 /// The verifications under way, each with the channel of its outcome.
 #[derive(Default)]
@@ -33,22 +36,22 @@ pub enum Role<'a> {
 
 pub struct Leader<'a> {
     verifications: &'a SingleFlight,
-    key: Key,
+    flight: Flight,
     outcome: watch::Sender<Option<Verified>>,
 }
 
 impl SingleFlight {
     /// Joins the verification of a token under way, or starts one.
-    pub fn join(&self, whose: Principal, digest: Digest) -> Role<'_> {
-        let (key, mut under_way) = ((whose, digest), self.under_way());
-        if let Some(outcome) = under_way.get(&key) {
+    pub fn join(&self, principal: Principal, digest: Digest) -> Role<'_> {
+        let (flight, mut under_way) = ((principal, digest), self.under_way());
+        if let Some(outcome) = under_way.get(&flight) {
             let mut outcome = outcome.clone();
             let wait = async move { outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| *outcome) };
             return Role::Follower(wait.boxed());
         }
         let (outcome, receiver) = watch::channel(None);
-        under_way.insert(key, receiver);
-        Role::Leader(Leader { verifications: self, key, outcome })
+        under_way.insert(flight, receiver);
+        Role::Leader(Leader { verifications: self, flight, outcome })
     }
 
     fn under_way(&self) -> MutexGuard<'_, UnderWay> {
@@ -67,7 +70,7 @@ impl Leader<'_> {
 
 impl Drop for Leader<'_> {
     fn drop(&mut self) {
-        self.verifications.under_way().remove(&self.key);
+        self.verifications.under_way().remove(&self.flight);
     }
 }
 
@@ -78,20 +81,20 @@ mod tests {
 
     #[tokio::test]
     async fn the_same_token_is_verified_once() {
-        let (verifications, whose) = (SingleFlight::default(), Principal::Account(AccountSid::random()));
-        let Role::Leader(leader) = verifications.join(whose, [1; 32]) else { panic!("the first verifies") };
-        let Role::Follower(outcome) = verifications.join(whose, [1; 32]) else { panic!("the second waits") };
-        let caller = Some(Caller { account: AccountSid::random(), key: None });
-        assert_eq!(leader.finish(caller), caller);
-        assert_eq!(outcome.await, Some(caller));
-        assert!(matches!(verifications.join(whose, [1; 32]), Role::Leader(_)), "the next one verifies anew");
+        let (verifications, principal) = (SingleFlight::default(), Principal::Account(AccountSid::random()));
+        let Role::Leader(leader) = verifications.join(principal, [1; 32]) else { panic!("the first verifies") };
+        let Role::Follower(outcome) = verifications.join(principal, [1; 32]) else { panic!("the second waits") };
+        let right = Verified::Right(Caller { account: AccountSid::random(), scope: None });
+        assert_eq!(leader.finish(right), right);
+        assert_eq!(outcome.await, Some(right));
+        assert!(matches!(verifications.join(principal, [1; 32]), Role::Leader(_)), "the next one verifies anew");
     }
 
     #[tokio::test]
     async fn where_the_pilot_gives_up_there_is_no_outcome() {
-        let (verifications, whose) = (SingleFlight::default(), Principal::Account(AccountSid::random()));
-        let leader = verifications.join(whose, [1; 32]);
-        let Role::Follower(outcome) = verifications.join(whose, [1; 32]) else { panic!("the second waits") };
+        let (verifications, principal) = (SingleFlight::default(), Principal::Account(AccountSid::random()));
+        let leader = verifications.join(principal, [1; 32]);
+        let Role::Follower(outcome) = verifications.join(principal, [1; 32]) else { panic!("the second waits") };
         drop(leader);
         assert_eq!(outcome.await, None);
     }

@@ -169,7 +169,7 @@ pub async fn stored_token(db: &Db, sid: AccountSid) -> Result<Option<Stored>> {
     .fetch_one(db)
     .await?;
     let known = row.credential.zip(row.chosen);
-    let caller = Caller { account: sid, key: None };
+    let caller = Caller { account: sid, scope: None };
     Ok(known.map(|(credential, chosen)| Stored { credential, caller, chosen, digest: row.digest, hash: row.hash }))
 }
 

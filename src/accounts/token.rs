@@ -39,7 +39,7 @@ pub enum Kept {
 
 /// What the database holds of a principal's token or secret.
 pub struct Stored {
-    /// Changes with it.
+    /// An id that changes with the token; a key's is its Sid, as its secret never changes.
     pub credential: Uuid,
     pub caller: Caller,
     pub chosen: bool,
@@ -90,8 +90,8 @@ impl AuthToken {
     ///
     /// # Panics
     /// If the token is longer than 64 bytes.
-    pub fn digest(&self, whose: Principal) -> [u8; 32] {
-        digest(whose, &self.text)
+    pub fn digest(&self, principal: Principal) -> [u8; 32] {
+        digest(principal, &self.text)
     }
 
     pub fn reveal(&self) -> &str {
@@ -120,11 +120,11 @@ impl Kept {
 
 impl Stored {
     /// Compares a token with what is stored, without argon2. A token of the wrong form needs no argon2.
-    pub fn judge(&self, whose: Principal, token: &str) -> Verdict<'_> {
+    pub fn judge(&self, principal: Principal, token: &str) -> Verdict<'_> {
         let possible = if self.chosen { may_be_chosen(token) } else { may_be_made(token) };
         match (&self.digest, &self.hash) {
             _ if !possible => Verdict::Wrong,
-            (Some(digest), _) if mac(whose, token).verify_slice(digest).is_ok() => Verdict::Right,
+            (Some(digest), _) if mac(principal, token).verify_slice(digest).is_ok() => Verdict::Right,
             (None, Some(hash)) => Verdict::Ask { hash, chosen: self.chosen },
             _ => Verdict::Wrong,
         }
@@ -143,14 +143,14 @@ fn may_be_chosen(token: &str) -> bool {
 ///
 /// # Panics
 /// If the token is longer than 64 bytes.
-pub fn digest(whose: Principal, token: &str) -> [u8; 32] {
-    mac(whose, token).finalize().into_bytes().into()
+pub fn digest(principal: Principal, token: &str) -> [u8; 32] {
+    mac(principal, token).finalize().into_bytes().into()
 }
 
 /// Its `verify_slice` compares in constant time.
-fn mac(whose: Principal, token: &str) -> Blake2bMac<U32> {
+fn mac(principal: Principal, token: &str) -> Blake2bMac<U32> {
     let mac = Blake2bMac::new_with_salt_and_personal(Some(token.as_bytes()), &[], PURPOSE);
-    mac.expect("the token is 1 to 64 bytes").chain_update(whose.to_string())
+    mac.expect("the token is 1 to 64 bytes").chain_update(principal.to_string())
 }
 
 /// argon2's 19 MiB. A thread keeps them: to get them from the system anew takes half as long as a verification.
@@ -198,7 +198,7 @@ mod tests {
     const TOKEN: &str = "7e16cef8159d8d2253da6736284781fe";
 
     fn stored(chosen: bool, digest: Option<[u8; 32]>, hash: Option<&str>) -> Stored {
-        let caller = Caller { account: SID.parse().unwrap(), key: None };
+        let caller = Caller { account: SID.parse().unwrap(), scope: None };
         Stored { credential: Uuid::nil(), caller, chosen, digest: digest.map(Vec::from), hash: hash.map(str::to_owned) }
     }
 

@@ -38,9 +38,9 @@ impl Default for WrongTokens {
 
 impl WrongTokens {
     /// When the refusal of this token was last confirmed; `None` if the token is not in the cache.
-    pub fn recall(&self, whose: Principal, digest: &Digest) -> Option<Instant> {
+    pub fn recall(&self, principal: Principal, digest: &Digest) -> Option<Instant> {
         self.both().iter_mut().find_map(|cache| {
-            let entry = cache.get_mut(&whose)?;
+            let entry = cache.get_mut(&principal)?;
             let at = entry.digests.iter().position(|known| known == digest)?;
             entry.digests[at..].rotate_left(1);
             Some(entry.confirmed)
@@ -49,15 +49,15 @@ impl WrongTokens {
 
     /// Updates the entry with the credential that was read at `seen`; one of another credential is removed. Returns
     /// whether the token is still known to be wrong.
-    pub fn confirm(&self, whose: Principal, digest: &Digest, credential: Option<Uuid>, seen: Instant) -> bool {
+    pub fn confirm(&self, principal: Principal, digest: &Digest, credential: Option<Uuid>, seen: Instant) -> bool {
         let mut stands = false;
         for cache in self.both().iter_mut() {
-            match cache.get_mut(&whose) {
+            match cache.get_mut(&principal) {
                 Some(entry) if entry.credential == credential => {
                     entry.confirmed = entry.confirmed.max(seen);
                     stands |= entry.digests.contains(digest);
                 }
-                Some(_) => drop(cache.pop(&whose)),
+                Some(_) => drop(cache.pop(&principal)),
                 None => {}
             }
         }
@@ -65,10 +65,10 @@ impl WrongTokens {
     }
 
     /// Adds a token that was wrong under the credential that was read at `seen`.
-    pub fn put(&self, whose: Principal, digest: Digest, credential: Option<Uuid>, seen: Instant) {
+    pub fn put(&self, principal: Principal, digest: Digest, credential: Option<Uuid>, seen: Instant) {
         let cache = &mut self.both()[usize::from(credential.is_none())];
         let new = || Entry { credential, confirmed: seen, digests: Vec::new() };
-        let entry = cache.get_or_insert_mut(whose, new);
+        let entry = cache.get_or_insert_mut(principal, new);
         if entry.credential != credential {
             if entry.confirmed > seen {
                 return;
@@ -101,19 +101,22 @@ mod tests {
 
     #[test]
     fn a_wrong_token_stays_as_long_as_the_credential() {
-        let (wrong_tokens, whose, [old, new]) = (WrongTokens::default(), somebody(), [1, 2].map(Uuid::from_u128));
+        let (wrong_tokens, principal, [old, new]) = (WrongTokens::default(), somebody(), [1, 2].map(Uuid::from_u128));
         let (then, now) = (Instant::now(), Instant::now() + Duration::from_secs(1));
-        wrong_tokens.put(whose, [1; 32], Some(old), then);
-        assert_eq!(wrong_tokens.recall(whose, &[1; 32]), Some(then));
-        assert_eq!((wrong_tokens.recall(whose, &[2; 32]), wrong_tokens.recall(somebody(), &[1; 32])), (None, None));
-        assert!(wrong_tokens.confirm(whose, &[1; 32], Some(old), now));
-        assert_eq!(wrong_tokens.recall(whose, &[1; 32]), Some(now));
-        assert!(!wrong_tokens.confirm(whose, &[1; 32], Some(new), now));
-        assert_eq!(wrong_tokens.recall(whose, &[1; 32]), None);
+        wrong_tokens.put(principal, [1; 32], Some(old), then);
+        assert_eq!(wrong_tokens.recall(principal, &[1; 32]), Some(then));
+        assert_eq!((wrong_tokens.recall(principal, &[2; 32]), wrong_tokens.recall(somebody(), &[1; 32])), (None, None));
+        assert!(wrong_tokens.confirm(principal, &[1; 32], Some(old), now));
+        assert_eq!(wrong_tokens.recall(principal, &[1; 32]), Some(now));
+        assert!(!wrong_tokens.confirm(principal, &[1; 32], Some(new), now));
+        assert_eq!(wrong_tokens.recall(principal, &[1; 32]), None);
         // A slow verification under the old credential does not replace the entry of the new one.
-        wrong_tokens.put(whose, [2; 32], Some(new), now);
-        wrong_tokens.put(whose, [3; 32], Some(old), then);
-        assert_eq!((wrong_tokens.recall(whose, &[2; 32]), wrong_tokens.recall(whose, &[3; 32])), (Some(now), None));
+        wrong_tokens.put(principal, [2; 32], Some(new), now);
+        wrong_tokens.put(principal, [3; 32], Some(old), then);
+        assert_eq!(
+            (wrong_tokens.recall(principal, &[2; 32]), wrong_tokens.recall(principal, &[3; 32])),
+            (Some(now), None)
+        );
     }
 
     #[test]

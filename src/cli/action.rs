@@ -77,6 +77,7 @@ fn remedy(action: &Action) -> String {
             one whose secret nobody knows"
                 .to_owned()
         }
+        "key delete" => "'numberbank key list' shows whether it is still there".to_owned(),
         words if words.starts_with("account ") => format!("'numberbank account show {sid}' shows it"),
         words if words.starts_with("number ") => format!("'numberbank number show {number}' shows it"),
         "price set" | "price unset" => "'numberbank price list' shows it".to_owned(),

@@ -25,7 +25,7 @@ pub enum ApiKey {
         #[arg(long)]
         main: bool,
     },
-    /// List API keys, the oldest first
+    /// List the API keys of accounts that are not closed, the oldest first
     List {
         /// Only those of this account
         #[arg(long, value_name = "ACCOUNT")]

@@ -68,7 +68,7 @@ enum Verb {
     /// Accounts and their money
     #[command(subcommand)]
     Account(account::Account),
-    /// API keys: more credentials of an account, each of which can be deleted by itself
+    /// API keys: further user names and passwords of an account, each of which can be deleted by itself
     #[command(subcommand)]
     Key(key::ApiKey),
     /// Entries of the ledger

@@ -145,7 +145,7 @@ impl View {
     };
     pub const API_KEYS: Self = Self {
         name: "api_keys",
-        order: &["account_sid", "created_at", "sid"],
+        order: &["created_at", "sid"],
         time: Time::At("created_at"),
         foremost: "sid name scope created_at account_name",
         ..OF_ACCOUNT

@@ -1,5 +1,5 @@
-//! The extractor that authenticates: a handler that takes a [`Call`] runs only for an authenticated caller, on the
-//! caller's own path, with a body that could be read.
+//! The extractor that authenticates: a handler that takes a [`Call`] runs only for an authenticated caller, on a path
+//! that the caller reaches, with a body that could be read.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -13,7 +13,6 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use crate::accounts::keys::Scope;
 use crate::accounts::{Caller, Holder, Principal};
 use crate::db::Db;
 use crate::db::replica::{Replica, Source};
@@ -43,10 +42,8 @@ pub struct Clients {
 
 /// A request of an authenticated caller.
 pub struct Call {
-    /// Whose credentials were sent.
-    pub caller: AccountSid,
-    /// What the caller's API key may do, if it was sent.
-    pub key: Option<Scope>,
+    /// Who sent it: an account, or an API key for it.
+    pub caller: Caller,
     /// The account of the path: the caller itself, or a sub-account of the caller, as which it acts.
     pub account: AccountSid,
     /// Who pays for that account. The caller and all its sub-accounts have one share of everything.
@@ -57,7 +54,7 @@ pub struct Call {
     pub asked: Asked,
     /// The form of a POST or PUT; the query of any other method.
     pub input: Params,
-    /// The query of a POST or PUT, whose parameters are never used; empty for any other method.
+    /// The query of a POST or PUT, principal parameters are never used; empty for any other method.
     query: Params,
     replica: Option<Replica>,
     request: HttpRequest,
@@ -144,18 +141,18 @@ impl FromRequest for Call {
             let state = WorkerState::of(&request)?;
             // Removed, because nothing reads it after this.
             let framed = request.extensions_mut().remove::<Framed>();
-            let Framed { asked, has_families, query, deadline } = framed.ok_or_else(incomplete)?;
-            let (whose, token) = credentials(&request).ok_or(Refused::NotAuthenticated)?;
-            if matches!(whose, Principal::Key(_)) && !has_families {
+            let Framed { asked, face, query, deadline } = framed.ok_or_else(incomplete)?;
+            let (principal, token) = credentials(&request).ok_or(Refused::NotAuthenticated)?;
+            if matches!(principal, Principal::Key(_)) && !face.has_keys {
                 return Err(Refused::NotAuthenticated.into());
             }
             let address = address(&request, state.clients.trust_proxy);
-            let admitted = state.gate.admit(&state.db, whose, &token, address).await;
-            let Caller { account: caller, key } = admitted.map_err(|denied| denied.map(Refused::from))?;
+            let admitted = state.gate.admit(&state.db, principal, &token, address).await;
+            let caller = admitted.map_err(|denied| denied.map(Refused::from))?;
             let of_path = request.match_info().get("AccountSid").map(str::parse).transpose();
-            let account = of_path.map_err(|_| Refused::NotFound)?.unwrap_or(caller);
-            // A key stays on its account's own path.
-            let holder = holder(&state, caller, account, has_families && key.is_none()).await?;
+            let account = of_path.map_err(|_| Refused::NotFound)?.unwrap_or(caller.account);
+            let reaches_family = face.has_sub_accounts && caller.reaches_family();
+            let holder = holder(&state, caller.account, account, reaches_family).await?;
             let (input, query) = match *request.method() {
                 Method::POST | Method::PUT => {
                     (form(&request, payload, &deadline, state.clients.body_timeout).await?, query)
@@ -166,7 +163,7 @@ impl FromRequest for Call {
             let payer = holder.payer;
             let replica = state.replica.as_ref().map(|replica| replica.of(payer)).transpose()?;
             let db = state.db.of(payer, !request.method().is_safe())?;
-            Ok(Self { caller, key, account, payer, db, state, asked, input, query, replica, request })
+            Ok(Self { caller, account, payer, db, state, asked, input, query, replica, request })
         }
         .boxed_local()
     }
@@ -251,7 +248,7 @@ mod tests {
 
     /// Credentials that are right, almost right, and of another scheme.
     fn hostile() -> impl Strategy<Value = Vec<u8>> {
-        let user = prop_oneof![4 => Just(SID.to_owned()), 1 => "(AC|SK)[0-9a-fA-F]{31,33}", 1 => "\\PC{0,40}"];
+        let user = prop_oneof![4 => Just(SID.to_owned()), 1 => Just(SID.replace("AC", "SK")), 1 => "(AC|SK)[0-9a-fA-F]{31,33}", 1 => "\\PC{0,40}"];
         let text = prop_oneof![
             (user, select(vec![":", "::", "", ": ", "\0:"]), "\\PC{0,40}|[0-9a-f]{32}|:{0,9}")
                 .prop_map(|(user, colon, token)| format!("{user}{colon}{token}").into_bytes()),

@@ -22,22 +22,25 @@ use crate::db::LONGEST_REQUEST;
 use crate::error::{Denied, Error, Unavailable};
 
 /// What the frame knows of an API version.
+#[derive(Debug)]
 pub struct Face {
     /// The prefix of its paths.
     pub tree: &'static str,
     /// Makes the answer to a request that was refused or failed. The version knows the types of its errors; `Site` is
     /// the server's address, for links.
     pub refusal: fn(&Asked, &Site, &actix_web::Error) -> HttpResponse,
-    /// Whether an account may act on the paths of its sub-accounts, and API keys for their account.
-    pub has_families: bool,
+    /// Whether an account may act on the paths of its sub-accounts.
+    pub has_sub_accounts: bool,
+    /// Whether API keys authenticate.
+    pub has_keys: bool,
 }
 
 /// What the frame passes on with a request.
 #[derive(Clone, Debug)]
 pub struct Framed {
     pub asked: Asked,
-    /// As its version says: see [`Face`].
-    pub has_families: bool,
+    /// The API version.
+    pub face: &'static Face,
     pub query: Params,
     pub deadline: Deadline,
 }
@@ -70,7 +73,7 @@ pub async fn frame(
         move |error: &actix_web::Error| (face.refusal)(&asked, &site, error)
     };
     let refused = |error: &actix_web::Error| InternalError::from_response("refused", answer(error)).into();
-    let deadline = match normalize(&mut request, asked, face.has_families) {
+    let deadline = match normalize(&mut request, asked, face) {
         Ok(deadline) => deadline,
         Err(error) => return Err(refused(&Denied::from(error).into())),
     };
@@ -104,7 +107,7 @@ fn face_of<'a>(path: &str, faces: &'a [Face]) -> Option<&'a Face> {
 }
 
 /// Normalizes the path and the method of a request, and passes on what they say.
-fn normalize(request: &mut ServiceRequest, asked: Asked, has_families: bool) -> Result<Deadline, Refused> {
+fn normalize(request: &mut ServiceRequest, asked: Asked, face: &'static Face) -> Result<Deadline, Refused> {
     let query = Params::parse(request.query_string().as_bytes())?;
     let method = method(request.method(), &query)?;
     if *asked.path != *request.path() {
@@ -114,7 +117,7 @@ fn normalize(request: &mut ServiceRequest, asked: Asked, has_families: bool) -> 
     }
     request.head_mut().method = method;
     let deadline = Deadline::after(LONGEST_REQUEST);
-    request.extensions_mut().insert(Framed { asked, has_families, query, deadline: deadline.clone() });
+    request.extensions_mut().insert(Framed { asked, face, query, deadline: deadline.clone() });
     Ok(deadline)
 }
 
@@ -157,7 +160,8 @@ mod tests {
     const FACES: &[Face] = &[Face {
         tree: "/2008-08-01",
         refusal: |_, _, _| HttpResponse::InternalServerError().finish(),
-        has_families: false,
+        has_sub_accounts: false,
+        has_keys: false,
     }];
 
     /// Paths made of parts of routes, and of other parts.

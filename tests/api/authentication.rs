@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::{join, join_all};
+use numberbank::accounts::keys::Scope;
 use numberbank::accounts::{self, Leftover, Said, Status};
 use sqlx::AssertSqlSafe;
 
@@ -54,7 +55,7 @@ async fn right_after_a_look<T>(
 }
 
 /// Asks each instance until its answer changes, and fails if that takes too long.
-async fn assert_soon(servers: &[&Server], changed: Instant, is_as_before: impl AsyncFn(&Server) -> bool) {
+pub async fn assert_soon(servers: &[&Server], changed: Instant, is_as_before: impl AsyncFn(&Server) -> bool) {
     join_all(servers.iter().map(async |server| {
         let mut sent = changed.elapsed();
         while is_as_before(server).await {
@@ -228,6 +229,7 @@ fn no_token_is_in_the_database() {
         world.server.buy(&other, &[]).await.assert_status(201);
         let sid = other.sid.parse().expect("a Sid");
         let new = accounts::rotate_token(&world.db, &world.clock, sid).await.expect("a new token");
+        let key = world.key(&account, Scope::Main).await;
         let tables = "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname = 'public'";
         let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&world.db).await.expect("tables");
         assert!(tables.len() > 5);
@@ -236,7 +238,7 @@ fn no_token_is_in_the_database() {
             let statement = AssertSqlSafe(format!("select row::text from {table} as row"));
             rows.extend(sqlx::query_scalar::<_, String>(statement).fetch_all(&world.db).await.expect("rows"));
         }
-        for token in [&account.token, &other.token, new.auth_token.reveal()] {
+        for token in [&account.token, &other.token, new.auth_token.reveal(), &key.secret] {
             assert_eq!(token.len(), 32);
             assert!(!rows.iter().any(|row| row.replace('-', "").contains(token)));
         }

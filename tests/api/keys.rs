@@ -1,14 +1,16 @@
 //! API keys: more credentials of an account below 2010-04-01. `tenancy.rs` says what each may do.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use numberbank::accounts::keys::{MOST_KEYS, Scope};
 use numberbank::accounts::{self, Refused, keys};
 use numberbank::error::Denied;
+use numberbank::values::sid::AccountSid;
 use serde_json::{Value, json};
 
-use crate::support::{Account, Answer, ApiKey, WithForm, World, eventually, test};
+use crate::authentication::assert_soon;
+use crate::support::{Account, Answer, ApiKey, Server, WithForm, World, eventually, test, timed};
 use crate::v2010::{assert_refused, document, get, path, send, sids};
 
 const NUMBERS: &str = "/IncomingPhoneNumbers.json";
@@ -61,16 +63,20 @@ fn a_key_is_made_shown_renamed_and_deleted() {
         assert_eq!((xml.element("FriendlyName"), xml.elements("Secret").len()), ("ü &amp; &lt;k&gt;".to_owned(), 0));
         let unnamed = send(world, &account, "PUT", &below(&key), &[("FriendlyName", "")]).await;
         assert_eq!(document(&unnamed, 200)["friendly_name"], json!(""));
-        let longest = "x".repeat(65);
-        let long = send(world, &account, "POST", &below(&key), &[("FriendlyName", &longest)]).await;
-        assert_refused(&long, 400, 20002);
+        let rename = async |name: &str| send(world, &account, "POST", &below(&key), &[("FriendlyName", name)]).await;
+        assert_eq!(document(&rename(&"ü".repeat(64)).await, 200)["friendly_name"], json!("ü".repeat(64)));
+        for name in ["x".repeat(65), "a\u{7}b".to_owned()] {
+            assert_refused(&rename(&name).await, 400, 20002);
+        }
 
         for method in ["GET", "POST", "DELETE"] {
             assert_refused(&send(world, &other, method, &below(&key), &[]).await, 404, 20404);
         }
+        assert_eq!(status(&world.server, &key, &account).await, 200);
         send(world, &account, "DELETE", &below(&key), &[]).await.assert_status(204);
-        assert_refused(&send(world, &account, "DELETE", &below(&key), &[]).await, 404, 20404);
+        // On its own instance at once.
         assert_refused(&by(world, &key, &account, "GET", NUMBERS).await, 401, 20003);
+        assert_refused(&send(world, &account, "DELETE", &below(&key), &[]).await, 404, 20404);
     });
 }
 
@@ -104,7 +110,7 @@ fn keys_are_listed_newest_first_and_paged() {
 }
 
 #[test]
-fn an_account_has_so_many_keys_and_no_more_even_at_once() {
+fn an_account_has_fifty_keys_and_no_more_even_at_once() {
     test(async |world| {
         let account = world.account("5.00").await;
         let sid = account.sid.parse().expect("a Sid");
@@ -152,6 +158,11 @@ fn a_key_stays_on_its_own_account() {
         let text = |key: &str| made[key].as_str().expect("a text").to_owned();
         let key = ApiKey { sid: text("sid"), secret: text("secret") };
         document(&by(world, &key, &child, "GET", NUMBERS).await, 200);
+        world.close(&child).await;
+        for below in ["/Keys.json", &below(&key)] {
+            let request = world.server.request("POST", &path(&child, below)).with_form(&[("FriendlyName", "late")]);
+            assert_refused(&Answer::of(request.basic_auth(&owner.sid, Some(&owner.token))).await, 400, 21479);
+        }
     });
 }
 
@@ -169,31 +180,102 @@ fn a_suspended_account_makes_no_key_but_can_revoke_one() {
     });
 }
 
+/// What an instance answers to a key.
+async fn status(server: &Server, key: &ApiKey, account: &Account) -> u16 {
+    let request = server.request("GET", &path(account, NUMBERS)).basic_auth(&key.sid, Some(&key.secret));
+    Answer::of(request).await.status
+}
+
 #[test]
-fn a_deleted_key_a_closed_account_and_nothing_else_stops_a_key_on_every_instance() {
+fn a_deleted_key_and_a_closed_account_stop_a_key_on_every_instance_and_nothing_else_does() {
     test(async |world| {
         let (account, other) = (world.account("5.00").await, world.account("5.00").await);
         let [one, two] = [create(world, &account, "1").await.0, create(world, &account, "2").await.0];
         let others = create(world, &other, "3").await.0;
         let second = world.another_server();
-        let status = async |key: &ApiKey, account: &Account| {
-            let request = second.request("GET", &path(account, NUMBERS)).basic_auth(&key.sid, Some(&key.secret));
-            Answer::of(request).await.status
+        let servers = [&world.server, &second];
+        let all_let_in = async || {
+            for server in servers {
+                assert_eq!(status(server, &one, &account).await, 200);
+                assert_eq!(status(server, &two, &account).await, 200);
+            }
         };
-        for (key, account) in [(&one, &account), (&two, &account), (&others, &other)] {
-            assert_eq!(status(key, account).await, 200);
-        }
-        accounts::rotate_token(&world.db, &world.clock, account.sid.parse().expect("a Sid")).await.expect("a token");
-        keys::delete(&world.db, account.sid.parse().expect("a Sid"), one.sid.parse().expect("a Sid"))
-            .await
-            .expect("a key");
-        eventually("the key stops working", async || status(&one, &account).await == 401).await;
+        all_let_in().await;
+        accounts::rotate_token(&world.db, &world.clock, sid(&account)).await.expect("a token");
         tokio::time::sleep(Duration::from_millis(600)).await;
-        assert_eq!(status(&two, &account).await, 200, "neither a new token nor another key stops it");
+        all_let_in().await;
+        keys::delete(&world.db, sid(&account), one.sid.parse().expect("a Sid")).await.expect("a key");
+        assert_soon(&servers, Instant::now(), async |server| status(server, &one, &account).await == 200).await;
+        for server in servers {
+            assert_eq!(status(server, &two, &account).await, 200, "another key goes on");
+        }
         world.close(&account).await;
-        eventually("the account's keys stop working", async || status(&two, &account).await == 401).await;
-        assert_eq!(status(&others, &other).await, 200);
+        assert_soon(&servers, Instant::now(), async |server| status(server, &two, &account).await == 200).await;
+        assert_eq!(status(&second, &others, &other).await, 200);
         second.stop().await;
+    });
+}
+
+fn sid(account: &Account) -> AccountSid {
+    account.sid.parse().expect("a Sid")
+}
+
+#[test]
+fn an_account_and_its_keys_have_one_rate_and_one_last_use() {
+    test(async |world| {
+        let server = world.limited_server(&["--account-rate", "5"]);
+        let (account, other) = (world.account("1.00").await, world.account("1.00").await);
+        let keys = [world.key(&account, Scope::Main).await, world.key(&account, Scope::Standard).await];
+        let others = world.key(&other, Scope::Main).await;
+        for (key, account) in [(&keys[0], &account), (&keys[1], &account), (&others, &other)] {
+            assert_eq!(status(&server, key, account).await, 200);
+        }
+        let used = async || accounts::find(&world.db, sid(&account)).await.expect("an account").last_used_on;
+        eventually("its use is noted", async || used().await == Some(world.clock.now().date_naive())).await;
+        let granted = join_all((0..60).map(|n| status(&server, &keys[n % 2], &account))).await;
+        let granted = granted.into_iter().filter(|status| *status == 200).count();
+        let took = Instant::now();
+        assert_eq!(status(&server, &others, &other).await, 200);
+        // Two rates would have let in ten at once.
+        assert!((5..10).contains(&granted) || took.elapsed() > Duration::from_secs(1), "{granted} of 60 were granted");
+        server.stop().await;
+    });
+}
+
+#[test]
+fn wrong_secrets_count_against_their_address_and_right_ones_are_let_in_all_the_same() {
+    test(async |world| {
+        let server = world.limited_server(&["--failed-logins", "3"]);
+        let account = world.account("1.00").await;
+        let key = world.key(&account, Scope::Standard).await;
+        let guess = |n: u8| ApiKey { secret: format!("{n:032x}"), ..key.clone() };
+        // The same wrong one counts once.
+        for n in [0, 0, 1, 1, 2] {
+            assert_eq!(status(&server, &guess(n), &account).await, 401);
+        }
+        assert_eq!(status(&server, &guess(3), &account).await, 429);
+        assert_eq!(status(&server, &key, &account).await, 200);
+        server.stop().await;
+    });
+}
+
+#[test]
+fn nobody_learns_by_the_time_whether_there_is_a_key() {
+    test(async |world| {
+        let (account, closed) = (world.account("1.00").await, world.account("1.00").await);
+        let known = [world.key(&account, Scope::Main).await, world.key(&closed, Scope::Main).await];
+        world.close(&closed).await;
+        let unknown = ApiKey { sid: format!("SK{}", "0".repeat(32)), secret: String::new() };
+        let mut least = [Duration::MAX; 3];
+        for n in 0..5 {
+            for (key, least) in known.iter().chain([&unknown]).zip(&mut least) {
+                let wrong = ApiKey { secret: format!("{n:032x}"), ..key.clone() };
+                let (took, status) = timed(status(&world.server, &wrong, &account)).await;
+                assert_eq!(status, 401);
+                *least = (*least).min(took);
+            }
+        }
+        assert!(least.iter().all(|took| (100..200).contains(&took.as_millis())), "{least:?}");
     });
 }
 

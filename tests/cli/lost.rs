@@ -13,6 +13,7 @@ struct Scene {
     home: Home,
     account: String,
     released: String,
+    key: String,
 }
 
 impl Scene {
@@ -31,7 +32,8 @@ impl Scene {
             released = body["TwilioResponse"]["IncomingPhoneNumber"]["Sid"].as_str().expect("a Sid").to_owned();
         }
         assert_eq!(server.call("DELETE", &format!("{path}/{released}"), [&account, &token], "").0, 204);
-        Self { _server: server, home, account, released }
+        let key = home.json(&["key", "create", "Acme"])["sid"].as_str().expect("a Sid").to_owned();
+        Self { _server: server, home, account, released, key }
     }
 
     /// Runs a command whose first commit is cut.
@@ -47,6 +49,7 @@ impl Scene {
             .map(|word| match word {
                 "SID" => &self.account,
                 "RELEASED" => &self.released,
+                "KEY" => &self.key,
                 word => word,
             })
             .collect()
@@ -79,6 +82,7 @@ fn a_commit_whose_answer_is_lost_is_not_known_and_the_command_says_how_to_find_o
         ("account activate SID", "'numberbank account show AC"),
         ("account rotate-token SID --yes", "'numberbank account rotate-token AC"),
         ("key create SID --main", "'numberbank key list'"),
+        ("key delete KEY --yes", "'numberbank key list' shows whether it is still there"),
         ("inventory add 4158670010", "run 'numberbank inventory add' again"),
         (import.as_str(), "run 'numberbank inventory import' again"),
         ("inventory withdraw 4158670010", "run 'numberbank inventory withdraw' again"),

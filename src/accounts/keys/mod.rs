@@ -1,9 +1,10 @@
-//! API keys: more credentials of an account, each of which can be revoked by itself. A key acts on the paths of its
-//! account only, not on those of its sub-accounts.
+//! API keys: further user names and passwords of an account, each of which can be revoked by itself. A key acts on the
+//! paths of its account only, not on those of its sub-accounts.
 
 use chrono::{DateTime, Utc};
 
-use super::{AuthToken, Refused, Status, find_within};
+use super::{Account, AuthToken, Refused, Status, find_within};
+use crate::accounts;
 use crate::db::Db;
 use crate::db::transact::transact;
 use crate::error::{Denied, Error, Result};
@@ -14,17 +15,17 @@ use crate::values::text::FriendlyName;
 
 pub(super) mod store;
 
-/// How many keys an account has at most. So no account fills the gate's cache.
+/// How many keys an account has at most. So all accounts of the largest family take half of the gate's cache.
 pub const MOST_KEYS: i64 = 50;
 
-/// What a key may do.
+/// What a key may do: see [`Caller`](super::Caller).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
 #[sqlx(type_name = "api_key_scope", rename_all = "lowercase")]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// All but to manage accounts and keys.
+    /// All but accounts, keys and transfers.
     Standard,
-    /// All that its account may on its own paths.
+    /// All but transfers.
     Main,
 }
 
@@ -67,16 +68,19 @@ pub async fn create(
         store::hold(within, account).await?;
         match store::create(within, sid, account, name, scope, &digest, clock.now()).await? {
             Some(key) => Ok(key),
-            None => Err(match find_within(within, account).await?.status {
-                Status::Active => Refused::TooManyKeys,
-                Status::Suspended => Refused::Suspended,
-                Status::Closed => Refused::Closed(account),
-            }
-            .into()),
+            None => Err(not_active(&find_within(within, account).await?).unwrap_or(Refused::TooManyKeys).into()),
         }
     })
     .await;
     Ok(Made { key: key?, secret })
+}
+
+fn not_active(account: &Account) -> Option<Refused> {
+    match account.status {
+        Status::Active => None,
+        Status::Suspended => Some(Refused::Suspended),
+        Status::Closed => Some(Refused::Closed(account.sid)),
+    }
 }
 
 /// The keys of an account, newest first.
@@ -106,7 +110,7 @@ pub async fn find_any(db: &Db, sid: KeySid) -> Result<Key, Denied<Refused>> {
 /// Gives a key of an active account another name, or none.
 ///
 /// # Errors
-/// [`Refused::NoKey`], [`Refused::Suspended`]
+/// [`Refused::NoKey`], [`Refused::Suspended`], [`Refused::Closed`]
 pub async fn rename(
     db: &Db,
     clock: &Clock,
@@ -118,7 +122,7 @@ pub async fn rename(
         return Ok(key);
     }
     find(db, account, sid).await?;
-    Err(Refused::Suspended.into())
+    Err(not_active(&accounts::find(db, account).await?).unwrap_or(Refused::Suspended).into())
 }
 
 /// Revokes a key for good. Whatever its account's status is: a key that got lost must be stopped.
@@ -126,6 +130,7 @@ pub async fn rename(
 /// # Errors
 /// [`Refused::NoKey`]
 pub async fn delete(db: &Db, account: AccountSid, sid: KeySid) -> Result<(), Denied<Refused>> {
+    // A command must know whether the answer to its commit was lost.
     let is_deleted = transact(db, async |within| Ok::<_, Error>(store::delete(within, account, sid).await?)).await?;
     if is_deleted { Ok(()) } else { Err(Refused::NoKey(sid).into()) }
 }

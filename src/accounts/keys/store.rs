@@ -55,7 +55,7 @@ pub async fn stored(db: &Db, sid: KeySid) -> Result<Option<Stored>> {
     let known = row.credential.zip(row.account);
     Ok(known.map(|(credential, account)| Stored {
         credential,
-        caller: Caller { account, key: row.scope },
+        caller: Caller { account, scope: row.scope },
         chosen: false,
         digest: row.digest,
         hash: None,

@@ -4,10 +4,9 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
 use super::page;
-use super::refusals::{Refusal, Unfit};
+use super::refusals::{Refusal, Unfit, refuse_standard_key};
 use super::represent::{self, List, Record, TREE, Typed};
 use crate::accounts::families::{self, Family};
-use crate::accounts::keys::Scope;
 use crate::accounts::{self, Account, Status};
 use crate::releases;
 use crate::values::money::CURRENCY;
@@ -21,7 +20,7 @@ use crate::web::represent::Rfc2822;
 
 /// `GET /Accounts`: the caller's own account and its sub-accounts, closed ones too.
 pub async fn list(call: Call) -> Result<HttpResponse, Refusal> {
-    managing(&call)?;
+    refuse_standard_key(&call)?;
     let page = page::read(&call.input)?;
     let (name, status) = (call.input.filled(&["FriendlyName"])?, call.input.filled(&["Status"])?);
     if let Cursor::After(_) | Cursor::Before(_) = page.cursor {
@@ -40,46 +39,46 @@ pub async fn list(call: Call) -> Result<HttpResponse, Refusal> {
 
 async fn slice(call: &Call, wanted: Family<'_>, page: Page<NumberSid>) -> Result<Slice<Account, NumberSid>, Refusal> {
     let page = match page.cursor {
-        Cursor::Last => page.last_of(families::family(&call.db, call.caller, wanted, 0, 0).await?.1),
+        Cursor::Last => page.last_of(families::family(&call.db, call.caller.account, wanted, 0, 0).await?.1),
         _ => page,
     };
     // One more tells whether the list goes on.
     let size = i64::from(page.size) + 1;
-    let (items, total) = families::family(&call.db, call.caller, wanted, page.start(), size).await?;
+    let (items, total) = families::family(&call.db, call.caller.account, wanted, page.start(), size).await?;
     Ok(Slice::new(page, total, items))
 }
 
 /// `POST /Accounts`: creates a sub-account. Its token is shown this once.
 pub async fn create(call: Call) -> Result<HttpResponse, Refusal> {
-    managing(&call)?;
+    refuse_standard_key(&call)?;
     call.check_names(&KNOWN)?;
     let now = call.state.clock.now();
     let name = match friendly_name(&call)?.filter(|text| !text.is_empty()) {
         Some(text) => read_name(text)?,
         None => read_name(&now.format("SubAccount Created at %Y-%m-%d %I:%M %p").to_string())?,
     };
-    if call.caller != call.payer {
+    if call.caller.account != call.payer {
         return Err(Unfit::OwnerOnly.into());
     }
-    let made = families::create(&call.db, &call.state.clock, call.caller, &name).await?;
+    let made = families::create(&call.db, &call.state.clock, call.payer, &name).await?;
     let account = WithToken { account: &made.account, token: made.auth_token.reveal() };
     Ok(represent::one(&call.asked, StatusCode::CREATED, &account))
 }
 
 /// `GET /Accounts/{AccountSid}`
 pub async fn show(call: Call) -> Result<HttpResponse, Refusal> {
-    managing(&call)?;
+    refuse_standard_key(&call)?;
     let account = accounts::find(&call.db, call.account).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &account))
 }
 
 /// `POST` or `PUT /Accounts/{AccountSid}`: changes the FriendlyName, or the status of a sub-account, if they are sent.
 pub async fn update(call: Call) -> Result<HttpResponse, Refusal> {
-    managing(&call)?;
+    refuse_standard_key(&call)?;
     call.check_names(&KNOWN)?;
     let name = friendly_name(&call)?.map(read_name).transpose()?;
     let status = call.input.filled(&["Status"])?.map(|text| status_of(text).ok_or(Unfit::Status)).transpose()?;
-    match (status, call.account == call.payer, call.account == call.caller) {
+    match (status, call.account == call.payer, call.account == call.caller.account) {
         (Some(_), true, _) => return Err(Unfit::OwnStatus.into()),
         (Some(_), false, true) => return Err(Unfit::OwnerOnly.into()),
         _ => {}
@@ -109,7 +108,7 @@ async fn set_status(call: &Call, status: Status) -> Result<Account, Refusal> {
         return Ok(families::set_by_owner(db, clock, holder, status == Status::Suspended).await?);
     }
     let closed = releases::close_by_owner(db, clock, holder).await?;
-    // Other instances notice it within half a second.
+    // Its keys, and other instances, notice it within half a second.
     call.state.gate.forget(call.account.into());
     Ok(closed)
 }
@@ -121,11 +120,6 @@ pub async fn balance(call: Call) -> Result<HttpResponse, Refusal> {
     }
     let account = accounts::find(&call.db, call.account).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &Balance(&account)))
-}
-
-/// Refuses a standard API key, which manages neither accounts nor keys.
-pub fn managing(call: &Call) -> Result<(), Unfit> {
-    if call.key == Some(Scope::Standard) { Err(Unfit::StandardKey) } else { Ok(()) }
 }
 
 const KNOWN: KnownParameters<'static> = KnownParameters { names: &["FriendlyName", "Status"], elsewhere: &[] };

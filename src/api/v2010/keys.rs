@@ -3,9 +3,8 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
-use super::accounts::managing;
 use super::page;
-use super::refusals::{Refusal, Unfit};
+use super::refusals::{Refusal, Unfit, refuse_standard_key};
 use super::represent::{self, List, Record, Typed};
 use crate::accounts::keys::{self, Key, Scope};
 use crate::values::page::{Cursor, Slice};
@@ -18,7 +17,7 @@ use crate::web::represent::Rfc2822;
 
 /// `GET …/Keys`
 pub async fn list(call: Call) -> Result<HttpResponse, Refusal> {
-    managing(&call)?;
+    refuse_standard_key(&call)?;
     let page = page::read(&call.input)?;
     // There are so few that all are read.
     let all = keys::list(&call.db, call.account).await?;
@@ -36,7 +35,7 @@ pub async fn list(call: Call) -> Result<HttpResponse, Refusal> {
 
 /// `POST …/Keys`: creates a standard key. Its secret is shown this once.
 pub async fn create(call: Call) -> Result<HttpResponse, Refusal> {
-    managing(&call)?;
+    refuse_standard_key(&call)?;
     call.check_names(&KNOWN)?;
     let name = name(&call)?;
     let made = keys::create(&call.db, &call.state.clock, call.account, name.as_ref(), Scope::Standard).await?;
@@ -45,14 +44,14 @@ pub async fn create(call: Call) -> Result<HttpResponse, Refusal> {
 
 /// `GET …/Keys/{Sid}`
 pub async fn show(call: Call) -> Result<HttpResponse, Refusal> {
-    managing(&call)?;
+    refuse_standard_key(&call)?;
     let key = keys::find(&call.db, call.account, sid(&call)?).await?;
     Ok(represent::one(&call.asked, StatusCode::OK, &key))
 }
 
 /// `POST` or `PUT …/Keys/{Sid}`: changes the FriendlyName, if it is sent.
 pub async fn update(call: Call) -> Result<HttpResponse, Refusal> {
-    managing(&call)?;
+    refuse_standard_key(&call)?;
     let sid = sid(&call)?;
     call.check_names(&KNOWN)?;
     let key = match call.input.get("FriendlyName")? {
@@ -64,7 +63,7 @@ pub async fn update(call: Call) -> Result<HttpResponse, Refusal> {
 
 /// `DELETE …/Keys/{Sid}`: revokes it.
 pub async fn delete(call: Call) -> Result<HttpResponse, Refusal> {
-    managing(&call)?;
+    refuse_standard_key(&call)?;
     let sid = sid(&call)?;
     keys::delete(&call.db, call.account, sid).await?;
     // Other instances notice it within half a second.

@@ -20,7 +20,7 @@ use refusals::Refusal;
 pub use represent::TREE;
 
 /// This version, as the frame knows it.
-pub const FACE: Face = Face { tree: TREE, refusal: represent::refusal, has_families: true };
+pub const FACE: Face = Face { tree: TREE, refusal: represent::refusal, has_sub_accounts: true, has_keys: true };
 
 routes! {
     TREE, nothing;

@@ -63,11 +63,11 @@ async fn taker(call: &Call) -> Result<Option<AccountSid>, Refusal> {
     if to == call.account {
         return Ok(None);
     }
-    if call.caller != call.payer {
+    if call.caller.account != call.payer {
         return Err(Unfit::Giver.into());
     }
-    if call.key.is_some() {
-        return Err(Unfit::KeyOfOneAccount.into());
+    if !call.caller.reaches_family() {
+        return Err(Unfit::KeyGivesNone.into());
     }
     // Whether another account exists is nobody's business.
     let holder = call.state.gate.families.holder(&call.db, to, call.payer).await?;

@@ -56,7 +56,7 @@ async fn buy(call: &Call, kind: Option<Kind>) -> Result<HttpResponse, Refusal> {
     Ok(bought.map_err(|denied| {
         denied.map(|refused| match refused {
             // The caller is let in, and its sub-account is closed.
-            Refused::AccountGone if call.caller != call.account => Refused::Suspended,
+            Refused::AccountGone if call.caller.account != call.account => Refused::Suspended,
             refused => refused,
         })
     })?)

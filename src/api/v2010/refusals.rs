@@ -5,6 +5,7 @@ use crate::accounts::families::{MOST_EVER, MOST_SUB_ACCOUNTS};
 use crate::accounts::keys::MOST_KEYS;
 use crate::numbers::settings::ApiVersion;
 use crate::values::page::REACH;
+use crate::web::caller::Call;
 use crate::web::codes::Code;
 use crate::web::exception::{NOT_AUTHENTICATED, NOT_FOUND, NOT_ON_SALE, SUSPENDED, unsold};
 use crate::web::refusal::refusal;
@@ -33,7 +34,7 @@ pub enum Unfit {
     /// A standard API key manages accounts or keys.
     StandardKey,
     /// An API key gives a number to another account.
-    KeyOfOneAccount,
+    KeyGivesNone,
     /// This registry does not keep what the parameter sets.
     NotKept(&'static str),
     /// A Sid of a resource at Twilio has another form.
@@ -61,6 +62,11 @@ pub enum Unfit {
     Contains,
     /// A search by a place that this registry does not know of its numbers.
     Place(&'static str),
+}
+
+/// Accounts and keys are managed by all but standard API keys.
+pub fn refuse_standard_key(call: &Call) -> Result<(), Unfit> {
+    if call.caller.may_manage() { Ok(()) } else { Err(Unfit::StandardKey) }
 }
 
 impl Worded for Unfit {
@@ -120,7 +126,7 @@ impl Worded for Unfit {
                 Code::NotAllowed,
                 "A standard API key cannot manage accounts or keys; send the AccountSid and its AuthToken",
             ),
-            Self::KeyOfOneAccount => (
+            Self::KeyGivesNone => (
                 Code::NotAllowed,
                 "An API key cannot give a number to another account; send the AccountSid and its AuthToken",
             ),
