@@ -31,6 +31,8 @@ where closed_at is null;
 
 grant select on reporting.api_keys to numberbank_reporting;
 
+comment on column reporting.operator_actions.counts is
+    'what it did, counted, or the Sid of the API key that it made, as JSON; null where there is nothing to tell';
 comment on view reporting.api_keys is 'The API keys with which requests are let in, beside the AuthTokens of accounts';
 comment on column reporting.api_keys.sid is 'the user name of its requests';
 comment on column reporting.api_keys.account_sid is 'the account as which it acts';

@@ -43,8 +43,8 @@ use crate::values::clock::Clock;
 use crate::values::network::network;
 use crate::values::sid::{AccountSid, random_bits};
 
-/// How long the cache is believed without a look at the database.
-const CONFIRM_AFTER: Duration = Duration::from_millis(500);
+/// How long the cache is believed without a look at the database, and a request whose body is still arriving.
+pub const CONFIRM_AFTER: Duration = Duration::from_millis(500);
 
 /// The size of the LRU cache of verified principals: about 15 MB.
 const MAX_REMEMBERED: NonZeroUsize = NonZeroUsize::new(100_000).expect("more than none");
@@ -191,9 +191,8 @@ impl Gate {
         let Some(known) = memory.get_mut(&principal).filter(|known| known.digest == digest) else { return Ok(None) };
         let (now, caller) = (Instant::now(), known.caller);
         if let Some(rate) = self.account_rate {
-            let payer = self.families.remembered(caller.account).unwrap_or(caller.account);
             let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
-            let taken = limiters.get_or_insert_mut(payer, || Gcra::new(now)).take(rate, now);
+            let taken = limiters.get_or_insert_mut(caller.payer, || Gcra::new(now)).take(rate, now);
             taken.map_err(|wait| Error::TooMany { of: Limit::Rate, wait })?;
         }
         let is_fresh = now - known.confirmed < CONFIRM_AFTER;

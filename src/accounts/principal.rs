@@ -22,6 +22,8 @@ pub enum Principal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub account: AccountSid,
+    /// Who pays for the account.
+    pub payer: AccountSid,
     /// What the API key that was sent may do; `None` if the account's AuthToken was sent.
     pub scope: Option<Scope>,
 }
@@ -32,9 +34,9 @@ impl Caller {
         self.scope != Some(Scope::Standard)
     }
 
-    /// Whether it reaches the sub-accounts of its account. A key stays on its own account.
-    pub const fn reaches_family(self) -> bool {
-        self.scope.is_none()
+    /// Whether it reaches the sub-accounts of its account. A sub-account has none, and a key stays on its own account.
+    pub fn reaches_family(self) -> bool {
+        self.account == self.payer && self.scope.is_none()
     }
 }
 

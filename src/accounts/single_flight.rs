@@ -84,7 +84,8 @@ mod tests {
         let (verifications, principal) = (SingleFlight::default(), Principal::Account(AccountSid::random()));
         let Role::Leader(leader) = verifications.join(principal, [1; 32]) else { panic!("the first verifies") };
         let Role::Follower(outcome) = verifications.join(principal, [1; 32]) else { panic!("the second waits") };
-        let right = Verified::Right(Caller { account: AccountSid::random(), scope: None });
+        let account = AccountSid::random();
+        let right = Verified::Right(Caller { account, payer: account, scope: None });
         assert_eq!(leader.finish(right), right);
         assert_eq!(outcome.await, Some(right));
         assert!(matches!(verifications.join(principal, [1; 32]), Role::Leader(_)), "the next one verifies anew");

@@ -162,15 +162,20 @@ pub async fn credential(db: &Db, sid: AccountSid) -> Result<Option<Uuid>> {
 #[instrument(name = "accounts.stored_token", level = "debug", skip_all)]
 pub async fn stored_token(db: &Db, sid: AccountSid) -> Result<Option<Stored>> {
     let row = query!(
-        r#"select credential as "credential?", token_chosen as "chosen?", token_digest as digest, token_hash as hash
+        r#"select credential as "credential?", payer_sid as "payer?: AccountSid", token_chosen as "chosen?", token_digest as digest, token_hash as hash
         from demand_primary() left join accounts on sid = $1 and status <> 'closed'"#,
         sid as AccountSid
     )
     .fetch_one(db)
     .await?;
-    let known = row.credential.zip(row.chosen);
-    let caller = Caller { account: sid, scope: None };
-    Ok(known.map(|(credential, chosen)| Stored { credential, caller, chosen, digest: row.digest, hash: row.hash }))
+    let known = row.credential.zip(row.payer.zip(row.chosen));
+    Ok(known.map(|(credential, (payer, chosen))| Stored {
+        credential,
+        caller: Caller { account: sid, payer, scope: None },
+        chosen,
+        digest: row.digest,
+        hash: row.hash,
+    }))
 }
 
 /// Stores the fast hash of a token that numberbank made beside its argon2 hash. Only once, and only if the token is

@@ -198,7 +198,8 @@ mod tests {
     const TOKEN: &str = "7e16cef8159d8d2253da6736284781fe";
 
     fn stored(chosen: bool, digest: Option<[u8; 32]>, hash: Option<&str>) -> Stored {
-        let caller = Caller { account: SID.parse().unwrap(), scope: None };
+        let account = SID.parse().unwrap();
+        let caller = Caller { account, payer: account, scope: None };
         Stored { credential: Uuid::nil(), caller, chosen, digest: digest.map(Vec::from), hash: hash.map(str::to_owned) }
     }
 

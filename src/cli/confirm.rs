@@ -33,6 +33,8 @@ impl Sure {
         if !io::stdin().is_terminal() {
             return Err(Failure::Refused(format!("{what_goes}: --yes confirms it")));
         }
+        // Nobody types a name that cannot be seen.
+        let name = if name.trim().is_empty() { "yes" } else { name };
         let question = format!("{}. To go on, type {}: ", visible(what_goes), visible(name));
         let typed = tokio::task::spawn_blocking(move || ask(&question)).await.map_err(io::Error::other)??;
         match typed.trim() == name.trim() {

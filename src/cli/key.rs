@@ -1,6 +1,7 @@
 //! `key …`
 
 use clap::Subcommand;
+use serde_json::json;
 
 use super::confirm::Sure;
 use super::options::Most;
@@ -50,7 +51,9 @@ impl ApiKey {
             Self::Create { account, name, main } => {
                 let account = context.account(&account).await?;
                 let scope = if main { Scope::Main } else { Scope::Standard };
-                reveal(context, &keys::create(db, clock, account, name.as_ref(), scope).await?)
+                let made = keys::create(db, clock, account, name.as_ref(), scope).await?;
+                context.counted(&json!({ "key": made.key.sid }));
+                reveal(context, &made)
             }
             Self::List { account, most } => {
                 let account = optional(account.as_deref().map(|text| context.account(text))).await?;
@@ -70,7 +73,7 @@ impl ApiKey {
 /// What goes with a key that is deleted.
 fn goes(key: &Key) -> String {
     let name = key.name.as_ref().map(|name| format!(" '{name}'")).unwrap_or_default();
-    format!("API key{name} of {} will stop working for good", key.account_sid)
+    format!("API key {}{name} of {} will stop working for good", key.sid, key.account_sid)
 }
 
 /// Shows a secret. This is the only time, so if it cannot be shown, the command fails.

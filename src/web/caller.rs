@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::http::Method;
 use actix_web::http::header::AUTHORIZATION;
@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
+use crate::accounts::gate::CONFIRM_AFTER;
 use crate::accounts::{Caller, Holder, Principal};
 use crate::db::Db;
 use crate::db::replica::{Replica, Source};
@@ -22,7 +23,7 @@ use crate::values::sid::{AccountSid, NumberSid};
 use crate::web::answer_memory::Reservation;
 use crate::web::asked::Asked;
 use crate::web::form::form;
-use crate::web::frame::Framed;
+use crate::web::frame::{Face, Framed};
 use crate::web::params::{KnownParameters, Params};
 use crate::web::refused::Refused;
 use crate::web::routes::Progress;
@@ -147,18 +148,24 @@ impl FromRequest for Call {
                 return Err(Refused::NotAuthenticated.into());
             }
             let address = address(&request, state.clients.trust_proxy);
-            let admitted = state.gate.admit(&state.db, principal, &token, address).await;
-            let caller = admitted.map_err(|denied| denied.map(Refused::from))?;
+            let admit = async || {
+                let admitted = state.gate.admit(&state.db, principal, &token, address).await;
+                admitted.map_err(|denied| denied.map(Refused::from))
+            };
+            let (caller, admitted) = (admit().await?, Instant::now());
             let of_path = request.match_info().get("AccountSid").map(str::parse).transpose();
             let account = of_path.map_err(|_| Refused::NotFound)?.unwrap_or(caller.account);
-            let reaches_family = face.has_sub_accounts && caller.reaches_family();
-            let holder = holder(&state, caller.account, account, reaches_family).await?;
+            let holder = holder(&state, caller, account, face).await?;
             let (input, query) = match *request.method() {
                 Method::POST | Method::PUT => {
                     (form(&request, payload, &deadline, state.clients.body_timeout).await?, query)
                 }
                 _ => (query, Params::default()),
             };
+            // The token may have been replaced, or the key deleted, while the body arrived.
+            if admitted.elapsed() >= CONFIRM_AFTER {
+                admit().await?;
+            }
             // Only after the body has arrived: a slow sender does not count as a request under way.
             let payer = holder.payer;
             let replica = state.replica.as_ref().map(|replica| replica.of(payer)).transpose()?;
@@ -169,18 +176,17 @@ impl FromRequest for Call {
     }
 }
 
-/// The account of the path and its payer, if the caller is it or owns it.
-async fn holder(state: &WorkerState, caller: AccountSid, account: AccountSid, reaches_family: bool) -> Result<Holder> {
-    let families = &state.gate.families;
-    let found = if account == caller {
-        families.holder(&state.db, account, caller).await?
-    } else if reaches_family {
-        // Who guesses Sids does it with the caller's share of the connections.
-        families.holder(&state.db.of(caller, false)?, account, caller).await?
-    } else {
-        None
-    };
-    Ok(found.ok_or(Refused::NotFound)?)
+/// The account of the path and its payer, if the caller reaches it.
+async fn holder(state: &WorkerState, caller: Caller, account: AccountSid, face: &Face) -> Result<Holder> {
+    if account == caller.account {
+        return Ok(Holder { account, payer: caller.payer });
+    }
+    if !face.has_sub_accounts || !caller.reaches_family() {
+        return Err(Refused::NotFound.into());
+    }
+    // Who guesses Sids does it with the caller's share of the connections.
+    let db = state.db.of(caller.account, false)?;
+    Ok(state.gate.families.holder(&db, account, caller.account).await?.ok_or(Refused::NotFound)?)
 }
 
 /// The user name and password of HTTP Basic.

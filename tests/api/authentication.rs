@@ -6,8 +6,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::{join, join_all};
 use numberbank::accounts::keys::Scope;
-use numberbank::accounts::{self, Leftover, Said, Status};
+use numberbank::accounts::{self, Leftover, Said, Status, keys};
 use sqlx::AssertSqlSafe;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::{Account, Answer, Server, World, eventually, test};
 
@@ -244,5 +246,47 @@ fn no_token_is_in_the_database() {
         }
         let hashed = "select count(*) from accounts where length(token_digest) = 32 and token_hash is null";
         assert_eq!(world.value::<i64>(hashed).await, 2);
+    });
+}
+
+/// Sends a purchase whose body arrives only after something has happened. Returns the answer's first line.
+async fn buys_slowly(world: &World, account: &Account, user: [&str; 2], meanwhile: impl Future<Output = ()>) -> String {
+    let site = world.server.site.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(site).await.expect("a connection");
+    let basic = STANDARD.encode(user.join(":"));
+    let path = format!("/2010-04-01/Accounts/{}/IncomingPhoneNumbers", account.sid);
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {site}\r\nAuthorization: Basic {basic}\r\nConnection: close\r\n\
+        Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 12\r\n\r\nAreaCode"
+    );
+    stream.write_all(head.as_bytes()).await.expect("it listens");
+    // By then it has been let in.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    meanwhile.await;
+    tokio::time::sleep(BELIEVED).await;
+    stream.write_all(b"=415").await.expect("it listens");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_request_whose_body_is_still_arriving_ends_with_its_token_or_key() {
+    test(async |world| {
+        world.stock(4_158_670_000, 3).await;
+        let account = world.account("5.00").await;
+        let sid = account.sid.parse().expect("a Sid");
+        let key = world.key(&account, Scope::Standard).await;
+        let (by_token, by_key) = ([&*account.sid, &*account.token], [&*key.sid, &*key.secret]);
+        for user in [by_token, by_key] {
+            assert_eq!(buys_slowly(world, &account, user, async {}).await, "HTTP/1.1 201 Created");
+        }
+        let key = key.sid.parse().expect("a Sid");
+        let delete = async || keys::delete(&world.db, sid, key).await.expect("a key");
+        let rotate = async || drop(accounts::rotate_token(&world.db, &world.clock, sid).await.expect("a token"));
+        let refused = "HTTP/1.1 401 Unauthorized";
+        assert_eq!(buys_slowly(world, &account, by_key, delete()).await, refused);
+        assert_eq!(buys_slowly(world, &account, by_token, rotate()).await, refused);
+        assert_eq!(world.value::<i64>("select count(*) from tenancies").await, 2);
     });
 }

@@ -118,6 +118,10 @@ fn what_cannot_be_undone_is_asked_for() {
         assert!(shown.contains("'acme' is not 'Acme': nothing was changed"), "{shown}");
         assert_eq!(status(), "active");
     }
+    // A name that cannot be seen is not typed.
+    let blank = home.json(&["key", "create", "Acme", "--name", " "])["sid"].as_str().expect("a Sid").to_owned();
+    let (code, shown) = on_terminal(home.command(&["key", "delete", &blank]), 200, "\n");
+    assert!(code == Some(1) && shown.contains(&blank) && shown.contains("type yes: "), "{shown}");
     home.json(&["inventory", "add", "4158670001-4158670003"]);
     let retire = |numbers: &str| home.command(&["inventory", "retire", numbers, "--reason", "mistake"]);
     assert_eq!(on_terminal(retire("4158670001"), 200, "").0, Some(0), "a single number is not asked for");

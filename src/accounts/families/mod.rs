@@ -40,8 +40,8 @@ impl Default for Families {
 }
 
 impl Families {
-    /// An account of a caller, which is the account itself or pays for it; `None` if there is no such account. Nothing is
-    /// remembered of others: the time of an answer would tell who exists.
+    /// An account that the caller, a main account, is or pays for; `None` if there is no such account. Nothing is remembered of
+    /// others: the time of an answer would tell who exists.
     ///
     /// # Errors
     /// When the database is out of reach.
@@ -57,8 +57,7 @@ impl Families {
         Ok(found)
     }
 
-    /// Who pays for an account, if that is remembered.
-    pub fn remembered(&self, account: AccountSid) -> Option<AccountSid> {
+    fn remembered(&self, account: AccountSid) -> Option<AccountSid> {
         self.known().get(&account).copied()
     }
 

@@ -43,7 +43,7 @@ pub async fn credential(db: &Db, sid: KeySid) -> Result<Option<Uuid>> {
 #[instrument(name = "accounts.keys.stored", level = "debug", skip_all)]
 pub async fn stored(db: &Db, sid: KeySid) -> Result<Option<Stored>> {
     let row = query!(
-        r#"select key.sid as "credential?", account_sid as "account?: AccountSid", scope as "scope?: Scope",
+        r#"select key.sid as "credential?", account_sid as "account?: AccountSid", payer_sid as "payer?: AccountSid", scope as "scope?: Scope",
             secret_digest as "digest?"
         from demand_primary() left join (
             api_keys as key join accounts on accounts.sid = account_sid and status <> 'closed'
@@ -52,10 +52,10 @@ pub async fn stored(db: &Db, sid: KeySid) -> Result<Option<Stored>> {
     )
     .fetch_one(db)
     .await?;
-    let known = row.credential.zip(row.account);
-    Ok(known.map(|(credential, account)| Stored {
+    let known = row.credential.zip(row.account.zip(row.payer));
+    Ok(known.map(|(credential, (account, payer))| Stored {
         credential,
-        caller: Caller { account, scope: row.scope },
+        caller: Caller { account, payer, scope: row.scope },
         chosen: false,
         digest: row.digest,
         hash: None,
