@@ -13,7 +13,8 @@ use super::MigrateError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Requests. Timeouts for statements and for row locks keep one account from blocking every connection. Plans are
-    /// generic and kept: to plan each time takes longer than to run. No parallel workers.
+    /// generic and kept: to plan each time takes longer than to run. A table that was small when a plan was made may be
+    /// large by now, so no plan reads a whole table where an index serves. No compiling, no parallel workers.
     Serving,
     /// Commands: no statement timeout, as an import takes as long as its file. Reports are not compiled, which takes
     /// longer than to run them.
@@ -58,6 +59,8 @@ impl Purpose {
                 ("lock_timeout", "'2s'"),
                 ("idle_in_transaction_session_timeout", "'10s'"),
                 ("plan_cache_mode", "force_generic_plan"),
+                ("enable_seqscan", "off"),
+                ("jit", "off"),
                 ("max_parallel_workers_per_gather", "0"),
             ],
             Self::Command => &[

@@ -97,11 +97,8 @@ macro_rules! updates {
                 -- Sees: what is asked for. Locks: nothing. First, because the rest of the statement reads it. Of
                 -- several updates of one number this statement does the first. The others are done alone, after it.
                 -- An update that names the wrong account does not count as one of these.
-                select distinct on (its_sid, its_account) *
-                from (
-                    select unnest($1::uuid[]) as its_sid, unnest($2::uuid[]) as its_account, unnest($3::" + $array + ") as given,
-                        generate_subscripts($1::uuid[], 1)::bigint as ordinal
-                ) as every
+                select distinct on (its_sid, its_account) its_sid, its_account, ordinal, ($3::" + $array + ")[ordinal] as given
+                from unnest($1::uuid[], $2::uuid[]) with ordinality as every (its_sid, its_account, ordinal)
                 order by its_sid, its_account, ordinal
             ), held as materialized (
                 -- Sees: the tenancies as they are once they are locked, which may be newer than the statement's

@@ -156,7 +156,7 @@ macro_rules! purchases {
     ($array:literal, $names:literal, $read:literal, this, $skips:literal, $db:ident, $bids:ident, $now:ident) => {
         purchases!(
             statement, $array, $names, "false", $skips, $db, $bids, $now,
-            ", unnest($11::bigint[]) as number, unnest($12::bigint[]) as own_price",
+            ", ($11::bigint[])[ordinal] as number, ($12::bigint[])[ordinal] as own_price",
             [
                 "candidate as materialized (
                 -- Sees: the named numbers that are available. Locks: them. Here: stock is locked first. Of several bids
@@ -187,19 +187,21 @@ macro_rules! purchases {
             Attempt,
             "with bid as materialized (
                 -- Sees: what is asked for, and whether its key is known. Locks: nothing. First, because the other
-                -- CTEs read it. Of several bids with one key, only the first can buy.
+                -- CTEs read it. Of several bids with one key, only the first can buy. A key is looked for by a
+                -- scalar subquery, once a bid: for `exists`, the planner may read all keys of all accounts.
                 select asked.*, row_number() over (partition by kind, area order by ordinal) as nth,
                     key is not null and (row_number() over (partition by account, key order by ordinal) > 1
-                        or exists (select from idempotency_keys as known
-                            where known.account_sid = account and known.key = asked.key)) as key_is_known
+                        or (select known.key from idempotency_keys as known
+                            where known.account_sid = account and known.key = asked.key) is not null) as key_is_known
                 from (
-                    select unnest($1::uuid[]) as account, unnest($10::uuid[]) as payer, unnest($2::number_kind[]) as kind, unnest($3::smallint[]) as area,
-                        unnest($4::uuid[]) as sid, unnest($5::integer[]) as pick_from, unnest($6::text[]) as key,
-                        unnest($7::bytea[]) as request, unnest($8::"
+                    -- The planner expects ten rows of `unnest`. Of `generate_subscripts` it would expect 1,000.
+                    select every.*, ($8::"
                 + $array
-                + ") as settings"
+                + ")[ordinal] as settings"
                 + $more
-                + ", generate_subscripts($1::uuid[], 1) as ordinal
+                + " from unnest($1::uuid[], $10::uuid[], $2::number_kind[], $3::smallint[], $4::uuid[], $5::integer[],
+                            $6::text[], $7::bytea[]) with ordinality
+                        as every (account, payer, kind, area, sid, pick_from, key, request, ordinal)
                 ) as asked
             ), waited_for as materialized (
                 -- Sees: nothing. Locks: the payer, if all bids are of one payer that another instance had locked.

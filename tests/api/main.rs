@@ -36,6 +36,7 @@ mod old_clients;
 mod openapi;
 mod outage;
 mod paths;
+mod plans;
 mod pools;
 mod prices;
 mod properties;

@@ -40,20 +40,29 @@ fn settings_of_others_reach_no_connection() {
             ("timezone", "'Asia/Tokyo'"),
             ("row_security", "off"),
             ("plan_cache_mode", "force_custom_plan"),
+            ("enable_seqscan", "on"),
+            ("jit", "on"),
             ("lock_timeout", "1"),
             ("idle_in_transaction_session_timeout", "1"),
             ("statement_timeout", "1"),
         ] {
             set(world, name, value).await;
         }
-        let limits = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "plan_cache_mode"];
-        let connections: [(Db, [&str; 4]); 3] = [
-            (db::serving(&world.options, 1, 1), ["4s", "2s", "10s", "force_generic_plan"]),
-            (db::for_command(&world.options), ["0", "1min", "0", "auto"]),
-            (db::for_jobs(&world.options), ["10min", "1min", "10min", "auto"]),
+        let own = [
+            "statement_timeout",
+            "lock_timeout",
+            "idle_in_transaction_session_timeout",
+            "plan_cache_mode",
+            "enable_seqscan",
+            "jit",
+        ];
+        let connections: [(Db, [&str; 6]); 3] = [
+            (db::serving(&world.options, 1, 1), ["4s", "2s", "10s", "force_generic_plan", "off", "off"]),
+            (db::for_command(&world.options), ["0", "1min", "0", "auto", "on", "off"]),
+            (db::for_jobs(&world.options), ["10min", "1min", "10min", "auto", "on", "on"]),
         ];
         for (db, values) in connections {
-            for (name, value) in expected.into_iter().chain(limits.into_iter().zip(values)) {
+            for (name, value) in expected.into_iter().chain(own.into_iter().zip(values)) {
                 let shown = sqlx::query_scalar::<_, String>("select current_setting($1)").bind(name);
                 assert_eq!(shown.fetch_one(&db).await.expect("a setting"), value, "{name}");
             }
