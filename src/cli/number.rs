@@ -81,8 +81,7 @@ impl Number {
             Self::Move { held: Held { number: text, note }, to } => {
                 let (number, to) = (context.number(&text).await?, context.account(&to).await?);
                 let moving = Moving { number, sid: sid(&text), holder: None, to, note: note.as_deref() };
-                releases::transfer(db, clock, moving).await?;
-                let moved = numbers::biography(db, number).await?;
+                let moved = releases::transfer_and_tell(db, clock, moving).await?;
                 // The account that takes the number is among the arguments.
                 moved.transfers.last().into_iter().for_each(|last| context.is_about(last.from));
                 show(*output, &moved)

@@ -19,7 +19,7 @@ use crate::values::sid::{AccountSid, NumberSid};
 mod store;
 mod transfers;
 
-pub use transfers::{Moving, transfer};
+pub use transfers::{Moving, transfer, transfer_and_tell};
 
 /// Why a number is not released, not restored or not moved to another account.
 #[derive(Clone, Debug, PartialEq, Eq)]

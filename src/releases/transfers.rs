@@ -10,6 +10,7 @@ use crate::accounts::Status;
 use crate::db::transact::transact;
 use crate::db::{Db, Transaction};
 use crate::error::{Denied, Error, Limit, Result};
+use crate::numbers::{self, Biography};
 use crate::values::clock::Clock;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
@@ -37,30 +38,44 @@ pub struct Moving<'a> {
 /// # Errors
 /// [`Refused::NotHeld`], [`Refused::NotInStock`], [`Refused::NotInUse`], [`Refused::HeldUnderAnother`], [`Refused::SameAccount`],
 /// [`Refused::NoTaker`], [`Refused::TakerClosed`], [`Refused::TakerSuspended`], and when this machine's clock is wrong.
-pub async fn transfer(
-    db: &Db,
+pub async fn transfer(db: &Db, clock: &Clock, moving: Moving<'_>) -> Result<(), Denied<Refused>> {
+    clock.trusted()?;
+    transact(db, async |within| transfer_within(within, clock, moving).await).await
+}
+
+/// As [`transfer`]. Returns all that is known of the number.
+///
+/// # Errors
+/// Those of [`transfer`].
+pub async fn transfer_and_tell(db: &Db, clock: &Clock, moving: Moving<'_>) -> Result<Biography, Denied<Refused>> {
+    clock.trusted()?;
+    transact(db, async |within| {
+        transfer_within(within, clock, moving).await?;
+        let told = numbers::biography_within(within, moving.number).await?;
+        Ok(told.ok_or(Refused::NotInStock(moving.number))?)
+    })
+    .await
+}
+
+async fn transfer_within(
+    within: &mut Transaction,
     clock: &Clock,
     Moving { number, sid, holder, to, note }: Moving<'_>,
 ) -> Result<(), Denied<Refused>> {
-    clock.trusted()?;
-    transact(db, async |within| {
-        let sid = hold_in_use(within, number, sid).await?;
-        let from = store::holder(within, sid).await?;
-        if holder.is_some_and(|holder| holder != from) {
-            return Err(Refused::NotHeld.into());
-        }
-        let now = clock.now();
-        if holder.is_some() && store::moved_since(within, sid, now - TimeDelta::days(1)).await? >= MOST_IN_A_DAY {
-            return Err(Error::TooMany { of: Limit::Changes, wait: Duration::from_hours(1) }.into());
-        }
-        if from == to {
-            return Err(Refused::SameAccount(number, to).into());
-        }
-        refuse_unless_active(within, from, to).await?;
-        let asked = store::Transfer { number, sid, from, to, note };
-        Ok(store::transfer(within, &asked, now).await?)
-    })
-    .await
+    let sid = hold_in_use(within, number, sid).await?;
+    let from = store::holder(within, sid).await?;
+    if holder.is_some_and(|holder| holder != from) {
+        return Err(Refused::NotHeld.into());
+    }
+    let now = clock.now();
+    if holder.is_some() && store::moved_since(within, sid, now - TimeDelta::days(1)).await? >= MOST_IN_A_DAY {
+        return Err(Error::TooMany { of: Limit::Changes, wait: Duration::from_hours(1) }.into());
+    }
+    if from == to {
+        return Err(Refused::SameAccount(number, to).into());
+    }
+    refuse_unless_active(within, from, to).await?;
+    Ok(store::transfer(within, &store::Transfer { number, sid, from, to, note }, now).await?)
 }
 
 /// Locks both accounts. Refuses unless the account that takes the number is active.

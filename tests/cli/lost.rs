@@ -12,6 +12,7 @@ struct Scene {
     _server: Running,
     home: Home,
     account: String,
+    held: String,
     released: String,
     key: String,
 }
@@ -24,16 +25,15 @@ impl Scene {
         let [account, token] = ["sid", "auth_token"].map(|field| made[field].as_str().expect(field).to_owned());
         home.json(&["inventory", "add", "4158670000-4158670009"]);
         let path = format!("/2008-08-01/Accounts/{account}/IncomingPhoneNumbers");
-        let mut released = String::new();
-        for _ in 0..2 {
+        let [held, released] = [(); 2].map(|()| {
             let (status, body) = server.call("POST", &format!("{path}/Local.json"), [&account, &token], "");
             assert_eq!(status, 201, "{body}");
             let body: Value = serde_json::from_str(&body).expect("JSON");
-            released = body["TwilioResponse"]["IncomingPhoneNumber"]["Sid"].as_str().expect("a Sid").to_owned();
-        }
+            body["TwilioResponse"]["IncomingPhoneNumber"]["Sid"].as_str().expect("a Sid").to_owned()
+        });
         assert_eq!(server.call("DELETE", &format!("{path}/{released}"), [&account, &token], "").0, 204);
         let key = home.json(&["key", "create", "Acme"])["sid"].as_str().expect("a Sid").to_owned();
-        Self { _server: server, home, account, released, key }
+        Self { _server: server, home, account, held, released, key }
     }
 
     /// Runs a command whose first commit is cut.
@@ -48,6 +48,7 @@ impl Scene {
         line.split(' ')
             .map(|word| match word {
                 "SID" => &self.account,
+                "HELD" => &self.held,
                 "RELEASED" => &self.released,
                 "KEY" => &self.key,
                 word => word,
@@ -121,9 +122,11 @@ fn a_commit_whose_answer_is_lost_is_not_known_and_the_command_says_how_to_find_o
 #[test]
 fn a_command_whose_database_goes_away_after_the_commit_is_done() {
     let scene = Scene::new();
+    scene.home.json(&["account", "create", "--name", "Other"]);
     let lines = [
         ("account credit SID 25.00", "32.00"),
         ("number restore RELEASED", "in_use"),
+        ("number move HELD --to Other", "Other"),
         ("inventory threshold set 415 5", "threshold  5"),
     ];
     // In threads, because each waits for a while before it gives up recording its outcome.

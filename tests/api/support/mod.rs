@@ -24,7 +24,7 @@ use numberbank::db::{self, Db};
 use numberbank::error::Denied;
 use numberbank::inventory::{Priced, Quarantine};
 use numberbank::ledger::{self, Order, Repeated};
-use numberbank::numbers::{self, Biography};
+use numberbank::numbers::Biography;
 use numberbank::releases::{self, Closing, Moving};
 use numberbank::values::clock::Clock;
 use numberbank::values::money::Money;
@@ -139,8 +139,7 @@ pub async fn move_number(
     to: AccountSid,
     note: Option<&str>,
 ) -> Result<Biography, Denied<releases::Refused>> {
-    releases::transfer(db, clock, Moving { number, sid, holder: None, to, note }).await?;
-    Ok(numbers::biography(db, number).await.expect("a biography"))
+    releases::transfer_and_tell(db, clock, Moving { number, sid, holder: None, to, note }).await
 }
 
 /// An account and its token in clear text.
