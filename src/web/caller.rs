@@ -158,7 +158,7 @@ impl FromRequest for Call {
             let holder = holder(&state, caller, account, face).await?;
             let (input, query) = match *request.method() {
                 Method::POST | Method::PUT => {
-                    (form(&request, payload, &deadline, state.clients.body_timeout).await?, query)
+                    (form(&request, payload, face, &deadline, state.clients.body_timeout).await?, query)
                 }
                 _ => (query, Params::default()),
             };

@@ -218,6 +218,15 @@ fn unreadable(fault: Fault) -> String {
             (curl: --data @file, not --data-binary)"
                 .to_owned()
         }
+        Fault::Parts => {
+            "The form cannot be read: the boundary in Content-Type must separate its parts and end it, and each part \
+            must have a name"
+                .to_owned()
+        }
+        Fault::NotText => {
+            "A part of the form is a file, or no plain text; send text fields only, in UTF-8 and without an encoding"
+                .to_owned()
+        }
     }
 }
 

@@ -8,11 +8,16 @@ use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use futures_util::StreamExt;
 
 use super::deadline::Deadline;
+use super::frame::Face;
+use super::multipart;
 use super::params::Params;
 use super::refused::{Fault, Refused};
 
 /// The largest body that is read.
 pub const LARGEST_BODY: usize = 16 * 1024;
+
+const URL_ENCODED: &str = "application/x-www-form-urlencoded";
+const MULTIPART: &str = "multipart/form-data";
 
 /// Reads the form of a request.
 ///
@@ -21,6 +26,7 @@ pub const LARGEST_BODY: usize = 16 * 1024;
 pub async fn form(
     request: &HttpRequest,
     mut payload: Payload,
+    face: &Face,
     deadline: &Deadline,
     longest: Duration,
 ) -> Result<Params, Refused> {
@@ -32,14 +38,20 @@ pub async fn form(
         return Err(Refused::BodyTooLarge);
     }
     let body = deadline.wait(longest, read(&mut payload)).await.map_err(Fault::SlowBody)??;
-    if !body.is_empty() && !is_form(request) {
-        return Err(Refused::NotAForm);
+    match content_type(request).as_deref() {
+        _ if body.is_empty() => Ok(Params::default()),
+        Some(URL_ENCODED) | None => url_encoded(&body),
+        Some(MULTIPART) if face.reads_multipart => multipart::parse(request.headers(), body).await,
+        Some(_) => Err(Refused::NotAForm),
     }
-    has_no_line_feed(&body)?;
+}
+
+fn url_encoded(body: &[u8]) -> Result<Params, Refused> {
+    has_no_line_feed(body)?;
     if matches!(body.first(), Some(b'{' | b'[')) {
         return Err(Fault::Json.into());
     }
-    Params::parse(&body)
+    Params::parse(body)
 }
 
 /// Reads the whole body. The rest of one that is too large is not read.
@@ -74,10 +86,9 @@ fn is_unencoded(request: &HttpRequest) -> bool {
         .all(|encoding| encoding.is_empty() || encoding.eq_ignore_ascii_case("identity"))
 }
 
-/// Old clients send no content type; their bodies are forms.
-fn is_form(request: &HttpRequest) -> bool {
-    request.headers().get(CONTENT_TYPE).is_none_or(|value| {
-        let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
-        essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
-    })
+/// Without parameters. `None` if there is none: old clients send forms without it.
+fn content_type(request: &HttpRequest) -> Option<String> {
+    let value = request.headers().get(CONTENT_TYPE)?;
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    Some(essence.trim().to_ascii_lowercase())
 }

@@ -33,6 +33,8 @@ pub struct Face {
     pub has_sub_accounts: bool,
     /// Whether API keys authenticate.
     pub has_keys: bool,
+    /// Whether forms may be `multipart/form-data`.
+    pub reads_multipart: bool,
 }
 
 /// What the frame passes on with a request.
@@ -162,6 +164,7 @@ mod tests {
         refusal: |_, _, _| HttpResponse::InternalServerError().finish(),
         has_sub_accounts: false,
         has_keys: false,
+        reads_multipart: false,
     }];
 
     /// Paths made of parts of routes, and of other parts.

@@ -13,6 +13,7 @@ pub mod exception;
 pub mod form;
 pub mod frame;
 pub mod listen;
+pub mod multipart;
 pub mod observe;
 pub mod pages;
 pub mod params;

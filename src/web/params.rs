@@ -69,6 +69,12 @@ impl Params {
     }
 }
 
+impl FromIterator<(String, String)> for Params {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(pairs: T) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
 /// The parameter with which a POST asks to be treated as another method.
 pub const METHOD: &str = "_method";
 
@@ -117,9 +123,9 @@ fn differ_in_spelling(sent: &str, name: &str) -> bool {
     plain(sent.split('[').next().unwrap_or_default()).eq(plain(name))
 }
 
-fn decode(text: &[u8]) -> Result<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.iter();
+fn decode(encoded: &[u8]) -> Result<String> {
+    let mut bytes = Vec::with_capacity(encoded.len());
+    let mut rest = encoded.iter();
     while let Some(&byte) = rest.next() {
         bytes.push(match byte {
             b'+' => b' ',
@@ -127,6 +133,14 @@ fn decode(text: &[u8]) -> Result<String> {
             byte => byte,
         });
     }
+    text(bytes)
+}
+
+/// The text of a name or a value.
+///
+/// # Errors
+/// [`Refused::Unreadable`] for text that is not UTF-8, or a NUL.
+pub fn text(bytes: Vec<u8>) -> Result<String> {
     if bytes.contains(&0) {
         return Err(Fault::Nul.into());
     }

@@ -70,6 +70,10 @@ pub enum Fault {
     Json,
     LineFeed,
     LineFeedAtEnd,
+    /// The parts of a form do not fit their boundary, or have no names.
+    Parts,
+    /// A part of a form is a file, or no plain text.
+    NotText,
 }
 
 impl Refuses for Refused {}

@@ -30,6 +30,7 @@ mod limits;
 mod lists;
 mod meetings;
 mod moved;
+mod multipart;
 mod neighbours;
 mod numbers;
 mod old_clients;

@@ -19,7 +19,8 @@ use refusals::{Refusal, Unfit};
 pub use represent::TREE;
 
 /// This version, as the frame knows it.
-pub const FACE: Face = Face { tree: TREE, refusal: represent::refusal, has_sub_accounts: false, has_keys: false };
+pub const FACE: Face =
+    Face { tree: TREE, refusal: represent::refusal, has_sub_accounts: false, has_keys: false, reads_multipart: false };
 
 routes! {
     TREE, nothing;

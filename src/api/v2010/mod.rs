@@ -20,7 +20,8 @@ use refusals::Refusal;
 pub use represent::TREE;
 
 /// This version, as the frame knows it.
-pub const FACE: Face = Face { tree: TREE, refusal: represent::refusal, has_sub_accounts: true, has_keys: true };
+pub const FACE: Face =
+    Face { tree: TREE, refusal: represent::refusal, has_sub_accounts: true, has_keys: true, reads_multipart: true };
 
 routes! {
     TREE, nothing;
