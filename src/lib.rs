@@ -20,5 +20,6 @@ pub mod platform;
 pub mod purchases;
 pub mod releases;
 pub mod reporting;
+pub mod staging;
 pub mod values;
 pub mod web;

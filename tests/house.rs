@@ -6,13 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use numberbank::api::{v2008, v2010};
+use numberbank::staging;
 use numberbank::web::codes::Code;
 
 const SLICES: [&str; 9] =
     ["accounts", "billing", "inventory", "ledger", "numbers", "operators", "purchases", "releases", "reporting"];
 
 /// Every room, and exactly the rooms that it imports. A room imports only from rooms below it in this list.
-const ROOMS: [(&str, &[&str]); 22] = [
+const ROOMS: [(&str, &[&str]); 23] = [
     (
         "cli",
         &[
@@ -34,6 +35,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
             "purchases",
             "releases",
             "reporting",
+            "staging",
             "values",
         ],
     ),
@@ -50,6 +52,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
             "platform",
             "purchases",
             "releases",
+            "staging",
             "values",
             "web",
         ],
@@ -58,6 +61,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
     ("monitoring", &["accounts", "db", "inventory", "values", "web"]),
     ("platform", &["config"]),
     ("api", &["accounts", "inventory", "numbers", "purchases", "releases", "values", "web"]),
+    ("staging", &["accounts", "db", "error", "inventory", "numbers", "purchases", "values", "web"]),
     ("web", &["accounts", "db", "error", "numbers", "purchases", "releases", "values"]),
     ("audit", &["db", "error"]),
     ("billing", &["accounts", "db", "error", "ledger", "releases", "values"]),
@@ -155,10 +159,11 @@ fn assert_kept<'a>(rule: &str, broken: impl IntoIterator<Item = &'a Line>) {
 
 #[test]
 fn actix_web_is_known_at_the_edge_only() {
-    let may = |line: &Line| ["app", "api", "web"].contains(&line.room()) || line.file == "src/monitoring/http.rs";
+    let may =
+        |line: &Line| ["app", "api", "staging", "web"].contains(&line.room()) || line.file == "src/monitoring/http.rs";
     let code = code();
     assert!(code.iter().any(|line| line.says("actix_web") && may(line)));
-    let rule = "actix_web belongs in app/, api/, web/ and monitoring/http.rs";
+    let rule = "actix_web belongs in app/, api/, staging/, web/ and monitoring/http.rs";
     assert_kept(rule, code.iter().filter(|line| line.says("actix_web") && !may(line)));
 }
 
@@ -212,7 +217,7 @@ fn every_statement_is_traced_by_its_name() {
 fn a_store_belongs_to_its_slice() {
     let code = code();
     let others = |line: &&Line| {
-        let (room, others) = (line.room(), [&SLICES[..], &["audit"]].concat());
+        let (room, others) = (line.room(), [&SLICES[..], &["audit", "staging"]].concat());
         others.iter().filter(|slice| **slice != room).any(|slice| line.text.contains(&format!("{slice}::store")))
     };
     assert_kept("only a slice itself uses its store.rs", code.iter().filter(others));
@@ -468,6 +473,15 @@ fn the_paper_on_the_api_has_every_route() {
         routes.sort();
         assert_eq!(written, routes);
     }
+}
+
+#[test]
+fn the_paper_on_staging_has_every_route() {
+    let paper = text_of("docs/staging.md");
+    let rows = table(&paper, "| Path of a world | Methods | What it does |");
+    let written: Vec<_> = rows.iter().map(|row| (row[0].replace('`', ""), row[1].replace('`', ""))).collect();
+    let routes = staging::ROUTES.iter().map(|(path, methods)| (format!("{}{path}", staging::TREE), methods.join(", ")));
+    assert_eq!(written, routes.collect::<Vec<_>>());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use numberbank::platform::embedded_pg::{Cluster, ClusterOptions};
+use numberbank::platform::embedded_pg::{CONNECTIONS, Cluster, ClusterOptions};
 
 use crate::{Result, credentials};
 
@@ -46,7 +46,12 @@ impl Database {
         temporary.prefix("nb-bench-").permissions(std::fs::Permissions::from_mode(0o755));
         let data_dir = temporary.tempdir_in(folder)?.keep();
         let guard = guard(&data_dir)?;
-        let cluster = Cluster::open(&ClusterOptions { data_dir: Some(data_dir), bin: programs.clone(), fsync: true })?;
+        let cluster = Cluster::open(&ClusterOptions {
+            data_dir: Some(data_dir),
+            bin: programs.clone(),
+            fsync: true,
+            connections: CONNECTIONS,
+        })?;
         let mut database = Self {
             cluster,
             _guard: guard,

@@ -185,6 +185,15 @@ impl Gate {
         self.memory().pop(&principal);
     }
 
+    /// Forgets everything that it has cached or counted, as if the process had just begun.
+    pub fn forget_all(&self) {
+        self.memory().clear();
+        self.limiters.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.wrong.forget_all();
+        self.families.forget_all();
+        self.failures.forget_all();
+    }
+
     /// What the cache says of a token, if it is there.
     fn recall(&self, principal: Principal, digest: Digest) -> Result<Option<Cached>> {
         let mut memory = self.memory();

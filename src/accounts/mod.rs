@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::db::transact::transact;
-use crate::db::{Db, Transaction};
+use crate::db::{Db, Transaction, violated};
 use crate::error::{Denied, Refuses, Result};
 use crate::values::clock::Clock;
 use crate::values::dialect::time;
@@ -150,6 +150,8 @@ pub enum Refused {
         account: AccountSid,
         sub_accounts: i64,
     },
+    /// There is an account with this Sid already.
+    Exists(AccountSid),
     /// It has no such API key.
     NoKey(KeySid),
     TooManyKeys,
@@ -202,11 +204,28 @@ pub async fn create_with(
     new: New<'_>,
     auth_token: AuthToken,
 ) -> Result<Created, Denied<Refused>> {
-    let sid = AccountSid::random();
+    create_as(db, clock, AccountSid::random(), new, auth_token).await
+}
+
+/// Creates an account with this Sid and this token.
+///
+/// # Errors
+/// [`Refused::RefTaken`], [`Refused::Exists`]
+pub async fn create_as(
+    db: &Db,
+    clock: &Clock,
+    sid: AccountSid,
+    new: New<'_>,
+    auth_token: AuthToken,
+) -> Result<Created, Denied<Refused>> {
     let kept = auth_token.kept(sid);
     let namesake = transact(db, async |within| {
         refuse_taken(within, sid, new.reference).await?;
-        store::create(within, sid, new, &kept, clock.now()).await.map_err(overtaken_by_ref)
+        let created = store::create(within, sid, new, &kept, clock.now()).await;
+        created.map_err(|error| match violated(&error) {
+            Some("accounts_pkey") => Refused::Exists(sid).into(),
+            _ => overtaken_by_ref(error),
+        })
     });
     Ok(Created { sid, namesake: namesake.await?, auth_token, balance: new.balance })
 }

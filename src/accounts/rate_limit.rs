@@ -86,6 +86,10 @@ impl<K: Eq + Hash> FailureLimiter<K> {
         taken.map_err(too_many)
     }
 
+    pub fn forget_all(&self) {
+        self.limiters().clear();
+    }
+
     fn limiters(&self) -> MutexGuard<'_, LruCache<K, Gcra>> {
         self.limiters.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -22,6 +22,8 @@ const PURPOSE: &[u8; 16] = b"numberbank token";
 pub struct AuthToken {
     text: String,
     chosen: bool,
+    /// Whether its hash costs as little as argon2 can.
+    cheap: bool,
 }
 
 /// The error does not repeat the text, which may be a secret.
@@ -65,7 +67,15 @@ impl AuthToken {
 
     /// 32 lower-case hex digits of 128 random bits.
     pub fn random() -> Self {
-        Self { text: format!("{:032x}", random_bits()), chosen: false }
+        Self { text: format!("{:032x}", random_bits()), chosen: false, cheap: false }
+    }
+
+    /// One that guards nothing, as in a test: of any length, and verified in no time.
+    ///
+    /// # Errors
+    /// If it is empty or too long, or has other characters than visible ASCII.
+    pub fn cheap(text: &str) -> Result<Self, NotAToken> {
+        may_be_kept(text).then(|| Self { text: text.to_owned(), chosen: true, cheap: true }).ok_or(NotAToken)
     }
 
     pub fn is_chosen(&self) -> bool {
@@ -78,9 +88,8 @@ impl AuthToken {
     /// If the operating system has no randomness for the salt.
     pub fn kept(&self, sid: AccountSid) -> Kept {
         if self.chosen {
-            Kept::Hash(
-                Argon2::default().hash_password(self.text.as_bytes()).expect("a token can be hashed").to_string(),
-            )
+            let argon2 = if self.cheap { cheapest() } else { Argon2::default() };
+            Kept::Hash(argon2.hash_password(self.text.as_bytes()).expect("a token can be hashed").to_string())
         } else {
             Kept::Digest(self.digest(sid.into()))
         }
@@ -104,7 +113,8 @@ impl FromStr for AuthToken {
     type Err = NotAToken;
 
     fn from_str(text: &str) -> Result<Self, NotAToken> {
-        may_be_chosen(text).then(|| Self { text: text.to_owned(), chosen: true }).ok_or(NotAToken)
+        let is_long_enough = text.len() >= *Self::CHOSEN.start() && may_be_kept(text);
+        is_long_enough.then(|| Self { text: text.to_owned(), chosen: true, cheap: false }).ok_or(NotAToken)
     }
 }
 
@@ -121,7 +131,7 @@ impl Kept {
 impl Stored {
     /// Compares a token with what is stored, without argon2. A token of the wrong form needs no argon2.
     pub fn judge(&self, principal: Principal, token: &str) -> Verdict<'_> {
-        let possible = if self.chosen { may_be_chosen(token) } else { may_be_made(token) };
+        let possible = if self.chosen { may_be_kept(token) } else { may_be_made(token) };
         match (&self.digest, &self.hash) {
             _ if !possible => Verdict::Wrong,
             (Some(digest), _) if mac(principal, token).verify_slice(digest).is_ok() => Verdict::Right,
@@ -135,8 +145,15 @@ fn may_be_made(token: &str) -> bool {
     token.len() == 32 && token.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn may_be_chosen(token: &str) -> bool {
-    AuthToken::CHOSEN.contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
+/// Whether it may be one that is not made here. A short one may be of a test's account.
+fn may_be_kept(token: &str) -> bool {
+    (1..=*AuthToken::CHOSEN.end()).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Takes microseconds, and 8 KiB.
+fn cheapest() -> Argon2<'static> {
+    let params = Params::new(Params::MIN_M_COST, Params::MIN_T_COST, Params::MIN_P_COST, None);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params.expect("argon2's smallest parameters"))
 }
 
 /// The fast hash of a token that numberbank made.
@@ -236,9 +253,22 @@ mod tests {
         };
         assert!(judge(false, TOKEN) && judge(true, TOKEN) && judge(true, "a:b:c:d:"));
         assert!(!judge(false, "a:b:c:d:") && !judge(false, &TOKEN.to_uppercase()) && !judge(false, ""));
-        for other in ["", "7-chars", "with a blank", "umlaut-ä", "control\u{7f}", &"x".repeat(65)] {
+        for other in ["", "with a blank", "umlaut-ä", "control\u{7f}", &"x".repeat(65)] {
             assert!(!judge(true, other), "{other}");
-            assert!(other.parse::<AuthToken>().is_err(), "{other}");
+            assert!(other.parse::<AuthToken>().is_err() && AuthToken::cheap(other).is_err(), "{other}");
+        }
+        assert!("7-chars".parse::<AuthToken>().is_err(), "too short for one that guards anything");
+    }
+
+    #[test]
+    fn a_cheap_token_is_as_short_as_can_be_and_verified_all_the_same() {
+        let (sid, mut memory) = (AccountSid::random(), Memory::default());
+        for text in ["x", "7-chars", TOKEN, &"x".repeat(64)] {
+            let Kept::Hash(hash) = AuthToken::cheap(text).expect("a token").kept(sid) else { panic!("a hash") };
+            assert!(hash.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{hash}");
+            let stored = stored(true, None, Some(&hash));
+            assert_eq!(stored.judge(sid.into(), text), Verdict::Ask { hash: &hash, chosen: true });
+            assert!(verify(text, &hash, &mut memory) && !verify("y", &hash, &mut memory));
         }
     }
 

@@ -83,6 +83,10 @@ impl WrongTokens {
         entry.digests.push(digest);
     }
 
+    pub fn forget_all(&self) {
+        self.both().iter_mut().for_each(LruCache::clear);
+    }
+
     fn both(&self) -> MutexGuard<'_, [LruCache<Principal, Entry>; 2]> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -27,6 +27,8 @@ use crate::numbers::{Lookups, Updates};
 use crate::platform::tls::Certificate;
 use crate::purchases::PurchaseQueues;
 use crate::releases::Releases;
+use crate::staging::{self, World};
+use crate::values::chance::Chance;
 use crate::values::clock::Clock;
 use crate::web::answer_memory::AnswerMemory;
 use crate::web::bodies;
@@ -53,21 +55,29 @@ pub struct ServerOptions {
     /// Concurrent token verifications by argon2. Each needs 19 MiB.
     pub verifications: usize,
     pub clock: Clock,
+    pub chance: Chance,
     pub limits: Limits,
     /// `None` means plain HTTP.
     pub certificate: Option<Arc<Certificate>>,
     /// What monitoring shows of this server.
     pub instance: Arc<Instance>,
+    /// The world that is served, if it is one.
+    pub world: Option<Arc<World>>,
 }
 
 /// The versions of the API. The first one also answers requests for paths of no version.
 const FACES: &[Face] = &[v2008::FACE, v2010::FACE];
 
+/// The same, and the control of a world.
+const FACES_OF_A_WORLD: &[Face] = &[v2008::FACE, v2010::FACE, staging::FACE];
+
 /// The names of all routes, in the order of their indices. The last one counts requests for unknown paths.
-fn routes() -> Arc<[String]> {
+fn routes(of_a_world: bool) -> Arc<[String]> {
     let tree = |tree, routes: &'static [(&str, &[&str])]| routes.iter().map(move |(path, _)| format!("{tree}{path}"));
     let trees = tree(v2008::TREE, v2008::ROUTES).chain(tree(v2010::TREE, v2010::ROUTES));
-    trees.chain([ERROR_PAGE, "/", "other"].map(str::to_owned)).collect()
+    let pages = [ERROR_PAGE, "/"].map(str::to_owned);
+    let control = tree(staging::TREE, staging::ROUTES).filter(|_| of_a_world);
+    trees.chain(pages).chain(control).chain(["other".to_owned()]).collect()
 }
 
 /// Serves on a listener, in the caller's runtime, until stopped by the handle of the returned server.
@@ -80,7 +90,7 @@ pub fn serve(listener: TcpListener, settings: ServerOptions) -> io::Result<Serve
     let memory = AnswerMemory::new(limits.answer_memory);
     let clients = Clients { body_timeout: limits.body_timeout, trust_proxy: limits.trust_proxy };
     let watch = settings.replica.as_ref().map(|replica| Arc::new(Watch::start(&settings.database, replica)));
-    settings.instance.starts(routes(), Arc::clone(&gate), Arc::clone(&memory), watch.clone());
+    settings.instance.starts(routes(settings.world.is_some()), Arc::clone(&gate), Arc::clone(&memory), watch.clone());
     let workers = settings.workers.max(1);
     let share = |all: u32| all / u32::try_from(workers).unwrap_or(u32::MAX);
     let (connections, waiting) = (share(settings.connections).max(1), share(limits.max_waiting));
@@ -95,10 +105,11 @@ pub fn serve(listener: TcpListener, settings: ServerOptions) -> io::Result<Serve
     connections::raise_file_limit(ways.max.with_extra() * workers, settings.connections);
     let shared = Shared { settings, connections, waiting, purchases, gate, memory, watch, clients };
     let app = move || {
-        let state = shared.worker();
+        let (state, world) = (shared.worker(), shared.settings.world.clone());
         let newer = v2008::ROUTES.len();
         let page = newer + v2010::ROUTES.len();
         App::new()
+            .wrap(Condition::new(world.is_some(), from_fn(staging::one_after_another)))
             .wrap(from_fn(frame))
             .wrap(from_fn(bodies::finish))
             .wrap(Condition::new(state.replica.is_some(), from_fn(settle)))
@@ -108,6 +119,11 @@ pub fn serve(listener: TcpListener, settings: ServerOptions) -> io::Result<Serve
             .service(v2010::tree(newer))
             .service(resource(page, ERROR_PAGE, &["GET"]).route(web::get().to(pages::error)))
             .service(resource(page + 1, "/", &["GET"]).route(web::get().to(front)))
+            .configure(|config| {
+                if let Some(world) = world {
+                    staging::mount(config, world, page + 2);
+                }
+            })
             .default_service(web::to(pages::nothing))
     };
     let tls = certificate.map(|certificate| certificate.server_config()).transpose().map_err(io::Error::other)?;
@@ -139,7 +155,7 @@ impl Shared {
         let replica = settings.replica.as_ref().map(|options| db::reading(options, *connections, *waiting));
         let most = *waiting as usize;
         let state = WorkerState {
-            faces: FACES,
+            faces: if settings.world.is_some() { FACES_OF_A_WORLD } else { FACES },
             traffic: instance.worker(&db, replica.as_ref()),
             lookups: Lookups::new(most),
             lists: Lists::new(most),
@@ -149,6 +165,7 @@ impl Shared {
             replica: replica.zip(self.watch.clone()).map(|(db, watch)| Replica::new(db, watch)),
             db,
             clock: clock.clone(),
+            chance: settings.chance.clone(),
             gate: Arc::clone(&self.gate),
             memory: Arc::clone(&self.memory),
             clients: self.clients,

@@ -15,10 +15,11 @@ use super::{Context, Database, Done, Failure, write_out};
 use crate::accounts::Holder;
 use crate::api::v2008::TREE;
 use crate::db::replica::Source;
-use crate::db::{self, Db, ProcessLock};
+use crate::db::{self, Db, Meant, ProcessLock};
 use crate::numbers::Settings;
 use crate::numbers::lists::{Filter, Lists};
 use crate::purchases::{self, Order, Purchase, PurchaseQueues, Wanted};
+use crate::values::chance::Chance;
 use crate::values::money::Money;
 use crate::values::page::{Cursor, Page};
 use crate::values::phone::Kind;
@@ -46,7 +47,7 @@ struct Credentials {
 pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Done {
     let front = Front::open(settings)?;
     let prepared = async {
-        db::migrate(&database.options).await?;
+        db::migrate(&database.options, Meant::Registry).await?;
         context.compare_clock().await;
         let credentials = prepare(database, context).await?;
         let hint = hint(settings, &front.site, credentials.as_ref(), context).await?;
@@ -73,7 +74,7 @@ async fn prepare(database: &Database, context: &Context) -> Result<Option<Creden
     let _alone = db::lock(&database.options, ProcessLock::SCHEMA, db::MAX_WAIT).await?;
     let Context { db, clock, .. } = context;
     let is_bare = inventory::list(db, inventory::Filter::default(), None, 1).await?.is_empty();
-    let note = database.private.as_ref().map(|cluster| cluster.data_dir().join("demo-credentials.json"));
+    let note = database.private().map(|cluster| cluster.data_dir().join("demo-credentials.json"));
     let credentials = if is_bare && is_without_accounts(db).await? {
         let name = "Demo".parse().map_err(|error| Failure::Bad(format!("name {error}")))?;
         let created = accounts::create(db, clock, &name, BALANCE).await?;
@@ -159,7 +160,9 @@ async fn held_number(context: &Context, account: AccountSid) -> Result<String, F
     }
     let wanted = Wanted::Next { kind: Kind::Local, area_code: None };
     let order = Order { wanted, settings: Settings::default(), key: None };
-    match purchases::buy(&PurchaseQueues::new(1, 1), db, clock, Holder::main(account), order.into()).await {
+    match purchases::buy(&PurchaseQueues::new(1, 1), db, clock, &Chance::System, Holder::main(account), order.into())
+        .await
+    {
         Ok(Purchase::Made(number) | Purchase::Replayed(number)) => Ok(number.sid.to_string()),
         Err(error) => {
             tracing::warn!("the demo account holds no number and could not buy one: {}", Failure::from(error));

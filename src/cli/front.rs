@@ -25,11 +25,8 @@ impl Front {
         let scheme = if certificate.is_some() { "https" } else { "http" };
         let site = address(scheme, &listener)?;
         let monitoring_site = monitoring.as_ref().map(|listener| address("http", listener)).transpose()?;
-        if certificate.is_none() && !is_loopback(&settings.bind) {
-            tracing::warn!(
-                "{site} speaks plain HTTP, over which Basic credentials travel in clear: \
-                name a certificate with --tls-cert and --tls-key, or put a proxy that speaks TLS before it"
-            );
+        if certificate.is_none() {
+            warn_of_plain_http(&site, &settings.bind);
         }
         Ok(Self { listener, certificate, monitoring, site, monitoring_site })
     }
@@ -41,10 +38,19 @@ impl Front {
     }
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+pub fn warn_of_plain_http(site: &str, bind: &SocketAddr) {
+    if !is_loopback(bind) {
+        tracing::warn!(
+            "{site} speaks plain HTTP, over which Basic credentials travel in clear: \
+            name a certificate with --tls-cert and --tls-key, or put a proxy that speaks TLS before it"
+        );
+    }
+}
+
+pub fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).map_err(|error| Failure::Bad(format!("cannot serve on {address}: {error}")))
 }
 
-fn address(scheme: &str, listener: &TcpListener) -> Result<String, Failure> {
+pub fn address(scheme: &str, listener: &TcpListener) -> Result<String, Failure> {
     Ok(format!("{scheme}://{}", listener.local_addr()?))
 }

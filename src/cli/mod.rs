@@ -8,7 +8,6 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::config::LogFormat;
 use crate::db;
 use crate::operators::Action;
-use crate::values::clock::Clock;
 
 mod account;
 mod action;
@@ -37,6 +36,7 @@ mod screen;
 mod secret;
 mod serve;
 mod show;
+mod staging;
 mod table;
 mod terminal;
 mod times;
@@ -65,6 +65,8 @@ enum Verb {
     Serve(options::Serve),
     /// Bring the schema up to date and stop
     Migrate,
+    /// Serve a world to test against: nothing in it is real
+    Staging(staging::Staging),
     /// Accounts and their money
     #[command(subcommand)]
     Account(account::Account),
@@ -102,6 +104,8 @@ pub use failure::Failure;
 pub use terminal::tell;
 use terminal::{write_out, written};
 
+const NO_WORLD: &str = "--world is for commands that work on a world: 'numberbank staging --name NAME' serves it";
+
 impl Command {
     /// Reads the command line. Ends the process if it is wrong.
     pub fn read() -> Self {
@@ -126,10 +130,14 @@ impl Command {
     /// # Errors
     /// If it is refused, fails or is interrupted: see [`Failure`].
     pub async fn run(self) -> Done {
-        let done = match &self.verb {
+        let done = match self.verb {
             Verb::Completions(completions) => completions.run(),
             Verb::Man(man) => man.run(),
-            _ => self.work().await,
+            Verb::Serve(_) | Verb::Demo(_) | Verb::Migrate | Verb::Staging(_) if self.global.world.is_some() => {
+                Err(Failure::Usage(NO_WORLD.to_owned()))
+            }
+            Verb::Staging(staging) => staging.run(&self.global).await,
+            verb => Self { verb, ..self }.work().await,
         };
         match done {
             Err(Failure::NoReader) => Ok(()),
@@ -148,7 +156,7 @@ impl Command {
         let db = db::for_command(&database.options);
         let context = Context {
             output: self.global.output(),
-            clock: Clock::watched(),
+            clock: database.clock.clone(),
             db,
             stop,
             operator: self.global.operator.who(),
@@ -189,6 +197,7 @@ impl Verb {
             // They need no database.
             Self::Completions(completions) => completions.run(),
             Self::Man(man) => man.run(),
+            Self::Staging(_) => Ok(()),
         }
     }
 
@@ -199,7 +208,7 @@ impl Verb {
         use inventory::{Inventory, Threshold};
         match self {
             Self::Demo(_) | Self::Serve(_) | Self::Migrate | Self::Audit | Self::Report(_) => false,
-            Self::Completions(_) | Self::Man(_) => false,
+            Self::Completions(_) | Self::Man(_) | Self::Staging(_) => false,
             Self::Account(command) => !matches!(
                 command,
                 Account::List { .. }

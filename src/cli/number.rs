@@ -7,6 +7,7 @@ use super::show::show;
 use super::{Context, Done};
 use crate::error::Denied;
 use crate::releases::Moving;
+use crate::values::chance::Chance;
 use crate::values::money::Money;
 use crate::values::sid::NumberSid;
 use crate::{numbers, purchases, releases};
@@ -70,7 +71,7 @@ impl Number {
             Self::Assign { number, account, price, settings } => {
                 let settings = settings.first().map_err(Denied::from)?;
                 let (number, account) = (context.number(&number).await?, context.account(&account).await?);
-                show(*output, &purchases::assign(db, clock, account, number, price, settings).await?)
+                show(*output, &purchases::assign(db, clock, &Chance::System, account, number, price, settings).await?)
             }
             Self::Release(Held { number: text, note }) => {
                 let number = context.number(&text).await?;

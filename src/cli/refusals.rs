@@ -69,6 +69,7 @@ impl Worded for accounts::Refused {
             Self::HoldsMoney { account, balance } => {
                 format!("{account} still has {balance}: close it with --refund to pay that out, or with --keep-balance")
             }
+            Self::Exists(account) => format!("there is an account {account} already"),
             Self::RefTaken { reference, by } => {
                 format!("the ref {reference} is that of {by}: give another one, or take it from there with --ref ''")
             }

@@ -10,15 +10,16 @@ use super::front::Front;
 use super::options::{Jobs, Output, Serve};
 use super::show::show;
 use super::{Context, Database, Done, Failure, write_out};
-use crate::db;
+use crate::db::{self, Meant};
 use crate::monitoring::Instance;
 use crate::monitoring::http::{self as monitoring, Sources};
+use crate::values::chance::Chance;
 use crate::{app, jobs};
 
 pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Done {
     let front = Front::open(settings)?;
     let prepared = async {
-        db::migrate(&database.options).await?;
+        db::migrate(&database.options, Meant::Registry).await?;
         context.compare_clock().await;
         Ok(())
     };
@@ -35,7 +36,7 @@ pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Do
 }
 
 pub async fn migrate(database: &Database, output: Output) -> Done {
-    let applied = db::migrate(&database.options).await?;
+    let applied = db::migrate(&database.options, Meant::Registry).await?;
     match output {
         Output::Json => show(output, &json!({ "applied": applied })),
         _ if applied.is_empty() => write_out("the schema is up to date\n"),
@@ -62,9 +63,11 @@ pub async fn serve(
             connections: settings.connections,
             verifications: settings.verifications(),
             clock: context.clock.clone(),
+            chance: Chance::System,
             limits: settings.limits.plain(),
             certificate: certificate.clone(),
             instance: Arc::clone(&instance),
+            world: None,
         },
     )?;
     let handle = server.handle();

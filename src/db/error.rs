@@ -28,6 +28,13 @@ pub enum MigrateError {
          functions there with alter … set schema public"
     )]
     Elsewhere(String),
+    #[error(
+        "the database is that of a staging world, in which nothing is real: name another one, or say --world NAME to \
+         work on a world"
+    )]
+    World,
+    #[error("the database is not that of a staging world")]
+    NoWorld,
     #[error("cannot make the schema: {0}")]
     Make(#[source] sqlx::Error),
     #[error("cannot take a lock on the database: {0}")]

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use blake2::{Blake2s256, Digest};
 use refinery_core::traits::r#async::{AsyncMigrate, AsyncQuery, AsyncTransaction};
 use refinery_core::{Migration, Runner};
 use sqlx::postgres::PgConnectOptions;
@@ -25,13 +26,55 @@ pub const HISTORY: &str = "refinery_schema_history";
 /// meanwhile.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
+/// Which databases are meant. What is for the one kind refuses the other, in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meant {
+    /// Those of a registry.
+    Registry,
+    /// Those of a world for tests.
+    World,
+}
+
 /// Brings the schema up to date, and returns the names of the migrations that it applied. refinery takes no lock, so
 /// this takes one: several processes may start at once.
 ///
 /// # Errors
-/// If the database cannot be used, or holds migrations that this program does not know.
-pub async fn migrate(options: &PgConnectOptions) -> Result<Vec<String>, MigrateError> {
-    apply(options, &embedded::migrations::runner()).await
+/// If the database cannot be used or is not meant, or holds migrations that this program does not know.
+pub async fn migrate(options: &PgConnectOptions, meant: Meant) -> Result<Vec<String>, MigrateError> {
+    let mut connection = dedicated(options, Purpose::Migration).await?;
+    refuse_other(&mut connection, meant).await?;
+    apply_on(connection, options, &embedded::migrations::runner()).await
+}
+
+/// Whether a database is that of a world.
+///
+/// # Errors
+/// If it cannot be reached.
+pub async fn is_marked(options: &PgConnectOptions) -> Result<bool, MigrateError> {
+    let mut connection = connect(options, Purpose::Command).await?;
+    let is_marked = in_time(store::is_marked(&mut connection)).await;
+    let _ = connection.close().await;
+    is_marked
+}
+
+/// Refuses a database that is not meant.
+async fn refuse_other(connection: &mut PgConnection, meant: Meant) -> Result<(), MigrateError> {
+    match (in_time(store::is_marked(connection)).await?, meant) {
+        (true, Meant::Registry) => Err(MigrateError::World),
+        (false, Meant::World) => Err(MigrateError::NoWorld),
+        _ => Ok(()),
+    }
+}
+
+/// A name for the schema that this program's migrations make: another one after any change of them.
+pub fn schema_name() -> String {
+    let runner = embedded::migrations::runner();
+    let mut migrations: Vec<_> = runner.get_migrations().iter().map(|one| (one.version(), one.checksum())).collect();
+    migrations.sort_unstable();
+    let newest = migrations.last().map_or(0, |(version, _)| *version);
+    let parts: Vec<_> = migrations.iter().flat_map(|(_, checksum)| checksum.to_be_bytes()).collect();
+    let digest: String = Blake2s256::digest(parts).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    format!("v{newest}_{digest}")
 }
 
 /// Applies these migrations. [`migrate`] has the program's, tests have others.
@@ -39,7 +82,14 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<Vec<String>, MigrateE
 /// # Errors
 /// As [`migrate`].
 pub async fn apply(options: &PgConnectOptions, runner: &Runner) -> Result<Vec<String>, MigrateError> {
-    let mut connection = dedicated(options, Purpose::Migration).await?;
+    apply_on(dedicated(options, Purpose::Migration).await?, options, runner).await
+}
+
+async fn apply_on(
+    mut connection: PgConnection,
+    options: &PgConnectOptions,
+    runner: &Runner,
+) -> Result<Vec<String>, MigrateError> {
     prepare(&mut connection).await?;
     let guard = lock(options, ProcessLock::SCHEMA, MAX_WAIT).await?;
     let report = runner.run_async(&mut Migrating(&mut connection)).await;
@@ -90,9 +140,10 @@ async fn prepare(connection: &mut PgConnection) -> Result<(), MigrateError> {
 /// Whether every migration that this program knows has been applied.
 ///
 /// # Errors
-/// If the database cannot be used.
-pub async fn is_current(options: &PgConnectOptions) -> Result<bool, MigrateError> {
+/// If the database cannot be used or is not meant.
+pub async fn is_current(options: &PgConnectOptions, meant: Meant) -> Result<bool, MigrateError> {
     let mut connection = dedicated(options, Purpose::Command).await?;
+    refuse_other(&mut connection, meant).await?;
     Ok(has_newest(&mut connection).await)
 }
 

@@ -1,7 +1,7 @@
 //! Statements about the database itself: its state, and who holds locks.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, Result, query, query_as};
+use sqlx::{PgConnection, Result, query, query_as, query_scalar};
 use tracing::instrument;
 
 /// The state of a database before the first migration.
@@ -29,6 +29,12 @@ pub async fn inspect(connection: &mut PgConnection) -> Result<Inspection> {
     )
     .fetch_one(connection)
     .await
+}
+
+/// Whether the database is that of a world for tests: no migration makes this table.
+#[instrument(name = "db.is_marked", level = "debug", skip_all)]
+pub async fn is_marked(connection: &mut PgConnection) -> Result<bool> {
+    query_scalar!(r#"select to_regclass('staging.world') is not null as "is_marked!""#).fetch_one(connection).await
 }
 
 /// By default every role may make temporary tables, and fill the disk with them. We need none, so this revokes the

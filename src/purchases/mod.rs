@@ -10,11 +10,12 @@ use crate::db::Db;
 use crate::db::transact::transact;
 use crate::error::{Denied, Error, Refuses, Result, Unavailable};
 use crate::numbers::{self, Number, Settings};
+use crate::values::chance::Chance;
 use crate::values::clock::Clock;
 use crate::values::dialect::time;
 use crate::values::money::Money;
 use crate::values::phone::{AreaCode, Kind, PhoneNumber};
-use crate::values::sid::{AccountSid, NumberSid, random_bits};
+use crate::values::sid::{AccountSid, NumberSid};
 
 mod keys;
 mod queues;
@@ -120,10 +121,11 @@ pub async fn buy(
     queues: &PurchaseQueues,
     db: &Db,
     clock: &Clock,
+    chance: &Chance,
     holder: Holder,
     order: Arc<Order>,
 ) -> Result<Purchase, Denied<Refused>> {
-    Ok(match attempts(Some(queues), db, clock, holder, &order).await? {
+    Ok(match attempts(Some(queues), db, clock, chance, holder, &order).await? {
         Outcome::Made { number, .. } => Purchase::Made(number),
         Outcome::Replayed(number) => Purchase::Replayed(number),
     })
@@ -146,6 +148,7 @@ async fn attempts(
     queues: Option<&PurchaseQueues>,
     db: &Db,
     clock: &Clock,
+    chance: &Chance,
     Holder { account, payer }: Holder,
     order: &Arc<Order>,
 ) -> Result<Outcome, Denied<Refused>> {
@@ -155,16 +158,16 @@ async fn attempts(
         // Nobody waits behind a transaction of its own, so that it may wait at once.
         locking = locking.stricter();
     }
+    // One for all attempts: how many it takes depends on others, and what a world draws must not.
+    let sid = NumberSid::drawn(chance);
     for _ in 0..MOST_ATTEMPTS {
         if begun.elapsed() > LATEST_ATTEMPT {
             break;
         }
-        let sid = NumberSid::random();
         let from = match locking {
             // All bids that wait lock numbers in one order, so that they cannot deadlock.
-            Locking::WaitForStock => 0,
-            // 31 random bits.
-            _ => (random_bits() >> 97) as i32,
+            Locking::WaitForStock => Chance::FIRST_PICK,
+            _ => chance.pick(),
         };
         let bid = Bid { account, payer, order: Arc::clone(order), sid, from };
         let tried = match queues {
@@ -240,6 +243,7 @@ pub struct Assigned {
 pub async fn assign(
     db: &Db,
     clock: &Clock,
+    chance: &Chance,
     account: AccountSid,
     number: PhoneNumber,
     price: Option<Money>,
@@ -247,7 +251,7 @@ pub async fn assign(
 ) -> Result<Assigned, Denied<Refused>> {
     let order = Arc::new(Order { wanted: Wanted::This { number, price }, settings, key: None });
     let holder = accounts::families::holder(db, account).await?.ok_or(Refused::AccountGone)?;
-    match attempts(None, db, clock, holder, &order).await? {
+    match attempts(None, db, clock, chance, holder, &order).await? {
         Outcome::Made { number: Number { sid, phone_number, started_at, .. }, price, balance } => {
             let balance = Money::from_cents(balance.cents() - price.cents());
             Ok(Assigned { phone_number, sid, account_sid: account, price, started_at, balance })

@@ -2,6 +2,7 @@
 //! table.
 
 pub mod area_codes;
+pub mod chance;
 pub mod clock;
 pub mod dialect;
 pub mod money;

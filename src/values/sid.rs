@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
+use super::chance::Chance;
+
 /// 128 bits from the operating system's cryptographic random number generator.
 ///
 /// # Panics
@@ -33,6 +35,10 @@ macro_rules! sid {
         impl $name {
             pub fn random() -> Self {
                 Self(Uuid::from_u128(random_bits()))
+            }
+
+            pub fn drawn(chance: &Chance) -> Self {
+                Self(Uuid::from_u128(chance.bits()))
             }
         }
 

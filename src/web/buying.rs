@@ -28,7 +28,8 @@ pub async fn buy(
     show: impl FnOnce(&Number) -> HttpResponse,
 ) -> Result<HttpResponse, Denied<purchases::Refused>> {
     let state = &call.state;
-    let purchase = purchases::buy(&state.purchases, &call.db, &state.clock, call.holder(), Arc::new(order)).await?;
+    let purchase =
+        purchases::buy(&state.purchases, &call.db, &state.clock, &state.chance, call.holder(), Arc::new(order)).await?;
     let (number, is_replay) = match purchase {
         Purchase::Made(number) => (number, false),
         Purchase::Replayed(number) => (number, true),

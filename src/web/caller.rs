@@ -190,7 +190,7 @@ async fn holder(state: &WorkerState, caller: Caller, account: AccountSid, face: 
 }
 
 /// The user name and password of HTTP Basic.
-fn credentials(request: &HttpRequest) -> Option<(Principal, String)> {
+pub fn credentials(request: &HttpRequest) -> Option<(Principal, String)> {
     let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, encoded) = header.split_once(' ')?;
     let decoded = Some(encoded.trim()).filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
@@ -201,7 +201,7 @@ fn credentials(request: &HttpRequest) -> Option<(Principal, String)> {
 
 /// The client's address: the peer's address or, with a trusted proxy, the one that the proxy has appended last. What
 /// the client claims does not count.
-fn address(request: &HttpRequest, trust_proxy: bool) -> IpAddr {
+pub fn address(request: &HttpRequest, trust_proxy: bool) -> IpAddr {
     let forwarded = || {
         let last = request.headers().get_all("X-Forwarded-For").last()?.to_str().ok()?;
         let last = last.rsplit(',').next().unwrap_or_default().trim();

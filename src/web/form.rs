@@ -30,14 +30,7 @@ pub async fn form(
     deadline: &Deadline,
     longest: Duration,
 ) -> Result<Params, Refused> {
-    if !is_unencoded(request) {
-        return Err(Refused::Encoded);
-    }
-    let declared = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|length: usize| length > LARGEST_BODY) {
-        return Err(Refused::BodyTooLarge);
-    }
-    let body = deadline.wait(longest, read(&mut payload)).await.map_err(Fault::SlowBody)??;
+    let body = body(request, &mut payload, deadline, longest).await?;
     match content_type(request).as_deref() {
         _ if body.is_empty() => Ok(Params::default()),
         Some(URL_ENCODED) | None => url_encoded(&body),
@@ -52,6 +45,26 @@ fn url_encoded(body: &[u8]) -> Result<Params, Refused> {
         return Err(Fault::Json.into());
     }
     Params::parse(body)
+}
+
+/// Reads the body of a request, whatever it is.
+///
+/// # Errors
+/// If it does not come in time, is too large, or is compressed.
+pub async fn body(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    deadline: &Deadline,
+    longest: Duration,
+) -> Result<Vec<u8>, Refused> {
+    if !is_unencoded(request) {
+        return Err(Refused::Encoded);
+    }
+    let declared = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length: usize| length > LARGEST_BODY) {
+        return Err(Refused::BodyTooLarge);
+    }
+    deadline.wait(longest, read(payload)).await.map_err(Fault::SlowBody)?
 }
 
 /// Reads the whole body. The rest of one that is too large is not read.

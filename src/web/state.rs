@@ -17,6 +17,7 @@ use crate::numbers::lists::Lists;
 use crate::numbers::{Lookups, Updates};
 use crate::purchases::PurchaseQueues;
 use crate::releases::Releases;
+use crate::values::chance::Chance;
 use crate::values::clock::Clock;
 
 /// What a worker works with. Each thread that serves has one; some parts are shared by all threads.
@@ -27,6 +28,8 @@ pub struct WorkerState {
     pub replica: Option<Replica>,
     /// Shared by all threads.
     pub clock: Clock,
+    /// Shared by all threads.
+    pub chance: Chance,
     /// Shared by all threads.
     pub gate: Arc<Gate>,
     /// Shared by all threads.

@@ -8,6 +8,7 @@ use numberbank::inventory::{self, Retirement, State};
 use numberbank::numbers::{self, Settings};
 use numberbank::purchases::{self, Assigned, IdempotencyKey, Order, Purchase, PurchaseQueues, Refused, Wanted};
 use numberbank::releases;
+use numberbank::values::chance::Chance;
 use numberbank::values::money::Money;
 use numberbank::values::phone::{Kind, PhoneNumber};
 use numberbank::values::sid::AccountSid;
@@ -28,7 +29,7 @@ async fn assign(
     settings: Settings,
 ) -> Result<Assigned, Denied<Refused>> {
     let (sid, price) = (to.sid.parse().expect("a Sid"), cents.map(Money::from_cents));
-    purchases::assign(&world.db, &world.clock, sid, number(digits), price, settings).await
+    purchases::assign(&world.db, &world.clock, &Chance::System, sid, number(digits), price, settings).await
 }
 
 async fn assign_plain(world: &World, to: &Account, digits: i64) -> Result<Assigned, Denied<Refused>> {
@@ -84,7 +85,7 @@ fn a_number_that_is_named_is_bought_once_with_a_key() {
             let key = Some(IdempotencyKey { text: "once".to_owned(), request: vec![request] });
             let wanted = Wanted::This { number: number(digits), price: None };
             let order = Order { wanted, settings: Settings::default(), key };
-            purchases::buy(&queues, &world.db, &world.clock, Holder::main(sid), order.into()).await
+            purchases::buy(&queues, &world.db, &world.clock, &Chance::System, Holder::main(sid), order.into()).await
         };
         let (one, two) = join(buy(NUMBER, 1), buy(NUMBER, 1)).await;
         let (one, two) = (one.expect("a purchase"), two.expect("a purchase"));

@@ -10,6 +10,7 @@ use numberbank::inventory::{self, Quarantine, Retirement, State};
 use numberbank::numbers::{self, Biography, Settings};
 use numberbank::purchases::{self, Assigned};
 use numberbank::releases::{self, Refused};
+use numberbank::values::chance::Chance;
 use numberbank::values::money::Money;
 use numberbank::values::phone::PhoneNumber;
 use numberbank::values::sid::AccountSid;
@@ -43,7 +44,7 @@ type Assignment = Result<Assigned, Denied<purchases::Refused>>;
 
 async fn assign_for(world: &World, at: i64, to: &Account, cents: i64) -> Assignment {
     let (price, settings) = (Some(Money::from_cents(cents)), Settings::default());
-    purchases::assign(&world.db, &world.clock, sid(to), number(at), price, settings).await
+    purchases::assign(&world.db, &world.clock, &Chance::System, sid(to), number(at), price, settings).await
 }
 
 async fn told(world: &World, at: i64) -> Biography {

@@ -6,6 +6,7 @@ use chrono::{DateTime, Days, Months, NaiveDate, TimeDelta, Utc};
 use numberbank::accounts::Reason;
 use numberbank::inventory::{Quarantine, Retirement};
 use numberbank::numbers::Settings;
+use numberbank::values::chance::Chance;
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
 use numberbank::values::phone::PhoneNumber;
@@ -341,7 +342,9 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
         Step::Assign(account, index, cents) => {
             let (sid, number) = (accounts[account].sid.parse().expect("a Sid"), number(index));
             let price = cents.map(Money::from_cents);
-            let done = purchases::assign(&world.db, &world.clock, sid, number, price, Settings::default()).await;
+            let done =
+                purchases::assign(&world.db, &world.clock, &Chance::System, sid, number, price, Settings::default())
+                    .await;
             let price = cents.unwrap_or(model.price);
             assert_eq!(done.is_ok(), model.buys(account, Some(&number.to_string()), price) == 201, "{done:?}");
             if let Ok(sold) = done {

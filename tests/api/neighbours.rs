@@ -1,7 +1,7 @@
 //! Settings of a role, a database or a server change nothing.
 
 use futures_util::future::join_all;
-use numberbank::db::{self, Db};
+use numberbank::db::{self, Db, Meant};
 use refinery_core::{Migration, Runner};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -68,8 +68,8 @@ fn settings_of_others_reach_no_connection() {
             }
             db.close().await;
         }
-        assert_eq!(db::migrate(&world.options).await.expect("nothing to do"), Vec::<String>::new());
-        assert!(db::is_current(&world.options).await.expect("an answer"));
+        assert_eq!(db::migrate(&world.options, Meant::Registry).await.expect("nothing to do"), Vec::<String>::new());
+        assert!(db::is_current(&world.options, Meant::Registry).await.expect("an answer"));
     });
 }
 

@@ -8,6 +8,7 @@ use numberbank::numbers::settings::Changes;
 use numberbank::numbers::{Lookups, Settings, Updates};
 use numberbank::purchases::{self, IdempotencyKey, Order, Purchase, PurchaseQueues, Wanted};
 use numberbank::releases::Releases;
+use numberbank::values::chance::Chance;
 use numberbank::values::page::{Cursor, Page};
 use numberbank::values::phone::{Kind, PhoneNumber};
 use numberbank::values::sid::AccountSid;
@@ -36,7 +37,7 @@ async fn use_a_number(world: &World, db: &Db, account: AccountSid, wanted: Wante
     let queues = PurchaseQueues::new(1, 8);
     let key = Some(IdempotencyKey { text: "once".to_owned(), request: vec![1] });
     let order = Order { wanted, settings: Settings::default(), key };
-    let bought = purchases::buy(&queues, db, &world.clock, Holder::main(account), order.into()).await;
+    let bought = purchases::buy(&queues, db, &world.clock, &Chance::System, Holder::main(account), order.into()).await;
     let Ok(Purchase::Made(number)) = bought else { panic!("{bought:?}") };
     let found = Lookups::new(8).find(Source::Primary(db), account, number.sid).await;
     assert_eq!(found.expect("it is held").phone_number, number.phone_number);

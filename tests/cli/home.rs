@@ -107,6 +107,11 @@ impl Home {
         Running::start(command, self.folder.path())
     }
 
+    /// Starts this command, and waits until it says that it listens.
+    pub fn run_as(&self, command: Command) -> Running {
+        Running::start(command, self.folder.path())
+    }
+
     /// Starts the program without waiting.
     pub fn begin(&self, arguments: &[&str]) -> Running {
         Running::begin(self.command(arguments), self.folder.path())
@@ -114,11 +119,12 @@ impl Home {
 
     /// The process id of the private PostgreSQL; `None` while there is none.
     pub fn postgres(&self) -> Option<Pid> {
-        let text = fs::read_to_string(self.data_dir().join("pg/cluster/postmaster.pid")).ok()?;
-        let pid: i32 = text.lines().next()?.trim().parse().ok()?;
-        // The id may belong to another program by now.
-        let ours = command_line(pid).contains(&*self.data_dir().to_string_lossy());
-        ours.then(|| Pid::from_raw(pid))
+        postgres_in(&self.data_dir())
+    }
+
+    /// That of the private PostgreSQL of worlds.
+    pub fn postgres_of_worlds(&self) -> Option<Pid> {
+        ["staging", "staging-durable"].iter().find_map(|folder| postgres_in(&self.data_dir().join(folder)))
     }
 
     /// The URL of the private PostgreSQL, with a password that it does not need.
@@ -143,11 +149,21 @@ impl Drop for Home {
     fn drop(&mut self) {
         let begun = Instant::now();
         // It must end before its folder is removed. No panic here: the test may have failed already.
-        while let Some(pid) = self.postgres().filter(|_| begun.elapsed() < Duration::from_secs(30)) {
+        while let Some(pid) =
+            self.postgres().or_else(|| self.postgres_of_worlds()).filter(|_| begun.elapsed() < Duration::from_secs(30))
+        {
             let _ = kill(pid, Signal::SIGQUIT);
             thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+fn postgres_in(folder: &Path) -> Option<Pid> {
+    let text = fs::read_to_string(folder.join("pg/cluster/postmaster.pid")).ok()?;
+    let pid: i32 = text.lines().next()?.trim().parse().ok()?;
+    // The id may belong to another program by now.
+    let ours = command_line(pid).contains(&*folder.to_string_lossy());
+    ours.then(|| Pid::from_raw(pid))
 }
 
 fn command_line(pid: i32) -> String {
@@ -294,6 +310,13 @@ impl Running {
             status.is_some()
         });
         status.and_then(|status| status.code())
+    }
+
+    /// Sends JSON to the control of a world, with its token; returns status and body.
+    pub fn control(&self, method: &str, path: &str, token: &str, json: &str) -> (u16, String) {
+        let method = method.parse().expect("a method");
+        let call = reqwest::Client::new().request(method, format!("{}/staging{path}", self.site()));
+        fetch(call.bearer_auth(token).body(json.to_owned()))
     }
 
     /// Sends a request with credentials; returns status and body.

@@ -25,6 +25,7 @@ mod reports;
 mod runs;
 mod sdks;
 mod secrets;
+mod staging;
 mod switch;
 mod terminals;
 mod tls;

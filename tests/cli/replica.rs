@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use numberbank::platform::embedded_pg::{Cluster, ClusterOptions};
+use numberbank::platform::embedded_pg::{CONNECTIONS, Cluster, ClusterOptions};
 use sqlx::{Connection, PgConnection};
 
 use crate::home::{Home, MONITORED, Ran, Running, eventually};
@@ -50,7 +50,8 @@ impl Standby {
     }
 
     pub fn start(&mut self) {
-        let settings = ClusterOptions { data_dir: Some(self.home.data_dir()), bin: None, fsync: true };
+        let settings =
+            ClusterOptions { data_dir: Some(self.home.data_dir()), bin: None, fsync: true, connections: CONNECTIONS };
         self.cluster = Some(Cluster::open(&settings).expect("the standby starts"));
     }
 

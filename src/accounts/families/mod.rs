@@ -61,6 +61,10 @@ impl Families {
         self.known().get(&account).copied()
     }
 
+    pub fn forget_all(&self) {
+        self.known().clear();
+    }
+
     fn known(&self) -> MutexGuard<'_, LruCache<AccountSid, AccountSid>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -63,6 +63,7 @@ impl Worded for accounts::Refused {
             // This version closes no account and knows no ref.
             Self::HoldsMore(_) => (Code::InvalidParameter, "The account holds more by now".to_owned()),
             Self::HoldsMoney { .. } => (Code::InvalidParameter, "The account still has money".to_owned()),
+            Self::Exists(_) => (Code::InvalidParameter, "There is an account with this Sid already".to_owned()),
             Self::RefTaken { .. } => (Code::InvalidParameter, "Another account has this ref".to_owned()),
             // It has no sub-accounts and no API keys either.
             Self::HoldsTooMany(_)

@@ -51,8 +51,11 @@ const PLACES: [&str; 7] =
 async fn search(call: &Call, kind: Kind) -> Result<HttpResponse, Refusal> {
     let can = can_all(&call.input)?;
     let wanted = read(&call.input, kind)?;
-    let found =
-        if can { call.read(async |source| searching::search(source, &wanted).await).await? } else { Vec::new() };
+    let found = if can {
+        call.read(async |source| searching::search(source, &call.state.chance, &wanted).await).await?
+    } else {
+        Vec::new()
+    };
     let found: Vec<_> = found.into_iter().map(Available).collect();
     let mut given = FILTERS.map(|name| (name, None));
     for (name, value) in &mut given {

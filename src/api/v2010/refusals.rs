@@ -169,9 +169,11 @@ impl Worded for accounts::Refused {
                 (Code::InvalidParameter, format!("{account} came to hold more numbers meanwhile; try again"))
             }
             // This version releases what an account holds, and knows no ref; a sub-account has no money.
-            Self::HoldsNumbers { .. } | Self::HoldsMoney { .. } | Self::OwnsAccounts { .. } | Self::RefTaken { .. } => {
-                (Code::InvalidParameter, "The account cannot be changed so".to_owned())
-            }
+            Self::HoldsNumbers { .. }
+            | Self::HoldsMoney { .. }
+            | Self::OwnsAccounts { .. }
+            | Self::RefTaken { .. }
+            | Self::Exists(_) => (Code::InvalidParameter, "The account cannot be changed so".to_owned()),
         }
     }
 }

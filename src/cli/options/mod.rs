@@ -14,6 +14,7 @@ mod operator;
 mod replica;
 mod serve;
 mod settings;
+mod staging;
 
 pub use front::{Front, is_loopback};
 pub use life::{Grace, Jobs, Quarantine};
@@ -23,8 +24,10 @@ pub use operator::Operator;
 pub use replica::Replica;
 pub use serve::Serve;
 pub use settings::NumberSettings;
+pub use staging::WorldOptions;
 
 use crate::config::LogFormat;
+use crate::staging::Name;
 
 /// How many rows a list has at most: the first ones.
 #[derive(Args, Clone, Copy, Debug)]
@@ -66,6 +69,10 @@ pub struct Global {
     /// How logs are written to standard error
     #[arg(long, global = true, env = "NUMBERBANK_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
+
+    /// Work on a staging world, by its name, instead of a registry
+    #[arg(long, global = true, value_name = "NAME")]
+    pub world: Option<Name>,
 
     #[command(flatten)]
     pub operator: Operator,

@@ -6,8 +6,8 @@
 use crate::db::Db;
 use crate::db::replica::Source;
 use crate::error::Result;
+use crate::values::chance::Chance;
 use crate::values::phone::{AreaCode, Kind, PhoneNumber};
-use crate::values::sid::random_bits;
 
 mod pattern;
 mod store;
@@ -55,14 +55,14 @@ impl Search<'_> {
     }
 }
 
-/// Numbers on sale, from a random place in the queue of buyers on. A pattern that few ranges hold is looked up in them.
+/// Numbers on sale, from a place in the queue of buyers on that chance chooses. A pattern that few ranges hold is looked up in them.
 /// For any other, the walk along the queue finds what is frequent, and all of a small stock; and what it does not find is
 /// looked up in some of the ranges.
 ///
 /// # Errors
 /// If the database is out of reach.
-pub async fn search(source: Source<'_>, search: &Search<'_>) -> Result<Vec<PhoneNumber>> {
-    let place = Place::random();
+pub async fn search(source: Source<'_>, chance: &Chance, search: &Search<'_>) -> Result<Vec<PhoneNumber>> {
+    let place = Place { pick: chance.pick(), part: chance.part() };
     let mut codes: Vec<_> = AreaCode::all(search.kind).filter(|code| search.fits(*code)).collect();
     place.turn(&mut codes);
     let ranges = search.pattern.as_ref().map(|pattern| pattern.ranges(&codes, MOST_RANGES)).unwrap_or_default();
@@ -101,12 +101,6 @@ struct Place {
 }
 
 impl Place {
-    fn random() -> Self {
-        let bits = random_bits();
-        // 31 random bits, and 64 others.
-        Self { pick: (bits >> 97) as i32, part: bits as u64 }
-    }
-
     /// The same part of a list of this length.
     fn of(self, length: usize) -> usize {
         ((u128::from(self.part) * length as u128) >> 64) as usize

@@ -113,10 +113,13 @@ pub(super) fn make_data_dir(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
+    let missing: Vec<_> = dir.ancestors().take_while(|folder| !folder.exists()).collect();
     fs::create_dir_all(dir)?;
     if Uid::effective().is_root() {
         // Whatever the umask is, the server's user must be able to enter.
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o755))?;
+        for folder in missing {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+        }
     }
     Ok(())
 }

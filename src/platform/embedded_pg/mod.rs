@@ -25,6 +25,9 @@ pub use error::Error;
 use folder::{folder_error, open_file, url};
 use server::{Server, WATCH_EVERY};
 
+/// The most connections to the private PostgreSQL of a registry.
+pub const CONNECTIONS: u32 = 100;
+
 /// Options of the private PostgreSQL.
 #[derive(Debug, Clone)]
 pub struct ClusterOptions {
@@ -32,8 +35,18 @@ pub struct ClusterOptions {
     pub data_dir: Option<PathBuf>,
     /// The folder of server programs (`PG_BIN`). `None` means to search for one.
     pub bin: Option<PathBuf>,
-    /// True except in tests: without it, a power failure can lose the data.
+    /// True except where the data are for tests: without it, a power failure can lose them.
     pub fsync: bool,
+    /// The most connections, of all processes together.
+    pub connections: u32,
+}
+
+/// The data folder that is meant.
+///
+/// # Errors
+/// If none is named, and there is no home folder.
+pub fn data_dir(named: Option<PathBuf>) -> Result<PathBuf, Error> {
+    named.map_or_else(folder::default_data_dir, Ok)
 }
 
 /// A running private PostgreSQL that this process uses.

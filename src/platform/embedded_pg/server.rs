@@ -16,11 +16,9 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::folder::{
-    Owner, check_folder, default_data_dir, folder_error, make_data_dir, make_pg_dir, open_file, server_user, socket,
-};
+use super::folder::{Owner, check_folder, folder_error, make_data_dir, make_pg_dir, open_file, server_user, socket};
 use super::programs::{installations, leading_number, program_dirs};
-use super::{ClusterOptions, Error};
+use super::{ClusterOptions, Error, data_dir};
 
 /// How often a server is checked while it starts or stops.
 const POLL_EVERY: Duration = Duration::from_millis(10);
@@ -61,6 +59,7 @@ pub(super) struct Server {
     log: PathBuf,
     bin: Option<PathBuf>,
     fsync: bool,
+    connections: u32,
     pub(super) owner: Option<Owner>,
     start_lock: File,
     child: Mutex<Option<Child>>,
@@ -69,7 +68,7 @@ pub(super) struct Server {
 impl Server {
     /// Creates the folders and opens the start lock.
     pub(super) fn prepare(options: &ClusterOptions) -> Result<Server, Error> {
-        let wanted = options.data_dir.clone().map_or_else(default_data_dir, Ok)?;
+        let wanted = data_dir(options.data_dir.clone())?;
         let data_dir = std::path::absolute(&wanted).map_err(|e| folder_error(&wanted, e))?;
         let owner = server_user(&data_dir)?;
         // Checked before anything is created, and again below with symbolic links resolved.
@@ -88,6 +87,7 @@ impl Server {
             pg_dir,
             bin: options.bin.clone(),
             fsync: options.fsync,
+            connections: options.connections,
             owner,
             child: Mutex::new(None),
         })
@@ -200,7 +200,8 @@ impl Server {
         // The setting is a list: without quotes, a comma in the folder's name would split it.
         let folder = self.pg_dir.to_string_lossy().replace('"', "\"\"");
         let mut options = vec!["-k".into(), format!("\"{folder}\""), "-p".into(), "5432".into()];
-        let mut settings = vec!["listen_addresses=", "unix_socket_permissions=0700", "max_connections=100"];
+        let connections = format!("max_connections={}", self.connections);
+        let mut settings = vec!["listen_addresses=", "unix_socket_permissions=0700", &connections];
         // Errors of statements are not logged: clients get them anyway. The log would quote rows, with callback URLs
         // and token hashes, and grow with each request that a constraint refuses.
         settings.push("log_min_messages=log");

@@ -3,8 +3,8 @@
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-use numberbank::db;
-use numberbank::platform::embedded_pg::{Cluster, ClusterOptions};
+use numberbank::db::{self, Meant};
+use numberbank::platform::embedded_pg::{CONNECTIONS, Cluster, ClusterOptions};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use tokio::sync::Mutex;
@@ -25,7 +25,7 @@ fn start() -> Temporary {
     // For root, PostgreSQL runs as another user, who must be able to enter the folder.
     folder.prefix("nb-test-").permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755));
     let folder = folder.tempdir_in("/tmp").expect("a folder").keep();
-    let settings = ClusterOptions { data_dir: Some(folder), bin: None, fsync: false };
+    let settings = ClusterOptions { data_dir: Some(folder), bin: None, fsync: false, connections: CONNECTIONS };
     let cluster = Cluster::open(&settings).expect("PostgreSQL starts");
     let guard = Command::new("sh")
         .args(["-c", "cat; kill -QUIT \"$(head -n 1 \"$1\"/pg/cluster/postmaster.pid)\"; rm -rf \"$1\"", "sh"])
@@ -49,7 +49,7 @@ pub async fn create_database(name: &str) -> PgConnectOptions {
     if !*ready {
         tokio::task::spawn_blocking(|| CLUSTER.get_or_init(start)).await.expect("a cluster");
         administer(format!("create database {TEMPLATE}")).await;
-        db::migrate(&options(TEMPLATE)).await.expect("the migrations run");
+        db::migrate(&options(TEMPLATE), Meant::Registry).await.expect("the migrations run");
         *ready = true;
     }
     // One at a time: PostgreSQL cannot clone a template that is in use.

@@ -26,6 +26,7 @@ use numberbank::inventory::{Priced, Quarantine};
 use numberbank::ledger::{self, Order, Repeated};
 use numberbank::numbers::Biography;
 use numberbank::releases::{self, Closing, Moving};
+use numberbank::values::chance::Chance;
 use numberbank::values::clock::Clock;
 use numberbank::values::money::Money;
 use numberbank::values::phone::{Kind, PhoneNumber};
@@ -321,9 +322,11 @@ impl Server {
             connections: 8,
             verifications: 2,
             clock: clock.clone(),
+            chance: Chance::System,
             limits: slow::limits(&[]),
             certificate: None,
             instance: Arc::default(),
+            world: None,
         }
     }
 

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all, join3};
-use numberbank::platform::embedded_pg::{Cluster, ClusterOptions};
+use numberbank::platform::embedded_pg::{CONNECTIONS, Cluster, ClusterOptions};
 use numberbank::values::sid::random_bits;
 
 mod buyers;
@@ -103,7 +103,12 @@ fn setting(name: &str, default: u64) -> u64 {
 
 /// With fsync, which is under test here: without it, PostgreSQL may lose its last commits at a stop.
 fn settings(home: &Home) -> ClusterOptions {
-    ClusterOptions { data_dir: Some(home.data_dir()), bin: env::var_os("PG_BIN").map(PathBuf::from), fsync: true }
+    ClusterOptions {
+        data_dir: Some(home.data_dir()),
+        bin: env::var_os("PG_BIN").map(PathBuf::from),
+        fsync: true,
+        connections: CONNECTIONS,
+    }
 }
 
 /// Below the ports that systems give to clients, or a client might get it while the instance is down.

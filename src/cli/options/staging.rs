@@ -1,0 +1,35 @@
+//! Settings of `staging`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::LimitOptions;
+use crate::staging::Name;
+
+#[derive(Args, Debug)]
+pub struct WorldOptions {
+    /// Address and port to serve on; port 0 picks a free one
+    #[arg(long, default_value = "127.0.0.1:8010", value_name = "ADDRESS:PORT")]
+    pub bind: SocketAddr,
+
+    /// Keep the world when the process ends, and go on with it when one of this name is started again
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<Name>,
+
+    /// Drop the world of this name first, and make it again
+    #[arg(long, requires = "name")]
+    pub anew: bool,
+
+    /// What the world begins with, in JSON: prices, stock, accounts and their numbers
+    #[arg(long, value_name = "FILE")]
+    pub seed: Option<PathBuf>,
+
+    /// Let the private PostgreSQL keep worlds through a power failure, which makes it slower
+    #[arg(long)]
+    pub durable: bool,
+
+    #[command(flatten)]
+    pub limits: LimitOptions,
+}

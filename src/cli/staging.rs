@@ -1,0 +1,196 @@
+//! `staging`: a world to test against, and the commands that control one over HTTP.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::{env, io};
+
+use clap::Args;
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::database::Cluster;
+use super::front::{address, listen, warn_of_plain_http};
+use super::options::{Global, Output, WorldOptions};
+use super::show::show;
+use super::{Done, Failure, stop_signals, write_out};
+use crate::app;
+use crate::monitoring::Instance;
+use crate::staging::seed::{LARGEST, Seed};
+use crate::staging::{Database, Token, Unopened, World, drop_leftovers, forget};
+
+mod client;
+
+/// The control token, which is never an argument: others can see those.
+const TOKEN: &str = "NUMBERBANK_STAGING_TOKEN";
+
+/// Threads that serve, and their connections to PostgreSQL: many worlds run at once.
+const WORKERS: usize = 1;
+const CONNECTIONS: u32 = 4;
+
+#[derive(Args, Debug)]
+pub struct Staging {
+    #[command(subcommand)]
+    command: Option<client::Command>,
+    #[command(flatten)]
+    settings: WorldOptions,
+}
+
+impl From<Unopened> for Failure {
+    fn from(error: Unopened) -> Self {
+        match error {
+            Unopened::Database(error) => error.into(),
+            Unopened::Failed(error) => error.into(),
+            error => Self::Bad(error.to_string()),
+        }
+    }
+}
+
+impl Staging {
+    pub async fn run(self, global: &Global) -> Done {
+        match self.command {
+            Some(command) => command.run(global.output()).await,
+            None => serve(&self.settings, global).await,
+        }
+    }
+}
+
+/// Makes a world, or opens it again, and serves it until a signal comes.
+async fn serve(settings: &WorldOptions, global: &Global) -> Done {
+    let text = settings.seed.as_deref().map(text).transpose()?;
+    let seed = text.as_deref().map(Seed::read).transpose();
+    let seed = seed.map_err(|refused| Failure::from(Unopened::Seed(refused)))?;
+    let (told, token) = token()?;
+    let listener = listen(settings.bind)?;
+    tracing::warn!("this is a staging world: nothing here is real, and no number is ever dialled");
+    let stop = stop_signals()?;
+    let server = Cluster::of_worlds(global, settings.durable).await?;
+    let opened = tokio::select! {
+        opened = open(settings, &server, text.as_deref().zip(seed.as_ref()), token) => opened.map(Some),
+        // What was begun is dropped by the next world.
+        () = stopped(&stop) => Ok(None),
+    };
+    let done = match opened {
+        Ok(Some((database, world))) => {
+            let leftovers = tokio::spawn(drop_leftovers(server.options.clone()));
+            let done = serve_world(listener, settings, &database, &world, stop, told, global.output()).await;
+            leftovers.abort();
+            world.close().await;
+            done.and(database.close().await.map_err(Failure::from))
+        }
+        Ok(None) => Ok(()),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(failure) = server.close().await {
+        tracing::warn!("{failure}");
+    }
+    done
+}
+
+/// The database of the world, and the world.
+async fn open(
+    settings: &WorldOptions,
+    server: &Cluster,
+    seed: Option<(&[u8], &Seed)>,
+    token: Token,
+) -> Result<(Database, Arc<World>), Unopened> {
+    let name = settings.name.as_ref();
+    let database = Database::lock(&server.options, name).await?;
+    let opened = async {
+        if let Some(name) = name.filter(|_| settings.anew) {
+            forget(name, &database).await?;
+        }
+        World::open(&database, name, seed, token).await
+    };
+    match opened.await {
+        Ok(world) => Ok((database, world)),
+        Err(error) => {
+            database.close().await?;
+            Err(error)
+        }
+    }
+}
+
+async fn serve_world(
+    listener: TcpListener,
+    settings: &WorldOptions,
+    database: &Database,
+    world: &Arc<World>,
+    stop: watch::Receiver<bool>,
+    token: Option<String>,
+    output: Output,
+) -> Done {
+    let site = address("http", &listener)?;
+    warn_of_plain_http(&site, &settings.bind);
+    let instance = Arc::<Instance>::default();
+    let options = app::ServerOptions {
+        database: database.options.clone(),
+        replica: None,
+        workers: WORKERS,
+        connections: CONNECTIONS,
+        verifications: 1,
+        clock: world.clock.clone(),
+        chance: world.chance.clone(),
+        limits: settings.limits.plain(),
+        certificate: None,
+        instance: Arc::clone(&instance),
+        world: Some(Arc::clone(world)),
+    };
+    let server = app::serve(listener, options)?;
+    let handle = server.handle();
+    let mut serving = pin!(server);
+    let announced = async {
+        match announce(&site, &world.name, token.as_deref(), output) {
+            // The server goes on if the reader of the announcement has closed the pipe.
+            Ok(()) | Err(Failure::NoReader) => stopped(&stop).await,
+            Err(failure) => return Err(failure),
+        }
+        instance.stops();
+        handle.stop(true).await;
+        Ok(())
+    };
+    let mut announced = pin!(announced);
+    tokio::select! {
+        ended = &mut serving => ended.map_err(Failure::Io),
+        done = &mut announced => done,
+    }
+}
+
+fn announce(site: &str, world: &str, token: Option<&str>, output: Output) -> Done {
+    match output {
+        Output::Json => show(output, &json!({ "listening_on": site, "world": world, "token": token })),
+        _ => {
+            let token = token.map(|token| format!("control token {token}\n")).unwrap_or_default();
+            write_out(&format!("listening on {site}\nworld {world}\n{token}"))
+        }
+    }
+}
+
+async fn stopped(stop: &watch::Receiver<bool>) {
+    // Never an error: the sender is dropped only after it has sent.
+    let _ = stop.clone().wait_for(|stop| *stop).await;
+}
+
+/// The control token, and its text if it was made here.
+fn token() -> Result<(Option<String>, Token), Failure> {
+    let (text, is_made) = match env::var_os(TOKEN) {
+        Some(text) => (text.into_string().unwrap_or_default(), false),
+        None => (Token::random(), true),
+    };
+    let token = Token::new(&text).map_err(|expected| Failure::Bad(format!("{TOKEN}: {expected}")))?;
+    Ok((is_made.then_some(text), token))
+}
+
+/// Reads a seed's file.
+fn text(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(LARGEST as u64 + 1).read_to_end(&mut text));
+    read.map_err(|error: io::Error| Failure::Bad(format!("cannot read {}: {error}", path.display())))?;
+    if text.len() > LARGEST {
+        return Err(Failure::Bad(format!("{} is larger than {LARGEST} bytes, which a seed may be", path.display())));
+    }
+    Ok(text)
+}

@@ -1,0 +1,264 @@
+//! Staging: a world of its own to test a program against. It is the whole service on a database that is marked, where
+//! nothing is real: with chosen accounts, the same draws of chance on every run, and a way back to an earlier state.
+//!
+//! A world is one process. What only a world's database has is in `world.sql`; the statements of the slices know nothing
+//! of it, and `serve` never has any of this.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+
+use crate::accounts::gate::Gate;
+use crate::db::transact::transact;
+use crate::db::{Db, MigrateError};
+use crate::error::{Denied, Error, Refuses};
+use crate::values::chance::{Chance, Draws};
+use crate::values::clock::Clock;
+use crate::values::dialect::time;
+
+mod control;
+mod database;
+mod face;
+mod opening;
+mod refusals;
+pub mod seed;
+mod store;
+mod token;
+
+pub use database::{Database, Name, NotAName, drop_leftovers};
+pub use face::{FACE, ROUTES, TREE, mount, one_after_another};
+pub use opening::{clock_of, forget, is_there};
+use seed::{Account, Choice, Made};
+use store::Snapshot;
+pub use token::{NotAToken, Token};
+
+/// The snapshot of a world as its seed made it.
+pub const SEEDED: &str = "seed";
+
+/// The state before an account is made in several steps, in case one fails. Nobody else can name a snapshot so.
+const BEFORE: &str = ".before";
+
+/// The most snapshots, that of the seed included.
+const MOST_SNAPSHOTS: usize = 32;
+
+/// The longest name of a snapshot.
+const LONGEST_NAME: usize = 64;
+
+/// Why a world was not opened: one line for whoever starts it.
+#[derive(Debug, thiserror::Error)]
+pub enum Unopened {
+    #[error("another process has the world of the database {0}")]
+    Busy(String),
+    #[error("there is no world '{0}': 'numberbank staging --name {0}' makes one")]
+    Unknown(Name),
+    #[error(
+        "the world '{0}' was made of another seed: leave --seed out to go on with it, or make it again with --anew"
+    )]
+    OtherSeed(Name),
+    #[error("the database {0} is not that of a world: choose another name, or drop it yourself")]
+    Foreign(String),
+    #[error("the seed: {0}")]
+    Seed(Refused),
+    #[error("the role may not make databases, of which each world has one: let it, by alter role … createdb")]
+    NotAllowed,
+    #[error(transparent)]
+    Database(#[from] MigrateError),
+    #[error("{0}")]
+    Failed(#[from] Error),
+}
+
+impl From<sqlx::Error> for Unopened {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<Denied<Refused>> for Unopened {
+    fn from(denied: Denied<Refused>) -> Self {
+        match denied {
+            Denied::Refused(refused) => Self::Seed(refused),
+            Denied::Failed(error) => Self::Failed(error),
+        }
+    }
+}
+
+/// Why nothing was done to a world.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error(
+        "Authenticate with the world's control token (Authorization: Bearer …); an account of the world may look at it and \
+        reset it with its own credentials"
+    )]
+    NoToken,
+    /// JSON that cannot be read, and where.
+    #[error("{0}")]
+    NotRead(String),
+    #[error("{0}")]
+    Part(Part),
+    #[error("there is no snapshot '{0}'")]
+    NoSnapshot(String),
+    #[error("a snapshot's name is 1 to {LONGEST_NAME} letters, digits, dashes and underscores, and not '{SEEDED}'")]
+    NoName,
+    #[error(
+        "a world has at most {MOST_SNAPSHOTS} snapshots; one that is taken again replaces the older one of its name"
+    )]
+    TooManySnapshots,
+    #[error("the snapshot '{0}' is of another version of the schema: make the world again with --anew")]
+    OtherSchema(String),
+}
+
+impl Refuses for Refused {}
+
+/// A part of a seed or of an account that cannot be done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {why}")]
+pub struct Part {
+    /// As in `accounts[0].numbers[1]`.
+    place: String,
+    why: String,
+}
+
+impl Refuses for Part {}
+
+impl From<Part> for Refused {
+    fn from(part: Part) -> Self {
+        Self::Part(part)
+    }
+}
+
+impl Part {
+    fn of(place: &str, why: impl ToString) -> Self {
+        Self { place: place.to_owned(), why: why.to_string() }
+    }
+
+    /// The same, as a part of a larger one.
+    fn below(self, outer: &str) -> Self {
+        let Self { place, why } = self;
+        Self { place: if place.is_empty() { outer.to_owned() } else { format!("{outer}.{place}") }, why }
+    }
+}
+
+/// A world that is open.
+pub struct World {
+    /// The name of its database.
+    pub name: String,
+    pub clock: Clock,
+    pub chance: Chance,
+    choice: Choice,
+    token: Token,
+    db: Db,
+    /// Held by every request; alone by what changes the world as a whole.
+    turns: Arc<RwLock<()>>,
+}
+
+/// What is asked of a world.
+#[derive(Debug, Serialize)]
+struct Shown {
+    name: String,
+    clock: ShownClock,
+    seed: i64,
+    choice: Choice,
+    snapshots: Vec<ShownSnapshot>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownClock {
+    #[serde(serialize_with = "time")]
+    now: DateTime<Utc>,
+    stands: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownSnapshot {
+    name: String,
+    #[serde(serialize_with = "time")]
+    taken_at: DateTime<Utc>,
+}
+
+impl World {
+    /// Closes its connections.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+
+    /// Waits until nothing changes the world as a whole, and keeps it so.
+    async fn turn(&self) -> OwnedRwLockReadGuard<()> {
+        Arc::clone(&self.turns).read_owned().await
+    }
+
+    async fn shown(&self) -> Result<Shown, Error> {
+        let clock = ShownClock { now: self.clock.now(), stands: matches!(self.clock, Clock::Frozen(_)) };
+        let seed = self.chance.draws().map_or(0, |draws| draws.seed);
+        Ok(Shown { name: self.name.clone(), clock, seed, choice: self.choice, snapshots: self.snapshots().await? })
+    }
+
+    /// Those that have a name of their own, the oldest first.
+    async fn snapshots(&self) -> Result<Vec<ShownSnapshot>, Error> {
+        let all = store::snapshots(&self.db).await?;
+        let named = all.into_iter().filter(|snapshot| snapshot.name != BEFORE);
+        Ok(named.map(|Snapshot { name, taken_at, .. }| ShownSnapshot { name, taken_at }).collect())
+    }
+
+    /// Takes a snapshot, in place of an older one of this name. Requests wait meanwhile.
+    async fn take(&self, name: &str) -> Result<ShownSnapshot, Denied<Refused>> {
+        let may_be = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if name == SEEDED || !(1..=LONGEST_NAME).contains(&name.len()) || !name.bytes().all(may_be) {
+            return Err(Refused::NoName.into());
+        }
+        let _alone = self.turns.write().await;
+        self.copy(name).await
+    }
+
+    async fn copy(&self, name: &str) -> Result<ShownSnapshot, Denied<Refused>> {
+        let (now, draws) = (self.clock.now(), self.draws()?);
+        let taken = transact(&self.db, async |within| {
+            Ok::<_, Error>(store::take(within, name, now, draws, MOST_SNAPSHOTS as i64).await?)
+        });
+        if !taken.await? {
+            return Err(Refused::TooManySnapshots.into());
+        }
+        Ok(ShownSnapshot { name: name.to_owned(), taken_at: now })
+    }
+
+    /// Goes back to a snapshot. Requests wait meanwhile, and everything that the process knows of accounts is forgotten.
+    async fn reset(&self, name: &str, gate: &Gate) -> Result<(), Denied<Refused>> {
+        let _alone = self.turns.write().await;
+        self.go_back(name, gate).await
+    }
+
+    async fn go_back(&self, name: &str, gate: &Gate) -> Result<(), Denied<Refused>> {
+        let draws = self.draws()?;
+        let snapshot = transact(&self.db, async |within| {
+            let snapshot = store::snapshot(within, name).await?.ok_or_else(|| Refused::NoSnapshot(name.to_owned()))?;
+            if !store::fits(within, &snapshot).await? {
+                return Err(Refused::OtherSchema(name.to_owned()).into());
+            }
+            store::reset(within, &snapshot).await?;
+            Ok::<_, Denied<Refused>>(snapshot)
+        });
+        self.chance.go_back(snapshot.await?.draws(draws.seed));
+        gate.forget_all();
+        Ok(())
+    }
+
+    /// Makes an account, or changes nothing.
+    async fn make(&self, account: &Account, gate: &Gate) -> Result<Made, Denied<Refused>> {
+        let _alone = self.turns.write().await;
+        if account.is_several() {
+            self.copy(BEFORE).await?;
+        }
+        let made = account.make(&self.db, &self.clock, &self.chance).await;
+        if made.is_err() && account.is_several() {
+            self.go_back(BEFORE, gate).await?;
+        }
+        // Its token may have been refused before.
+        gate.forget_all();
+        made.map_err(|denied| denied.map(Refused::from))
+    }
+
+    fn draws(&self) -> Result<Draws, Error> {
+        self.chance.draws().ok_or_else(|| Error::Internal("a world's chance is seeded".to_owned()))
+    }
+}

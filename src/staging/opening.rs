@@ -1,0 +1,142 @@
+//! How a world is opened: made of a new database, or gone on with.
+
+use std::sync::Arc;
+
+use sqlx::postgres::PgConnectOptions;
+
+use super::seed::{self, Seed};
+use super::store::{self, Kept};
+use super::{Database, MOST_SNAPSHOTS, Name, SEEDED, Token, Unopened, World};
+use crate::db::transact::transact;
+use crate::db::{self, Meant};
+use crate::error::Error;
+use crate::values::chance::{Chance, Draws};
+use crate::values::clock::Clock;
+use crate::values::sid::random_bits;
+
+impl World {
+    /// Opens the world of a database, which is made if there is none. `seed` is the text and what it says.
+    ///
+    /// # Errors
+    /// If it is another seed's, the seed cannot be done, or the database is out of reach.
+    pub async fn open(
+        database: &Database,
+        name: Option<&Name>,
+        seed: Option<(&[u8], &Seed)>,
+        token: Token,
+    ) -> Result<Arc<Self>, Unopened> {
+        let none = Seed::default();
+        let (text, said) = seed.unwrap_or((b"", &none));
+        match name {
+            Some(name) if database.exists().await? => {
+                let kept = kept(name, &database.options).await?;
+                if seed.is_some() && seed::digest(text) != kept.made_of {
+                    return Err(Unopened::OtherSeed(name.clone()));
+                }
+                renew(&database.options).await?;
+            }
+            Some(_) => database.make_by(async |options| begin(options, text, said).await).await?,
+            None => {
+                database.make().await?;
+                begin(&database.options, text, said).await?;
+            }
+        }
+        Self::start(database, token).await
+    }
+
+    async fn start(database: &Database, token: Token) -> Result<Arc<Self>, Unopened> {
+        let db = db::for_command(&database.options);
+        let kept = store::start(&db).await?;
+        let chance = Chance::seeded(Draws { seed: kept.seed, start: kept.starts, drawn: 0 });
+        let (name, clock) = (database.name.clone(), clock(&kept));
+        Ok(Arc::new(Self { name, clock, chance, choice: kept.choice, token, db, turns: Arc::default() }))
+    }
+}
+
+/// Makes a world of a new database: marks it, does what the seed says, and takes the first snapshot.
+async fn begin(options: &PgConnectOptions, text: &[u8], seed: &Seed) -> Result<(), Unopened> {
+    // Positive, so that it is easy to say.
+    let number = seed.seed.unwrap_or_else(|| (random_bits() >> 97) as i64);
+    let stands_at = seed.clock.map(|clock| clock.at);
+    let world = Kept { made_of: seed::digest(text), seed: number, choice: seed.choice, stands_at, starts: 0 };
+    let (db, clock) = (db::for_command(options), clock(&world));
+    let draws = |start| Draws { seed: number, start, drawn: 0 };
+    let done = async {
+        transact(&db, async |within| {
+            store::mark(within).await?;
+            store::set_area_codes(within).await?;
+            Ok::<_, Error>(store::begin(within, &world, clock.now()).await?)
+        })
+        .await?;
+        seed.plant(&db, &clock, &Chance::seeded(draws(0))).await?;
+        // As the first start finds it.
+        let taken = transact(&db, async |within| {
+            Ok::<_, Error>(store::take(within, SEEDED, clock.now(), draws(1), MOST_SNAPSHOTS as i64).await?)
+        });
+        taken.await.map(drop).map_err(Unopened::from)
+    };
+    let done = done.await;
+    db.close().await;
+    done
+}
+
+/// Brings a world that an older program may have made up to date.
+async fn renew(options: &PgConnectOptions) -> Result<(), Unopened> {
+    db::migrate(options, Meant::World).await?;
+    let db = db::for_command(options);
+    let renewed = transact(&db, async |within| {
+        store::mark(within).await?;
+        store::set_area_codes(within).await?;
+        Ok::<_, Error>(store::arrange(within).await?)
+    });
+    let renewed = renewed.await;
+    db.close().await;
+    Ok(renewed?)
+}
+
+/// What is kept of a world.
+async fn kept(name: &Name, options: &PgConnectOptions) -> Result<Kept, Unopened> {
+    if !db::is_marked(options).await? {
+        return Err(Unopened::Foreign(name.database()));
+    }
+    let db = db::for_command(options);
+    let kept = store::world(&db).await;
+    db.close().await;
+    Ok(kept?)
+}
+
+/// Drops the database of a world, if there is one, so that the world is made again.
+///
+/// # Errors
+/// If the database is no world's, or out of reach.
+pub async fn forget(name: &Name, database: &Database) -> Result<(), Unopened> {
+    if database.exists().await? {
+        kept(name, &database.options).await?;
+        database.drop().await?;
+    }
+    Ok(())
+}
+
+/// The clock of a world: it stands where the seed has put it, or is the system's.
+fn clock(world: &Kept) -> Clock {
+    world.stands_at.map_or(Clock::System, Clock::frozen)
+}
+
+/// The clock of a world that another process may have, for a command that works with it.
+///
+/// # Errors
+/// If there is no such world, or its database is out of reach.
+pub async fn clock_of(name: &Name, options: &PgConnectOptions) -> Result<Clock, Unopened> {
+    Ok(clock(&kept(name, options).await?))
+}
+
+/// Whether a server has a world of this name. `beside` is any database of it.
+///
+/// # Errors
+/// If it is out of reach.
+pub async fn is_there(name: &Name, beside: &PgConnectOptions) -> Result<bool, Unopened> {
+    let db = db::for_command(beside);
+    let is_there = store::exists(&db, &name.database()).await;
+    db.close().await;
+    Ok(is_there?)
+}

@@ -1,0 +1,217 @@
+//! The statements of worlds. Those on the schema `staging` are not checked at compile time, because no migration makes it:
+//! `world.sql` does.
+
+use chrono::{DateTime, Utc};
+use sqlx::{AssertSqlSafe, Result, query, query_as, query_scalar, raw_sql};
+use tracing::instrument;
+
+use super::seed::Choice;
+use crate::db::{Db, Transaction};
+use crate::values::chance::Draws;
+use crate::values::phone::{AreaCode, Kind};
+
+/// Takes a lock that this transaction holds to its end, if nobody holds it. Its name is that of a database.
+#[instrument(name = "staging.try_lock", level = "debug", skip_all)]
+pub async fn try_lock(within: &mut Transaction, name: &str) -> Result<bool> {
+    query_scalar!(r#"select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as "taken!""#, name)
+        .fetch_one(&mut **within)
+        .await
+}
+
+/// As [`try_lock`], and waits for it.
+#[instrument(name = "staging.lock", level = "debug", skip_all)]
+pub async fn lock(within: &mut Transaction, name: &str) -> Result<()> {
+    query!("select pg_advisory_xact_lock(hashtextextended($1, 0))", name).execute(&mut **within).await.map(drop)
+}
+
+/// Whether there is a database of this name.
+#[instrument(name = "staging.exists", level = "debug", skip_all)]
+pub async fn exists(db: &Db, name: &str) -> Result<bool> {
+    query_scalar!(r#"select exists (select from pg_database where datname = $1) as "exists!""#, name)
+        .fetch_one(db)
+        .await
+}
+
+/// The databases whose names begin so, and which this role may drop.
+#[instrument(name = "staging.databases", level = "debug", skip_all)]
+pub async fn databases(db: &Db, beginning: &str) -> Result<Vec<String>> {
+    query_scalar!(
+        r#"select datname::text as "name!" from pg_database
+        where starts_with(datname, $1) and pg_has_role(datdba, 'usage') order by datname"#,
+        beginning
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Makes a database, as a copy of another one.
+#[instrument(name = "staging.copy", level = "debug", skip_all)]
+pub async fn copy(db: &Db, name: &str, template: &str) -> Result<()> {
+    raw_sql(AssertSqlSafe(format!("create database \"{name}\" template \"{template}\""))).execute(db).await.map(drop)
+}
+
+/// Makes an empty database, whatever the defaults of the server are.
+#[instrument(name = "staging.make", level = "debug", skip_all)]
+pub async fn make(db: &Db, name: &str) -> Result<()> {
+    let statement =
+        format!("create database \"{name}\" template template0 encoding 'UTF8' lc_collate 'C' lc_ctype 'C'");
+    raw_sql(AssertSqlSafe(statement)).execute(db).await.map(drop)
+}
+
+/// Gives a database another name. Nobody may be connected to it.
+#[instrument(name = "staging.rename", level = "debug", skip_all)]
+pub async fn rename(db: &Db, name: &str, new: &str) -> Result<()> {
+    raw_sql(AssertSqlSafe(format!("alter database \"{name}\" rename to \"{new}\""))).execute(db).await.map(drop)
+}
+
+/// Lets nobody connect to a database, so that it can be copied at any time.
+#[instrument(name = "staging.shut", level = "debug", skip_all)]
+pub async fn shut(db: &Db, name: &str) -> Result<()> {
+    raw_sql(AssertSqlSafe(format!("alter database \"{name}\" with allow_connections false")))
+        .execute(db)
+        .await
+        .map(drop)
+}
+
+/// Drops a database, unless somebody is connected to it.
+#[instrument(name = "staging.drop_unused", level = "debug", skip_all)]
+pub async fn drop_unused(db: &Db, name: &str) -> Result<()> {
+    raw_sql(AssertSqlSafe(format!("drop database if exists \"{name}\""))).execute(db).await.map(drop)
+}
+
+/// Drops a database, and disconnects everybody from it.
+#[instrument(name = "staging.drop_by_force", level = "debug", skip_all)]
+pub async fn drop_by_force(db: &Db, name: &str) -> Result<()> {
+    raw_sql(AssertSqlSafe(format!("drop database if exists \"{name}\" with (force)"))).execute(db).await.map(drop)
+}
+
+/// Marks the database, and makes what only that of a world has.
+#[instrument(name = "staging.mark", level = "debug", skip_all)]
+pub async fn mark(within: &mut Transaction) -> Result<()> {
+    raw_sql(include_str!("world.sql")).execute(&mut **within).await.map(drop)
+}
+
+/// Writes the area codes of this program down, in their order.
+#[instrument(name = "staging.set_area_codes", level = "debug", skip_all)]
+pub async fn set_area_codes(within: &mut Transaction) -> Result<()> {
+    let ranked = [Kind::Local, Kind::TollFree].map(|kind| AreaCode::all(kind).zip(0_i64..));
+    let (codes, ranks): (Vec<_>, Vec<_>) =
+        ranked.into_iter().flatten().map(|(code, rank)| (code.as_smallint(), rank)).unzip();
+    query(
+        "insert into staging.area_codes (code, rank) select * from unnest($1::smallint[], $2::bigint[])
+        on conflict (code) do update set rank = excluded.rank",
+    )
+    .bind(codes)
+    .bind(ranks)
+    .execute(&mut **within)
+    .await
+    .map(drop)
+}
+
+/// Puts the numbers that are there into the world's order. Of a world that has begun, nothing changes.
+#[instrument(name = "staging.arrange", level = "debug", skip_all)]
+pub async fn arrange(within: &mut Transaction) -> Result<()> {
+    query("update public.stock set pick = staging.pick(phone_number) where pick <> staging.pick(phone_number)")
+        .execute(&mut **within)
+        .await
+        .map(drop)
+}
+
+/// What is kept of a world.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Kept {
+    /// The digest of its seed.
+    pub made_of: String,
+    pub seed: i64,
+    pub choice: Choice,
+    pub stands_at: Option<DateTime<Utc>>,
+    /// How often it was started.
+    pub starts: i32,
+}
+
+#[instrument(name = "staging.begin", level = "debug", skip_all)]
+pub async fn begin(within: &mut Transaction, world: &Kept, now: DateTime<Utc>) -> Result<()> {
+    query("insert into staging.world (made_of, seed, choice, stands_at, made_at) values ($1, $2, $3, $4, $5)")
+        .bind(&world.made_of)
+        .bind(world.seed)
+        .bind(world.choice)
+        .bind(world.stands_at)
+        .bind(now)
+        .execute(&mut **within)
+        .await
+        .map(drop)
+}
+
+/// The world of this database.
+#[instrument(name = "staging.world", level = "debug", skip_all)]
+pub async fn world(db: &Db) -> Result<Kept> {
+    query_as("select made_of, seed, choice, stands_at, starts from staging.world").fetch_one(db).await
+}
+
+/// Counts one more start.
+#[instrument(name = "staging.start", level = "debug", skip_all)]
+pub async fn start(db: &Db) -> Result<Kept> {
+    query_as("update staging.world set starts = starts + 1 returning made_of, seed, choice, stands_at, starts")
+        .fetch_one(db)
+        .await
+}
+
+/// A snapshot.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Snapshot {
+    pub id: i32,
+    pub name: String,
+    pub taken_at: DateTime<Utc>,
+    start: i32,
+    drawn: i64,
+}
+
+impl Snapshot {
+    /// How far a chance with this seed had come.
+    pub const fn draws(&self, seed: i64) -> Draws {
+        Draws { seed, start: self.start, drawn: self.drawn }
+    }
+}
+
+#[instrument(name = "staging.snapshots", level = "debug", skip_all)]
+pub async fn snapshots(db: &Db) -> Result<Vec<Snapshot>> {
+    query_as("select id, name, taken_at, start, drawn from staging.snapshots order by id").fetch_all(db).await
+}
+
+#[instrument(name = "staging.snapshot", level = "debug", skip_all)]
+pub async fn snapshot(within: &mut Transaction, name: &str) -> Result<Option<Snapshot>> {
+    query_as("select id, name, taken_at, start, drawn from staging.snapshots where name = $1")
+        .bind(name)
+        .fetch_optional(&mut **within)
+        .await
+}
+
+/// Takes a snapshot, in place of an older one of this name; false if there are `most` already. All tables are copied as
+/// they were when this began, which must be the transaction's first statement.
+#[instrument(name = "staging.take", level = "debug", skip_all)]
+pub async fn take(within: &mut Transaction, name: &str, now: DateTime<Utc>, draws: Draws, most: i64) -> Result<bool> {
+    raw_sql("set transaction isolation level repeatable read").execute(&mut **within).await?;
+    query_scalar("select staging.take($1, $2, $3, $4, $5)")
+        .bind(name)
+        .bind(now)
+        .bind(draws.start)
+        .bind(draws.drawn)
+        .bind(most)
+        .fetch_one(&mut **within)
+        .await
+}
+
+/// Whether the tables still have the columns that they had when the snapshot was taken.
+#[instrument(name = "staging.fits", level = "debug", skip_all)]
+pub async fn fits(within: &mut Transaction, snapshot: &Snapshot) -> Result<bool> {
+    query_scalar("select shape = staging.shape() from staging.snapshots where id = $1")
+        .bind(snapshot.id)
+        .fetch_one(&mut **within)
+        .await
+}
+
+/// Goes back to a snapshot.
+#[instrument(name = "staging.reset", level = "debug", skip_all)]
+pub async fn reset(within: &mut Transaction, snapshot: &Snapshot) -> Result<()> {
+    query("select staging.reset($1)").bind(snapshot.id).execute(&mut **within).await.map(drop)
+}
