@@ -242,7 +242,7 @@ fn a_write_is_forgiven_its_slashes_too() {
 fn endings_choose_the_representation_of_every_resource() {
     test(async |world| {
         let (account, number) = holder(world).await;
-        // The list of toll-free numbers would be empty; golden.rs has one that is not.
+        // The list of toll-free numbers would be empty; golden/ has one that is not.
         for (resource, _) in RESOURCES.iter().filter(|(resource, _)| !resource.ends_with("TollFree")) {
             let path = path(resource, &account, &number);
             for (ending, content_type) in [

@@ -4,6 +4,7 @@
 //! number, a list has the URIs of its neighbours, and an unset callback has no method. The document's answers to
 //! purchases show callbacks that its requests do not set; here they are empty.
 
+use super::{shown, somebody_else, without_sids};
 use crate::support::{Account, Answer, World, test};
 
 const NUMBERS: &str = "/IncomingPhoneNumbers";
@@ -39,43 +40,9 @@ async fn company(world: &World) -> (Account, String) {
     (company, main_line.assert_status(201).element("Sid"))
 }
 
-/// Another tenant with a number, which must not appear anywhere.
-async fn somebody_else(world: &World) {
-    let other = world.account("1.00").await;
-    world.stock(2_128_675_309, 1).await;
-    world.server.buy(&other, &[("Url", "http://example.com/")]).await.assert_status(201);
-}
-
-/// The answer in the document's layout: one tag a line, without the random Sids.
-fn shown(answer: &Answer, account: &Account) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for line in without_sids(answer, account).replace("><", ">\n<").lines() {
-        match lines.last_mut() {
-            // The tags of an empty element stay on one line.
-            Some(last) if line.strip_prefix("</") == last.strip_prefix('<') => last.push_str(line),
-            _ => lines.push(line.to_owned()),
-        }
-    }
-    lines.join("\n")
-}
-
-fn without_sids(answer: &Answer, account: &Account) -> String {
-    let mut text = answer.body.replace(&account.sid, "[account]");
-    while let Some(at) = text.match_indices("PN").map(|(at, _)| at).find(|at| is_sid(&text[*at..])) {
-        text.replace_range(at..at + 34, "[sid]");
-    }
-    text
-}
-
-fn is_sid(text: &str) -> bool {
-    text.get(2..34).is_some_and(|hex| hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
-}
-
 /// Sends a form exactly as in the document.
 async fn post(world: &World, account: &Account, below: &str, form: &str) -> Answer {
-    let request = world.server.call(account, "POST", below);
-    let request = request.header("Content-Type", "application/x-www-form-urlencoded").body(form.to_owned());
-    Answer::of(request).await
+    super::post(world, account, &format!("{}{below}", account.path()), form).await
 }
 
 #[test]
@@ -136,7 +103,7 @@ fn the_list_of_two_numbers_in_json() {
         let answer = world.server.get(&company, "/IncomingPhoneNumbers.json").await;
         answer.assert_status(200);
         assert_eq!(answer.header("Content-Type"), "application/json");
-        insta::assert_snapshot!(without_sids(&answer, &company), @r#"{"TwilioResponse":{"IncomingPhoneNumbers":[{"IncomingPhoneNumber":{"Sid":"[sid]","AccountSid":"[account]","FriendlyName":"Company Main Line","PhoneNumber":"4158675309","Url":"http://mycompany.com/handleMainLineCall.asp","Method":"GET","SmsUrl":"http://mycompany.com/handleIncomingSms.asp","SmsMethod":"POST","VoiceFallbackUrl":"http://mycompany.com/handleError.asp","VoiceFallbackMethod":"POST","SmsFallbackUrl":"http://mycompany.com/handleSmsError.asp","SmsFallbackMethod":"POST","VoiceCallerIdLookup":"0","DateCreated":"Tue, 01 Apr 2008 18:26:32 +0000","DateUpdated":"Tue, 01 Apr 2008 18:26:32 +0000"}},{"IncomingPhoneNumber":{"Sid":"[sid]","AccountSid":"[account]","FriendlyName":"Voice Test Line, No SMS or Fallback configured","PhoneNumber":"4158675310","Url":"http://mycompany.com/handleSupportCall.php","Method":"POST","SmsUrl":"","SmsMethod":"","VoiceFallbackUrl":"","VoiceFallbackMethod":"","SmsFallbackUrl":"","SmsFallbackMethod":"","VoiceCallerIdLookup":"1","DateCreated":"Tue, 01 Apr 2008 18:26:32 +0000","DateUpdated":"Tue, 01 Apr 2008 18:26:32 +0000"}}]}}"#);
+        insta::assert_snapshot!(without_sids(&answer.body, &company), @r#"{"TwilioResponse":{"IncomingPhoneNumbers":[{"IncomingPhoneNumber":{"Sid":"[sid]","AccountSid":"[account]","FriendlyName":"Company Main Line","PhoneNumber":"4158675309","Url":"http://mycompany.com/handleMainLineCall.asp","Method":"GET","SmsUrl":"http://mycompany.com/handleIncomingSms.asp","SmsMethod":"POST","VoiceFallbackUrl":"http://mycompany.com/handleError.asp","VoiceFallbackMethod":"POST","SmsFallbackUrl":"http://mycompany.com/handleSmsError.asp","SmsFallbackMethod":"POST","VoiceCallerIdLookup":"0","DateCreated":"Tue, 01 Apr 2008 18:26:32 +0000","DateUpdated":"Tue, 01 Apr 2008 18:26:32 +0000"}},{"IncomingPhoneNumber":{"Sid":"[sid]","AccountSid":"[account]","FriendlyName":"Voice Test Line, No SMS or Fallback configured","PhoneNumber":"4158675310","Url":"http://mycompany.com/handleSupportCall.php","Method":"POST","SmsUrl":"","SmsMethod":"","VoiceFallbackUrl":"","VoiceFallbackMethod":"","SmsFallbackUrl":"","SmsFallbackMethod":"","VoiceCallerIdLookup":"1","DateCreated":"Tue, 01 Apr 2008 18:26:32 +0000","DateUpdated":"Tue, 01 Apr 2008 18:26:32 +0000"}}]}}"#);
     });
 }
 
@@ -147,7 +114,7 @@ fn the_list_of_two_numbers_in_csv() {
         let answer = world.server.get(&company, "/IncomingPhoneNumbers.csv").await;
         answer.assert_status(200);
         assert_eq!(answer.header("Content-Type"), "text/csv; charset=utf-8");
-        insta::assert_snapshot!(without_sids(&answer, &company), @r#"
+        insta::assert_snapshot!(without_sids(&answer.body, &company), @r#"
         Sid,AccountSid,FriendlyName,PhoneNumber,Url,Method,SmsUrl,SmsMethod,VoiceFallbackUrl,VoiceFallbackMethod,SmsFallbackUrl,SmsFallbackMethod,VoiceCallerIdLookup,DateCreated,DateUpdated
         [sid],[account],Company Main Line,4158675309,http://mycompany.com/handleMainLineCall.asp,GET,http://mycompany.com/handleIncomingSms.asp,POST,http://mycompany.com/handleError.asp,POST,http://mycompany.com/handleSmsError.asp,POST,0,"Tue, 01 Apr 2008 18:26:32 +0000","Tue, 01 Apr 2008 18:26:32 +0000"
         [sid],[account],"Voice Test Line, No SMS or Fallback configured",4158675310,http://mycompany.com/handleSupportCall.php,POST,,,,,,,1,"Tue, 01 Apr 2008 18:26:32 +0000","Tue, 01 Apr 2008 18:26:32 +0000"
@@ -236,11 +203,11 @@ fn the_purchase_of_a_local_number_in_json_and_csv() {
         let form = format!("AreaCode=415&{PURCHASE}");
         let answer = post(world, &company, "/IncomingPhoneNumbers/Local.json", &form).await;
         answer.assert_status(201);
-        insta::assert_snapshot!(without_sids(&answer, &company), @r#"{"TwilioResponse":{"IncomingPhoneNumber":{"Sid":"[sid]","AccountSid":"[account]","FriendlyName":"My Company Line","PhoneNumber":"4158675309","Url":"http://mycompany.com/handleNewCall.php","Method":"GET","SmsUrl":"","SmsMethod":"","VoiceFallbackUrl":"","VoiceFallbackMethod":"","SmsFallbackUrl":"","SmsFallbackMethod":"","VoiceCallerIdLookup":"0","DateCreated":"Tue, 01 Apr 2008 18:26:32 +0000","DateUpdated":"Tue, 01 Apr 2008 18:26:32 +0000"}}}"#);
+        insta::assert_snapshot!(without_sids(&answer.body, &company), @r#"{"TwilioResponse":{"IncomingPhoneNumber":{"Sid":"[sid]","AccountSid":"[account]","FriendlyName":"My Company Line","PhoneNumber":"4158675309","Url":"http://mycompany.com/handleNewCall.php","Method":"GET","SmsUrl":"","SmsMethod":"","VoiceFallbackUrl":"","VoiceFallbackMethod":"","SmsFallbackUrl":"","SmsFallbackMethod":"","VoiceCallerIdLookup":"0","DateCreated":"Tue, 01 Apr 2008 18:26:32 +0000","DateUpdated":"Tue, 01 Apr 2008 18:26:32 +0000"}}}"#);
         world.stock(4_158_675_310, 1).await;
         let answer = post(world, &company, "/IncomingPhoneNumbers/Local.csv", &form).await;
         answer.assert_status(201);
-        insta::assert_snapshot!(without_sids(&answer, &company), @r#"
+        insta::assert_snapshot!(without_sids(&answer.body, &company), @r#"
         Sid,AccountSid,FriendlyName,PhoneNumber,Url,Method,SmsUrl,SmsMethod,VoiceFallbackUrl,VoiceFallbackMethod,SmsFallbackUrl,SmsFallbackMethod,VoiceCallerIdLookup,DateCreated,DateUpdated
         [sid],[account],My Company Line,4158675310,http://mycompany.com/handleNewCall.php,GET,,,,,,,0,"Tue, 01 Apr 2008 18:26:32 +0000","Tue, 01 Apr 2008 18:26:32 +0000"
         "#);
@@ -317,9 +284,9 @@ fn a_toll_free_number_has_no_sms_in_any_representation() {
         </TwilioResponse>
         "#);
         let answer = world.server.get(&company, "/IncomingPhoneNumbers/TollFree.json").await;
-        insta::assert_snapshot!(without_sids(&answer, &company), @r#"{"TwilioResponse":{"IncomingPhoneNumbers":[{"IncomingPhoneNumber":{"Sid":"[sid]","AccountSid":"[account]","FriendlyName":"My Company Line","PhoneNumber":"8668675309","Url":"http://mycompany.com/handleNewCall.php","Method":"GET","VoiceFallbackUrl":"http://mycompany.com/handleError.asp","VoiceFallbackMethod":"POST","VoiceCallerIdLookup":"0","DateCreated":"Tue, 01 Apr 2008 18:26:32 +0000","DateUpdated":"Tue, 01 Apr 2008 18:26:32 +0000"}}]}}"#);
+        insta::assert_snapshot!(without_sids(&answer.body, &company), @r#"{"TwilioResponse":{"IncomingPhoneNumbers":[{"IncomingPhoneNumber":{"Sid":"[sid]","AccountSid":"[account]","FriendlyName":"My Company Line","PhoneNumber":"8668675309","Url":"http://mycompany.com/handleNewCall.php","Method":"GET","VoiceFallbackUrl":"http://mycompany.com/handleError.asp","VoiceFallbackMethod":"POST","VoiceCallerIdLookup":"0","DateCreated":"Tue, 01 Apr 2008 18:26:32 +0000","DateUpdated":"Tue, 01 Apr 2008 18:26:32 +0000"}}]}}"#);
         let answer = world.server.get(&company, "/IncomingPhoneNumbers/TollFree.csv").await;
-        insta::assert_snapshot!(without_sids(&answer, &company), @r#"
+        insta::assert_snapshot!(without_sids(&answer.body, &company), @r#"
         Sid,AccountSid,FriendlyName,PhoneNumber,Url,Method,VoiceFallbackUrl,VoiceFallbackMethod,VoiceCallerIdLookup,DateCreated,DateUpdated
         [sid],[account],My Company Line,8668675309,http://mycompany.com/handleNewCall.php,GET,http://mycompany.com/handleError.asp,POST,0,"Tue, 01 Apr 2008 18:26:32 +0000","Tue, 01 Apr 2008 18:26:32 +0000"
         "#);
@@ -359,9 +326,9 @@ fn the_single_number_as_it_was_updated() {
         </TwilioResponse>
         "#);
         let answer = world.server.get(&company, &format!("{below}.json")).await;
-        insta::assert_snapshot!(without_sids(&answer, &company), @r#"{"TwilioResponse":{"IncomingPhoneNumber":{"Sid":"[sid]","AccountSid":"[account]","FriendlyName":"My Home Phone Number","PhoneNumber":"4158675309","Url":"http://mycompany.com/handleMainLineCall.asp","Method":"GET","SmsUrl":"http://mycompany.com/handleIncomingSms.asp","SmsMethod":"POST","VoiceFallbackUrl":"http://mycompany.com/handleError.asp","VoiceFallbackMethod":"POST","SmsFallbackUrl":"http://mycompany.com/handleSmsError.asp","SmsFallbackMethod":"POST","VoiceCallerIdLookup":"0","DateCreated":"Tue, 01 Apr 2008 18:26:32 +0000","DateUpdated":"Tue, 01 Apr 2008 18:26:32 +0000"}}}"#);
+        insta::assert_snapshot!(without_sids(&answer.body, &company), @r#"{"TwilioResponse":{"IncomingPhoneNumber":{"Sid":"[sid]","AccountSid":"[account]","FriendlyName":"My Home Phone Number","PhoneNumber":"4158675309","Url":"http://mycompany.com/handleMainLineCall.asp","Method":"GET","SmsUrl":"http://mycompany.com/handleIncomingSms.asp","SmsMethod":"POST","VoiceFallbackUrl":"http://mycompany.com/handleError.asp","VoiceFallbackMethod":"POST","SmsFallbackUrl":"http://mycompany.com/handleSmsError.asp","SmsFallbackMethod":"POST","VoiceCallerIdLookup":"0","DateCreated":"Tue, 01 Apr 2008 18:26:32 +0000","DateUpdated":"Tue, 01 Apr 2008 18:26:32 +0000"}}}"#);
         let answer = world.server.get(&company, &format!("{below}.csv")).await;
-        insta::assert_snapshot!(without_sids(&answer, &company), @r#"
+        insta::assert_snapshot!(without_sids(&answer.body, &company), @r#"
         Sid,AccountSid,FriendlyName,PhoneNumber,Url,Method,SmsUrl,SmsMethod,VoiceFallbackUrl,VoiceFallbackMethod,SmsFallbackUrl,SmsFallbackMethod,VoiceCallerIdLookup,DateCreated,DateUpdated
         [sid],[account],My Home Phone Number,4158675309,http://mycompany.com/handleMainLineCall.asp,GET,http://mycompany.com/handleIncomingSms.asp,POST,http://mycompany.com/handleError.asp,POST,http://mycompany.com/handleSmsError.asp,POST,0,"Tue, 01 Apr 2008 18:26:32 +0000","Tue, 01 Apr 2008 18:26:32 +0000"
         "#);
