@@ -1,4 +1,4 @@
-//! Today's SDKs against a server: `tests/sdk/`, each with the version of its SDK that is named here.
+//! Twilio's SDKs against a server: `tests/sdk/`, each with the version of its SDK that is named here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,10 @@ use crate::home::{Home, Running};
 
 const PYTHON: &str = "twilio==9.13.0";
 const NODE: &str = "twilio@6.2.0";
+/// Of 2016. It sends credentials only after a 401 has asked for them.
+const OLD_PYTHON: &str = "twilio==5.7.0";
+/// Of 2019. It sends forms as multipart/form-data.
+const OLD_NODE: &str = "twilio@3.30.0";
 
 /// Where the SDKs are installed; they stay from run to run.
 fn folder(of: &str) -> PathBuf {
@@ -27,25 +31,25 @@ fn goes_well(command: &mut Command) -> bool {
 }
 
 /// Python with its SDK. `None` where there is no Python, or nothing can be downloaded: the test says so and is skipped.
-fn python() -> Option<PathBuf> {
-    let folder = folder(PYTHON);
+fn python(sdk: &str) -> Option<PathBuf> {
+    let folder = folder(sdk);
     let (python, done) = (folder.join("bin/python"), folder.join("installed"));
     let install = || {
         goes_well(Command::new("python3").args(["-m", "venv"]).arg(&folder))
-            && goes_well(Command::new(&python).args(["-m", "pip", "install", "--quiet", PYTHON]))
+            && goes_well(Command::new(&python).args(["-m", "pip", "install", "--quiet", sdk]))
             && fs::write(&done, "").is_ok()
     };
     (done.exists() || install()).then_some(python)
 }
 
 /// The folder of Node's modules; `None` likewise.
-fn node_modules() -> Option<PathBuf> {
-    let folder = folder(NODE);
+fn node_modules(sdk: &str) -> Option<PathBuf> {
+    let folder = folder(sdk);
     let done = folder.join("installed");
     let install = || {
         fs::create_dir_all(&folder).is_ok()
             && goes_well(
-                Command::new("npm").args(["install", "--silent", "--no-save", "--prefix"]).arg(&folder).arg(NODE),
+                Command::new("npm").args(["install", "--silent", "--no-save", "--prefix"]).arg(&folder).arg(sdk),
             )
             && fs::write(&done, "").is_ok()
     };
@@ -95,18 +99,36 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(name)
 }
 
-#[test]
-fn the_sdk_for_python_does_all_that_it_must() {
-    match python() {
-        Some(python) => Scene::new().run(Command::new(python).arg(script("python.py"))),
-        None => eprintln!("\n*** SKIPPED: there is no python3, or {PYTHON} cannot be installed ***\n"),
+fn run_python(sdk: &str, name: &str) {
+    match python(sdk) {
+        Some(python) => Scene::new().run(Command::new(python).arg(script(name))),
+        None => eprintln!("\n*** SKIPPED: there is no python3, or {sdk} cannot be installed ***\n"),
+    }
+}
+
+fn run_node(sdk: &str, name: &str) {
+    match node_modules(sdk) {
+        Some(modules) => Scene::new().run(Command::new("node").arg(script(name)).env("NODE_PATH", modules)),
+        None => eprintln!("\n*** SKIPPED: there is no npm, or {sdk} cannot be installed ***\n"),
     }
 }
 
 #[test]
+fn the_sdk_for_python_does_all_that_it_must() {
+    run_python(PYTHON, "python.py");
+}
+
+#[test]
 fn the_sdk_for_node_does_all_that_it_must() {
-    match node_modules() {
-        Some(modules) => Scene::new().run(Command::new("node").arg(script("node.js")).env("NODE_PATH", modules)),
-        None => eprintln!("\n*** SKIPPED: there is no npm, or {NODE} cannot be installed ***\n"),
-    }
+    run_node(NODE, "node.js");
+}
+
+#[test]
+fn an_old_sdk_for_python_does_too() {
+    run_python(OLD_PYTHON, "old_python.py");
+}
+
+#[test]
+fn an_old_sdk_for_node_does_too() {
+    run_node(OLD_NODE, "node.js");
 }
