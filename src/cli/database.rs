@@ -57,11 +57,12 @@ impl Cluster {
             let only = "--durable is for the private PostgreSQL: another one keeps what it is set up to keep";
             return Err(Failure::Usage(only.to_owned()));
         }
-        Self::open(global, || {
+        let server = Self::open(global, || {
             let (data_dir, bin) = (Some(folder_of_worlds(global, durable)?), global.pg_bin.clone());
             Ok(ClusterOptions { data_dir, bin, fsync: durable, connections: CONNECTIONS_OF_WORLDS })
-        })
-        .await
+        });
+        let Self { options, private } = server.await?;
+        Ok(Self { options: options.database(staging::MEETING), private })
     }
 
     pub async fn close(self) -> Done {

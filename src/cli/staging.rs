@@ -20,7 +20,7 @@ use super::{Done, Failure, stop_signals, write_out};
 use crate::app;
 use crate::monitoring::Instance;
 use crate::staging::seed::{LARGEST, Seed};
-use crate::staging::{Database, Token, Unopened, World, drop_leftovers, forget};
+use crate::staging::{Database, Token, Unopened, World, drop_leftovers};
 
 mod client;
 
@@ -99,13 +99,7 @@ async fn open(
 ) -> Result<(Database, Arc<World>), Unopened> {
     let name = settings.name.as_ref();
     let database = Database::lock(&server.options, name).await?;
-    let opened = async {
-        if let Some(name) = name.filter(|_| settings.anew) {
-            forget(name, &database).await?;
-        }
-        World::open(&database, name, seed, token).await
-    };
-    match opened.await {
+    match World::open(&database, name, settings.anew, seed, token).await {
         Ok(world) => Ok((database, world)),
         Err(error) => {
             database.close().await?;
@@ -156,6 +150,7 @@ async fn serve_world(
     tokio::select! {
         ended = &mut serving => ended.map_err(Failure::Io),
         done = &mut announced => done,
+        lost = database.lost() => Err(lost.into()),
     }
 }
 

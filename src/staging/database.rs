@@ -2,12 +2,21 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
+use tokio::sync::Mutex;
+use tokio::time::sleep;
 
 use super::{Unopened, store};
 use crate::db::{self, Db, Meant, Transaction};
 use crate::values::sid::random_bits;
+
+/// The database in which the processes of all worlds of a server meet, for an advisory lock is one of its database.
+pub const MEETING: &str = "postgres";
+
+/// How often it is looked whether the lock is still held.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The beginning of the names of databases that are dropped at the end. No world can be named so that its database has it.
 const PASSING: &str = "nbworld-";
@@ -56,11 +65,11 @@ pub struct Database {
     beside: Db,
     beside_options: PgConnectOptions,
     /// Holds the lock on the name.
-    lock: Transaction,
+    lock: Mutex<Transaction>,
 }
 
 impl Database {
-    /// Locks a name. `beside` is any database of the server.
+    /// Locks a name. `beside` is the database [`MEETING`] of the server.
     ///
     /// # Errors
     /// If another process has the lock, or the database is out of reach.
@@ -72,7 +81,7 @@ impl Database {
         if !store::try_lock(&mut lock, &database).await? {
             return Err(Unopened::Busy(database));
         }
-        Ok(Self { name: database, stays: name.is_some(), options, beside, beside_options, lock })
+        Ok(Self { name: database, stays: name.is_some(), options, beside, beside_options, lock: Mutex::new(lock) })
     }
 
     /// # Errors
@@ -90,8 +99,18 @@ impl Database {
         store::copy(&self.beside, &self.name, &template).await.map_err(unmade)
     }
 
-    /// Makes it under another name, does work on it, and gives it its name once it is complete: a process that is killed
-    /// leaves nothing half done under a name that stays.
+    /// Returns once the lock is lost: PostgreSQL was restarted, say, and another process may have the world by now.
+    pub async fn lost(&self) -> Unopened {
+        loop {
+            sleep(LOOK).await;
+            if store::is_held(&mut *self.lock.lock().await).await.is_err() {
+                return Unopened::Lost;
+            }
+        }
+    }
+
+    /// Makes it under another name, does work on it, and gives it its name once it is complete, in place of an older one: a
+    /// process that is killed leaves nothing half done under a name that stays.
     ///
     /// # Errors
     /// Those of the work, and if it cannot be made.
@@ -103,6 +122,7 @@ impl Database {
         let made = async {
             making.make().await?;
             work(&making.options).await?;
+            self.drop().await?;
             Ok(store::rename(&making.beside, &making.name, &self.name).await?)
         };
         let made = made.await;
@@ -110,9 +130,7 @@ impl Database {
         made
     }
 
-    /// # Errors
-    /// If the server is out of reach.
-    pub async fn drop(&self) -> Result<(), Unopened> {
+    async fn drop(&self) -> Result<(), Unopened> {
         Ok(store::drop_by_force(&self.beside, &self.name).await?)
     }
 
@@ -122,14 +140,14 @@ impl Database {
     /// If it could not be dropped: a later world will.
     pub async fn close(self) -> Result<(), Unopened> {
         let dropped = if self.stays { Ok(()) } else { self.drop().await };
-        let _ = self.lock.rollback().await;
+        let _ = self.lock.into_inner().rollback().await;
         self.beside.close().await;
         dropped
     }
 
-    /// The database to copy, made if there is none of this schema. Those of other versions are left to them.
+    /// The database to copy, made if there is none of this schema and role. Those of other versions are left to them.
     async fn template(&self) -> Result<String, Unopened> {
-        let template = format!("nbtemplate_{}", db::schema_name());
+        let template = format!("nbtemplate_{}_{}", db::schema_name(), store::role(&self.beside).await?);
         if store::exists(&self.beside, &template).await? {
             return Ok(template);
         }
@@ -138,11 +156,15 @@ impl Database {
         if !store::exists(&self.beside, &template).await? {
             // Under a name whose leftovers are dropped, because this process may be killed.
             let making = Self::lock(&self.beside_options, None).await?;
-            store::make(&making.beside, &making.name).await.map_err(unmade)?;
-            db::migrate(&making.options, Meant::Registry).await?;
-            store::shut(&making.beside, &making.name).await?;
-            store::rename(&making.beside, &making.name, &template).await?;
+            let made = async {
+                store::make(&making.beside, &making.name).await.map_err(unmade)?;
+                db::migrate(&making.options, Meant::Registry).await?;
+                store::shut(&making.beside, &making.name).await?;
+                Ok::<_, Unopened>(store::rename(&making.beside, &making.name, &template).await?)
+            };
+            let made = made.await;
             making.close().await?;
+            made?;
         }
         Ok(template)
     }
@@ -153,7 +175,7 @@ impl Database {
 pub async fn drop_leftovers(beside: PgConnectOptions) {
     let db = db::for_command(&beside);
     if let Err(error) = drop_all_unlocked(&db).await {
-        tracing::debug!("a database of an earlier world could not be dropped: {error}");
+        tracing::debug!("the databases of earlier worlds could not be looked for: {error}");
     }
     db.close().await;
 }
@@ -163,7 +185,9 @@ async fn drop_all_unlocked(db: &Db) -> sqlx::Result<()> {
         let mut lock = db.begin().await?;
         if store::try_lock(&mut lock, &name).await? {
             tracing::info!("dropping {name}, which an earlier world has left behind");
-            store::drop_unused(db, &name).await?;
+            if let Err(error) = store::drop_unused(db, &name).await {
+                tracing::debug!("{name} could not be dropped: {error}");
+            }
         }
         lock.rollback().await?;
     }

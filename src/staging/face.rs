@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
 use actix_web::middleware::Next;
-use actix_web::web::ServiceConfig;
-use actix_web::{Error, HttpRequest, HttpResponse};
+use actix_web::web::{Bytes, ServiceConfig};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -18,9 +19,11 @@ use super::refusals::{Refusal, answer};
 use super::seed::Account;
 use super::{SEEDED, World};
 use crate::error::{Denied, Error as Failed};
-use crate::web::frame::Face;
-use crate::web::refused::Refused;
+use crate::web::form::LARGEST_BODY;
+use crate::web::frame::{Face, Framed};
+use crate::web::refused::{Fault, Refused};
 use crate::web::routes::routes;
+use crate::web::state::WorkerState;
 
 /// The root of the paths.
 pub const TREE: &str = "/staging";
@@ -51,15 +54,34 @@ pub fn mount(config: &mut ServiceConfig, world: Arc<World>, first: usize) {
 /// # Errors
 /// Those of `next`.
 pub async fn one_after_another(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     if request.path().starts_with(TREE) {
         return next.call(request).await;
     }
     let world = world(request.request()).map_err(Denied::<Refused>::from)?;
+    read_ahead(&mut request).await?;
     let _turn = world.turn().await;
     next.call(request).await
+}
+
+/// Reads the body before the request has its turn: whoever sends one slowly holds nobody up. What is too large is cut, and
+/// refused later.
+async fn read_ahead(request: &mut ServiceRequest) -> Result<(), Denied<Refused>> {
+    let (state, deadline) = (WorkerState::of(request.request())?, Framed::of(request.request())?.deadline);
+    let (mut payload, mut chunks, mut size) = (request.take_payload(), Vec::new(), 0);
+    let all = async {
+        while size <= LARGEST_BODY
+            && let Some(chunk) = payload.next().await
+        {
+            size += chunk.as_ref().map_or(LARGEST_BODY, Bytes::len);
+            chunks.push(chunk);
+        }
+    };
+    deadline.wait(state.clients.body_timeout, all).await.map_err(|time| Refused::from(Fault::SlowBody(time)))?;
+    request.set_payload(Payload::Stream { payload: stream::iter(chunks).boxed_local() });
+    Ok(())
 }
 
 async fn health(request: HttpRequest) -> Result<HttpResponse, Refusal> {

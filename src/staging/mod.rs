@@ -27,9 +27,9 @@ pub mod seed;
 mod store;
 mod token;
 
-pub use database::{Database, Name, NotAName, drop_leftovers};
+pub use database::{Database, MEETING, Name, NotAName, drop_leftovers};
 pub use face::{FACE, ROUTES, TREE, mount, one_after_another};
-pub use opening::{clock_of, forget, is_there};
+pub use opening::{clock_of, is_there};
 use seed::{Account, Choice, Made};
 use store::Snapshot;
 pub use token::{NotAToken, Token};
@@ -51,6 +51,8 @@ const LONGEST_NAME: usize = 64;
 pub enum Unopened {
     #[error("another process has the world of the database {0}")]
     Busy(String),
+    #[error("PostgreSQL has ended the connection that keeps other processes from this world: start it again")]
+    Lost,
     #[error("there is no world '{0}': 'numberbank staging --name {0}' makes one")]
     Unknown(Name),
     #[error(
@@ -203,8 +205,7 @@ impl World {
 
     /// Takes a snapshot, in place of an older one of this name. Requests wait meanwhile.
     async fn take(&self, name: &str) -> Result<ShownSnapshot, Denied<Refused>> {
-        let may_be = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if name == SEEDED || !(1..=LONGEST_NAME).contains(&name.len()) || !name.bytes().all(may_be) {
+        if name == SEEDED || !may_be_name(name) {
             return Err(Refused::NoName.into());
         }
         let _alone = self.turns.write().await;
@@ -224,6 +225,9 @@ impl World {
 
     /// Goes back to a snapshot. Requests wait meanwhile, and everything that the process knows of accounts is forgotten.
     async fn reset(&self, name: &str, gate: &Gate) -> Result<(), Denied<Refused>> {
+        if !may_be_name(name) {
+            return Err(Refused::NoSnapshot(name.escape_debug().to_string()).into());
+        }
         let _alone = self.turns.write().await;
         self.go_back(name, gate).await
     }
@@ -243,22 +247,40 @@ impl World {
         Ok(())
     }
 
-    /// Makes an account, or changes nothing.
+    /// Makes an account, or changes nothing: if the process is killed meanwhile, the next one goes back.
     async fn make(&self, account: &Account, gate: &Gate) -> Result<Made, Denied<Refused>> {
         let _alone = self.turns.write().await;
         if account.is_several() {
             self.copy(BEFORE).await?;
         }
         let made = account.make(&self.db, &self.clock, &self.chance).await;
-        if made.is_err() && account.is_several() {
-            self.go_back(BEFORE, gate).await?;
+        if account.is_several() {
+            if made.is_err() {
+                self.go_back(BEFORE, gate).await?;
+            }
+            transact(&self.db, async |within| Ok::<_, Error>(store::forget(within, BEFORE).await?)).await?;
         }
         // Its token may have been refused before.
         gate.forget_all();
         made.map_err(|denied| denied.map(Refused::from))
     }
 
+    /// Goes back to where an account was being made when the last process was killed.
+    async fn undo(&self) -> Result<(), Denied<Refused>> {
+        transact(&self.db, async |within| {
+            let Some(snapshot) = store::snapshot(within, BEFORE).await? else { return Ok(()) };
+            store::reset(within, &snapshot).await?;
+            Ok::<_, Denied<Refused>>(store::forget(within, BEFORE).await?)
+        })
+        .await
+    }
+
     fn draws(&self) -> Result<Draws, Error> {
         self.chance.draws().ok_or_else(|| Error::Internal("a world's chance is seeded".to_owned()))
     }
+}
+
+fn may_be_name(name: &str) -> bool {
+    let may_be = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(may_be)
 }

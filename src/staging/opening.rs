@@ -15,27 +15,34 @@ use crate::values::clock::Clock;
 use crate::values::sid::random_bits;
 
 impl World {
-    /// Opens the world of a database, which is made if there is none. `seed` is the text and what it says.
+    /// Opens the world of a database, which is made if there is none, or `anew`. `seed` is the text and what it says.
     ///
     /// # Errors
     /// If it is another seed's, the seed cannot be done, or the database is out of reach.
     pub async fn open(
         database: &Database,
         name: Option<&Name>,
+        anew: bool,
         seed: Option<(&[u8], &Seed)>,
         token: Token,
     ) -> Result<Arc<Self>, Unopened> {
         let none = Seed::default();
         let (text, said) = seed.unwrap_or((b"", &none));
         match name {
-            Some(name) if database.exists().await? => {
+            Some(name) if !anew && database.exists().await? => {
                 let kept = kept(name, &database.options).await?;
                 if seed.is_some() && seed::digest(text) != kept.made_of {
                     return Err(Unopened::OtherSeed(name.clone()));
                 }
                 renew(&database.options).await?;
             }
-            Some(_) => database.make_by(async |options| begin(options, text, said).await).await?,
+            Some(name) => {
+                if database.exists().await? {
+                    kept(name, &database.options).await?;
+                }
+                // An older world is dropped only once the new one is complete.
+                database.make_by(async |options| begin(options, text, said).await).await?;
+            }
             None => {
                 database.make().await?;
                 begin(&database.options, text, said).await?;
@@ -49,7 +56,9 @@ impl World {
         let kept = store::start(&db).await?;
         let chance = Chance::seeded(Draws { seed: kept.seed, start: kept.starts, drawn: 0 });
         let (name, clock) = (database.name.clone(), clock(&kept));
-        Ok(Arc::new(Self { name, clock, chance, choice: kept.choice, token, db, turns: Arc::default() }))
+        let world = Self { name, clock, chance, choice: kept.choice, token, db, turns: Arc::default() };
+        world.undo().await?;
+        Ok(Arc::new(world))
     }
 }
 
@@ -103,18 +112,6 @@ async fn kept(name: &Name, options: &PgConnectOptions) -> Result<Kept, Unopened>
     let kept = store::world(&db).await;
     db.close().await;
     Ok(kept?)
-}
-
-/// Drops the database of a world, if there is one, so that the world is made again.
-///
-/// # Errors
-/// If the database is no world's, or out of reach.
-pub async fn forget(name: &Name, database: &Database) -> Result<(), Unopened> {
-    if database.exists().await? {
-        kept(name, &database.options).await?;
-        database.drop().await?;
-    }
-    Ok(())
 }
 
 /// The clock of a world: it stands where the seed has put it, or is the system's.

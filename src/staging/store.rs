@@ -24,6 +24,18 @@ pub async fn lock(within: &mut Transaction, name: &str) -> Result<()> {
     query!("select pg_advisory_xact_lock(hashtextextended($1, 0))", name).execute(&mut **within).await.map(drop)
 }
 
+/// The id of the role.
+#[instrument(name = "staging.role", level = "debug", skip_all)]
+pub async fn role(db: &Db) -> Result<String> {
+    query_scalar!(r#"select oid::text as "oid!" from pg_roles where rolname = current_user"#).fetch_one(db).await
+}
+
+/// Fails where the transaction's connection has ended.
+#[instrument(name = "staging.is_held", level = "trace", skip_all)]
+pub async fn is_held(within: &mut Transaction) -> Result<()> {
+    query("select").execute(&mut **within).await.map(drop)
+}
+
 /// Whether there is a database of this name.
 #[instrument(name = "staging.exists", level = "debug", skip_all)]
 pub async fn exists(db: &Db, name: &str) -> Result<bool> {
@@ -199,6 +211,12 @@ pub async fn take(within: &mut Transaction, name: &str, now: DateTime<Utc>, draw
         .bind(most)
         .fetch_one(&mut **within)
         .await
+}
+
+/// Drops a snapshot, if there is one of this name.
+#[instrument(name = "staging.forget", level = "debug", skip_all)]
+pub async fn forget(within: &mut Transaction, name: &str) -> Result<()> {
+    query("select staging.forget($1)").bind(name).execute(&mut **within).await.map(drop)
 }
 
 /// Whether the tables still have the columns that they had when the snapshot was taken.

@@ -125,6 +125,17 @@ begin
     end loop;
 end $$;
 
+-- Drops a snapshot, if there is one of this name.
+create or replace function staging.forget(unwanted text) returns void language plpgsql as $$
+declare
+    taken integer;
+begin
+    delete from staging.snapshots where name = unwanted returning id into taken;
+    if found then
+        execute format('drop schema %I cascade', staging.folder(taken));
+    end if;
+end $$;
+
 -- Takes a snapshot, in place of an older one of this name. False: there are as many as there may be. One whose name begins
 -- with a dot is the world's own, and does not count.
 create or replace function staging.take(wanted text, moment timestamptz, start integer, drawn bigint, most bigint)
@@ -138,10 +149,8 @@ begin
     -- One at a time.
     lock table staging.snapshots in share row exclusive mode;
     perform staging.let_foreign_keys_wait();
-    delete from staging.snapshots where name = wanted returning id into taken;
-    if found then
-        execute format('drop schema %I cascade', staging.folder(taken));
-    elsif wanted not like '.%' and (select count(*) from staging.snapshots where name not like '.%') >= most then
+    perform staging.forget(wanted);
+    if wanted not like '.%' and (select count(*) from staging.snapshots where name not like '.%') >= most then
         return false;
     end if;
     insert into staging.snapshots (name, taken_at, shape, start, drawn)

@@ -1,13 +1,18 @@
 //! Worlds to test against: what they begin with, that they are the same on every run, and the way back.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::Signal;
 use numberbank::db;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::home::{Home, Ran, Running, eventually, program};
+use crate::home::{Home, Ran, Running, eventually, program, within};
 
 const ACCOUNT: &str = "AC00000000000000000000000000000001";
 const TOKEN: &str = "t";
@@ -264,15 +269,12 @@ fn requests_wait_while_a_world_is_reset() {
         eventually("the table is held", || !texts(&url, held).expect("locks").is_empty());
         let reset = scope.spawn(|| {
             assert_eq!(world.control("POST", "/reset", "control", "").0, 200);
-            std::time::Instant::now()
+            Instant::now()
         });
         eventually("the reset waits", || !texts(&url, waits).expect("locks").is_empty());
         assert_eq!(world.call("GET", &format!("/2008-08-01/Accounts/{ACCOUNT}"), [ACCOUNT, TOKEN], "").0, 200);
-        let answered = std::time::Instant::now();
-        assert!(
-            reset.join().expect("its end") <= answered + std::time::Duration::from_millis(200),
-            "the request went first"
-        );
+        let answered = Instant::now();
+        assert!(reset.join().expect("its end") <= answered + Duration::from_millis(200), "the request went first");
         holder.join().expect("its end");
     });
 }
@@ -344,7 +346,58 @@ fn worlds_come_and_go_and_only_those_with_a_name_stay() {
     assert_eq!(all(), ["nbworld_kept"]);
     texts(&url(&home, "numberbank"), "create database nbworld_mine").expect("a database");
     assert!(twice(&["--name", "mine", "--anew"]).contains("is not that of a world"));
+    drop(anew);
+    let mut poor = seed("lowest", 44);
+    poor["accounts"][0]["balance"] = json!("0.50");
+    let poor = home.file("poor.json", &poor.to_string());
+    assert!(twice(&["--name", "kept", "--anew", "--seed", &poor]).contains("accounts[0]"));
+    let anew = start(&home, &["--name", "kept", "--seed", &other]);
+    assert_eq!(numbers_bought(&anew, 1, "AreaCode=415"), ["+14158670001"], "the older world is still there");
     assert_eq!(all(), ["nbworld_kept", "nbworld_mine"]);
+}
+
+#[test]
+fn a_world_whose_lock_is_lost_ends_and_what_it_had_half_done_is_undone() {
+    let home = Home::new();
+    let file = home.file("seed.json", &seed("lowest", 42).to_string());
+    let mut world = start(&home, &["--name", "held", "--seed", &file]);
+    // As while an account is being made.
+    let begun = "select staging.take('.before', now(), 1, 0, 32)::text";
+    assert_eq!(texts(&url(&home, "nbworld_held"), begun).expect("a snapshot"), ["true"]);
+    buy(&world, "AreaCode=415");
+    for name in [".before", "\\u0000", "'", ""] {
+        let (status, body) = world.control("POST", "/reset", "control", &format!("{{\"to\":\"{name}\"}}"));
+        assert!(status == 404 && body.contains("20404"), "{name}: {body}");
+    }
+    let end = "select pg_terminate_backend(pid)::text from pg_locks where locktype = 'advisory'";
+    assert_eq!(texts(&url(&home, "postgres"), end).expect("its end"), ["true"]);
+    assert_eq!(world.ended(), Some(1));
+    assert!(world.err().contains("start it again"), "{}", world.err());
+    let world = start(&home, &["--name", "held"]);
+    assert_eq!(numbers_bought(&world, 1, "AreaCode=415"), ["+14158670000"]);
+}
+
+#[test]
+fn who_sends_a_body_slowly_keeps_nobody_waiting() {
+    let home = Home::new();
+    let world = world(&home, &seed("lowest", 42));
+    let mut slow = TcpStream::connect(world.address()).expect("a connection");
+    let basic = STANDARD.encode(format!("{ACCOUNT}:{TOKEN}"));
+    let path = format!("/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers");
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Basic {basic}\r\nContent-Length: 12\r\n\r\nAreaCode"
+    );
+    slow.write_all(head.as_bytes()).expect("it listens");
+    within(Duration::from_secs(2), "a reset", || {
+        let begun = Instant::now();
+        assert_eq!(world.control("POST", "/reset", "control", "").0, 200);
+        begun.elapsed()
+    });
+    slow.write_all(b"=415").expect("it listens");
+    let mut answer = [0; 12];
+    slow.read_exact(&mut answer).expect("an answer");
+    assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 201");
+    assert_eq!(numbers_bought(&world, 1, "AreaCode=415"), ["+14158670001"]);
 }
 
 #[test]
@@ -405,6 +458,19 @@ fn a_role_that_may_only_make_databases_has_worlds_too() {
     assert_eq!(world.control("POST", "/reset", "control", "").0, 200);
     assert_eq!(before, session(&world));
     assert_eq!(databases(&home.url("x")), [database(&world)]);
+    // Another role has a template of its own; and all databases of a server have the same worlds.
+    home.sql("create role second login createdb").expect("a role");
+    drop(home.run_as(start("second")));
+    let mut named = start("maker");
+    let _named = home.run_as({
+        named.args(["--name", "one"]);
+        named
+    });
+    let elsewhere = url("maker").replace("/numberbank?", "/template1?");
+    assert_ne!(elsewhere, url("maker"));
+    let ran = program(&["staging", "--bind", "127.0.0.1:0", "--name", "one", "--database-url", &elsewhere]).output();
+    let busy = Ran::of(ran);
+    assert!(busy.code == Some(1) && busy.err.contains("another process has the world"), "{busy:?}");
     let durable = Ran::of(start("maker").arg("--durable").output());
     assert!(durable.code == Some(2) && durable.err.contains("--durable is for the private PostgreSQL"), "{durable:?}");
 }
