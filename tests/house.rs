@@ -61,7 +61,7 @@ const ROOMS: [(&str, &[&str]); 23] = [
     ("monitoring", &["accounts", "db", "inventory", "values", "web"]),
     ("platform", &["config"]),
     ("api", &["accounts", "inventory", "numbers", "purchases", "releases", "values", "web"]),
-    ("staging", &["accounts", "db", "error", "inventory", "numbers", "purchases", "values", "web"]),
+    ("staging", &["accounts", "billing", "db", "error", "inventory", "numbers", "purchases", "values", "web"]),
     ("web", &["accounts", "db", "error", "numbers", "purchases", "releases", "values"]),
     ("audit", &["db", "error"]),
     ("billing", &["accounts", "db", "error", "ledger", "releases", "values"]),

@@ -124,6 +124,16 @@ pub async fn count_due(db: &Db, as_of: DateTime<Utc>) -> Result<u64> {
     Ok(store::count_due(db, as_of.date_naive()).await?.unsigned_abs())
 }
 
+/// When a run has something to do next: the earliest due day of a fee, or end of a grace period. It may be in the past.
+/// What a release or a credit changes is not foreseen.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn next_due(db: &Db, grace: TimeDelta) -> Result<Option<DateTime<Utc>>> {
+    let days = i32::try_from(grace.num_days()).unwrap_or(i32::MAX);
+    Ok(store::next_due(db, days).await?)
+}
+
 /// A fee that is due.
 #[derive(Debug)]
 struct Due {

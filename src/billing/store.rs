@@ -240,3 +240,19 @@ pub async fn count_due(db: &Db, by: NaiveDate) -> Result<i64> {
     .fetch_one(db)
     .await
 }
+
+/// The earliest time at which a fee is due or, of a payer that is unpaid, a number is released. Grace counts from the
+/// later one of two times: see `release_unpaid` of `releases`.
+#[instrument(name = "billing.next_due", level = "debug", skip_all)]
+pub async fn next_due(db: &Db, grace: i32) -> Result<Option<DateTime<Utc>>> {
+    query_scalar!(
+        "select min(case when price = 0 or payer.unpaid_since is null then due_on::timestamp at time zone 'UTC'
+            else greatest(payer.unpaid_since, due_on::timestamp at time zone 'UTC') + make_interval(days => $1) end)
+        from tenancies join accounts as holder on holder.sid = account_sid
+        join accounts as payer on payer.sid = holder.payer_sid
+        where ended_at is null",
+        grace
+    )
+    .fetch_one(db)
+    .await
+}

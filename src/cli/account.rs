@@ -165,7 +165,7 @@ impl Account {
             Self::Ledger(entries) => entries.run(context).await,
             Self::Show { account, grace } => {
                 let sid = context.account(&account).await?;
-                show(*output, &billing::standing(db, clock, sid, grace.length()).await?)
+                show(*output, &billing::standing(db, clock, sid, grace.length(context.world)).await?)
             }
             Self::Set { account, changes } => {
                 let reference = changes.r#ref.as_ref().map(|NewRef(reference)| reference.as_ref());

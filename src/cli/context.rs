@@ -14,6 +14,7 @@ use crate::db::transact::{Commits, telling};
 use crate::db::{self, Db};
 use crate::error::Error;
 use crate::operators::{About, Action, Operator};
+use crate::staging::Life;
 use crate::values::clock::Clock;
 use crate::values::phone::{NotAPhoneNumber, PhoneNumber, Reason};
 use crate::values::sid::AccountSid;
@@ -23,6 +24,8 @@ use crate::{accounts, numbers};
 pub struct Context {
     pub output: Output,
     pub clock: Clock,
+    /// How long numbers are kept, if it works on a world.
+    pub world: Option<Life>,
     pub db: Db,
     pub stop: watch::Receiver<bool>,
     pub operator: Operator,

@@ -12,7 +12,7 @@ use super::options::Global;
 use super::{Done, Failure};
 use crate::db::{self, Meant};
 use crate::platform::embedded_pg::{self, CONNECTIONS, ClusterOptions};
-use crate::staging::{self, Name, Unopened};
+use crate::staging::{self, Life, Name, Unopened};
 use crate::values::clock::Clock;
 
 /// The database of a command: the one that DATABASE_URL names, or the private one; or that of a world.
@@ -21,6 +21,8 @@ pub struct Database {
     pub options: PgConnectOptions,
     /// What time it is there.
     pub clock: Clock,
+    /// How long numbers are kept there, if it is that of a world.
+    pub world: Option<Life>,
     meant: Meant,
 }
 
@@ -80,7 +82,7 @@ impl Database {
         }
         let server = Cluster::of_registry(global).await?;
         let options = server.options.clone();
-        Ok(Self { server, options, clock: Clock::watched(), meant: Meant::Registry })
+        Ok(Self { server, options, clock: Clock::watched(), world: None, meant: Meant::Registry })
     }
 
     /// The database of a named world, which may run or not.
@@ -93,8 +95,8 @@ impl Database {
             let server = Cluster::of_worlds(global, durable).await?;
             if staging::is_there(name, &server.options).await? {
                 let options = server.options.clone().database(&name.database());
-                let clock = staging::clock_of(name, &options).await?;
-                return Ok(Self { server, options, clock, meant: Meant::World });
+                let (clock, life) = staging::clock_of(name, &options).await?;
+                return Ok(Self { server, options, clock, world: Some(life), meant: Meant::World });
             }
             server.close().await?;
         }

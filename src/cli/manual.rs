@@ -35,12 +35,13 @@ const VALUES: [(&str, &str); 8] = [
 ];
 
 /// An example of each command.
-const EXAMPLES: [(&str, &str); 49] = [
+const EXAMPLES: [(&str, &str); 50] = [
     ("demo", "numberbank demo --bind 127.0.0.1:8008"),
     ("serve", "numberbank serve --bind 127.0.0.1:8008 --database-url postgres://numberbank@db.internal/numberbank"),
     ("migrate", "numberbank migrate --database-url postgres://numberbank@db.internal/numberbank"),
     ("staging", "numberbank staging --seed seed.json --bind 127.0.0.1:0"),
     ("staging snapshot", "numberbank staging snapshot paid --url http://127.0.0.1:8010"),
+    ("staging clock", "numberbank staging clock --advance P1M --url http://127.0.0.1:8010"),
     ("staging reset", "numberbank staging reset --to paid --url http://127.0.0.1:8010"),
     ("account create", "numberbank account create --name 'Acme Inc' --balance 100.00"),
     ("account list", "numberbank account list --output csv"),

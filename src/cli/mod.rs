@@ -157,6 +157,7 @@ impl Command {
         let context = Context {
             output: self.global.output(),
             clock: database.clock.clone(),
+            world: database.world,
             db,
             stop,
             operator: self.global.operator.who(),

@@ -41,12 +41,9 @@ pub struct Recycle {
 
 #[derive(Args, Debug)]
 struct AsOf {
-    /// Do what is due by then: RFC 3339, a date for its midnight in UTC, or as in +1month [default: now]
+    /// Do what was due by then, which is in the future in a dry run only: RFC 3339, a date for its midnight in UTC, or as in +1month [default: now]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     as_of: Option<Time>,
-    /// Allow a time in the future, for staging; a dry run needs no leave
-    #[arg(long)]
-    force: bool,
 }
 
 impl Bill {
@@ -55,10 +52,10 @@ impl Bill {
     }
 
     pub async fn run(self, context: &Context) -> Done {
-        let Context { db, clock, output, .. } = context;
-        let (as_of, clock) = self.as_of.on(clock, self.dry_run)?;
+        let Context { db, output, world, .. } = context;
+        let (as_of, clock) = self.as_of.on(context, self.dry_run)?;
         if self.dry_run {
-            let grace = self.grace.length();
+            let grace = self.grace.length(*world);
             return show(*output, &billing::forecast(db, &clock, as_of, grace, self.verbose).await?);
         }
         let bar = bar(Some(billing::count_due(db, as_of).await?), "{human_pos} of {human_len} fees, {per_sec}");
@@ -70,7 +67,7 @@ impl Bill {
             context.counted(&json!({ "charged": progress.charged }));
         };
         context.stands(charged(0));
-        let billed = billing::bill(db, &clock, as_of, self.grace.length(), progress).await;
+        let billed = billing::bill(db, &clock, as_of, self.grace.length(*world), progress).await;
         bar.finish_and_clear();
         let billed = billed?;
         context.counted(&billed);
@@ -97,15 +94,15 @@ impl Recycle {
     }
 
     pub async fn run(self, context: &Context) -> Done {
-        let Context { db, clock, output, .. } = context;
-        let (as_of, clock) = self.as_of.on(clock, self.dry_run)?;
+        let Context { db, output, world, .. } = context;
+        let (as_of, clock) = self.as_of.on(context, self.dry_run)?;
         if self.dry_run {
-            let accounts = inventory::recyclable(db, as_of, self.quarantine.lengths()).await?;
+            let accounts = inventory::recyclable(db, as_of, self.quarantine.lengths(*world)).await?;
             let recycled: i64 = accounts.iter().map(|account| account.recycled).sum();
             return show(*output, &json!({ "recycled": recycled, "accounts": accounts }));
         }
         context.stands("what is on sale again stays so; 'numberbank recycle' goes on with the rest".to_owned());
-        let recycled = inventory::recycle(db, &clock, as_of, self.quarantine.lengths()).await?;
+        let recycled = inventory::recycle(db, &clock, as_of, self.quarantine.lengths(*world)).await?;
         let recycled = json!({ "recycled": recycled });
         context.counted(&recycled);
         show(*output, &recycled)
@@ -114,19 +111,18 @@ impl Recycle {
 
 impl AsOf {
     /// The time for what is due, and the clock for when it is done.
-    fn on(&self, clock: &Clock, dry_run: bool) -> Result<(DateTime<Utc>, Clock), Failure> {
-        // For a future `--as-of`, check this machine's clock now.
+    fn on(&self, Context { clock, world, .. }: &Context, dry_run: bool) -> Result<(DateTime<Utc>, Clock), Failure> {
         clock.trusted().map_err(Error::from)?;
         let now = clock.now();
         let as_of = self.as_of.as_ref().map_or(Ok(now), |time| time.on(now))?;
-        if as_of > now && !self.force && !dry_run {
-            return Err(Failure::Bad(format!("{as_of} is in the future: --force does it all the same, for staging")));
+        if as_of > now && !dry_run {
+            return Err(Failure::Bad(match world {
+                Some(_) => format!("{as_of} is later than the world's now: 'numberbank staging clock --to' goes there"),
+                None => format!("{as_of} is in the future: --dry-run says what will be due then"),
+            }));
         }
         if dry_run && as_of > now + Months::new(MOST_MONTHS_AHEAD) {
             return Err(Failure::Usage(format!("{as_of} is more than {MOST_MONTHS_AHEAD} months from now")));
-        }
-        if as_of > now + Months::new(1200) {
-            return Err(Failure::Usage(format!("{as_of} is more than a hundred years from now")));
         }
         Ok((as_of, clock.not_before(as_of)))
     }

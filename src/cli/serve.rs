@@ -120,8 +120,8 @@ fn start_jobs(settings: &Serve, database: &Database, instance: &Arc<Instance>, c
         database: database.options.clone(),
         clock: clock.clone(),
         every,
-        quarantine: settings.quarantine.lengths(),
-        grace: settings.grace.length(),
+        quarantine: settings.quarantine.lengths(None),
+        grace: settings.grace.length(None),
     }));
     tasks
 }

@@ -11,6 +11,7 @@ use std::{env, io};
 use clap::Args;
 use serde_json::json;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::database::Cluster;
 use super::front::{address, listen, warn_of_plain_http};
@@ -135,6 +136,9 @@ async fn serve_world(
     };
     let server = app::serve(listener, options)?;
     let handle = server.handle();
+    let mut jobs = JoinSet::new();
+    let theirs = Arc::clone(world);
+    jobs.spawn(async move { theirs.keep_up().await });
     let mut serving = pin!(server);
     let announced = async {
         match announce(&site, &world.name, token.as_deref(), output) {
@@ -143,6 +147,8 @@ async fn serve_world(
             Err(failure) => return Err(failure),
         }
         instance.stops();
+        // The next start does what they have not finished.
+        jobs.shutdown().await;
         handle.stop(true).await;
         Ok(())
     };

@@ -23,7 +23,7 @@ pub use adding::{Added, Counted, MOST_AT_ONCE, MOST_REJECTIONS, Rejection, add};
 pub use moving::{Changed, Correction, MOST_MOVED, put_back, retire, set, withdraw};
 pub use prices::{Price, PriceChange, Priced, price_changes, prices, set_price, unset_price};
 pub use quarantine::{Quarantine, keep_lengths, recycle};
-pub use recycling::{Recyclable, recyclable};
+pub use recycling::{Recyclable, next_recycling, recyclable};
 pub use thresholds::{Threshold, set_threshold, thresholds};
 
 /// Why the stock or its prices are not changed.

@@ -26,3 +26,13 @@ pub struct Recyclable {
 pub async fn recyclable(db: &Db, as_of: DateTime<Utc>, quarantine: Quarantine) -> Result<Vec<Recyclable>> {
     Ok(store::recyclable(db, as_of - quarantine.local, as_of - quarantine.tollfree).await?)
 }
+
+/// When the next quarantine ends. It may be in the past.
+///
+/// # Errors
+/// If the database is out of reach.
+pub async fn next_recycling(db: &Db, quarantine: Quarantine) -> Result<Option<DateTime<Utc>>> {
+    let [local, tollfree] =
+        [quarantine.local, quarantine.tollfree].map(|length| i32::try_from(length.num_days()).unwrap_or(i32::MAX));
+    Ok(store::next_recycling(db, local, tollfree).await?)
+}

@@ -24,7 +24,7 @@ use crate::web::state::{WorkerState, incomplete};
 /// A request of whoever has the world's token.
 pub struct Control(pub Visit);
 
-/// A request of somebody who may go back to an earlier state of the world.
+/// A request of somebody who may set the world's clock, or go back to an earlier state.
 pub struct Visit {
     pub world: Arc<World>,
     pub state: Rc<WorkerState>,

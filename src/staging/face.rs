@@ -17,6 +17,7 @@ use serde_json::json;
 use super::control::{Control, Visit, world};
 use super::refusals::{Refusal, answer};
 use super::seed::Account;
+use super::time::Asked;
 use super::{SEEDED, World};
 use crate::error::{Denied, Error as Failed};
 use crate::web::form::LARGEST_BODY;
@@ -39,6 +40,7 @@ routes! {
     TREE, nothing;
     "/health" { GET health }
     "/world" { GET show }
+    "/clock" { GET clock, POST set_clock }
     "/snapshots" { GET snapshots, POST take }
     "/reset" { POST reset }
     "/accounts" { POST make }
@@ -92,6 +94,17 @@ async fn health(request: HttpRequest) -> Result<HttpResponse, Refusal> {
 
 async fn show(visit: Visit) -> Result<HttpResponse, Refusal> {
     Ok(shown(StatusCode::OK, &visit.world.shown().await?))
+}
+
+async fn clock(visit: Visit) -> Result<HttpResponse, Refusal> {
+    Ok(shown(StatusCode::OK, &visit.world.shown_clock()))
+}
+
+async fn set_clock(visit: Visit) -> Result<HttpResponse, Refusal> {
+    let change = visit.json::<Asked>()?.change()?;
+    let world = Arc::clone(&visit.world);
+    let changed = to_its_end(&visit, async move { world.change_clock(change).await }).await?;
+    Ok(shown(StatusCode::OK, &changed))
 }
 
 async fn snapshots(Control(visit): Control) -> Result<HttpResponse, Refusal> {

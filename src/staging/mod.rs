@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
@@ -25,6 +25,7 @@ mod opening;
 mod refusals;
 pub mod seed;
 mod store;
+mod time;
 mod token;
 
 pub use database::{Database, MEETING, Name, NotAName, drop_leftovers};
@@ -32,6 +33,7 @@ pub use face::{FACE, ROUTES, TREE, mount, one_after_another};
 pub use opening::{clock_of, is_there};
 use seed::{Account, Choice, Made};
 use store::Snapshot;
+pub use time::{Life, NotASpan, Span};
 pub use token::{NotAToken, Token};
 
 /// The snapshot of a world as its seed made it.
@@ -90,8 +92,8 @@ impl From<Denied<Refused>> for Unopened {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     #[error(
-        "Authenticate with the world's control token (Authorization: Bearer …); an account of the world may look at it and \
-        reset it with its own credentials"
+        "Authenticate with the world's control token (Authorization: Bearer …); an account of the world may look at it, \
+        reset it and set its clock with its own credentials"
     )]
     NoToken,
     /// JSON that cannot be read, and where.
@@ -107,11 +109,28 @@ pub enum Refused {
         "a world has at most {MOST_SNAPSHOTS} snapshots; one that is taken again replaces the older one of its name"
     )]
     TooManySnapshots,
+    #[error("one of advance, to, stand (true) and run (true) is expected")]
+    NoChange,
+    #[error("a clock goes forward only: it is {} now, which is later than {}", told(*now), told(*to))]
+    NotForward { now: DateTime<Utc>, to: DateTime<Utc> },
+    #[error("a clock goes to a hundred years from now at most")]
+    TooFar,
+    /// The clock is where everything was done.
+    #[error(
+        "Not all that fell due could be done; the log of the world says why. Its clock is at {}, by when everything was: \
+        send the rest of the way again",
+        told(*.0)
+    )]
+    HalfWay(DateTime<Utc>),
     #[error("the snapshot '{0}' is of another version of the schema: make the world again with --anew")]
     OtherSchema(String),
 }
 
 impl Refuses for Refused {}
+
+fn told(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
 
 /// A part of a seed or of an account that cannot be done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -149,6 +168,7 @@ pub struct World {
     pub clock: Clock,
     pub chance: Chance,
     choice: Choice,
+    life: Life,
     token: Token,
     db: Db,
     /// Held by every request; alone by what changes the world as a whole.
@@ -159,17 +179,10 @@ pub struct World {
 #[derive(Debug, Serialize)]
 struct Shown {
     name: String,
-    clock: ShownClock,
+    clock: time::Shown,
     seed: i64,
     choice: Choice,
     snapshots: Vec<ShownSnapshot>,
-}
-
-#[derive(Debug, Serialize)]
-struct ShownClock {
-    #[serde(serialize_with = "time")]
-    now: DateTime<Utc>,
-    stands: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -191,9 +204,9 @@ impl World {
     }
 
     async fn shown(&self) -> Result<Shown, Error> {
-        let clock = ShownClock { now: self.clock.now(), stands: matches!(self.clock, Clock::Frozen(_)) };
+        let (name, clock, choice) = (self.name.clone(), self.shown_clock(), self.choice);
         let seed = self.chance.draws().map_or(0, |draws| draws.seed);
-        Ok(Shown { name: self.name.clone(), clock, seed, choice: self.choice, snapshots: self.snapshots().await? })
+        Ok(Shown { name, clock, seed, choice, snapshots: self.snapshots().await? })
     }
 
     /// Those that have a name of their own, the oldest first.
@@ -242,7 +255,9 @@ impl World {
             store::reset(within, &snapshot).await?;
             Ok::<_, Denied<Refused>>(snapshot)
         });
-        self.chance.go_back(snapshot.await?.draws(draws.seed));
+        let snapshot = snapshot.await?;
+        self.chance.go_back(snapshot.draws(draws.seed));
+        self.clock.set(snapshot.course());
         gate.forget_all();
         Ok(())
     }
@@ -269,7 +284,9 @@ impl World {
     async fn undo(&self) -> Result<(), Denied<Refused>> {
         transact(&self.db, async |within| {
             let Some(snapshot) = store::snapshot(within, BEFORE).await? else { return Ok(()) };
-            store::reset(within, &snapshot).await?;
+            if store::fits(within, &snapshot).await? {
+                store::reset(within, &snapshot).await?;
+            }
             Ok::<_, Denied<Refused>>(store::forget(within, BEFORE).await?)
         })
         .await

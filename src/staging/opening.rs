@@ -6,10 +6,11 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::seed::{self, Seed};
 use super::store::{self, Kept};
-use super::{Database, MOST_SNAPSHOTS, Name, SEEDED, Token, Unopened, World};
+use super::{Database, Life, MOST_SNAPSHOTS, Name, SEEDED, Token, Unopened, World};
 use crate::db::transact::transact;
 use crate::db::{self, Meant};
 use crate::error::Error;
+use crate::inventory;
 use crate::values::chance::{Chance, Draws};
 use crate::values::clock::Clock;
 use crate::values::sid::random_bits;
@@ -55,8 +56,8 @@ impl World {
         let db = db::for_command(&database.options);
         let kept = store::start(&db).await?;
         let chance = Chance::seeded(Draws { seed: kept.seed, start: kept.starts, drawn: 0 });
-        let (name, clock) = (database.name.clone(), clock(&kept));
-        let world = Self { name, clock, chance, choice: kept.choice, token, db, turns: Arc::default() };
+        let (name, clock, choice, life) = (database.name.clone(), Clock::own(kept.course()), kept.choice, kept.life());
+        let world = Self { name, clock, chance, choice, life, token, db, turns: Arc::default() };
         world.undo().await?;
         Ok(Arc::new(world))
     }
@@ -66,9 +67,8 @@ impl World {
 async fn begin(options: &PgConnectOptions, text: &[u8], seed: &Seed) -> Result<(), Unopened> {
     // Positive, so that it is easy to say.
     let number = seed.seed.unwrap_or_else(|| (random_bits() >> 97) as i64);
-    let stands_at = seed.clock.map(|clock| clock.at);
-    let world = Kept { made_of: seed::digest(text), seed: number, choice: seed.choice, stands_at, starts: 0 };
-    let (db, clock) = (db::for_command(options), clock(&world));
+    let world = Kept::new(seed::digest(text), number, seed.choice, seed.course(), seed.days());
+    let (db, clock) = (db::for_command(options), Clock::own(world.course()));
     let draws = |start| Draws { seed: number, start, drawn: 0 };
     let done = async {
         transact(&db, async |within| {
@@ -77,6 +77,7 @@ async fn begin(options: &PgConnectOptions, text: &[u8], seed: &Seed) -> Result<(
             Ok::<_, Error>(store::begin(within, &world, clock.now()).await?)
         })
         .await?;
+        inventory::keep_lengths(&db, world.life().quarantine).await?;
         seed.plant(&db, &clock, &Chance::seeded(draws(0))).await?;
         // As the first start finds it.
         let taken = transact(&db, async |within| {
@@ -114,17 +115,14 @@ async fn kept(name: &Name, options: &PgConnectOptions) -> Result<Kept, Unopened>
     Ok(kept?)
 }
 
-/// The clock of a world: it stands where the seed has put it, or is the system's.
-fn clock(world: &Kept) -> Clock {
-    world.stands_at.map_or(Clock::System, Clock::frozen)
-}
-
-/// The clock of a world that another process may have, for a command that works with it.
+/// The clock of a world that another process may have, and how long numbers are kept there, for a command that works
+/// with it.
 ///
 /// # Errors
 /// If there is no such world, or its database is out of reach.
-pub async fn clock_of(name: &Name, options: &PgConnectOptions) -> Result<Clock, Unopened> {
-    Ok(clock(&kept(name, options).await?))
+pub async fn clock_of(name: &Name, options: &PgConnectOptions) -> Result<(Clock, Life), Unopened> {
+    let kept = kept(name, options).await?;
+    Ok((Clock::own(kept.course()), kept.life()))
 }
 
 /// Whether a server has a world of this name. `beside` is any database of it.

@@ -18,9 +18,15 @@ impl Worded for Refused {
         let code = match self {
             Self::NoToken => Code::Authenticate,
             Self::NoSnapshot(_) => Code::NotFound,
-            Self::NotRead(_) | Self::Part(_) | Self::NoName | Self::TooManySnapshots | Self::OtherSchema(_) => {
-                Code::InvalidParameter
-            }
+            Self::HalfWay(_) => Code::Unavailable,
+            Self::NotRead(_)
+            | Self::Part(_)
+            | Self::NoName
+            | Self::TooManySnapshots
+            | Self::NoChange
+            | Self::NotForward { .. }
+            | Self::TooFar
+            | Self::OtherSchema(_) => Code::InvalidParameter,
         };
         (code, self.to_string())
     }

@@ -5,10 +5,11 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use blake2::{Blake2s256, Digest};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::time::moment;
 use super::{Part, Refused};
 use crate::accounts::{self, AuthToken, New};
 use crate::db::Db;
@@ -18,7 +19,7 @@ use crate::numbers::Settings;
 use crate::numbers::settings::{ApiVersion, CallbackChange, Change, Changes};
 use crate::purchases;
 use crate::values::chance::Chance;
-use crate::values::clock::Clock;
+use crate::values::clock::{Clock, Course};
 use crate::values::money::Money;
 use crate::values::phone::{self, Kind, PhoneNumber};
 use crate::values::sid::{AccountSid, NumberSid};
@@ -30,6 +31,11 @@ pub const LARGEST: usize = 1024 * 1024;
 /// The most numbers that a seed puts into stock.
 pub const MOST_STOCK: i64 = 1_000_000;
 
+/// Days of quarantine and of grace where a seed says none, and the most.
+const QUARANTINE_DAYS: i16 = 45;
+const GRACE_DAYS: i16 = 14;
+const MOST_DAYS: i16 = 3650;
+
 /// A price of a seed says nobody else who set it.
 const OPERATOR: &str = "staging";
 
@@ -39,19 +45,23 @@ const OPERATOR: &str = "staging";
 pub struct Seed {
     /// Of its chance; a random one if it is not said.
     pub seed: Option<i64>,
-    pub clock: Option<Standing>,
+    clock: Start,
     pub choice: Choice,
+    #[serde(deserialize_with = "days")]
+    quarantine_days: Option<i16>,
+    #[serde(deserialize_with = "days")]
+    grace_days: Option<i16>,
     prices: Prices,
     stock: Vec<Range>,
     accounts: Vec<Account>,
 }
 
-/// A clock that stands.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Standing {
+/// Where a clock begins: now, if it is not said.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Start {
     #[serde(deserialize_with = "moment")]
-    pub at: DateTime<Utc>,
+    at: Option<DateTime<Utc>>,
     stand: bool,
 }
 
@@ -158,10 +168,21 @@ impl Seed {
         if stock > MOST_STOCK {
             return Err(Part::of("stock", format!("at most {MOST_STOCK} numbers are expected")).into());
         }
-        if seed.clock.is_some_and(|clock| !clock.stand) {
-            return Err(Part::of("clock.stand", "true is expected: a clock with a time of its own stands still").into());
-        }
         Ok(seed)
+    }
+
+    /// How the world's clock goes at the beginning.
+    pub fn course(&self) -> Course {
+        match self.clock {
+            Start { at: None, stand: false } => Course::Runs(TimeDelta::zero()),
+            Start { at: Some(at), stand: false } => Course::running(at),
+            Start { at, stand: true } => Course::Stands(at.unwrap_or_else(|| Clock::System.now())),
+        }
+    }
+
+    /// Days of quarantine and of grace.
+    pub fn days(&self) -> [i16; 2] {
+        [self.quarantine_days.unwrap_or(QUARANTINE_DAYS), self.grace_days.unwrap_or(GRACE_DAYS)]
     }
 
     /// Puts everything into a world's database.
@@ -317,12 +338,10 @@ fn api_version<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ApiVersion>,
     version.map(Some).ok_or_else(|| D::Error::custom("2008-08-01 or 2010-04-01 is expected"))
 }
 
-/// From 2008 on, for a hundred years from now at most.
-fn moment<'de, D: Deserializer<'de>>(from: D) -> Result<DateTime<Utc>, D::Error> {
-    let text = String::deserialize(from)?;
-    let at = DateTime::parse_from_rfc3339(&text).ok().map(|at| at.to_utc());
-    let years = |at: &DateTime<Utc>| (2008..=2126).contains(&chrono::Datelike::year(at));
-    at.filter(years).ok_or_else(|| D::Error::custom("a time from 2008 to 2126 is expected, as in 2026-01-31T12:00:00Z"))
+fn days<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i16>, D::Error> {
+    let days = Option::<i16>::deserialize(from)?;
+    let may_be = days.is_none_or(|days| (0..=MOST_DAYS).contains(&days));
+    may_be.then_some(days).ok_or_else(|| D::Error::custom(format!("0 to {MOST_DAYS} days are expected")))
 }
 
 impl<'de> Deserialize<'de> for Range {

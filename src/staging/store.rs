@@ -1,14 +1,18 @@
 //! The statements of worlds. Those on the schema `staging` are not checked at compile time, because no migration makes it:
 //! `world.sql` does.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{AssertSqlSafe, Result, query, query_as, query_scalar, raw_sql};
 use tracing::instrument;
 
+use super::Life;
 use super::seed::Choice;
 use crate::db::{Db, Transaction};
+use crate::inventory::Quarantine;
 use crate::values::chance::Draws;
+use crate::values::clock::Course;
 use crate::values::phone::{AreaCode, Kind};
+use crate::values::sid::{AccountSid, NumberSid};
 
 /// Takes a lock that this transaction holds to its end, if nobody holds it. Its name is that of a database.
 #[instrument(name = "staging.try_lock", level = "debug", skip_all)]
@@ -31,7 +35,7 @@ pub async fn role(db: &Db) -> Result<String> {
 }
 
 /// Fails where the transaction's connection has ended.
-#[instrument(name = "staging.is_held", level = "trace", skip_all)]
+#[instrument(name = "staging.is_held", level = "debug", skip_all)]
 pub async fn is_held(within: &mut Transaction) -> Result<()> {
     query("select").execute(&mut **within).await.map(drop)
 }
@@ -136,36 +140,131 @@ pub struct Kept {
     pub made_of: String,
     pub seed: i64,
     pub choice: Choice,
-    pub stands_at: Option<DateTime<Utc>>,
+    stands_at: Option<DateTime<Utc>>,
+    ahead: i64,
+    /// Days.
+    quarantine: i16,
+    grace: i16,
     /// How often it was started.
     pub starts: i32,
 }
 
+/// What of a world is read back.
+macro_rules! kept {
+    () => {
+        "made_of, seed, choice, stands_at, ahead, quarantine, grace, starts"
+    };
+}
+
+impl Kept {
+    /// A world that is not started yet.
+    pub fn new(made_of: String, seed: i64, choice: Choice, course: Course, [quarantine, grace]: [i16; 2]) -> Self {
+        let (stands_at, ahead) = parts(course);
+        Self { made_of, seed, choice, stands_at, ahead, quarantine, grace, starts: 0 }
+    }
+
+    /// How its clock goes.
+    pub fn course(&self) -> Course {
+        course(self.stands_at, self.ahead)
+    }
+
+    pub fn life(&self) -> Life {
+        let [quarantine, grace] = [self.quarantine, self.grace].map(|days| TimeDelta::days(days.into()));
+        Life { quarantine: Quarantine { local: quarantine, tollfree: quarantine }, grace }
+    }
+}
+
+/// A course, from where it stands or by how many microseconds it is ahead.
+fn course(stands_at: Option<DateTime<Utc>>, ahead: i64) -> Course {
+    stands_at.map_or(Course::Runs(TimeDelta::microseconds(ahead)), Course::Stands)
+}
+
+fn parts(course: Course) -> (Option<DateTime<Utc>>, i64) {
+    match course {
+        Course::Stands(at) => (Some(at), 0),
+        Course::Runs(ahead) => (None, ahead.num_microseconds().unwrap_or_default()),
+    }
+}
+
 #[instrument(name = "staging.begin", level = "debug", skip_all)]
 pub async fn begin(within: &mut Transaction, world: &Kept, now: DateTime<Utc>) -> Result<()> {
-    query("insert into staging.world (made_of, seed, choice, stands_at, made_at) values ($1, $2, $3, $4, $5)")
-        .bind(&world.made_of)
-        .bind(world.seed)
-        .bind(world.choice)
-        .bind(world.stands_at)
-        .bind(now)
-        .execute(&mut **within)
-        .await
-        .map(drop)
+    query(
+        "insert into staging.world (made_of, seed, choice, stands_at, ahead, quarantine, grace, made_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(&world.made_of)
+    .bind(world.seed)
+    .bind(world.choice)
+    .bind(world.stands_at)
+    .bind(world.ahead)
+    .bind(world.quarantine)
+    .bind(world.grace)
+    .bind(now)
+    .execute(&mut **within)
+    .await
+    .map(drop)
 }
 
 /// The world of this database.
 #[instrument(name = "staging.world", level = "debug", skip_all)]
 pub async fn world(db: &Db) -> Result<Kept> {
-    query_as("select made_of, seed, choice, stands_at, starts from staging.world").fetch_one(db).await
+    query_as(concat!("select ", kept!(), " from staging.world")).fetch_one(db).await
 }
 
 /// Counts one more start.
 #[instrument(name = "staging.start", level = "debug", skip_all)]
 pub async fn start(db: &Db) -> Result<Kept> {
-    query_as("update staging.world set starts = starts + 1 returning made_of, seed, choice, stands_at, starts")
-        .fetch_one(db)
-        .await
+    query_as(concat!("update staging.world set starts = starts + 1 returning ", kept!())).fetch_one(db).await
+}
+
+/// Keeps how the world's clock goes.
+#[instrument(name = "staging.keep_course", level = "debug", skip_all)]
+pub async fn keep_course(db: &Db, course: Course) -> Result<()> {
+    let (stands_at, ahead) = parts(course);
+    query("update staging.world set stands_at = $1, ahead = $2").bind(stands_at).bind(ahead).execute(db).await.map(drop)
+}
+
+/// The last event of any account; 0 if there is none.
+#[instrument(name = "staging.last_event", level = "debug", skip_all)]
+pub async fn last_event(db: &Db) -> Result<i64> {
+    query_scalar!(r#"select coalesce(max(id), 0) as "id!" from account_events"#).fetch_one(db).await
+}
+
+/// Accounts that were suspended after an event because they could not pay.
+#[instrument(name = "staging.suspended_since", level = "debug", skip_all)]
+pub async fn suspended_since(db: &Db, event: i64) -> Result<Vec<AccountSid>> {
+    query_scalar!(
+        r#"select account_sid as "sid: AccountSid" from account_events
+        where id > $1 and change = 'suspended' and reason = 'unpaid' group by account_sid order by min(id) limit 1000"#,
+        event
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Accounts that became active after an event because nothing was owed any more.
+#[instrument(name = "staging.activated_since", level = "debug", skip_all)]
+pub async fn activated_since(db: &Db, event: i64) -> Result<Vec<AccountSid>> {
+    query_scalar!(
+        r#"select account_sid as "sid: AccountSid" from account_events
+        where id > $1 and change = 'activated' and reason in ('paid', 'nothing_owed')
+        group by account_sid order by min(id) limit 1000"#,
+        event
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Tenancies that ended after an event because they were not paid.
+#[instrument(name = "staging.released_since", level = "debug", skip_all)]
+pub async fn released_since(db: &Db, event: i64) -> Result<Vec<NumberSid>> {
+    query_scalar!(
+        r#"select tenancy_sid as "sid!: NumberSid" from account_events
+        where id > $1 and change = 'number_lost' and reason = 'unpaid' order by id limit 1000"#,
+        event
+    )
+    .fetch_all(db)
+    .await
 }
 
 /// A snapshot.
@@ -176,6 +275,8 @@ pub struct Snapshot {
     pub taken_at: DateTime<Utc>,
     start: i32,
     drawn: i64,
+    stands_at: Option<DateTime<Utc>>,
+    ahead: i64,
 }
 
 impl Snapshot {
@@ -183,16 +284,23 @@ impl Snapshot {
     pub const fn draws(&self, seed: i64) -> Draws {
         Draws { seed, start: self.start, drawn: self.drawn }
     }
+
+    /// How the clock went.
+    pub fn course(&self) -> Course {
+        course(self.stands_at, self.ahead)
+    }
 }
 
 #[instrument(name = "staging.snapshots", level = "debug", skip_all)]
 pub async fn snapshots(db: &Db) -> Result<Vec<Snapshot>> {
-    query_as("select id, name, taken_at, start, drawn from staging.snapshots order by id").fetch_all(db).await
+    query_as("select id, name, taken_at, start, drawn, stands_at, ahead from staging.snapshots order by id")
+        .fetch_all(db)
+        .await
 }
 
 #[instrument(name = "staging.snapshot", level = "debug", skip_all)]
 pub async fn snapshot(within: &mut Transaction, name: &str) -> Result<Option<Snapshot>> {
-    query_as("select id, name, taken_at, start, drawn from staging.snapshots where name = $1")
+    query_as("select id, name, taken_at, start, drawn, stands_at, ahead from staging.snapshots where name = $1")
         .bind(name)
         .fetch_optional(&mut **within)
         .await

@@ -5,22 +5,41 @@ create schema if not exists staging;
 
 -- The mark: one row.
 create table if not exists staging.world (
-    made_of   text        not null, -- the digest of its seed
-    seed      bigint      not null, -- of its chance
-    choice    text        not null,
-    stands_at timestamptz, -- where its clock stands; null: it runs
-    made_at   timestamptz not null,
-    starts    integer     not null default 0
+    made_of    text        not null, -- the digest of its seed
+    seed       bigint      not null, -- of its chance
+    choice     text        not null,
+    -- Where its clock stands; or it runs, by so many microseconds ahead of the machine's.
+    stands_at  timestamptz,
+    ahead      bigint      not null,
+    -- Days of quarantine, and of grace.
+    quarantine smallint    not null,
+    grace      smallint    not null,
+    made_at    timestamptz not null,
+    starts     integer     not null default 0
 );
 
+-- The time of the views is the world's; what a session says still comes first.
+create or replace function reporting.moment() returns timestamptz
+language sql stable parallel safe as $$
+    select coalesce(nullif(current_setting('numberbank.now', true), '')::timestamptz,
+        (select coalesce(stands_at, now() + ahead * interval '1 microsecond') from staging.world), now())
+$$;
+
+-- Who reads the views reads the time.
+grant usage on schema staging to numberbank_reporting;
+grant select on staging.world to numberbank_reporting;
+
 create table if not exists staging.snapshots (
-    id       integer generated always as identity constraint snapshots_pkey primary key,
-    name     text        not null constraint snapshots_name_key unique,
-    taken_at timestamptz not null,
-    shape    text        not null, -- of the tables
+    id        integer generated always as identity constraint snapshots_pkey primary key,
+    name      text        not null constraint snapshots_name_key unique,
+    taken_at  timestamptz not null,
+    shape     text        not null, -- of the tables
     -- How far the world's chance had come.
-    start    integer     not null,
-    drawn    bigint      not null
+    start     integer     not null,
+    drawn     bigint      not null,
+    -- How its clock went, as in staging.world.
+    stands_at timestamptz,
+    ahead     bigint      not null
 );
 
 -- Of each snapshot, what the sequences would have given next.
@@ -153,8 +172,8 @@ begin
     if wanted not like '.%' and (select count(*) from staging.snapshots where name not like '.%') >= most then
         return false;
     end if;
-    insert into staging.snapshots (name, taken_at, shape, start, drawn)
-    values (wanted, moment, staging.shape(), start, drawn)
+    insert into staging.snapshots (name, taken_at, shape, start, drawn, stands_at, ahead)
+    select wanted, moment, staging.shape(), start, drawn, stands_at, ahead from staging.world
     returning id into taken;
     folder := staging.folder(taken);
     execute format('create schema %I', folder);
@@ -210,4 +229,6 @@ begin
     loop
         execute format('alter sequence public.%I restart with %s', one.name, one.next);
     end loop;
+    update staging.world set stands_at = kept.stands_at, ahead = kept.ahead
+    from staging.snapshots as kept where kept.id = taken;
 end $$;

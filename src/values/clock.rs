@@ -15,13 +15,25 @@ pub enum Clock {
     System,
     /// The system's clock, compared with the database's.
     Watched(Arc<Skew>),
-    /// Stands still until it is moved.
-    Frozen(Arc<Mutex<DateTime<Utc>>>),
+    /// A clock of its own, that of a world or of a test: it is moved by hand.
+    Own(Arc<Mutex<Course>>),
+}
+
+/// How a clock of its own goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course {
+    Stands(DateTime<Utc>),
+    /// So far ahead of the system's clock.
+    Runs(TimeDelta),
 }
 
 impl Clock {
     pub fn frozen(at: DateTime<Utc>) -> Self {
-        Self::Frozen(Arc::new(Mutex::new(at)))
+        Self::own(Course::Stands(at))
+    }
+
+    pub fn own(course: Course) -> Self {
+        Self::Own(Arc::new(Mutex::new(course)))
     }
 
     /// The system's clock, not yet compared with the database's.
@@ -41,7 +53,10 @@ impl Clock {
         let now = match self {
             Self::System => Utc::now(),
             Self::Watched(skew) => skew.adjusted(Utc::now()),
-            Self::Frozen(at) => *at.lock().unwrap_or_else(PoisonError::into_inner),
+            Self::Own(course) => match *course.lock().unwrap_or_else(PoisonError::into_inner) {
+                Course::Stands(at) => at,
+                Course::Runs(ahead) => Utc::now() + ahead,
+            },
         };
         now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
     }
@@ -56,7 +71,7 @@ impl Clock {
     pub fn trusted(&self) -> Result<(), WrongClock> {
         match self {
             Self::Watched(skew) => skew.judge(self.now()),
-            Self::System | Self::Frozen(_) => Ok(()),
+            Self::System | Self::Own(_) => Ok(()),
         }
     }
 
@@ -64,7 +79,7 @@ impl Clock {
     pub fn offset(&self) -> Option<Offset> {
         match self {
             Self::Watched(skew) => skew.offset(self.now()),
-            Self::System | Self::Frozen(_) => None,
+            Self::System | Self::Own(_) => None,
         }
     }
 
@@ -74,12 +89,46 @@ impl Clock {
         if time > self.now() { Self::frozen(time) } else { self.clone() }
     }
 
-    /// Moves a frozen clock, or adds to the offset of a watched one; for tests. Does nothing to the system's clock.
+    /// How a clock of its own goes; `None` of any other.
+    pub fn course(&self) -> Option<Course> {
+        match self {
+            Self::Own(course) => Some(*course.lock().unwrap_or_else(PoisonError::into_inner)),
+            Self::System | Self::Watched(_) => None,
+        }
+    }
+
+    /// Sets a clock of its own; does nothing to any other.
+    pub fn set(&self, to: Course) {
+        if let Self::Own(course) = self {
+            *course.lock().unwrap_or_else(PoisonError::into_inner) = to;
+        }
+    }
+
+    /// Moves a clock of its own, or adds to the offset of a watched one; for tests. Does nothing to the system's clock.
     pub fn advance(&self, by: TimeDelta) {
         match self {
             Self::System => {}
             Self::Watched(skew) => skew.advance(by),
-            Self::Frozen(at) => *at.lock().unwrap_or_else(PoisonError::into_inner) += by,
+            Self::Own(course) => match &mut *course.lock().unwrap_or_else(PoisonError::into_inner) {
+                Course::Stands(at) => *at += by,
+                Course::Runs(ahead) => *ahead += by,
+            },
         }
+    }
+}
+
+impl Course {
+    /// The same course, at another moment.
+    #[must_use]
+    pub fn at(self, moment: DateTime<Utc>) -> Self {
+        match self {
+            Self::Stands(_) => Self::Stands(moment),
+            Self::Runs(_) => Self::running(moment),
+        }
+    }
+
+    /// Runs from this moment on.
+    pub fn running(moment: DateTime<Utc>) -> Self {
+        Self::Runs(moment - Clock::System.now())
     }
 }

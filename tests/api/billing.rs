@@ -381,7 +381,7 @@ fn a_credit_pays_all_months_that_have_begun_meanwhile_in_their_order() {
     });
 }
 
-/// As `bill --as-of` with `--force`: fees that it found due stay due.
+/// As of a later time: fees that it found due stay due.
 #[test]
 fn a_credit_pays_what_a_run_of_the_future_found_due() {
     test(async |world| {

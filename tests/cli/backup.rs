@@ -6,8 +6,10 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 
-use chrono::{Months, TimeDelta};
+use chrono::TimeDelta;
+use numberbank::inventory::{self, Quarantine};
 use numberbank::values::clock::Clock;
+use numberbank::{billing, db};
 use serde_json::{Value, json};
 
 use crate::home::{Home, Ran, Running, eventually, program};
@@ -70,16 +72,22 @@ impl Shop {
 
     /// Bills and recycles, month after month, until the dump is done.
     fn run_jobs(&self) {
-        let today = Clock::System.now().date_naive();
-        for month in 1..=120 {
-            let day = (today + Months::new(month) + TimeDelta::days(1)).to_string();
-            for arguments in [["bill", "--as-of", &day, "--force"], ["recycle", "--as-of", &day, "--force"]] {
-                self.home.json(&arguments);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let db = db::for_jobs(&db::options(&self.home.url("x")).expect("a URL"));
+            let clock = Clock::frozen(Clock::System.now());
+            let quarantine = Quarantine { local: TimeDelta::days(45), tollfree: TimeDelta::days(45) };
+            for _ in 1..=120 {
+                clock.advance(TimeDelta::days(31));
+                let now = clock.now();
+                billing::bill(&db, &clock, now, TimeDelta::days(14), |_| {}).await.expect("billed");
+                inventory::recycle(&db, &clock, now, quarantine).await.expect("recycled");
+                if self.is_over.load(Ordering::Relaxed) {
+                    break;
+                }
             }
-            if self.is_over.load(Ordering::Relaxed) {
-                break;
-            }
-        }
+            db.close().await;
+        });
     }
 
     /// Makes a dump. Returns it, with the number of sales before it began and after it ended.

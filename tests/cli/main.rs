@@ -26,6 +26,7 @@ mod runs;
 mod sdks;
 mod secrets;
 mod staging;
+mod staging_clock;
 mod switch;
 mod terminals;
 mod tls;

@@ -119,12 +119,14 @@ fn what_is_refused_killed_or_interrupted_is_told_too() {
     let [sid, _] = account(&home, "Acme");
     home.run(&["account", "debit", &sid, "10.01"]).assert_refused("balance");
     home.run(&["inventory", "withdraw", "4158670000"]).assert_refused("not in stock");
-    home.run(&["bill", "--as-of", "2999-01-01"]).assert_refused("--force");
+    home.run(&["bill", "--as-of", "2999-01-01"]).assert_refused("is in the future");
     home.run(&["inventory", "import", "/nowhere.csv"]).assert_refused("/nowhere.csv");
     let found = entries(&home);
     let refused: Vec<_> = found[1..].iter().map(|entry| (&entry["outcome"], entry["reason"].as_str())).collect();
     assert_eq!(refused.len(), 4);
-    for ((outcome, reason), says) in refused.into_iter().zip(["balance", "not in stock", "--force", "/nowhere.csv"]) {
+    for ((outcome, reason), says) in
+        refused.into_iter().zip(["balance", "not in stock", "is in the future", "/nowhere.csv"])
+    {
         assert!(*outcome == "refused" && reason.is_some_and(|reason| reason.contains(says)), "{reason:?}");
     }
 

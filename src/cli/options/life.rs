@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use clap::Args;
 
 use crate::inventory;
+use crate::staging::Life;
 
 /// Whether `serve` runs its jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,22 +40,25 @@ const MAX_DAYS: i64 = 3650;
 /// How long released numbers are kept from sale.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Quarantine {
-    /// Days that a released local number is kept from sale
-    #[arg(long, env = "NUMBERBANK_QUARANTINE_LOCAL", default_value_t = 45, value_name = "DAYS",
+    /// Days that a released local number is kept from sale [default: 45, or those of the world]
+    #[arg(long, env = "NUMBERBANK_QUARANTINE_LOCAL", value_name = "DAYS",
         value_parser = clap::value_parser!(u16).range(0..=MAX_DAYS))]
-    pub quarantine_local: u16,
+    pub quarantine_local: Option<u16>,
 
-    /// Days that a released toll-free number is kept from sale
-    #[arg(long, env = "NUMBERBANK_QUARANTINE_TOLLFREE", default_value_t = 45, value_name = "DAYS",
+    /// Days that a released toll-free number is kept from sale [default: 45, or those of the world]
+    #[arg(long, env = "NUMBERBANK_QUARANTINE_TOLLFREE", value_name = "DAYS",
         value_parser = clap::value_parser!(u16).range(0..=MAX_DAYS))]
-    pub quarantine_tollfree: u16,
+    pub quarantine_tollfree: Option<u16>,
 }
 
 impl Quarantine {
-    pub fn lengths(self) -> inventory::Quarantine {
+    /// The lengths in a world, or in a registry.
+    pub fn lengths(self, world: Option<Life>) -> inventory::Quarantine {
+        let usual = TimeDelta::days(45);
+        let usual = world.map_or(inventory::Quarantine { local: usual, tollfree: usual }, |world| world.quarantine);
         inventory::Quarantine {
-            local: TimeDelta::days(self.quarantine_local.into()),
-            tollfree: TimeDelta::days(self.quarantine_tollfree.into()),
+            local: self.quarantine_local.map_or(usual.local, |days| TimeDelta::days(days.into())),
+            tollfree: self.quarantine_tollfree.map_or(usual.tollfree, |days| TimeDelta::days(days.into())),
         }
     }
 }
@@ -62,15 +66,17 @@ impl Quarantine {
 /// How long unpaid numbers are kept.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Grace {
-    /// Days that an unpaid number is kept before it is released
-    #[arg(long, env = "NUMBERBANK_GRACE", default_value_t = 14, value_name = "DAYS",
+    /// Days that an unpaid number is kept before it is released [default: 14, or those of the world]
+    #[arg(long, env = "NUMBERBANK_GRACE", value_name = "DAYS",
         value_parser = clap::value_parser!(u16).range(0..=MAX_DAYS))]
-    pub grace: u16,
+    pub grace: Option<u16>,
 }
 
 impl Grace {
-    pub fn length(self) -> TimeDelta {
-        TimeDelta::days(self.grace.into())
+    /// The length in a world, or in a registry.
+    pub fn length(self, world: Option<Life>) -> TimeDelta {
+        let usual = world.map_or(TimeDelta::days(14), |world| world.grace);
+        self.grace.map_or(usual, |days| TimeDelta::days(days.into()))
     }
 }
 

@@ -4,9 +4,9 @@ use std::env;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
+use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -31,6 +31,13 @@ pub enum Command {
         #[command(flatten)]
         world: Running,
     },
+    /// Show the clock of a world that runs, or set it: what falls due on the way is done
+    Clock {
+        #[command(flatten)]
+        change: Change,
+        #[command(flatten)]
+        world: Running,
+    },
     /// Take a world that runs back to a snapshot
     Reset {
         /// The snapshot [default: the state after the seed]
@@ -39,6 +46,24 @@ pub enum Command {
         #[command(flatten)]
         world: Running,
     },
+}
+
+/// What becomes of a clock. It goes forward only.
+#[derive(Args, Debug)]
+#[group(multiple = false)]
+pub struct Change {
+    /// Go on by so long, in ISO 8601, as in P1M; months are those of the calendar
+    #[arg(long, value_name = "DURATION")]
+    advance: Option<String>,
+    /// Go on to this time, as in 2027-01-31T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// Stand still
+    #[arg(long)]
+    stand: bool,
+    /// Run on
+    #[arg(long)]
+    run: bool,
 }
 
 /// A world that runs. Its control token is the variable NUMBERBANK_STAGING_TOKEN.
@@ -52,6 +77,10 @@ pub struct Running {
 impl Command {
     pub async fn run(self, output: Output) -> Done {
         let answer = match self {
+            Self::Clock { change, world } => match change.body() {
+                Some(body) => world.post("/staging/clock", &body).await?,
+                None => world.get("/staging/clock").await?,
+            },
             Self::Snapshot { name, world } => world.post("/staging/snapshots", &json!({ "name": name })).await?,
             Self::Reset { to: None, world } => world.post("/staging/reset", &json!({})).await?,
             Self::Reset { to, world } => world.post("/staging/reset", &json!({ "to": to })).await?,
@@ -60,8 +89,29 @@ impl Command {
     }
 }
 
+impl Change {
+    /// As the world reads it; `None` if nothing is to change.
+    fn body(&self) -> Option<Value> {
+        match self {
+            Self { advance: Some(advance), .. } => Some(json!({ "advance": advance })),
+            Self { to: Some(to), .. } => Some(json!({ "to": to })),
+            Self { stand: true, .. } => Some(json!({ "stand": true })),
+            Self { run: true, .. } => Some(json!({ "run": true })),
+            Self { .. } => None,
+        }
+    }
+}
+
 impl Running {
+    async fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.send(Method::GET, path, String::new()).await
+    }
+
     async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.send(Method::POST, path, body.to_string()).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: String) -> Result<Value, Failure> {
         let token =
             env::var(TOKEN).map_err(|_| Failure::Bad(format!("the world's control token is expected in {TOKEN}")))?;
         let url = self.url.join(path).map_err(|error| Failure::Bad(error.to_string()))?;
@@ -69,7 +119,7 @@ impl Running {
             Failure::Bad(format!("the world at {} does not answer: {}", self.url, cause(&error)))
         };
         let client = Client::builder().no_proxy().redirect(Policy::none()).timeout(LONGEST).build().map_err(failed)?;
-        let call = client.post(url).bearer_auth(token).header(CONTENT_TYPE, "application/json").body(body.to_string());
+        let call = client.request(method, url).bearer_auth(token).header(CONTENT_TYPE, "application/json").body(body);
         let mut response = call.send().await.map_err(failed)?;
         let (status, mut text) = (response.status(), Vec::new());
         while let Some(chunk) = response.chunk().await.map_err(failed)? {

@@ -1,7 +1,7 @@
 //! The statement that says which numbers go back on sale.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Result, query_as};
+use sqlx::{Result, query_as, query_scalar};
 use tracing::instrument;
 
 use super::Recyclable;
@@ -30,5 +30,18 @@ pub async fn recyclable(db: &Db, local: DateTime<Utc>, tollfree: DateTime<Utc>) 
         tollfree
     )
     .fetch_all(db)
+    .await
+}
+
+/// The earliest end of a quarantine of so many days.
+#[instrument(name = "inventory.recycling.next_recycling", level = "debug", skip_all)]
+pub async fn next_recycling(db: &Db, local: i32, tollfree: i32) -> Result<Option<DateTime<Utc>>> {
+    query_scalar!(
+        "select min(quarantined_at + make_interval(days => case kind when 'local' then $1::integer else $2::integer end))
+        from stock where state = 'quarantined'",
+        local,
+        tollfree
+    )
+    .fetch_one(db)
     .await
 }
