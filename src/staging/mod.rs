@@ -115,10 +115,9 @@ pub enum Refused {
     NotForward { now: DateTime<Utc>, to: DateTime<Utc> },
     #[error("a clock goes to a hundred years from now at most")]
     TooFar,
-    /// The clock is where everything was done.
+    /// What falls due where the clock is may be done in part.
     #[error(
-        "Not all that fell due could be done; the log of the world says why. Its clock is at {}, by when everything was: \
-        send the rest of the way again",
+        "Not all that fell due could be done; the log of the world says why. Its clock is at {}: send the rest of the way again",
         told(*.0)
     )]
     HalfWay(DateTime<Utc>),
@@ -168,6 +167,8 @@ pub struct World {
     pub clock: Clock,
     pub chance: Chance,
     choice: Choice,
+    /// Which start of the world this is.
+    start: i32,
     life: Life,
     token: Token,
     db: Db,

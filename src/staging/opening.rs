@@ -57,7 +57,8 @@ impl World {
         let kept = store::start(&db).await?;
         let chance = Chance::seeded(Draws { seed: kept.seed, start: kept.starts, drawn: 0 });
         let (name, clock, choice, life) = (database.name.clone(), Clock::own(kept.course()), kept.choice, kept.life());
-        let world = Self { name, clock, chance, choice, life, token, db, turns: Arc::default() };
+        let start = kept.starts;
+        let world = Self { name, clock, chance, choice, start, life, token, db, turns: Arc::default() };
         world.undo().await?;
         Ok(Arc::new(world))
     }

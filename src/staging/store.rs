@@ -217,11 +217,17 @@ pub async fn start(db: &Db) -> Result<Kept> {
     query_as(concat!("update staging.world set starts = starts + 1 returning ", kept!())).fetch_one(db).await
 }
 
-/// Keeps how the world's clock goes.
+/// Keeps how the world's clock goes; false if the world was started again since.
 #[instrument(name = "staging.keep_course", level = "debug", skip_all)]
-pub async fn keep_course(db: &Db, course: Course) -> Result<()> {
+pub async fn keep_course(db: &Db, start: i32, course: Course) -> Result<bool> {
     let (stands_at, ahead) = parts(course);
-    query("update staging.world set stands_at = $1, ahead = $2").bind(stands_at).bind(ahead).execute(db).await.map(drop)
+    let kept = query("update staging.world set stands_at = $1, ahead = $2 where starts = $3")
+        .bind(stands_at)
+        .bind(ahead)
+        .bind(start)
+        .execute(db)
+        .await?;
+    Ok(kept.rows_affected() > 0)
 }
 
 /// The last event of any account; 0 if there is none.

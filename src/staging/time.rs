@@ -128,7 +128,8 @@ pub(super) fn moment<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTi
 }
 
 fn may_be(at: DateTime<Utc>) -> bool {
-    at.year() >= 2008 && at <= Clock::System.now() + MOST_MONTHS
+    // PostgreSQL has no leap seconds.
+    at.year() >= 2008 && at <= Clock::System.now() + MOST_MONTHS && at.timestamp_subsec_nanos() < 1_000_000_000
 }
 
 /// A world's clock, as it is shown.
@@ -180,6 +181,11 @@ struct Due {
 }
 
 impl Due {
+    /// Everything is to be looked at.
+    const fn all(at: DateTime<Utc>) -> Self {
+        Self { recycling: Some(at), billing: Some(at) }
+    }
+
     fn first(self) -> Option<DateTime<Utc>> {
         [self.recycling, self.billing].into_iter().flatten().min()
     }
@@ -215,7 +221,9 @@ impl World {
     }
 
     async fn set(&self, course: Course) -> Result<Changed, Error> {
-        store::keep_course(&self.db, course).await?;
+        if !store::keep_course(&self.db, self.start, course).await? {
+            return Err(Error::Internal("another process has the world by now".to_owned()));
+        }
         self.clock.set(course);
         Ok(Changed::Set(self.shown_clock()))
     }
@@ -240,12 +248,15 @@ impl World {
 
     /// Does what falls due at each midnight on the way, in order. Days on which nothing does are passed over.
     async fn pass(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Fallen, Error> {
-        // On the first day everything is looked at.
         let (mut fallen, mut next) = (Fallen::default(), midnight_after(from));
-        let mut due = Due { recycling: Some(next), billing: Some(next) };
+        // What a clock that ran, or an advance that was cut off, has left undone.
+        self.fall_due(&mut fallen, Due::all(from), midnight_before(from), from).await?;
+        // On the first day everything is looked at.
+        let mut due = Due::all(next);
         while let Some(midnight) = due.first().map(|due| midnight_from(due).max(next)).filter(|day| *day <= to) {
-            let released = self.fall_due(&mut fallen, due, midnight).await?;
+            // The clock first: if this is cut off, nothing is dated later than it.
             self.go_on(midnight).await?;
+            let released = self.fall_due(&mut fallen, due, midnight, midnight).await?;
             next = midnight_after(midnight);
             due = self.next_due().await?;
             if released > 0 {
@@ -258,16 +269,22 @@ impl World {
         Ok(fallen)
     }
 
-    /// Recycles, then bills, what is due at a moment; dated then. Returns how many numbers were released.
-    async fn fall_due(&self, fallen: &mut Fallen, due: Due, at: DateTime<Utc>) -> Result<u64, Error> {
-        let (clock, Life { quarantine, grace }) = (Clock::frozen(at), self.life);
-        if due.recycling.is_some_and(|due| due <= at) {
-            fallen.recycled += inventory::recycle(&self.db, &clock, at, quarantine).await?;
+    /// Recycles, then bills, what is due by a time; dated at `now`. Returns how many numbers were released.
+    async fn fall_due(
+        &self,
+        fallen: &mut Fallen,
+        due: Due,
+        by: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<u64, Error> {
+        let (clock, Life { quarantine, grace }) = (Clock::frozen(now), self.life);
+        if due.recycling.is_some_and(|due| due <= now) {
+            fallen.recycled += inventory::recycle(&self.db, &clock, by, quarantine).await?;
         }
-        if due.billing.is_none_or(|due| due > at) {
+        if due.billing.is_none_or(|due| due > now) {
             return Ok(0);
         }
-        let billed = billing::bill(&self.db, &clock, at, grace, |_| {}).await?;
+        let billed = billing::bill(&self.db, &clock, by, grace, |_| {}).await?;
         let amount = fallen.amount.checked_add(billed.amount);
         fallen.amount = amount.ok_or_else(|| Error::Internal("the fees are too much to be summed up".to_owned()))?;
         fallen.charged += billed.charged;
@@ -296,15 +313,19 @@ impl World {
             return Ok(());
         }
         let now = self.clock.now();
-        let due = Due { recycling: Some(now), billing: Some(now) };
-        self.fall_due(&mut Fallen::default(), due, now).await?;
+        self.fall_due(&mut Fallen::default(), Due::all(now), now, now).await?;
         purchases::forget_old_keys(&self.db, &self.clock).await.map(drop)
     }
 }
 
+/// The last midnight that is not later.
+fn midnight_before(moment: DateTime<Utc>) -> DateTime<Utc> {
+    moment.date_naive().and_time(NaiveTime::MIN).and_utc()
+}
+
 /// The first midnight that is later.
 fn midnight_after(moment: DateTime<Utc>) -> DateTime<Utc> {
-    moment.date_naive().and_time(NaiveTime::MIN).and_utc() + Days::new(1)
+    midnight_before(moment) + Days::new(1)
 }
 
 /// The first midnight that is not earlier.
@@ -348,6 +369,6 @@ mod tests {
         let (midnight, next) = (at("2026-02-01T00:00:00Z"), at("2026-02-02T00:00:00Z"));
         assert_eq!([midnight_after(midnight), midnight_from(midnight)], [next, midnight]);
         let noon = at("2026-02-01T12:00:00Z");
-        assert_eq!([midnight_after(noon), midnight_from(noon)], [next, next]);
+        assert_eq!([midnight_before(noon), midnight_after(noon), midnight_from(noon)], [midnight, next, next]);
     }
 }
