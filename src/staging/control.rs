@@ -1,5 +1,5 @@
-//! The extractor that proves who controls a world: a handler that takes a [`Control`] runs only for whoever has the
-//! world's token, one that takes a [`Visit`] also for an account of the world.
+//! The extractors that check who controls a world: a handler that takes a [`Control`] runs only for requests with the
+//! world's control token, one that takes a [`Visit`] also for those with the credentials of an account of the world.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use crate::web::frame::Framed;
 use crate::web::refused::Refused;
 use crate::web::state::{WorkerState, incomplete};
 
-/// A request of whoever has the world's token.
+/// A request with the world's control token.
 pub struct Control(pub Visit);
 
-/// A request of somebody who may set the world's clock, or go back to an earlier state.
+/// A request with the control token, or with the credentials of an account of the world.
 pub struct Visit {
     pub world: Arc<World>,
     pub state: Rc<WorkerState>,

@@ -1,4 +1,4 @@
-//! Refusals in the words of this face: JSON, whatever was asked for.
+//! Refusals as answers of this face, which are always JSON.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;

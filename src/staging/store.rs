@@ -66,7 +66,7 @@ pub async fn copy(db: &Db, name: &str, template: &str) -> Result<()> {
     raw_sql(AssertSqlSafe(format!("create database \"{name}\" template \"{template}\""))).execute(db).await.map(drop)
 }
 
-/// Makes an empty database, whatever the defaults of the server are.
+/// Makes an empty database in UTF-8, in which texts are sorted by their bytes. The server's defaults may be others.
 #[instrument(name = "staging.make", level = "debug", skip_all)]
 pub async fn make(db: &Db, name: &str) -> Result<()> {
     let statement =

@@ -31,7 +31,7 @@ pub struct Life {
     pub grace: TimeDelta,
 }
 
-/// What is asked of a clock: one of these.
+/// The body of `POST /staging/clock`, which has exactly one of these members.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Asked {

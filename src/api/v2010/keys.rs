@@ -19,7 +19,7 @@ use crate::web::represent::Rfc2822;
 pub async fn list(call: Call) -> Result<HttpResponse, Refusal> {
     refuse_standard_key(&call)?;
     let page = page::read(&call.input)?;
-    // There are so few that all are read.
+    // All are read: an account has at most `MOST_KEYS`.
     let all = keys::list(&call.db, call.account).await?;
     let total = all.len() as i64;
     let page = match page.cursor {

@@ -33,7 +33,7 @@ pub async fn recyclable(db: &Db, local: DateTime<Utc>, tollfree: DateTime<Utc>) 
     .await
 }
 
-/// The earliest end of a quarantine of so many days.
+/// When the first number is to leave quarantine. `local` and `tollfree` are the days that it lasts for each kind.
 #[instrument(name = "inventory.recycling.next_recycling", level = "debug", skip_all)]
 pub async fn next_recycling(db: &Db, local: i32, tollfree: i32) -> Result<Option<DateTime<Utc>>> {
     query_scalar!(
