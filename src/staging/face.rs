@@ -34,7 +34,7 @@ pub const FACE: Face =
     Face { tree: TREE, refusal: answer, has_sub_accounts: false, has_keys: false, reads_multipart: false };
 
 /// How long a change of the whole world may take: a large one takes longer than other requests may.
-const LONGEST: Duration = Duration::from_mins(5);
+pub const LONGEST_CHANGE: Duration = Duration::from_mins(5);
 
 routes! {
     TREE, nothing;
@@ -68,8 +68,8 @@ pub async fn one_after_another(
     next.call(request).await
 }
 
-/// Reads the body before the request has its turn: whoever sends one slowly holds nobody up. What is too large is cut, and
-/// refused later.
+/// Reads the body before the request takes its turn, so that a slow sender does not hold up a reset. Stops after
+/// [`LARGEST_BODY`] bytes: the handler refuses such a body.
 async fn read_ahead(request: &mut ServiceRequest) -> Result<(), Denied<Refused>> {
     let (state, deadline) = (WorkerState::of(request.request())?, Framed::of(request.request())?.deadline);
     let (mut payload, mut chunks, mut size) = (request.take_payload(), Vec::new(), 0);
@@ -149,7 +149,7 @@ async fn to_its_end<T: 'static>(
     visit: &Visit,
     work: impl Future<Output = Result<T, Denied<super::Refused>>> + 'static,
 ) -> Result<T, Refusal> {
-    let done = visit.deadline.wait(LONGEST, actix_web::rt::spawn(work)).await;
+    let done = visit.deadline.wait(LONGEST_CHANGE, actix_web::rt::spawn(work)).await;
     let done = done.map_err(|_| Failed::Internal("a change of the whole world did not end".to_owned()))?;
     Ok(done.map_err(|error| Failed::Internal(error.to_string()))??)
 }

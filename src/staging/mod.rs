@@ -29,7 +29,7 @@ mod time;
 mod token;
 
 pub use database::{Database, MEETING, Name, NotAName, drop_leftovers};
-pub use face::{FACE, ROUTES, TREE, mount, one_after_another};
+pub use face::{FACE, LONGEST_CHANGE, ROUTES, TREE, mount, one_after_another};
 pub use opening::{clock_of, is_there};
 use seed::{Account, Choice, Made};
 use store::Snapshot;
@@ -48,7 +48,7 @@ const MOST_SNAPSHOTS: usize = 32;
 /// The longest name of a snapshot.
 const LONGEST_NAME: usize = 64;
 
-/// Why a world was not opened: one line for whoever starts it.
+/// Why a world was not opened, as the command `staging` says it: one line.
 #[derive(Debug, thiserror::Error)]
 pub enum Unopened {
     #[error("another process has the world of the database {0}")]
@@ -176,7 +176,7 @@ pub struct World {
     turns: Arc<RwLock<()>>,
 }
 
-/// What is asked of a world.
+/// The answer to `GET /staging/world`.
 #[derive(Debug, Serialize)]
 struct Shown {
     name: String,

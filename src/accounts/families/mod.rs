@@ -14,7 +14,7 @@ use crate::values::clock::Clock;
 use crate::values::sid::AccountSid;
 use crate::values::text::FriendlyName;
 
-mod store;
+pub(super) mod store;
 
 /// How many open sub-accounts an account may own.
 pub const MOST_SUB_ACCOUNTS: i64 = 1000;

@@ -21,7 +21,7 @@ pub async fn payer(db: &Db, sid: AccountSid) -> Result<Option<AccountSid>> {
         .await
 }
 
-/// Locks an owner, and then its sub-account.
+/// Locks an owner, and then its sub-account; or one account, which is named twice.
 #[instrument(name = "accounts.families.hold", level = "debug", skip_all)]
 pub async fn hold(within: &mut Transaction, owner: AccountSid, account: AccountSid) -> Result<()> {
     query!(

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Account, AuthToken, Refused, Status, find_within};
+use super::{Account, AuthToken, Refused, Status, families, find_within};
 use crate::accounts;
 use crate::db::Db;
 use crate::db::transact::transact;
@@ -65,7 +65,7 @@ pub async fn create(
     let digest = secret.digest(sid.into());
     let key: Result<_, Denied<Refused>> = transact(db, async |within| {
         // Locked first, so that the next statement counts what others have committed.
-        store::hold(within, account).await?;
+        families::store::hold(within, account, account).await?;
         match store::create(within, sid, account, name, scope, &digest, clock.now()).await? {
             Some(key) => Ok(key),
             None => Err(not_active(&find_within(within, account).await?).unwrap_or(Refused::TooManyKeys).into()),
@@ -125,7 +125,7 @@ pub async fn rename(
     Err(not_active(&accounts::find(db, account).await?).unwrap_or(Refused::Suspended).into())
 }
 
-/// Revokes a key for good. Whatever its account's status is: a key that got lost must be stopped.
+/// Revokes a key for good. That of a suspended account too: a key that got lost must be stopped.
 ///
 /// # Errors
 /// [`Refused::NoKey`]

@@ -62,15 +62,6 @@ pub async fn stored(db: &Db, sid: KeySid) -> Result<Option<Stored>> {
     }))
 }
 
-/// Locks an account.
-#[instrument(name = "accounts.keys.hold", level = "debug", skip_all)]
-pub async fn hold(within: &mut Transaction, account: AccountSid) -> Result<()> {
-    query!("select from accounts where sid = $1 for no key update", account as AccountSid)
-        .execute(&mut **within)
-        .await
-        .map(drop)
-}
-
 /// Creates a key; `None` if its account is not active, or has as many as it may.
 #[instrument(name = "accounts.keys.create", level = "debug", skip_all)]
 pub async fn create(

@@ -1,7 +1,6 @@
 //! The commands that control a world: each sends one request to it.
 
 use std::env;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use reqwest::header::CONTENT_TYPE;
@@ -14,9 +13,7 @@ use super::TOKEN;
 use crate::cli::options::Output;
 use crate::cli::show::show;
 use crate::cli::{Done, Failure};
-
-/// As long as the longest change of a world may take.
-const LONGEST: Duration = Duration::from_mins(5);
+use crate::staging::LONGEST_CHANGE;
 
 /// The largest answer that is read.
 const LARGEST: usize = 1024 * 1024;
@@ -118,7 +115,8 @@ impl Running {
         let failed = |error: reqwest::Error| {
             Failure::Bad(format!("the world at {} does not answer: {}", self.url, cause(&error)))
         };
-        let client = Client::builder().no_proxy().redirect(Policy::none()).timeout(LONGEST).build().map_err(failed)?;
+        let client =
+            Client::builder().no_proxy().redirect(Policy::none()).timeout(LONGEST_CHANGE).build().map_err(failed)?;
         let call = client.request(method, url).bearer_auth(token).header(CONTENT_TYPE, "application/json").body(body);
         let mut response = call.send().await.map_err(failed)?;
         let (status, mut text) = (response.status(), Vec::new());
