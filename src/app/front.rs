@@ -17,7 +17,7 @@ pub async fn front() -> HttpResponse {
         env!("CARGO_PKG_VERSION")
     );
     for code in Code::ALL {
-        let (path, number, title) = (of_error(*code), code.number(), code.title());
+        let (path, number, title) = (of_error(code.number().into()), code.number(), code.title());
         let _ = writeln!(body, "<li><a href=\"{path}\">{number}: {title}</a></li>");
     }
     body.push_str("</ul>\n");

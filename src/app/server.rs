@@ -30,6 +30,7 @@ use crate::releases::Releases;
 use crate::staging::{self, World};
 use crate::values::chance::Chance;
 use crate::values::clock::Clock;
+use crate::values::phone::Plan;
 use crate::web::answer_memory::AnswerMemory;
 use crate::web::bodies;
 use crate::web::caller::Clients;
@@ -114,6 +115,7 @@ pub fn serve(listener: TcpListener, settings: ServerOptions) -> io::Result<Serve
             .wrap(from_fn(bodies::finish))
             .wrap(Condition::new(state.replica.is_some(), from_fn(settle)))
             .wrap(from_fn(observe))
+            .wrap(Condition::new(world.is_some(), from_fn(staging::record)))
             .app_data(Rc::new(state))
             .service(v2008::tree(0))
             .service(v2010::tree(newer))
@@ -166,6 +168,7 @@ impl Shared {
             db,
             clock: clock.clone(),
             chance: settings.chance.clone(),
+            plan: settings.world.as_ref().map_or(Plan::Us, |world| world.plan),
             gate: Arc::clone(&self.gate),
             memory: Arc::clone(&self.memory),
             clients: self.clients,

@@ -18,10 +18,11 @@ use super::front::{address, listen, warn_of_plain_http};
 use super::options::{Global, Output, WorldOptions};
 use super::show::show;
 use super::{Done, Failure, stop_signals, write_out};
+use crate::api::{v2008, v2010};
 use crate::app;
 use crate::monitoring::Instance;
 use crate::staging::seed::{LARGEST, Seed};
-use crate::staging::{Database, Token, Unopened, World, drop_leftovers};
+use crate::staging::{Database, Routes, Token, Unopened, World, drop_leftovers};
 
 mod client;
 
@@ -100,13 +101,18 @@ async fn open(
 ) -> Result<(Database, Arc<World>), Unopened> {
     let name = settings.name.as_ref();
     let database = Database::lock(&server.options, name).await?;
-    match World::open(&database, name, settings.anew, seed, token).await {
+    match World::open(&database, name, settings.anew, seed, token, routes()).await {
         Ok(world) => Ok((database, world)),
         Err(error) => {
             database.close().await?;
             Err(error)
         }
     }
+}
+
+/// The routes that a world serves.
+fn routes() -> Routes {
+    Routes::new(&[(v2008::TREE, v2008::ROUTES), (v2010::TREE, v2010::ROUTES)])
 }
 
 async fn serve_world(

@@ -18,6 +18,7 @@ use crate::web::caller::{address, credentials};
 use crate::web::deadline::Deadline;
 use crate::web::form::body;
 use crate::web::frame::Framed;
+use crate::web::params::Params;
 use crate::web::refused::Refused;
 use crate::web::state::{WorkerState, incomplete};
 
@@ -29,6 +30,7 @@ pub struct Visit {
     pub world: Arc<World>,
     pub state: Rc<WorkerState>,
     pub deadline: Deadline,
+    pub query: Params,
     body: Vec<u8>,
 }
 
@@ -85,9 +87,9 @@ impl FromRequest for Visit {
 
 impl Visit {
     async fn read(request: &HttpRequest, mut payload: Payload, world: Arc<World>) -> Result<Self, Refusal> {
-        let (state, deadline) = (WorkerState::of(request)?, Framed::of(request)?.deadline);
+        let (state, Framed { deadline, query, .. }) = (WorkerState::of(request)?, Framed::of(request)?);
         let body = body(request, &mut payload, &deadline, state.clients.body_timeout).await?;
-        Ok(Self { world, state, deadline, body })
+        Ok(Self { world, state, deadline, query, body })
     }
 }
 

@@ -3,28 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
-use actix_web::middleware::Next;
-use actix_web::web::{Bytes, ServiceConfig};
-use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
-use futures_util::{StreamExt, stream};
+use actix_web::web::{Path, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::control::{Control, Visit, world};
+use super::faults::Rule;
+use super::log::{Filter, KINDS};
 use super::refusals::{Refusal, answer};
 use super::seed::Account;
 use super::time::Asked;
 use super::{SEEDED, World};
 use crate::error::{Denied, Error as Failed};
-use crate::web::form::LARGEST_BODY;
-use crate::web::frame::{Face, Framed};
-use crate::web::refused::{Fault, Refused};
+use crate::web::frame::Face;
+use crate::web::params::Params;
+use crate::web::refused::Refused;
 use crate::web::routes::routes;
-use crate::web::state::WorkerState;
 
 /// The root of the paths.
 pub const TREE: &str = "/staging";
@@ -43,47 +40,15 @@ routes! {
     "/clock" { GET clock, POST set_clock }
     "/snapshots" { GET snapshots, POST take }
     "/reset" { POST reset }
+    "/faults" { GET faults, POST add_fault, DELETE clear_faults }
+    "/faults/{id}" { GET fault, DELETE clear_fault }
+    "/log" { GET log, DELETE clear_log }
     "/accounts" { POST make }
 }
 
 /// Adds this face to a server. Its routes have the indices from `first` on.
 pub fn mount(config: &mut ServiceConfig, world: Arc<World>, first: usize) {
     config.app_data(world).service(tree(first));
-}
-
-/// Middleware: a request of the world waits while the world as a whole is changed, which in turn waits for it.
-///
-/// # Errors
-/// Those of `next`.
-pub async fn one_after_another(
-    mut request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    if request.path().starts_with(TREE) {
-        return next.call(request).await;
-    }
-    let world = world(request.request()).map_err(Denied::<Refused>::from)?;
-    read_ahead(&mut request).await?;
-    let _turn = world.turn().await;
-    next.call(request).await
-}
-
-/// Reads the body before the request takes its turn, so that a slow sender does not hold up a reset. Stops after
-/// [`LARGEST_BODY`] bytes: the handler refuses such a body.
-async fn read_ahead(request: &mut ServiceRequest) -> Result<(), Denied<Refused>> {
-    let (state, deadline) = (WorkerState::of(request.request())?, Framed::of(request.request())?.deadline);
-    let (mut payload, mut chunks, mut size) = (request.take_payload(), Vec::new(), 0);
-    let all = async {
-        while size <= LARGEST_BODY
-            && let Some(chunk) = payload.next().await
-        {
-            size += chunk.as_ref().map_or(LARGEST_BODY, Bytes::len);
-            chunks.push(chunk);
-        }
-    };
-    deadline.wait(state.clients.body_timeout, all).await.map_err(|time| Refused::from(Fault::SlowBody(time)))?;
-    request.set_payload(Payload::Stream { payload: stream::iter(chunks).boxed_local() });
-    Ok(())
 }
 
 async fn health(request: HttpRequest) -> Result<HttpResponse, Refusal> {
@@ -128,12 +93,15 @@ async fn take(Control(visit): Control) -> Result<HttpResponse, Refusal> {
 #[serde(deny_unknown_fields)]
 struct Reset {
     to: Option<String>,
+    #[serde(default)]
+    keep_log: bool,
 }
 
 async fn reset(visit: Visit) -> Result<HttpResponse, Refusal> {
-    let to = visit.json::<Reset>()?.to.unwrap_or_else(|| SEEDED.to_owned());
+    let Reset { to, keep_log } = visit.json()?;
+    let to = to.unwrap_or_else(|| SEEDED.to_owned());
     let (world, gate, name) = (Arc::clone(&visit.world), Arc::clone(&visit.state.gate), to.clone());
-    to_its_end(&visit, async move { world.reset(&name, &gate).await }).await?;
+    to_its_end(&visit, async move { world.reset(&name, keep_log, &gate).await }).await?;
     Ok(shown(StatusCode::OK, &json!({ "to": to })))
 }
 
@@ -142,6 +110,73 @@ async fn make(Control(visit): Control) -> Result<HttpResponse, Refusal> {
     let (world, gate) = (Arc::clone(&visit.world), Arc::clone(&visit.state.gate));
     let made = to_its_end(&visit, async move { world.make(&account, &gate).await }).await?;
     Ok(shown(StatusCode::CREATED, &made))
+}
+
+async fn faults(visit: Visit) -> Result<HttpResponse, Refusal> {
+    Ok(shown(StatusCode::OK, &json!({ "faults": visit.world.faults.shown() })))
+}
+
+async fn add_fault(visit: Visit) -> Result<HttpResponse, Refusal> {
+    let (rule, world) = (visit.json::<Rule>()?, Arc::clone(&visit.world));
+    let fault = to_its_end(&visit, async move { world.add_fault(rule).await }).await?;
+    Ok(shown(StatusCode::CREATED, &fault))
+}
+
+async fn fault(visit: Visit, id: Path<String>) -> Result<HttpResponse, Refusal> {
+    let fault = visit.world.faults.shown().into_iter().find(|fault| fault.id == *id);
+    Ok(shown(StatusCode::OK, &fault.ok_or_else(|| super::Refused::NoFault(id.into_inner()))?))
+}
+
+async fn clear_faults(visit: Visit) -> Result<HttpResponse, Refusal> {
+    let world = Arc::clone(&visit.world);
+    let cleared = to_its_end(&visit, async move { world.clear_faults(None).await }).await?;
+    Ok(shown(StatusCode::OK, &json!({ "cleared": cleared })))
+}
+
+async fn clear_fault(visit: Visit, id: Path<String>) -> Result<HttpResponse, Refusal> {
+    let world = Arc::clone(&visit.world);
+    let cleared = to_its_end(&visit, async move { world.clear_faults(Some(&id)).await }).await?;
+    Ok(shown(StatusCode::OK, &json!({ "cleared": cleared })))
+}
+
+/// The longest wait for entries of the log.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+async fn log(visit: Visit) -> Result<HttpResponse, Refusal> {
+    let (filter, count, wait) = asked_for(&visit.query)?;
+    let world = Arc::clone(&visit.world);
+    world.note_changes().await;
+    let _ = visit.deadline.wait(LONGEST_WAIT * 2, world.log.wait(&filter, count, wait)).await;
+    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(world.log.read(&filter)))
+}
+
+/// What a query asks of the log: which entries, how many of them to wait for, and how long.
+fn asked_for(query: &Params) -> Result<(Filter, usize, Duration), super::Refused> {
+    let (mut filter, mut count, mut wait) = (Filter::default(), 1, Duration::ZERO);
+    for (name, value) in query.pairs() {
+        let refused = |expected: &str| super::Refused::Query { name: name.clone(), expected: expected.to_owned() };
+        match name.as_str() {
+            "kind" => {
+                let kind = KINDS.into_iter().find(|kind| kind == value);
+                filter.kind = Some(kind.ok_or_else(|| refused(&format!("one of {}", KINDS.join(", "))))?);
+            }
+            "account" => filter.account = Some(value.parse().map_err(|_| refused("the Sid of an account"))?),
+            "since" => filter.since = value.parse().map_err(|_| refused("the number of an entry"))?,
+            "count" => count = value.parse().map_err(|_| refused("a number of entries"))?,
+            "wait" => {
+                let seconds: Option<u64> = value.strip_suffix('s').unwrap_or(value).parse().ok();
+                let longest = seconds.map(Duration::from_secs).filter(|wait| *wait <= LONGEST_WAIT);
+                wait = longest.ok_or_else(|| refused("up to 60 seconds, as in 5s"))?;
+            }
+            _ => return Err(refused("one of kind, account, since, wait and count")),
+        }
+    }
+    Ok((filter, count, wait))
+}
+
+async fn clear_log(visit: Visit) -> Result<HttpResponse, Refusal> {
+    visit.world.log.clear();
+    Ok(shown(StatusCode::OK, &json!({ "cleared": true })))
 }
 
 /// Does work that is not left half done if the client hangs up.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
-use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
 
 use crate::accounts::gate::Gate;
 use crate::db::transact::transact;
@@ -17,20 +17,32 @@ use crate::error::{Denied, Error, Refuses};
 use crate::values::chance::{Chance, Draws};
 use crate::values::clock::Clock;
 use crate::values::dialect::time;
+use crate::values::phone::Plan;
 
+mod changes;
 mod control;
 mod database;
 mod face;
+pub mod faults;
+mod log;
 mod opening;
 mod refusals;
+mod requests;
+mod routes;
 pub mod seed;
 mod store;
 mod time;
 mod token;
+mod withheld;
 
+use changes::Noted;
 pub use database::{Database, MEETING, Name, NotAName, drop_leftovers};
-pub use face::{FACE, LONGEST_CHANGE, ROUTES, TREE, mount, one_after_another};
+pub use face::{FACE, LONGEST_CHANGE, ROUTES, TREE, mount};
+use faults::{Faults, MOST_FAULTS, Rule};
+use log::{Log, Warning};
 pub use opening::{clock_of, is_there};
+pub use requests::{one_after_another, record};
+pub use routes::Routes;
 use seed::{Account, Choice, Made};
 use store::Snapshot;
 pub use time::{Life, NotASpan, Span};
@@ -121,6 +133,12 @@ pub enum Refused {
         told(*.0)
     )]
     HalfWay(DateTime<Utc>),
+    #[error("a world has at most {MOST_FAULTS} faults: clear some")]
+    TooManyFaults,
+    #[error("there is no fault '{0}'")]
+    NoFault(String),
+    #[error("{name}: {expected} is expected")]
+    Query { name: String, expected: String },
     #[error("the snapshot '{0}' is of another version of the schema: make the world again with --anew")]
     OtherSchema(String),
 }
@@ -167,11 +185,20 @@ pub struct World {
     pub clock: Clock,
     pub chance: Chance,
     choice: Choice,
+    /// The numbers that there are for its clients.
+    pub plan: Plan,
     /// Which start of the world this is.
     start: i32,
     life: Life,
     token: Token,
     db: Db,
+    routes: Routes,
+    /// Those of the seed, which are there again after a reset.
+    first_faults: Vec<Rule>,
+    faults: Faults,
+    log: Log,
+    /// What of the database the log has; also held while a test number is put into stock.
+    noted: Mutex<Noted>,
     /// Held by every request; alone by what changes the world as a whole.
     turns: Arc<RwLock<()>>,
 }
@@ -184,6 +211,10 @@ struct Shown {
     seed: i64,
     choice: Choice,
     snapshots: Vec<ShownSnapshot>,
+    faults: Vec<faults::Shown>,
+    /// The ids of faults that no request has met.
+    unspent: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 #[derive(Debug, Serialize)]
@@ -207,7 +238,9 @@ impl World {
     async fn shown(&self) -> Result<Shown, Error> {
         let (name, clock, choice) = (self.name.clone(), self.shown_clock(), self.choice);
         let seed = self.chance.draws().map_or(0, |draws| draws.seed);
-        Ok(Shown { name, clock, seed, choice, snapshots: self.snapshots().await? })
+        let (snapshots, warnings) = (self.snapshots().await?, self.log.warnings());
+        let (faults, unspent) = (self.faults.shown(), self.faults.unspent());
+        Ok(Shown { name, clock, seed, choice, snapshots, faults, unspent, warnings })
     }
 
     /// Those that have a name of their own, the oldest first.
@@ -237,13 +270,29 @@ impl World {
         Ok(ShownSnapshot { name: name.to_owned(), taken_at: now })
     }
 
-    /// Goes back to a snapshot. Requests wait meanwhile, and everything that the process knows of accounts is forgotten.
-    async fn reset(&self, name: &str, gate: &Gate) -> Result<(), Denied<Refused>> {
+    /// Goes back to a snapshot. Requests wait meanwhile, and everything that the process knows of accounts is forgotten, as
+    /// are faults and, unless it is to be kept, the log.
+    async fn reset(&self, name: &str, keep_log: bool, gate: &Gate) -> Result<(), Denied<Refused>> {
         if !may_be_name(name) {
             return Err(Refused::NoSnapshot(name.escape_debug().to_string()).into());
         }
         let _alone = self.turns.write().await;
-        self.go_back(name, gate).await
+        self.go_back(name, gate).await?;
+        if !keep_log {
+            self.log.clear();
+        }
+        self.begin_anew().await
+    }
+
+    /// Arms the faults of the seed, and no others. The log begins with what changes from now on.
+    async fn begin_anew(&self) -> Result<(), Denied<Refused>> {
+        self.faults.clear(None);
+        self.fill_up(None).await?;
+        self.pass_over_changes().await?;
+        for rule in self.first_faults.clone() {
+            self.arm(rule).await?;
+        }
+        Ok(())
     }
 
     async fn go_back(&self, name: &str, gate: &Gate) -> Result<(), Denied<Refused>> {

@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use sqlx::postgres::PgConnectOptions;
+use tokio::sync::Mutex;
 
+use super::faults::Faults;
+use super::log::Log;
 use super::seed::{self, Seed};
 use super::store::{self, Kept};
-use super::{Database, Life, MOST_SNAPSHOTS, Name, SEEDED, Token, Unopened, World};
+use super::{Database, Life, MOST_SNAPSHOTS, Name, Routes, SEEDED, Token, Unopened, World};
 use crate::db::transact::transact;
 use crate::db::{self, Meant};
-use crate::error::Error;
+use crate::error::{Denied, Error};
 use crate::inventory;
 use crate::values::chance::{Chance, Draws};
 use crate::values::clock::Clock;
+use crate::values::phone::Plan;
 use crate::values::sid::random_bits;
 
 impl World {
@@ -26,9 +30,11 @@ impl World {
         anew: bool,
         seed: Option<(&[u8], &Seed)>,
         token: Token,
+        routes: Routes,
     ) -> Result<Arc<Self>, Unopened> {
         let none = Seed::default();
         let (text, said) = seed.unwrap_or((b"", &none));
+        said.check_faults(&routes).map_err(|part| Unopened::Seed(part.into()))?;
         match name {
             Some(name) if !anew && database.exists().await? => {
                 let kept = kept(name, &database.options).await?;
@@ -49,17 +55,37 @@ impl World {
                 begin(&database.options, text, said).await?;
             }
         }
-        Self::start(database, token).await
+        Self::start(database, token, routes).await
     }
 
-    async fn start(database: &Database, token: Token) -> Result<Arc<Self>, Unopened> {
+    async fn start(database: &Database, token: Token, routes: Routes) -> Result<Arc<Self>, Unopened> {
         let db = db::for_command(&database.options);
         let kept = store::start(&db).await?;
         let chance = Chance::seeded(Draws { seed: kept.seed, start: kept.starts, drawn: 0 });
         let (name, clock, choice, life) = (database.name.clone(), Clock::own(kept.course()), kept.choice, kept.life());
-        let start = kept.starts;
-        let world = Self { name, clock, chance, choice, start, life, token, db, turns: Arc::default() };
+        let (start, plan) = (kept.starts, if kept.magic { Plan::UsAndTests } else { Plan::Us });
+        let world = Self {
+            name,
+            clock,
+            chance,
+            choice,
+            plan,
+            start,
+            life,
+            token,
+            db,
+            routes,
+            first_faults: seed::faults(&kept.faults),
+            faults: Faults::default(),
+            log: Log::default(),
+            noted: Mutex::default(),
+            turns: Arc::default(),
+        };
         world.undo().await?;
+        world.begin_anew().await.map_err(|denied| match denied {
+            Denied::Refused(refused) => Unopened::Seed(refused),
+            Denied::Failed(error) => error.into(),
+        })?;
         Ok(Arc::new(world))
     }
 }
@@ -68,7 +94,7 @@ impl World {
 async fn begin(options: &PgConnectOptions, text: &[u8], seed: &Seed) -> Result<(), Unopened> {
     // Positive, so that it is easy to say.
     let number = seed.seed.unwrap_or_else(|| (random_bits() >> 97) as i64);
-    let world = Kept::new(seed::digest(text), number, seed.choice, seed.course(), seed.days());
+    let world = Kept::new(seed::digest(text), number, seed);
     let (db, clock) = (db::for_command(options), Clock::own(world.course()));
     let draws = |start| Draws { seed: number, start, drawn: 0 };
     let done = async {

@@ -17,7 +17,7 @@ impl Worded for Refused {
     fn words(self) -> (Code, String) {
         let code = match self {
             Self::NoToken => Code::Authenticate,
-            Self::NoSnapshot(_) => Code::NotFound,
+            Self::NoSnapshot(_) | Self::NoFault(_) => Code::NotFound,
             Self::HalfWay(_) => Code::Unavailable,
             Self::NotRead(_)
             | Self::Part(_)
@@ -26,6 +26,8 @@ impl Worded for Refused {
             | Self::NoChange
             | Self::NotForward { .. }
             | Self::TooFar
+            | Self::TooManyFaults
+            | Self::Query { .. }
             | Self::OtherSchema(_) => Code::InvalidParameter,
         };
         (code, self.to_string())
@@ -35,7 +37,7 @@ impl Worded for Refused {
 /// The answer to a request that was refused or failed.
 pub fn answer(_: &Asked, site: &Site, error: &actix_web::Error) -> HttpResponse {
     let told = Exception::of(error, |Refusal(told)| told.clone());
-    let (status, code) = (told.status(), told.code.number());
+    let (status, code) = (told.status, told.number);
     let body = json!({
         "status": status.as_u16(), "code": code, "message": told.message, "more_info": told.more_info(site)
     });

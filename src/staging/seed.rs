@@ -9,8 +9,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::faults::{MOST_FAULTS, Rule};
 use super::time::moment;
-use super::{Part, Refused};
+use super::{Part, Refused, Routes};
 use crate::accounts::{self, AuthToken, New};
 use crate::db::Db;
 use crate::error::Denied;
@@ -40,7 +41,7 @@ const MOST_DAYS: i16 = 3650;
 const OPERATOR: &str = "staging";
 
 /// What a world begins with.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Seed {
     /// Of its chance; a random one if it is not said.
@@ -54,6 +55,9 @@ pub struct Seed {
     prices: Prices,
     stock: Vec<Range>,
     accounts: Vec<Account>,
+    faults: Vec<Rule>,
+    /// Whether there are Twilio's test numbers.
+    pub magic: bool,
 }
 
 /// Where a clock begins: now, if it is not said.
@@ -159,6 +163,23 @@ pub struct Bought {
     pub sid: NumberSid,
 }
 
+impl Default for Seed {
+    fn default() -> Self {
+        Self {
+            seed: None,
+            clock: Start::default(),
+            choice: Choice::default(),
+            quarantine_days: None,
+            grace_days: None,
+            prices: Prices::default(),
+            stock: Vec::new(),
+            accounts: Vec::new(),
+            faults: Vec::new(),
+            magic: true,
+        }
+    }
+}
+
 impl Seed {
     /// # Errors
     /// If the text is not JSON, or a part has another name or cannot be read; the error says where.
@@ -185,6 +206,23 @@ impl Seed {
         [self.quarantine_days.unwrap_or(QUARANTINE_DAYS), self.grace_days.unwrap_or(GRACE_DAYS)]
     }
 
+    /// # Errors
+    /// If a fault makes no sense, or is on a route that there is not.
+    pub fn check_faults(&self, routes: &Routes) -> Result<(), Part> {
+        if self.faults.len() > MOST_FAULTS {
+            return Err(Part::of("faults", format!("at most {MOST_FAULTS} are expected")));
+        }
+        for (index, rule) in self.faults.iter().enumerate() {
+            rule.check(routes).map_err(|part| part.below(&format!("faults[{index}]")))?;
+        }
+        Ok(())
+    }
+
+    /// Its faults, so that [`faults`] reads them back.
+    pub fn faults_as_text(&self) -> String {
+        serde_json::to_string(&self.faults).unwrap_or_default()
+    }
+
     /// Puts everything into a world's database.
     ///
     /// # Errors
@@ -199,6 +237,11 @@ impl Seed {
         }
         Ok(())
     }
+}
+
+/// Faults from [`Seed::faults_as_text`].
+pub fn faults(text: &str) -> Vec<Rule> {
+    serde_json::from_str(text).unwrap_or_default()
 }
 
 /// A digest of a seed's text, to tell whether it is the same.

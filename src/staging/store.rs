@@ -6,12 +6,14 @@ use sqlx::{AssertSqlSafe, Result, query, query_as, query_scalar, raw_sql};
 use tracing::instrument;
 
 use super::Life;
-use super::seed::Choice;
+use super::changes::{Ids, MOST_CHANGES};
+use super::seed::{Choice, Seed};
 use crate::db::{Db, Transaction};
 use crate::inventory::Quarantine;
 use crate::values::chance::Draws;
 use crate::values::clock::Course;
-use crate::values::phone::{AreaCode, Kind};
+use crate::values::money::Money;
+use crate::values::phone::{AreaCode, Kind, PhoneNumber, Plan};
 use crate::values::sid::{AccountSid, NumberSid};
 
 /// Takes a lock that this transaction holds to its end, if nobody holds it. Its name is that of a database.
@@ -110,7 +112,9 @@ pub async fn mark(within: &mut Transaction) -> Result<()> {
 /// Writes the area codes of this program down, in their order.
 #[instrument(name = "staging.set_area_codes", level = "debug", skip_all)]
 pub async fn set_area_codes(within: &mut Transaction) -> Result<()> {
-    let ranked = [Kind::Local, Kind::TollFree].map(|kind| AreaCode::all(kind).zip(0_i64..));
+    // The test numbers come last.
+    let local = AreaCode::all(Kind::Local).chain([Plan::TEST_CODE]);
+    let ranked = [local.zip(0_i64..).collect::<Vec<_>>(), AreaCode::all(Kind::TollFree).zip(0_i64..).collect()];
     let (codes, ranks): (Vec<_>, Vec<_>) =
         ranked.into_iter().flatten().map(|(code, rank)| (code.as_smallint(), rank)).unzip();
     query(
@@ -147,20 +151,25 @@ pub struct Kept {
     grace: i16,
     /// How often it was started.
     pub starts: i32,
+    /// Its first faults, as the seed has them.
+    pub faults: String,
+    /// Whether it has Twilio's test numbers.
+    pub magic: bool,
 }
 
 /// What of a world is read back.
 macro_rules! kept {
     () => {
-        "made_of, seed, choice, stands_at, ahead, quarantine, grace, starts"
+        "made_of, seed, choice, stands_at, ahead, quarantine, grace, starts, faults, magic"
     };
 }
 
 impl Kept {
     /// A world that is not started yet.
-    pub fn new(made_of: String, seed: i64, choice: Choice, course: Course, [quarantine, grace]: [i16; 2]) -> Self {
-        let (stands_at, ahead) = parts(course);
-        Self { made_of, seed, choice, stands_at, ahead, quarantine, grace, starts: 0 }
+    pub fn new(made_of: String, seed: i64, of: &Seed) -> Self {
+        let ((stands_at, ahead), [quarantine, grace]) = (parts(of.course()), of.days());
+        let (choice, faults, magic) = (of.choice, of.faults_as_text(), of.magic);
+        Self { made_of, seed, choice, stands_at, ahead, quarantine, grace, starts: 0, faults, magic }
     }
 
     /// How its clock goes.
@@ -189,8 +198,8 @@ fn parts(course: Course) -> (Option<DateTime<Utc>>, i64) {
 #[instrument(name = "staging.begin", level = "debug", skip_all)]
 pub async fn begin(within: &mut Transaction, world: &Kept, now: DateTime<Utc>) -> Result<()> {
     query(
-        "insert into staging.world (made_of, seed, choice, stands_at, ahead, quarantine, grace, made_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into staging.world (made_of, seed, choice, stands_at, ahead, quarantine, grace, made_at, faults, magic)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(&world.made_of)
     .bind(world.seed)
@@ -200,6 +209,8 @@ pub async fn begin(within: &mut Transaction, world: &Kept, now: DateTime<Utc>) -
     .bind(world.quarantine)
     .bind(world.grace)
     .bind(now)
+    .bind(&world.faults)
+    .bind(world.magic)
     .execute(&mut **within)
     .await
     .map(drop)
@@ -228,6 +239,105 @@ pub async fn keep_course(db: &Db, start: i32, course: Course) -> Result<bool> {
         .execute(db)
         .await?;
     Ok(kept.rows_affected() > 0)
+}
+
+/// An entry of the ledger.
+pub struct Moved {
+    pub id: i64,
+    pub at: DateTime<Utc>,
+    pub account: AccountSid,
+    pub entry: String,
+    pub amount: Money,
+    pub balance: Money,
+    pub number: Option<NumberSid>,
+    pub month: Option<i16>,
+    pub note: Option<String>,
+}
+
+/// The entries of the ledger that are not noted yet, the oldest first.
+#[instrument(name = "staging.money_since", level = "debug", skip_all)]
+pub async fn money_since(db: &Db, noted: &Ids) -> Result<Vec<Moved>> {
+    query_as!(
+        Moved,
+        r#"select id, at, account_sid as "account: AccountSid", kind::text as "entry!", amount as "amount: Money",
+            balance_after as "balance: Money", tenancy_sid as "number: NumberSid", month, note
+        from ledger_entries where id > $1 and id <> all($2) order by id limit $3"#,
+        noted.all,
+        &noted.recent.iter().copied().collect::<Vec<_>>(),
+        MOST_CHANGES as i64
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// What became of an account.
+pub struct Happened {
+    pub id: i64,
+    pub at: DateTime<Utc>,
+    pub account: AccountSid,
+    pub change: String,
+    pub reason: String,
+    pub number: Option<NumberSid>,
+}
+
+/// The events of accounts that are not noted yet, the oldest first.
+#[instrument(name = "staging.events_since", level = "debug", skip_all)]
+pub async fn events_since(db: &Db, noted: &Ids) -> Result<Vec<Happened>> {
+    query_as!(
+        Happened,
+        r#"select id, at, account_sid as "account: AccountSid", change::text as "change!", reason::text as "reason!",
+            tenancy_sid as "number: NumberSid"
+        from account_events where id > $1 and id <> all($2) order by id limit $3"#,
+        noted.all,
+        &noted.recent.iter().copied().collect::<Vec<_>>(),
+        MOST_CHANGES as i64
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The last entry of the ledger; 0 if there is none.
+#[instrument(name = "staging.last_entry", level = "debug", skip_all)]
+pub async fn last_entry(db: &Db) -> Result<i64> {
+    query_scalar!(r#"select coalesce(max(id), 0) as "id!" from ledger_entries"#).fetch_one(db).await
+}
+
+/// The numbers of an area code that are for sale.
+#[instrument(name = "staging.for_sale", level = "debug", skip_all)]
+pub async fn for_sale(db: &Db, code: AreaCode) -> Result<Vec<PhoneNumber>> {
+    query_scalar!(
+        r#"select phone_number as "number: PhoneNumber" from stock where area_code = $1 and state = 'available'"#,
+        code.as_smallint()
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The numbers that were withdrawn with a note like this one.
+#[instrument(name = "staging.withdrawn", level = "debug", skip_all)]
+pub async fn withdrawn(db: &Db, note: &str) -> Result<Vec<PhoneNumber>> {
+    query_scalar!(
+        r#"select phone_number as "number: PhoneNumber" from stock
+        where state = 'withdrawn' and moved_by = 'withdraw' and moved_note like $1"#,
+        note
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Puts the first of these numbers that was never there into stock.
+#[instrument(name = "staging.add_one", level = "debug", skip_all)]
+pub async fn add_one(db: &Db, numbers: &[PhoneNumber], now: DateTime<Utc>) -> Result<()> {
+    query!(
+        "insert into stock (phone_number, kind, state_since, added_at)
+        select number, 'local', $2, $2 from unnest($1::bigint[]) as number
+        where not exists (select from stock where phone_number = number) order by number limit 1",
+        numbers as &[PhoneNumber],
+        now
+    )
+    .execute(db)
+    .await
+    .map(drop)
 }
 
 /// The last event of any account; 0 if there is none.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use chrono::{DateTime, Datelike, Days, Months, NaiveTime, TimeDelta, Utc};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
 
-use super::{Refused, World, store};
+use super::{Refused, World, store, told};
 use crate::billing;
 use crate::error::{Denied, Error};
 use crate::inventory::{self, Quarantine};
@@ -243,6 +244,7 @@ impl World {
         let suspended = store::suspended_since(&self.db, before).await?;
         let activated = store::activated_since(&self.db, before).await?;
         let released = store::released_since(&self.db, before).await?;
+        self.log.add(to, "clock", None, json!({ "from": told(from), "to": told(to) }));
         Ok(Advanced { from, to, charged, amount, suspended, activated, released, recycled })
     }
 
@@ -279,7 +281,11 @@ impl World {
     ) -> Result<u64, Error> {
         let (clock, Life { quarantine, grace }) = (Clock::frozen(now), self.life);
         if due.recycling.is_some_and(|due| due <= now) {
-            fallen.recycled += inventory::recycle(&self.db, &clock, by, quarantine).await?;
+            let recycled = inventory::recycle(&self.db, &clock, by, quarantine).await?;
+            fallen.recycled += recycled;
+            if recycled > 0 {
+                self.log.add(now, "stock", None, json!({ "recycled": recycled }));
+            }
         }
         if due.billing.is_none_or(|due| due > now) {
             return Ok(0);
@@ -288,6 +294,7 @@ impl World {
         let amount = fallen.amount.checked_add(billed.amount);
         fallen.amount = amount.ok_or_else(|| Error::Internal("the fees are too much to be summed up".to_owned()))?;
         fallen.charged += billed.charged;
+        self.note_changes().await;
         Ok(billed.released)
     }
 

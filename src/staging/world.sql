@@ -17,6 +17,13 @@ create table if not exists staging.world (
     made_at    timestamptz not null,
     starts     integer     not null default 0
 );
+-- Its first faults, in JSON, and whether it has Twilio's test numbers. Worlds of earlier versions had neither.
+alter table staging.world add column if not exists faults text not null default '[]';
+alter table staging.world add column if not exists magic boolean not null default true;
+
+-- After each change, its entries are looked for by their ids alone.
+create index if not exists ledger_entries_id on public.ledger_entries (id);
+create index if not exists account_events_id on public.account_events (id);
 
 -- The time of the views is the world's; what a session says still comes first.
 create or replace function reporting.moment() returns timestamptz

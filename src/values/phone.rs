@@ -5,8 +5,10 @@ use std::str::FromStr;
 
 use crate::values::{area_codes, states};
 
+mod plan;
 mod spelling;
 
+pub use plan::Plan;
 pub use spelling::{may_be_foreign, range};
 
 /// The two kinds of number that are sold.

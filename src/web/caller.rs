@@ -169,6 +169,9 @@ impl FromRequest for Call {
             // Only after the body has arrived: a slow sender does not count as a request under way.
             let payer = holder.payer;
             let replica = state.replica.as_ref().map(|replica| replica.of(payer)).transpose()?;
+            if let Some(progress) = request.extensions().get::<Progress>() {
+                progress.set_input([input.clone(), query.clone()]);
+            }
             let db = state.db.of(payer, !request.method().is_safe())?;
             Ok(Self { caller, account, payer, db, state, asked, input, query, replica, request })
         }

@@ -1,6 +1,7 @@
 //! Twilio's RestException: what an answer tells that refuses. The words that all versions of the API use stand here; each
 //! version has its own for its use cases.
 
+use std::fmt;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -20,6 +21,9 @@ use crate::purchases::{self, IdempotencyKey, KEY_HOURS};
 #[derive(Clone, Debug)]
 pub struct Exception {
     pub code: Code,
+    /// The status and the number that the client sees: those of the code, unless others were ordered.
+    pub status: StatusCode,
+    pub number: u32,
     pub message: String,
     /// For 429 and 503: in how many seconds a retry may succeed.
     retry_after: u64,
@@ -31,13 +35,24 @@ pub struct Exception {
 
 impl Exception {
     pub fn new((code, message): (Code, String)) -> Self {
-        Self { code, message, retry_after: 1, allow: None, cause: None }
+        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { code, status, number: code.number().into(), message, retry_after: 1, allow: None, cause: None }
+    }
+
+    /// A refusal that no rule of the API asks for, with any error status and number.
+    pub fn ordered(status: StatusCode, number: u32, message: String, retry_after: u64) -> Self {
+        let nearest = if status.is_client_error() { Code::InvalidParameter } else { Code::Internal };
+        let code = u16::try_from(number).ok().and_then(Code::from_number).unwrap_or(nearest);
+        Self { status, number, retry_after, ..Self::new((code, message)) }
     }
 
     /// What a handler or the frame has refused. `told` takes it from the refusal of a version.
     pub fn of<R: ResponseError + 'static>(error: &actix_web::Error, told: impl FnOnce(&R) -> Self) -> Self {
         if let Some(refusal) = error.as_error::<R>() {
             return told(refusal);
+        }
+        if let Some(exception) = error.as_error::<Self>() {
+            return exception.clone();
         }
         match error.as_error::<Denied<Refused>>().cloned() {
             Some(Denied::Refused(refused)) => refused.into(),
@@ -50,21 +65,20 @@ impl Exception {
         }
     }
 
-    /// The HTTP status of the answer.
-    pub fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-    }
-
     /// The page that explains it. `site` is this server's address; if that is not known, the link is a path.
     pub fn more_info(&self, site: &Site) -> String {
-        format!("{site}{}", of_error(self.code))
+        format!("{site}{}", of_error(self.number))
     }
 
     /// Adds its headers to the answer, and what is logged of it.
     pub fn tell(self, response: &mut HttpResponse) {
-        let header = match self.code {
-            Code::Authenticate => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"numberbank\""))),
-            Code::TooManyRequests | Code::Unavailable => Some((RETRY_AFTER, HeaderValue::from(self.retry_after))),
+        let header = match self.status {
+            StatusCode::UNAUTHORIZED => {
+                Some((WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"numberbank\"")))
+            }
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                Some((RETRY_AFTER, HeaderValue::from(self.retry_after)))
+            }
             _ => self.allow.map(|methods| (ALLOW, methods)),
         };
         if let Some((name, value)) = header {
@@ -75,6 +89,19 @@ impl Exception {
         if let Some(cause) = self.cause {
             told.insert(Cause(cause));
         }
+    }
+}
+
+impl fmt::Display for Exception {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (error {})", self.message, self.number)
+    }
+}
+
+/// Lets what stands before the handlers refuse in the words of every version.
+impl ResponseError for Exception {
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::build(self.status).finish()
     }
 }
 

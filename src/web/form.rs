@@ -31,6 +31,14 @@ pub async fn form(
     longest: Duration,
 ) -> Result<Params, Refused> {
     let body = body(request, &mut payload, deadline, longest).await?;
+    parsed(request, body, face).await
+}
+
+/// Reads a form that has arrived.
+///
+/// # Errors
+/// If it is not a form, or cannot be read.
+pub async fn parsed(request: &HttpRequest, body: Vec<u8>, face: &Face) -> Result<Params, Refused> {
     match content_type(request).as_deref() {
         _ if body.is_empty() => Ok(Params::default()),
         Some(URL_ENCODED) | None => url_encoded(&body),

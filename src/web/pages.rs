@@ -10,8 +10,8 @@ use crate::error::Denied;
 pub const ERROR_PAGE: &str = "/docs/errors/{code}";
 
 /// The path of a code's page.
-pub fn of_error(code: Code) -> String {
-    ERROR_PAGE.replace("{code}", &code.number().to_string())
+pub fn of_error(code: u32) -> String {
+    ERROR_PAGE.replace("{code}", &code.to_string())
 }
 
 /// `GET /docs/errors/{code}`

@@ -1,12 +1,22 @@
 //! Reads forms and queries strictly: what cannot be read is refused, never guessed.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use super::refused::{Fault, Refused};
 
 type Result<T, E = Refused> = std::result::Result<T, E>;
 
-/// The parameters of one request, in the order in which they came.
+/// The parameters of one request, in the order in which they came. Clones share what was read of them.
 #[derive(Clone, Debug, Default)]
-pub struct Params(Vec<(String, String)>);
+pub struct Params(Rc<Sent>);
+
+#[derive(Debug, Default)]
+struct Sent {
+    pairs: Vec<(String, String)>,
+    /// A bit for each of the first parameters whose value was asked for.
+    read: Cell<u128>,
+}
 
 impl Params {
     /// Reads `application/x-www-form-urlencoded` text.
@@ -21,8 +31,7 @@ impl Params {
                 let mut part = || decode(parts.next().unwrap_or_default());
                 Ok((part()?, part()?))
             })
-            .collect::<Result<_>>()
-            .map(Self)
+            .collect()
     }
 
     /// The value of a parameter, if it was sent.
@@ -38,10 +47,12 @@ impl Params {
     /// # Errors
     /// [`Refused::Repeated`], by any of the names.
     pub fn one_of(&self, names: &[&'static str]) -> Result<Option<&str>> {
-        let mut found = self.0.iter().filter(|(name, _)| names.contains(&name.as_str()));
-        let first = found.next().map(|(_, value)| value.as_str());
+        let sent = self.0.pairs.iter().enumerate();
+        let mut found = sent.filter(|(_, (name, _))| names.contains(&name.as_str()));
+        let Some((at, (_, value))) = found.next() else { return Ok(None) };
+        self.0.read.update(|read| read | bit(at));
         match found.next() {
-            None => Ok(first),
+            None => Ok(Some(value)),
             Some(_) => Err(Refused::Repeated(names.to_vec())),
         }
     }
@@ -65,13 +76,30 @@ impl Params {
 
     /// All parameters that are not empty.
     fn all_filled(&self) -> impl Iterator<Item = &(String, String)> {
-        self.0.iter().filter(|(_, value)| !value.is_empty())
+        self.pairs().iter().filter(|(_, value)| !value.is_empty())
     }
+
+    /// All parameters, as they were sent.
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.0.pairs
+    }
+
+    /// The names that nobody has asked for, of the first 128 parameters.
+    pub fn unread(&self) -> impl Iterator<Item = &str> {
+        let read = self.0.read.get();
+        let sent = self.0.pairs.iter().enumerate().take(u128::BITS as usize);
+        sent.filter(move |(at, _)| read & bit(*at) == 0).map(|(_, (name, _))| name.as_str())
+    }
+}
+
+/// The bit of the parameter at this place; none beyond the first 128.
+fn bit(at: usize) -> u128 {
+    u32::try_from(at).ok().and_then(|at| 1_u128.checked_shl(at)).unwrap_or_default()
 }
 
 impl FromIterator<(String, String)> for Params {
     fn from_iter<T: IntoIterator<Item = (String, String)>>(pairs: T) -> Self {
-        Self(pairs.into_iter().collect())
+        Self(Rc::new(Sent { pairs: pairs.into_iter().collect(), read: Cell::default() }))
     }
 }
 
@@ -247,7 +275,8 @@ mod tests {
             let mut text = form_urlencoded::Serializer::new(String::new());
             let text = text.extend_pairs(&pairs).finish();
             // An empty pair is written as `=`, which is read back too.
-            prop_assert_eq!(Params::parse(text.as_bytes()).unwrap().0, pairs);
+            let read = Params::parse(text.as_bytes()).unwrap();
+            prop_assert_eq!(read.pairs(), pairs);
         }
 
         #[test]
@@ -257,7 +286,7 @@ mod tests {
             match Params::parse(&bytes) {
                 Ok(params) => {
                     prop_assert!(!breaks_off(&bytes) && !holds('\0'));
-                    prop_assert_eq!(params.0, lenient);
+                    prop_assert_eq!(params.pairs(), lenient);
                 }
                 result => {
                     prop_assert!(is_unreadable(&result));

@@ -6,7 +6,7 @@ macro_rules! refusal {
     () => {
         /// An answer that refuses.
         #[derive(Clone, Debug, ::thiserror::Error)]
-        #[error("{} (error {})", _0.message, _0.code.number())]
+        #[error("{_0}")]
         pub struct Refusal(pub $crate::web::exception::Exception);
 
         /// Lets handlers use `?`. `web::frame` turns the refusal into an answer.

@@ -1,6 +1,6 @@
 //! Routes: each knows its index, and the methods that it takes.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use actix_web::guard::fn_guard;
@@ -8,6 +8,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, Resource, web};
 
+use super::params::Params;
 use super::refused::Refused;
 use crate::error::Denied;
 use crate::values::phone::Kind;
@@ -21,6 +22,8 @@ pub struct Progress(Rc<Noted>);
 struct Noted {
     route: Cell<Option<usize>>,
     buys: Cell<Option<Kind>>,
+    /// The form and the query of a request that came to a handler.
+    input: RefCell<[Params; 2]>,
 }
 
 impl Progress {
@@ -39,6 +42,16 @@ impl Progress {
     /// The kind of number that the handler buys, if it noted that.
     pub fn buys(&self) -> Option<Kind> {
         self.0.buys.get()
+    }
+
+    /// The names of parameters that the handler has not asked for.
+    pub fn unread(&self) -> Vec<String> {
+        self.0.input.borrow().iter().flat_map(Params::unread).map(str::to_owned).collect()
+    }
+
+    /// Notes what a handler is given. Clones share what it reads.
+    pub fn set_input(&self, input: [Params; 2]) {
+        *self.0.input.borrow_mut() = input;
     }
 
     /// Notes that the request is a purchase.

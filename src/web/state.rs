@@ -19,6 +19,7 @@ use crate::purchases::PurchaseQueues;
 use crate::releases::Releases;
 use crate::values::chance::Chance;
 use crate::values::clock::Clock;
+use crate::values::phone::Plan;
 
 /// What a worker works with. Each thread that serves has one; some parts are shared by all threads.
 pub struct WorkerState {
@@ -30,6 +31,7 @@ pub struct WorkerState {
     pub clock: Clock,
     /// Shared by all threads.
     pub chance: Chance,
+    pub plan: Plan,
     /// Shared by all threads.
     pub gate: Arc<Gate>,
     /// Shared by all threads.

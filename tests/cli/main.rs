@@ -27,6 +27,7 @@ mod sdks;
 mod secrets;
 mod staging;
 mod staging_clock;
+mod staging_faults;
 mod switch;
 mod terminals;
 mod tls;

@@ -292,7 +292,7 @@ fn every_number_has_a_place_of_its_own_and_the_lowest_are_in_their_order() {
             select staging.pick(number) as pick, lag(staging.pick(number)) over (order by number) as before
             from staging.area_codes, unnest(array[2000000, 2000001, 5550100, 9999999]) as line,
                 lateral (select code * 10000000::bigint + line as number) as numbers
-            where code not in (800, 833, 844, 855, 866, 877, 888)
+            where code not in (500, 800, 833, 844, 855, 866, 877, 888)
         ) as pairs where before is not null";
     assert_eq!(one(in_order), "true");
     let shuffled = "select format('%s %s', count(distinct place), bool_and(place between 1 and 4294967295)) from (

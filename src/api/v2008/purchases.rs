@@ -8,7 +8,7 @@ use super::settings;
 use crate::api::v2008::represent::{self, TREE};
 use crate::numbers::settings::{ApiVersion, Changes, Settings};
 use crate::purchases::{Order, Wanted};
-use crate::values::phone::{AreaCode, Kind};
+use crate::values::phone::Kind;
 use crate::web::buying;
 use crate::web::caller::Call;
 use crate::web::params::KnownParameters;
@@ -32,7 +32,8 @@ async fn buy(call: &Call, kind: Kind) -> Result<HttpResponse, Refusal> {
 fn order(call: &Call, kind: Kind) -> Result<Order, Refusal> {
     let names: Vec<_> = heeded().collect();
     call.check_names(&KnownParameters { names: &names, elsewhere: &ELSEWHERE })?;
-    let area_code = call.input.get("AreaCode")?.filter(|text| !text.is_empty()).map(str::parse::<AreaCode>);
+    let area_code =
+        call.input.get("AreaCode")?.filter(|text| !text.is_empty()).map(|text| call.state.plan.area_code(text));
     let area_code = area_code.transpose().map_err(|_| Unfit::AreaCode)?;
     let changes = Changes { api_version: Some(ApiVersion::V2008), ..settings::read(&call.input)? };
     let settings = Settings::first(&changes)?;

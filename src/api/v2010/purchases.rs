@@ -8,10 +8,10 @@ use super::represent::{self, TREE};
 use super::settings;
 use crate::numbers::settings::Settings;
 use crate::purchases::{Order, Refused, Wanted};
-use crate::values::phone::{AreaCode, Kind, PhoneNumber, may_be_foreign};
+use crate::values::phone::{Kind, PhoneNumber, Plan, may_be_foreign};
 use crate::web::buying;
 use crate::web::caller::Call;
-use crate::web::params::{KnownParameters, Params};
+use crate::web::params::KnownParameters;
 
 /// `POST …/IncomingPhoneNumbers`
 pub async fn buy_any(call: Call) -> Result<HttpResponse, Refusal> {
@@ -41,7 +41,7 @@ async fn buy(call: &Call, kind: Option<Kind>) -> Result<HttpResponse, Refusal> {
     if call.input.filled(&["AccountSid"])?.is_some_and(|sid| sid != call.account.to_string()) {
         return Err(Unfit::OtherAccount.into());
     }
-    let wanted = wanted(&call.input, kind)?;
+    let wanted = wanted(call, kind)?;
     call.buys(wanted.kind())?;
     let settings = Settings::first(&settings::read(&call.input)?)?;
     let key = buying::key(call, || {
@@ -75,15 +75,16 @@ const OF_PURCHASE: KnownParameters<'static> = KnownParameters {
 };
 
 /// Which number is to be bought, by a path of one kind or of all. Of a number and an area code, the number decides.
-fn wanted(form: &Params, kind: Option<Kind>) -> Result<Wanted, Refusal> {
+fn wanted(call: &Call, kind: Option<Kind>) -> Result<Wanted, Refusal> {
+    let (form, plan) = (&call.input, call.state.plan);
     let (number, area_code) = (form.filled(&["PhoneNumber"])?, form.filled(&["AreaCode"])?);
     if kind.is_some() && area_code.is_some() {
         return Err(Unfit::AreaCodeOfKind.into());
     }
     let wanted = match (number, area_code) {
-        (Some(text), _) => Wanted::This { number: named(text)?, price: None },
+        (Some(text), _) => Wanted::This { number: named(plan, text)?, price: None },
         (None, Some(text)) => {
-            let code: AreaCode = text.parse().map_err(|_| Unfit::AreaCode)?;
+            let code = plan.area_code(text).map_err(|_| Unfit::AreaCode)?;
             Wanted::Next { kind: code.kind(), area_code: Some(code) }
         }
         (None, None) => return Err(Unfit::NothingNamed.into()),
@@ -94,6 +95,6 @@ fn wanted(form: &Params, kind: Option<Kind>) -> Result<Wanted, Refusal> {
     }
 }
 
-fn named(text: &str) -> Result<PhoneNumber, Unfit> {
-    text.parse().map_err(|_| if may_be_foreign(text) { Unfit::NotOnSale } else { Unfit::NotANumber })
+fn named(plan: Plan, text: &str) -> Result<PhoneNumber, Unfit> {
+    plan.number(text).map_err(|_| if may_be_foreign(text) { Unfit::NotOnSale } else { Unfit::NotANumber })
 }

@@ -16,7 +16,7 @@ use crate::cli::{Done, Failure};
 use crate::staging::LONGEST_CHANGE;
 
 /// The largest answer that is read.
-const LARGEST: usize = 1024 * 1024;
+const LARGEST: usize = 8 * 1024 * 1024;
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
@@ -32,6 +32,20 @@ pub enum Command {
     Clock {
         #[command(flatten)]
         change: Change,
+        #[command(flatten)]
+        world: Running,
+    },
+    /// Show the faults of a world that runs, or add or clear some
+    Fault {
+        #[command(flatten)]
+        change: FaultChange,
+        #[command(flatten)]
+        world: Running,
+    },
+    /// Show the log of a world that runs: what was asked of it and answered, and what money moved
+    Log {
+        #[command(flatten)]
+        entries: Entries,
         #[command(flatten)]
         world: Running,
     },
@@ -63,6 +77,67 @@ pub struct Change {
     run: bool,
 }
 
+/// What becomes of faults.
+#[derive(Args, Debug)]
+#[group(multiple = false)]
+pub struct FaultChange {
+    /// Add one, in JSON, as in '{"on":{"route":"…/Local"},"do":{"cut":"after"}}'
+    #[arg(long, value_name = "JSON", value_parser = json_text)]
+    add: Option<Value>,
+    /// Clear the one with this id
+    #[arg(long, value_name = "ID")]
+    clear: Option<String>,
+    /// Clear all
+    #[arg(long)]
+    clear_all: bool,
+}
+
+/// Which entries of a log are shown.
+#[derive(Args, Debug)]
+pub struct Entries {
+    /// Only those of this kind, as in request or money
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
+    /// Only those about this account
+    #[arg(long, value_name = "ACCOUNT")]
+    account: Option<String>,
+    /// Only those after the entry of this number
+    #[arg(long, value_name = "NUMBER")]
+    since: Option<String>,
+    /// Wait until there are so many [default: 1, with --wait]
+    #[arg(long, value_name = "COUNT", requires = "wait")]
+    count: Option<String>,
+    /// Wait for so long at most, as in 5s
+    #[arg(long, value_name = "SECONDS")]
+    wait: Option<String>,
+    /// Forget all entries and warnings
+    #[arg(long, conflicts_with_all = ["kind", "account", "since", "wait"])]
+    clear: bool,
+}
+
+impl Entries {
+    async fn of(&self, world: &Running) -> Result<Value, Failure> {
+        let Self { kind, account, since, count, wait, clear } = self;
+        if *clear {
+            return world.delete(&["log"]).await;
+        }
+        let named = [("kind", kind), ("account", account), ("since", since), ("count", count), ("wait", wait)];
+        let query: Vec<_> = named.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+        world.get_by("/staging/log", &query).await
+    }
+}
+
+impl FaultChange {
+    async fn done_to(&self, world: &Running) -> Result<Value, Failure> {
+        match self {
+            Self { add: Some(fault), .. } => world.post("/staging/faults", fault).await,
+            Self { clear: Some(id), .. } => world.delete(&["faults", id]).await,
+            Self { clear_all: true, .. } => world.delete(&["faults"]).await,
+            Self { .. } => world.get("/staging/faults").await,
+        }
+    }
+}
+
 /// A world that runs. Its control token is the variable NUMBERBANK_STAGING_TOKEN.
 #[derive(Args, Debug)]
 pub struct Running {
@@ -78,6 +153,8 @@ impl Command {
                 Some(body) => world.post("/staging/clock", &body).await?,
                 None => world.get("/staging/clock").await?,
             },
+            Self::Fault { change, world } => change.done_to(&world).await?,
+            Self::Log { entries, world } => entries.of(&world).await?,
             Self::Snapshot { name, world } => world.post("/staging/snapshots", &json!({ "name": name })).await?,
             Self::Reset { to: None, world } => world.post("/staging/reset", &json!({})).await?,
             Self::Reset { to, world } => world.post("/staging/reset", &json!({ "to": to })).await?,
@@ -101,17 +178,35 @@ impl Change {
 
 impl Running {
     async fn get(&self, path: &str) -> Result<Value, Failure> {
-        self.send(Method::GET, path, String::new()).await
+        self.get_by(path, &[]).await
+    }
+
+    async fn get_by(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Failure> {
+        let mut url = self.at(path)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.send(Method::GET, url, String::new()).await
     }
 
     async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        self.send(Method::POST, path, body.to_string()).await
+        self.send(Method::POST, self.at(path)?, body.to_string()).await
     }
 
-    async fn send(&self, method: Method, path: &str, body: String) -> Result<Value, Failure> {
+    /// Deletes what is below `/staging` by these parts of a path.
+    async fn delete(&self, parts: &[&str]) -> Result<Value, Failure> {
+        let mut url = self.at("/staging")?;
+        url.path_segments_mut().map_err(|()| Failure::Bad(format!("{} has no paths", self.url)))?.extend(parts);
+        self.send(Method::DELETE, url, String::new()).await
+    }
+
+    fn at(&self, path: &str) -> Result<Url, Failure> {
+        self.url.join(path).map_err(|error| Failure::Bad(error.to_string()))
+    }
+
+    async fn send(&self, method: Method, url: Url, body: String) -> Result<Value, Failure> {
         let token =
             env::var(TOKEN).map_err(|_| Failure::Bad(format!("the world's control token is expected in {TOKEN}")))?;
-        let url = self.url.join(path).map_err(|error| Failure::Bad(error.to_string()))?;
         let failed = |error: reqwest::Error| {
             Failure::Bad(format!("the world at {} does not answer: {}", self.url, cause(&error)))
         };
@@ -142,6 +237,10 @@ fn cause(error: &reqwest::Error) -> String {
         cause = inner;
     }
     cause.to_string()
+}
+
+fn json_text(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("JSON is expected: {error}"))
 }
 
 fn url(text: &str) -> Result<Url, &'static str> {

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use actix_web::rt::net::{ActixStream, Ready, TcpStream};
 use socket2::SockRef;
@@ -28,6 +29,12 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// Lets the connection end by a reset.
+    pub fn reset_at_end(&self) {
+        // Fails if the client has hung up already.
+        let _ = SockRef::from(&self.connection.socket).set_linger(Some(Duration::ZERO));
+    }
+
     pub(super) fn request_started(&self) {
         self.connection.requests.update(|requests| requests + 1);
         self.connection.active_at.set(Instant::now());

@@ -108,7 +108,7 @@ pub fn refusal(asked: &Asked, site: &Site, error: &actix_web::Error) -> HttpResp
         }
         Representation::Xml | Representation::Csv => (Representation::Xml, document(&exception)),
     };
-    let mut response = answer(told.status(), representation, body);
+    let mut response = answer(told.status, representation, body);
     told.tell(&mut response);
     response
 }
@@ -128,15 +128,15 @@ struct RestException<'a> {
 #[derive(serde::Serialize)]
 struct Beside<'a> {
     status: u16,
-    code: u16,
+    code: u32,
     message: &'a str,
     more_info: &'a str,
 }
 
 impl<'a> Beside<'a> {
     fn of(exception: &'a RestException<'a>) -> Self {
-        let Exception { code, message, .. } = exception.told;
-        Self { status: code.status(), code: code.number(), message, more_info: &exception.more_info }
+        let Exception { status, number, message, .. } = exception.told;
+        Self { status: status.as_u16(), code: *number, message, more_info: &exception.more_info }
     }
 }
 
@@ -148,10 +148,10 @@ impl Record for RestException<'_> {
     }
 
     fn write(&self, to: &mut impl Fields) {
-        let Exception { code, message, .. } = self.told;
-        to.text("Status", &code.status().to_string());
+        let Exception { status, number, message, .. } = self.told;
+        to.text("Status", status.as_str());
         to.text("Message", message);
-        to.text("Code", &code.number().to_string());
+        to.text("Code", &number.to_string());
         to.text("MoreInfo", &self.more_info);
     }
 }

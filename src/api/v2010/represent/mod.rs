@@ -228,7 +228,7 @@ pub fn refusal(asked: &Asked, site: &Site, error: &actix_web::Error) -> HttpResp
         Representation::Json => (Representation::Json, json::document(&exception)),
         Representation::Xml | Representation::Csv => (Representation::Xml, document(&exception)),
     };
-    let mut response = answer(told.status(), representation, body);
+    let mut response = answer(told.status, representation, body);
     told.tell(&mut response);
     response
 }
@@ -252,10 +252,10 @@ impl Record for RestException<'_> {
     }
 
     fn write(&self, to: &mut impl Typed) {
-        let (code, status) = (self.told.code.number().to_string(), self.told.code.status().to_string());
+        let (code, status) = (self.told.number.to_string(), self.told.status.as_str());
         to.fixed("Code", &code, Some(&code));
         to.text("Message", &self.told.message);
         to.text("MoreInfo", &self.more_info);
-        to.fixed("Status", &status, Some(&status));
+        to.fixed("Status", status, Some(status));
     }
 }
