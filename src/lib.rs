@@ -21,5 +21,6 @@ pub mod purchases;
 pub mod releases;
 pub mod reporting;
 pub mod staging;
+pub mod twiml;
 pub mod values;
 pub mod web;

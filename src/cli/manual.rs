@@ -42,6 +42,8 @@ const EXAMPLES: [(&str, &str); 50] = [
     ("staging", "numberbank staging --seed seed.json --bind 127.0.0.1:0"),
     ("staging snapshot", "numberbank staging snapshot paid --url http://127.0.0.1:8010"),
     ("staging clock", "numberbank staging clock --advance P1M --url http://127.0.0.1:8010"),
+    ("staging fault", "numberbank staging fault --add '{\"do\":{\"cut\":\"after\"}}' --url http://127.0.0.1:8010"),
+    ("staging log", "numberbank staging log --kind money --wait 5s --url http://127.0.0.1:8010"),
     ("staging reset", "numberbank staging reset --to paid --url http://127.0.0.1:8010"),
     ("account create", "numberbank account create --name 'Acme Inc' --balance 100.00"),
     ("account list", "numberbank account list --output csv"),

@@ -1,0 +1,293 @@
+//! The table of verbs, and the titles of the codes. Values and defaults are those of Twilio's TwiML pages, of 2008-08-01 and
+//! of today, and codes and titles those of its dictionary.
+
+use super::Place::{Call, In, Message};
+use super::Since::{Always, From2010, Only2008};
+use super::{Attribute, Place, Rule, Since, Texts, Type, UNKNOWN};
+
+const fn of(name: &'static str, since: Since, value: Type, default: Option<&'static str>, code: u16) -> Attribute {
+    Attribute { name, since, value, default, code }
+}
+
+const fn verb(
+    name: &'static str,
+    since: Since,
+    places: &'static [Place],
+    text: Texts,
+    attributes: &'static [Attribute],
+) -> Rule {
+    Rule { name, since, places, text, attributes, nested: UNKNOWN, is_only_known: false }
+}
+
+const fn known(name: &'static str, since: Since, places: &'static [Place]) -> Rule {
+    Rule { is_only_known: true, ..verb(name, since, places, Texts::Any, &[]) }
+}
+
+const GENDERS: Type = Type::OneOf(&["man", "woman"]);
+const LANGUAGES: Type = Type::OneOf(&["en", "es", "fr", "de"]);
+const TRIMS: Type = Type::OneOf(&["trim-silence", "do-not-trim"]);
+const RECORDS: Type = Type::OneOf(&[
+    "do-not-record",
+    "record-from-answer",
+    "record-from-ringing",
+    "record-from-answer-dual",
+    "record-from-ringing-dual",
+    "true",
+    "false",
+]);
+
+/// Every verb. One that is in the table twice has other codes in other places.
+pub const RULES: &[Rule] = &[
+    verb(
+        "Say",
+        Always,
+        &[Call],
+        Texts::Speech,
+        &[
+            of("voice", Only2008, GENDERS, Some("man"), 13511),
+            of("voice", From2010, Type::Any, Some("man"), 0),
+            of("language", Only2008, LANGUAGES, Some("en"), 13512),
+            of("language", From2010, Type::Any, Some("en"), 0),
+            of("loop", Always, Type::Whole(0), Some("1"), 13510),
+        ],
+    ),
+    verb(
+        "Say",
+        Always,
+        &[In("Gather")],
+        Texts::Speech,
+        &[
+            of("voice", Only2008, GENDERS, Some("man"), 13321),
+            of("voice", From2010, Type::Any, Some("man"), 0),
+            of("language", Only2008, LANGUAGES, Some("en"), 13512),
+            of("language", From2010, Type::Any, Some("en"), 0),
+            of("loop", Always, Type::Whole(0), Some("1"), 13322),
+        ],
+    ),
+    verb(
+        "Play",
+        Always,
+        &[Call, In("Gather")],
+        Texts::Url,
+        &[of("loop", Always, Type::Whole(0), Some("1"), 13410), of("digits", From2010, Type::Tones, None, 13430)],
+    ),
+    verb(
+        "Pause",
+        Always,
+        &[Call, In("Gather")],
+        Texts::None,
+        &[of("length", Always, Type::Whole(1), Some("1"), 13910)],
+    ),
+    Rule {
+        nested: 13320,
+        ..verb(
+            "Gather",
+            Always,
+            &[Call],
+            Texts::None,
+            &[
+                of("action", Always, Type::Action, Some(""), 11100),
+                of("method", Always, Type::Method, Some("POST"), 13312),
+                of("timeout", Always, Type::Whole(1), Some("5"), 13313),
+                of("finishOnKey", Always, Type::Key, Some("#"), 13310),
+                of("numDigits", Always, Type::Whole(1), None, 13314),
+                of(
+                    "input",
+                    From2010,
+                    Type::OneOf(&["dtmf", "speech", "dtmf speech", "speech dtmf"]),
+                    Some("dtmf"),
+                    13326,
+                ),
+                of("actionOnEmptyResult", From2010, Type::Flag, Some("false"), 13338),
+                of("bargeIn", From2010, Type::Flag, Some("true"), 13332),
+                of("profanityFilter", From2010, Type::Flag, Some("true"), 13333),
+                of("partialResultCallback", From2010, Type::Any, None, 0),
+                of("partialResultCallbackMethod", From2010, Type::Method, Some("POST"), 13329),
+                of("language", From2010, Type::Any, Some("en-US"), 0),
+                of("hints", From2010, Type::Any, None, 0),
+                of("speechTimeout", From2010, Type::Any, None, 0),
+                of("maxSpeechTime", From2010, Type::Any, None, 0),
+                of("speechModel", From2010, Type::Any, None, 0),
+                of("enhanced", From2010, Type::Any, None, 0),
+                of("debug", From2010, Type::Any, None, 0),
+            ],
+        )
+    },
+    verb(
+        "Record",
+        Always,
+        &[Call],
+        Texts::None,
+        &[
+            of("action", Always, Type::Action, Some(""), 11100),
+            of("method", Always, Type::Method, Some("POST"), 13610),
+            of("timeout", Always, Type::Whole(1), Some("5"), 13611),
+            of("finishOnKey", Always, Type::Keys, Some("1234567890*#"), 13613),
+            of("maxLength", Always, Type::Whole(1), Some("3600"), 13612),
+            of("transcribe", Always, Type::Flag, Some("false"), 13614),
+            of("transcribeCallback", Always, Type::Url, None, 13257),
+            of("playBeep", Always, Type::Flag, Some("true"), 13616),
+            of("trim", From2010, TRIMS, Some("trim-silence"), 13699),
+            of("recordingStatusCallback", From2010, Type::Url, None, 13256),
+            of("recordingStatusCallbackMethod", From2010, Type::Any, Some("POST"), 0),
+            of("recordingStatusCallbackEvent", From2010, Type::Any, Some("completed"), 0),
+            of("recordingTrack", From2010, Type::Any, None, 0),
+        ],
+    ),
+    Rule {
+        nested: 13215,
+        ..verb(
+            "Dial",
+            Always,
+            &[Call],
+            Texts::Phone,
+            &[
+                of("action", Always, Type::Action, None, 11100),
+                of("method", Always, Type::Method, Some("POST"), 13210),
+                of("timeout", Always, Type::Whole(1), Some("30"), 13212),
+                of("hangupOnStar", Always, Type::Flag, Some("false"), 13213),
+                of("timeLimit", Always, Type::Whole(1), Some("14400"), 13216),
+                of("callerId", Only2008, Type::Phone, None, 13214),
+                of("callerId", From2010, Type::Caller, None, 13214),
+                of("record", From2010, RECORDS, Some("do-not-record"), 13217),
+                of("answerOnBridge", From2010, Type::Flag, Some("false"), 13219),
+                of("sequential", From2010, Type::Flag, Some("false"), 13218),
+                of("trim", From2010, Type::Any, Some("trim-silence"), 0),
+                of("ringTone", From2010, Type::Any, None, 0),
+                of("callReason", From2010, Type::Any, None, 0),
+                of("referUrl", From2010, Type::Any, None, 0),
+                of("referMethod", From2010, Type::Any, Some("POST"), 0),
+                of("recordingStatusCallback", From2010, Type::Url, None, 13256),
+                of("recordingStatusCallbackMethod", From2010, Type::Any, Some("POST"), 0),
+                of("recordingStatusCallbackEvent", From2010, Type::Any, Some("completed"), 0),
+                of("recordingTrack", From2010, Type::Any, None, 0),
+            ],
+        )
+    },
+    verb(
+        "Number",
+        Always,
+        &[In("Dial")],
+        Texts::Phone,
+        &[
+            of("sendDigits", Always, Type::Tones, None, 13222),
+            of("url", Always, Type::Any, None, 0),
+            of("method", Always, Type::Method, Some("POST"), 13221),
+            of("byoc", From2010, Type::Any, None, 0),
+            of("statusCallback", From2010, Type::Any, None, 0),
+            of("statusCallbackEvent", From2010, Type::Any, Some("completed"), 0),
+            of("statusCallbackMethod", From2010, Type::Any, Some("POST"), 0),
+            of("machineDetection", From2010, Type::Any, None, 0),
+            of("machineDetectionTimeout", From2010, Type::Any, Some("30"), 0),
+            of("machineDetectionSpeechThreshold", From2010, Type::Any, Some("2400"), 0),
+            of("machineDetectionSpeechEndThreshold", From2010, Type::Any, Some("1200"), 0),
+            of("machineDetectionSilenceTimeout", From2010, Type::Any, Some("5000"), 0),
+            of("amdStatusCallback", From2010, Type::Any, None, 0),
+            of("amdStatusCallbackMethod", From2010, Type::Any, Some("POST"), 0),
+        ],
+    ),
+    known("Conference", Always, &[In("Dial")]),
+    known("Client", From2010, &[In("Dial")]),
+    known("Sip", From2010, &[In("Dial")]),
+    known("Queue", From2010, &[In("Dial")]),
+    known("Enqueue", From2010, &[Call]),
+    known("Leave", From2010, &[Call]),
+    verb(
+        "Sms",
+        Always,
+        &[Call, Message],
+        Texts::Body,
+        &[
+            of("to", Always, Type::Phone, None, 14101),
+            of("from", Always, Type::Phone, None, 14102),
+            of("action", Always, Type::Action, None, 11100),
+            of("method", Always, Type::Method, Some("POST"), 14104),
+            of("statusCallback", Always, Type::Url, None, 14105),
+        ],
+    ),
+    verb(
+        "Message",
+        From2010,
+        &[Message],
+        Texts::Body,
+        &[
+            of("to", From2010, Type::Phone, None, 14101),
+            of("from", From2010, Type::Phone, None, 14102),
+            of("action", From2010, Type::Action, None, 11100),
+            of("method", From2010, Type::Method, Some("POST"), 14104),
+            of("statusCallback", From2010, Type::Url, None, 14105),
+        ],
+    ),
+    verb("Body", From2010, &[In("Message")], Texts::Any, &[]),
+    verb("Media", From2010, &[In("Message")], Texts::Any, &[]),
+    verb("Redirect", Always, &[Call, Message], Texts::Url, &[of("method", Always, Type::Method, Some("POST"), 13710)]),
+    verb("Hangup", Always, &[Call], Texts::None, &[]),
+    verb(
+        "Reject",
+        From2010,
+        &[Call],
+        Texts::None,
+        &[of("reason", From2010, Type::OneOf(&["rejected", "busy"]), Some("rejected"), 13810)],
+    ),
+];
+
+/// Every code of this room, with a title.
+pub const TITLES: &[(u16, &str)] = &[
+    (11100, "Invalid URL format"),
+    (11750, "TwiML response body too large"),
+    (11770, "Empty response body"),
+    (12100, "Document parse failure"),
+    (12101, "Invalid Twilio Markup XML version"),
+    (12102, "The root element must be Response"),
+    (UNKNOWN, "Schema validation warning"),
+    (12300, "Invalid Content-Type"),
+    (13210, "Dial: Invalid method value"),
+    (13212, "Dial: Invalid timeout value"),
+    (13213, "Dial: Invalid hangupOnStar value"),
+    (13214, "Dial: Invalid callerId value"),
+    (13215, "Dial: Invalid nested element"),
+    (13216, "Dial: Invalid timeLimit value"),
+    (13217, "Dial: Invalid record value"),
+    (13218, "Dial: Invalid sequential value"),
+    (13219, "Dial: Invalid answerOnBridge value"),
+    (13221, "Dial->Number: Invalid method value"),
+    (13222, "Dial->Number: Invalid sendDigits value"),
+    (13223, "Dial: Invalid phone number format"),
+    (13256, "Invalid recordingStatusCallback URL"),
+    (13257, "Invalid transcribeCallback URL"),
+    (13310, "Gather: Invalid finishOnKey value"),
+    (13312, "Gather: Invalid method value"),
+    (13313, "Gather: Invalid timeout value"),
+    (13314, "Gather: Invalid numDigits value"),
+    (13320, "Gather: Invalid nested verb"),
+    (13321, "Gather->Say: Invalid voice value"),
+    (13322, "Gather->Say: Invalid loop value"),
+    (13326, "Gather: Invalid input value"),
+    (13329, "Gather: Invalid partialResultCallbackMethod value"),
+    (13332, "Gather: Invalid bargeIn value"),
+    (13333, "Gather: Invalid profanityFilter value"),
+    (13338, "Gather: Invalid actionOnEmptyResult value"),
+    (13410, "Play: Invalid loop value"),
+    (13430, "Play: Invalid DTMF String"),
+    (13510, "Say: Invalid loop value"),
+    (13511, "Say: Invalid voice value"),
+    (13512, "Invalid language value"),
+    (13520, "Say: Invalid text"),
+    (13610, "Record: Invalid method value"),
+    (13611, "Record: Invalid timeout value"),
+    (13612, "Record: Invalid maxLength value"),
+    (13613, "Record: Invalid finishOnKey value"),
+    (13614, "Record: Invalid transcribe value"),
+    (13616, "Record: playBeep must be true or false"),
+    (13699, "Record: Invalid trim value"),
+    (13710, "Redirect: Invalid method value"),
+    (13750, "Twiml verb not supported by this API version"),
+    (13810, "Reject: Invalid cause"),
+    (13910, "Pause: Invalid length value"),
+    (14101, "Invalid \"To\" attribute"),
+    (14102, "Invalid \"From\" attribute"),
+    (14103, "Invalid Body"),
+    (14104, "Invalid Method attribute"),
+    (14105, "Invalid statusCallback attribute"),
+    (14110, "Invalid Verb for SMS Reply"),
+];

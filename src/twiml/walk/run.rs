@@ -1,0 +1,322 @@
+//! One document of a walk.
+
+use super::super::grammar::is_phone;
+use super::super::script::{Act, Dialled, Turn};
+use super::super::{Document, TEXT, Verb, Version};
+use super::url::resolved;
+use super::{Location, MOST_VERBS, Message, Next, Outcome, Request, Sids, Step, Walk, Why};
+use crate::values::phone::Digits;
+
+/// What is played takes so many seconds, whatever it is.
+const PLAY: u64 = 5;
+
+/// How many words are said in a second.
+const WORDS: u64 = 2;
+
+/// The seconds until a line is found to be busy, or a number not to exist.
+const NOT_CONNECTED: u64 = 1;
+
+pub struct Run<'a, S> {
+    walk: &'a mut Walk,
+    at: &'a Location,
+    sids: &'a mut S,
+    steps: Vec<Step>,
+    messages: Vec<Message>,
+}
+
+/// What a verb leads to; `None` is the next verb.
+type Onward = Option<Next>;
+
+impl<'a, S: Sids> Run<'a, S> {
+    pub const fn new(walk: &'a mut Walk, at: &'a Location, sids: &'a mut S) -> Self {
+        Self { walk, at, sids, steps: Vec::new(), messages: Vec::new() }
+    }
+
+    pub fn done(self) -> (Vec<Step>, Vec<Message>) {
+        (self.steps, self.messages)
+    }
+
+    pub fn document(&mut self, document: &Document) -> Next {
+        let onward = document.verbs.iter().find_map(|verb| self.verb(verb));
+        onward.unwrap_or(Next::Ended(Outcome::End))
+    }
+
+    fn verb(&mut self, verb: &Verb) -> Onward {
+        let was_answered = self.walk.is_answered;
+        self.walk.is_answered |= verb.name() != "Redirect";
+        match verb.name() {
+            "Say" | "Play" | "Pause" => self.heard(verb),
+            "Gather" => self.gather(verb),
+            "Record" => self.record(verb),
+            "Dial" => self.dial(verb),
+            "Sms" | "Message" => self.send(verb),
+            "Redirect" => self.redirect(verb),
+            "Hangup" => self.end(verb, Outcome::Hangup),
+            "Reject" if was_answered => self.end(verb, Outcome::Hangup),
+            "Reject" => self.end(verb, Outcome::Rejected),
+            _ => self.step(verb, |step| step.skipped = true),
+        }
+    }
+
+    /// Notes that a verb is executed now, unless too many were.
+    fn step(&mut self, verb: &Verb, tell: impl FnOnce(&mut Step)) -> Onward {
+        if self.walk.verbs == MOST_VERBS {
+            return Some(Next::Ended(Outcome::Limit));
+        }
+        self.walk.verbs += 1;
+        let mut step = Step {
+            at: self.walk.time,
+            request: self.at.request,
+            verb: verb.name(),
+            attributes: verb.attributes.clone(),
+            text: verb.text.clone(),
+            pressed: String::new(),
+            recorded: None,
+            dialled: Vec::new(),
+            status: None,
+            sid: None,
+            hung_up: false,
+            skipped: false,
+        };
+        tell(&mut step);
+        self.steps.push(step);
+        None
+    }
+
+    fn end(&mut self, verb: &Verb, outcome: Outcome) -> Onward {
+        self.step(verb, |_| {}).or(Some(Next::Ended(outcome)))
+    }
+
+    fn caller_hangs_up(&mut self, verb: &Verb) -> Onward {
+        self.step(verb, |step| step.hung_up = true).or(Some(Next::Ended(Outcome::CallerHungUp)))
+    }
+
+    fn pass(&mut self, seconds: impl Into<u64>) {
+        self.walk.time += seconds.into();
+    }
+
+    /// What never ends is heard once; then the caller hangs up.
+    fn heard(&mut self, verb: &Verb) -> Onward {
+        let limit = self.step(verb, |_| {});
+        if limit.is_some() {
+            return limit;
+        }
+        self.pass(lasts(verb));
+        if !is_endless(verb) {
+            return None;
+        }
+        if let Some(step) = self.steps.last_mut() {
+            step.hung_up = true;
+        }
+        Some(Next::Ended(Outcome::CallerHungUp))
+    }
+
+    /// The caller hears all prompts, then presses keys. One that never ends is heard once, and waits for a key.
+    fn gather(&mut self, verb: &Verb) -> Onward {
+        for prompt in &verb.children {
+            let limit = self.step(prompt, |_| {});
+            if limit.is_some() {
+                return limit;
+            }
+            self.pass(lasts(prompt));
+            if is_endless(prompt) {
+                break;
+            }
+        }
+        let listens = verb.value("input").is_none_or(|input| input.contains("dtmf"));
+        let turn = self.walk.script.turn(|act| listens && matches!(act, Act::Press(_) | Act::Wait));
+        let waits_for_ever = verb.children.iter().any(is_endless);
+        match turn {
+            Turn::Acts(Act::Press(keys)) => self.gathered(verb, &keys),
+            Turn::HangsUp => self.caller_hangs_up(verb),
+            _ if waits_for_ever => self.caller_hangs_up(verb),
+            _ => self.gathered(verb, ""),
+        }
+    }
+
+    /// Takes keys up to the last one that is needed, and waits for more where there are too few. What is left goes to
+    /// the next Gather.
+    fn gathered(&mut self, verb: &Verb, keys: &str) -> Onward {
+        let finish = verb.value("finishOnKey").and_then(|key| key.chars().next());
+        let most = verb.value("numDigits").map(|_| verb.whole("numDigits") as usize);
+        let until = keys.find(|key| Some(key) == finish);
+        let (digits, taken, is_over) = match (most, until) {
+            (Some(most), _) if most <= until.unwrap_or(keys.len()) => (&keys[..most], most, true),
+            (_, Some(until)) => (&keys[..until], until + 1, true),
+            (_, None) => (keys, keys.len(), false),
+        };
+        let limit = self.step(verb, |step| keys[..taken].clone_into(&mut step.pressed));
+        self.walk.script.give_back(keys[if limit.is_some() { 0 } else { taken }..].to_owned());
+        if limit.is_some() {
+            return limit;
+        }
+        self.pass(taken as u64);
+        if !is_over {
+            self.pass(verb.whole("timeout"));
+        }
+        if digits.is_empty() && !verb.is("actionOnEmptyResult", "true") {
+            return None;
+        }
+        self.act(verb, Why::Gather, vec![("Digits", digits.to_owned())])
+    }
+
+    fn record(&mut self, verb: &Verb) -> Onward {
+        match self.walk.script.turn(|act| matches!(act, Act::Speak(..) | Act::Silence)) {
+            Turn::Acts(Act::Speak(seconds, key)) => self.recorded(verb, seconds, key),
+            Turn::HangsUp => self.caller_hangs_up(verb),
+            _ => {
+                let limit = self.step(verb, |_| {});
+                self.pass(verb.whole("timeout"));
+                limit
+            }
+        }
+    }
+
+    /// Records until `maxLength`, a key that finishes, or a silence. A key after `maxLength` goes to the next Gather; one
+    /// that does not finish is heard in the recording.
+    fn recorded(&mut self, verb: &Verb, seconds: u32, key: Option<char>) -> Onward {
+        let longest = verb.whole("maxLength");
+        let (duration, is_cut) = (seconds.min(longest), seconds >= longest);
+        let pressed = if is_cut { None } else { key };
+        let pressed: String = pressed.into_iter().collect();
+        let limit = self.step(verb, |step| {
+            step.recorded = Some(duration);
+            step.pressed.clone_from(&pressed);
+        });
+        if limit.is_some() || is_cut {
+            self.walk.script.give_back(key.into_iter().collect());
+        }
+        if limit.is_some() {
+            return limit;
+        }
+        let finishes = !pressed.is_empty() && verb.value("finishOnKey").is_some_and(|keys| keys.contains(&pressed));
+        self.pass(duration);
+        if !is_cut && !finishes {
+            self.pass(verb.whole("timeout"));
+        }
+        let name = self.by_version("Duration", "RecordingDuration");
+        let parameters = vec![
+            ("RecordingUrl", self.sids.recording(duration)),
+            (name, duration.to_string()),
+            ("Digits", if finishes { pressed } else { String::new() }),
+        ];
+        self.act(verb, Why::Record, parameters)
+    }
+
+    /// Where no number can be called, none is: the script's answer waits for the next Dial.
+    fn dial(&mut self, verb: &Verb) -> Onward {
+        let dialled = dialled(verb);
+        let answer = if dialled.is_empty() {
+            Dialled::Failed
+        } else {
+            match self.walk.script.turn(|act| matches!(act, Act::Dial(_))) {
+                Turn::Acts(Act::Dial(answer)) => answer,
+                Turn::HangsUp => return self.caller_hangs_up(verb),
+                _ => Dialled::NoAnswer,
+            }
+        };
+        let answered = self.by_version("answered", "completed");
+        let (status, waited, talked) = match answer {
+            Dialled::Answered(seconds) => (answered, 0, seconds.min(verb.whole("timeLimit"))),
+            Dialled::Busy => ("busy", NOT_CONNECTED, 0),
+            Dialled::NoAnswer => ("no-answer", verb.whole("timeout").into(), 0),
+            Dialled::Failed => ("failed", NOT_CONNECTED, 0),
+        };
+        let limit = self.step(verb, |step| {
+            step.dialled = dialled;
+            step.status = Some(status);
+        });
+        if limit.is_some() {
+            return limit;
+        }
+        self.pass(waited + u64::from(talked));
+        let parameters = match self.walk.grammar.version {
+            Version::V2008 => vec![("DialStatus", status.to_owned())],
+            Version::V2010 => vec![
+                ("DialCallStatus", status.to_owned()),
+                ("DialCallSid", self.sids.call()),
+                ("DialCallDuration", talked.to_string()),
+            ],
+        };
+        self.act(verb, Why::Dial, parameters)
+    }
+
+    /// A message with a part that was refused has a Sid too, and is not sent.
+    fn send(&mut self, verb: &Verb) -> Onward {
+        let sid = self.sids.message();
+        let is_valid = !["to", "from", TEXT].iter().any(|part| verb.is_refused(part));
+        let status = if is_valid { "sending" } else { "invalid" };
+        let limit = self.step(verb, |step| {
+            verb.body().clone_into(&mut step.text);
+            step.sid = is_valid.then(|| sid.clone());
+            step.status = Some(status);
+        });
+        if limit.is_some() {
+            return limit;
+        }
+        if is_valid {
+            let end = |name, default: &str| verb.value(name).map_or_else(|| default.to_owned(), |end| self.spelt(end));
+            let (to, from) = (end("to", &self.walk.ends.caller), end("from", &self.walk.ends.number));
+            self.messages.push(Message { sid: sid.clone(), to, from, body: verb.body().to_owned() });
+        }
+        let parameters = vec![("SmsSid", sid), ("SmsStatus", status.to_owned())];
+        self.act(verb, Why::Sms, parameters)
+    }
+
+    fn redirect(&mut self, verb: &Verb) -> Onward {
+        self.step(verb, |_| {}).or_else(|| Some(self.request(verb, Why::Redirect, &verb.text, Vec::new())))
+    }
+
+    /// Goes on at the verb's action, if it has one.
+    fn act(&self, verb: &Verb, why: Why, parameters: Vec<(&'static str, String)>) -> Onward {
+        verb.value("action").map(|action| self.request(verb, why, action, parameters))
+    }
+
+    fn request(&self, verb: &Verb, why: Why, reference: &str, parameters: Vec<(&'static str, String)>) -> Next {
+        let is_get = verb.value("method").is_some_and(|method| method.eq_ignore_ascii_case("GET"));
+        let method = if is_get { "GET" } else { "POST" };
+        match resolved(self.at, reference, verb.line) {
+            Ok(url) => Next::Request(Request { why, method, url, parameters }),
+            Err(error) => Next::Error(error),
+        }
+    }
+
+    const fn by_version(&self, of_2008: &'static str, of_2010: &'static str) -> &'static str {
+        match self.walk.grammar.version {
+            Version::V2008 => of_2008,
+            Version::V2010 => of_2010,
+        }
+    }
+
+    /// A US number as this version writes it; others as they were written.
+    fn spelt(&self, phone: &str) -> String {
+        match phone.parse::<Digits>() {
+            Ok(digits) => format!("{}{:010}", self.by_version("", "+1"), digits.value()),
+            Err(_) => phone.trim().to_owned(),
+        }
+    }
+}
+
+/// The seconds that a prompt takes.
+fn lasts(verb: &Verb) -> u64 {
+    let once = match verb.name() {
+        "Say" => (verb.text.split_whitespace().count() as u64).div_ceil(WORDS),
+        "Play" => PLAY,
+        _ => verb.whole("length").into(),
+    };
+    once * u64::from(verb.value("loop").map_or(1, |_| verb.whole("loop")).max(1))
+}
+
+fn is_endless(verb: &Verb) -> bool {
+    verb.is("loop", "0")
+}
+
+/// Whom a Dial calls: its text, and what is in it. Numbers stand by themselves, others after what they are.
+fn dialled(verb: &Verb) -> Vec<String> {
+    let own = Some(&verb.text).filter(|text| is_phone(text)).cloned();
+    let nested = verb.children.iter().filter(|child| !child.is_refused(TEXT)).map(|child| match child.name() {
+        "Number" => child.text.clone(),
+        other => format!("{}:{}", other.to_lowercase(), child.text),
+    });
+    own.into_iter().chain(nested).collect()
+}
