@@ -10,6 +10,7 @@ mod available;
 mod batches;
 mod billing;
 mod buying;
+mod callbacks;
 mod clocks;
 mod connections;
 mod constraints;

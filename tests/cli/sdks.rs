@@ -1,8 +1,14 @@
 //! Twilio's SDKs against a server: `tests/sdk/`, each with the version of its SDK that is named here.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+
+use numberbank::callbacks::{Allowed, Ask, Callbacks, Cookies, Policy};
+use numberbank::values::clock::Clock;
+use numberbank::values::text::Method::{Get, Post};
 
 use crate::home::{Home, Running};
 
@@ -18,6 +24,9 @@ fn folder(of: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sdk-{of}").replace("==", "-").replace('@', "-"))
 }
 
+/// Tests that need the same SDK install it once.
+static INSTALLING: Mutex<()> = Mutex::new(());
+
 /// Whether a command ends well. What it says is shown only where it does not.
 fn goes_well(command: &mut Command) -> bool {
     match command.output() {
@@ -32,6 +41,7 @@ fn goes_well(command: &mut Command) -> bool {
 
 /// Python with its SDK. `None` where there is no Python, or nothing can be downloaded: the test says so and is skipped.
 fn python(sdk: &str) -> Option<PathBuf> {
+    let _one = INSTALLING.lock();
     let folder = folder(sdk);
     let (python, done) = (folder.join("bin/python"), folder.join("installed"));
     let install = || {
@@ -44,6 +54,7 @@ fn python(sdk: &str) -> Option<PathBuf> {
 
 /// The folder of Node's modules; `None` likewise.
 fn node_modules(sdk: &str) -> Option<PathBuf> {
+    let _one = INSTALLING.lock();
     let folder = folder(sdk);
     let done = folder.join("installed");
     let install = || {
@@ -131,4 +142,85 @@ fn an_old_sdk_for_python_does_too() {
 #[test]
 fn an_old_sdk_for_node_does_too() {
     run_node(OLD_NODE, "node.js");
+}
+
+/// A program that judges signatures, and its URL.
+struct Program {
+    process: Child,
+    site: String,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Program {
+    fn start(command: &mut Command, scheme: &str) -> Self {
+        let mut process = command.env("TOKEN", "12345").stdout(Stdio::piped()).spawn().expect("it runs");
+        let mut port = String::new();
+        BufReader::new(process.stdout.take().expect("its output")).read_line(&mut port).expect("a port");
+        Self { process, site: format!("{scheme}://localhost:{}", port.trim()) }
+    }
+}
+
+/// Sends callbacks of all kinds to a program, which answers 200 to those that its SDK finds well signed.
+async fn assert_accepted(command: impl Fn() -> Command) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let (certificate, key) = (folder.path().join("crt"), folder.path().join("key"));
+    fs::write(&certificate, pair.cert.pem()).expect("a file");
+    fs::write(&key, pair.signing_key.serialize_pem()).expect("a file");
+    let plain = Program::start(&mut command(), "http");
+    let secure = Program::start(command().env("CERTIFICATE", certificate).env("KEY", key), "https");
+
+    let policy = Policy::new(vec![Allowed::Loopback], Vec::new());
+    let callbacks = Callbacks::new(policy, Some(pair.cert.pem().as_bytes())).expect("a certificate");
+    let parameters =
+        [("To", "+18005551212"), ("Digits", "5678"), ("Digits", "1234"), ("Digits", "1234"), ("Body", "ü +&=%\n'")];
+    let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    for site in [&plain.site, &secure.site] {
+        for rest in ["/", "/voice?x=1&y=a%20b", "/a%2Fb/../c;d?q='(~)!*&empty=&", "/ü?ü#rt=9000", "/private/x?y"] {
+            let url = format!("{}{rest}", site.replace("://", "://me:se%40cret@"));
+            for method in [Get, Post] {
+                for (token, expected) in [("12345", 200), ("54321", 403)] {
+                    let ask = Ask { method, url: &url, parameters: &parameters, token };
+                    let delivery = callbacks.send(&ask, &mut Cookies::new(), Clock::System.now()).await;
+                    assert_eq!(delivery.status, Some(expected), "{delivery:?}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_sdk_for_python_accepts_signatures_of_callbacks() {
+    match python(PYTHON) {
+        Some(python) => {
+            let program = || {
+                let mut command = Command::new(&python);
+                command.arg(script("callbacks.py"));
+                command
+            };
+            assert_accepted(program).await;
+        }
+        None => eprintln!("\n*** SKIPPED: there is no python3, or {PYTHON} cannot be installed ***\n"),
+    }
+}
+
+#[tokio::test]
+async fn the_sdk_for_node_accepts_signatures_of_callbacks() {
+    match node_modules(NODE) {
+        Some(modules) => {
+            let program = || {
+                let mut command = Command::new("node");
+                command.arg(script("callbacks.js")).env("NODE_PATH", &modules);
+                command
+            };
+            assert_accepted(program).await;
+        }
+        None => eprintln!("\n*** SKIPPED: there is no npm, or {NODE} cannot be installed ***\n"),
+    }
 }
