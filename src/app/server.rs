@@ -77,7 +77,7 @@ fn routes(of_a_world: bool) -> Arc<[String]> {
     let tree = |tree, routes: &'static [(&str, &[&str])]| routes.iter().map(move |(path, _)| format!("{tree}{path}"));
     let trees = tree(v2008::TREE, v2008::ROUTES).chain(tree(v2010::TREE, v2010::ROUTES));
     let pages = [ERROR_PAGE, "/"].map(str::to_owned);
-    let control = tree(staging::TREE, staging::ROUTES).filter(|_| of_a_world);
+    let control = tree(staging::TREE, staging::ROUTES).chain(tree("", staging::ADDED)).filter(|_| of_a_world);
     trees.chain(pages).chain(control).chain(["other".to_owned()]).collect()
 }
 
@@ -117,15 +117,15 @@ pub fn serve(listener: TcpListener, settings: ServerOptions) -> io::Result<Serve
             .wrap(from_fn(observe))
             .wrap(Condition::new(world.is_some(), from_fn(staging::record)))
             .app_data(Rc::new(state))
-            .service(v2008::tree(0))
-            .service(v2010::tree(newer))
-            .service(resource(page, ERROR_PAGE, &["GET"]).route(web::get().to(pages::error)))
-            .service(resource(page + 1, "/", &["GET"]).route(web::get().to(front)))
             .configure(|config| {
                 if let Some(world) = world {
                     staging::mount(config, world, page + 2);
                 }
             })
+            .service(v2008::tree(0))
+            .service(v2010::tree(newer))
+            .service(resource(page, ERROR_PAGE, &["GET"]).route(web::get().to(pages::error)))
+            .service(resource(page + 1, "/", &["GET"]).route(web::get().to(front)))
             .default_service(web::to(pages::nothing))
     };
     let tls = certificate.map(|certificate| certificate.server_config()).transpose().map_err(io::Error::other)?;

@@ -63,7 +63,7 @@ impl Callbacks {
     /// Delivers one request. `now` is the time by which cookies are kept; how long to wait is measured in real time.
     pub async fn send(&self, ask: &Ask<'_>, cookies: &mut Cookies, now: DateTime<Utc>) -> Delivery {
         let begun = Instant::now();
-        let mut delivery = Delivery::new(ask);
+        let mut delivery = Delivery::unsent(ask);
         let failure = client::deliver(self, ask, cookies, now, &mut delivery).await.err();
         Delivery { failure, took: begun.elapsed(), ..delivery }
     }
@@ -126,7 +126,8 @@ impl Debug for Delivery {
 }
 
 impl Delivery {
-    fn new(ask: &Ask<'_>) -> Self {
+    /// One that was not sent.
+    pub fn unsent(ask: &Ask<'_>) -> Self {
         Self {
             method: ask.method,
             url: String::new(),

@@ -35,7 +35,7 @@ const VALUES: [(&str, &str); 8] = [
 ];
 
 /// An example of each command.
-const EXAMPLES: [(&str, &str); 50] = [
+const EXAMPLES: [(&str, &str); 54] = [
     ("demo", "numberbank demo --bind 127.0.0.1:8008"),
     ("serve", "numberbank serve --bind 127.0.0.1:8008 --database-url postgres://numberbank@db.internal/numberbank"),
     ("migrate", "numberbank migrate --database-url postgres://numberbank@db.internal/numberbank"),
@@ -44,6 +44,16 @@ const EXAMPLES: [(&str, &str); 50] = [
     ("staging clock", "numberbank staging clock --advance P1M --url http://127.0.0.1:8010"),
     ("staging fault", "numberbank staging fault --add '{\"do\":{\"cut\":\"after\"}}' --url http://127.0.0.1:8010"),
     ("staging log", "numberbank staging log --kind money --wait 5s --url http://127.0.0.1:8010"),
+    (
+        "staging call",
+        "numberbank staging call --account ACe4c13564edc11e8e3cbbc2ba66880340 --to 4158675309 --script 'press 1; hang up' \
+        --url http://127.0.0.1:8010",
+    ),
+    (
+        "staging message",
+        "numberbank staging message --account ACe4c13564edc11e8e3cbbc2ba66880340 --to 4158675309 --body HELP \
+        --url http://127.0.0.1:8010",
+    ),
     ("staging reset", "numberbank staging reset --to paid --url http://127.0.0.1:8010"),
     ("account create", "numberbank account create --name 'Acme Inc' --balance 100.00"),
     ("account list", "numberbank account list --output csv"),

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::{env, io};
 
 use clap::Args;
 use serde_json::json;
+use sqlx::postgres::PgConnectOptions;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -20,9 +21,10 @@ use super::show::show;
 use super::{Done, Failure, stop_signals, write_out};
 use crate::api::{v2008, v2010};
 use crate::app;
+use crate::callbacks::{Allowed, Callbacks, Policy};
 use crate::monitoring::Instance;
 use crate::staging::seed::{LARGEST, Seed};
-use crate::staging::{Database, Routes, Token, Unopened, World, drop_leftovers};
+use crate::staging::{ADDED, Database, Parts, Routes, Token, Unopened, World, drop_leftovers};
 
 mod client;
 
@@ -62,7 +64,7 @@ impl Staging {
 
 /// Makes a world, or opens it again, and serves it until a signal comes.
 async fn serve(settings: &WorldOptions, global: &Global) -> Done {
-    let text = settings.seed.as_deref().map(text).transpose()?;
+    let text = settings.seed.as_deref().map(|path| read(path, LARGEST)).transpose()?;
     let seed = text.as_deref().map(Seed::read).transpose();
     let seed = seed.map_err(|refused| Failure::from(Unopened::Seed(refused)))?;
     let (told, token) = token()?;
@@ -70,8 +72,10 @@ async fn serve(settings: &WorldOptions, global: &Global) -> Done {
     tracing::warn!("this is a staging world: nothing here is real, and no number is ever dialled");
     let stop = stop_signals()?;
     let server = Cluster::of_worlds(global, settings.durable).await?;
+    let callbacks = callbacks(settings, listener.local_addr()?, &server.options).await?;
+    let parts = Parts { token, routes: routes(), callbacks };
     let opened = tokio::select! {
-        opened = open(settings, &server, text.as_deref().zip(seed.as_ref()), token) => opened.map(Some),
+        opened = open(settings, &server, text.as_deref().zip(seed.as_ref()), parts) => opened.map(Some),
         // What was begun is dropped by the next world.
         () = stopped(&stop) => Ok(None),
     };
@@ -97,11 +101,11 @@ async fn open(
     settings: &WorldOptions,
     server: &Cluster,
     seed: Option<(&[u8], &Seed)>,
-    token: Token,
+    parts: Parts,
 ) -> Result<(Database, Arc<World>), Unopened> {
     let name = settings.name.as_ref();
     let database = Database::lock(&server.options, name).await?;
-    match World::open(&database, name, settings.anew, seed, token, routes()).await {
+    match World::open(&database, name, settings.anew, seed, parts).await {
         Ok(world) => Ok((database, world)),
         Err(error) => {
             database.close().await?;
@@ -112,7 +116,28 @@ async fn open(
 
 /// The routes that a world serves.
 fn routes() -> Routes {
-    Routes::new(&[(v2008::TREE, v2008::ROUTES), (v2010::TREE, v2010::ROUTES)])
+    Routes::new(&[(v2008::TREE, v2008::ROUTES), (v2010::TREE, v2010::ROUTES), ("", ADDED)])
+}
+
+/// How the programs of the world's accounts are reached: never the world itself, nor its PostgreSQL.
+async fn callbacks(
+    settings: &WorldOptions,
+    listener: SocketAddr,
+    database: &PgConnectOptions,
+) -> Result<Callbacks, Failure> {
+    let mut rules = settings.callbacks.clone();
+    if rules.is_empty() {
+        rules.push(Allowed::Public);
+        rules.extend(listener.ip().is_loopback().then_some(Allowed::Loopback));
+    }
+    let mut own = vec![listener];
+    if database.get_socket().is_none() {
+        let found = tokio::net::lookup_host((database.get_host(), database.get_port())).await;
+        own.extend(found.into_iter().flatten());
+    }
+    let ca = settings.callback_ca.as_deref().map(|path| read(path, LARGEST)).transpose()?;
+    Callbacks::new(Policy::new(rules, own), ca.as_deref())
+        .map_err(|error| Failure::Bad(format!("--callback-ca: {error}")))
 }
 
 async fn serve_world(
@@ -191,13 +216,13 @@ fn token() -> Result<(Option<String>, Token), Failure> {
     Ok((is_made.then_some(text), token))
 }
 
-/// Reads a seed's file.
-fn text(path: &Path) -> Result<Vec<u8>, Failure> {
+/// Reads a file that is not larger.
+fn read(path: &Path, largest: usize) -> Result<Vec<u8>, Failure> {
     let mut text = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LARGEST as u64 + 1).read_to_end(&mut text));
+    let read = File::open(path).and_then(|file| file.take(largest as u64 + 1).read_to_end(&mut text));
     read.map_err(|error: io::Error| Failure::Bad(format!("cannot read {}: {error}", path.display())))?;
-    if text.len() > LARGEST {
-        return Err(Failure::Bad(format!("{} is larger than {LARGEST} bytes, which a seed may be", path.display())));
+    if text.len() > largest {
+        return Err(Failure::Bad(format!("{} is larger than {largest} bytes, which it may be", path.display())));
     }
     Ok(text)
 }

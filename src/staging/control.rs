@@ -13,7 +13,8 @@ use serde::de::DeserializeOwned;
 use super::refusals::Refusal;
 use super::{Refused as NotDone, World, seed};
 use crate::accounts::Principal;
-use crate::error::Error;
+use crate::error::{Denied, Error};
+use crate::values::sid::AccountSid;
 use crate::web::caller::{address, credentials};
 use crate::web::deadline::Deadline;
 use crate::web::form::body;
@@ -30,6 +31,8 @@ pub struct Visit {
     pub world: Arc<World>,
     pub state: Rc<WorkerState>,
     pub deadline: Deadline,
+    /// The account that authenticated; `None` is the control.
+    caller: Option<AccountSid>,
     pub query: Params,
     body: Vec<u8>,
 }
@@ -44,6 +47,63 @@ impl Visit {
     }
 }
 
+impl Visit {
+    /// The body, as a form. `None` if it is JSON.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn form(&self) -> Result<Option<Params>, Refused> {
+        let is_json = self.body.trim_ascii_start().starts_with(b"{");
+        if is_json { Ok(None) } else { Params::parse(&self.body).map(Some) }
+    }
+
+    /// The account of a path, if the visitor may look at it.
+    ///
+    /// # Errors
+    /// [`Refused::NotFound`]
+    pub fn of_account(&self, text: &str) -> Result<AccountSid, Refused> {
+        let account = text.parse().map_err(|_| Refused::NotFound)?;
+        let may = self.caller.is_none_or(|caller| caller == account);
+        may.then_some(account).ok_or(Refused::NotFound)
+    }
+}
+
+/// A request of the account of its path, by its own token.
+pub struct Own {
+    pub visit: Visit,
+    pub account: AccountSid,
+    pub token: String,
+}
+
+impl FromRequest for Own {
+    type Error = Refusal;
+    type Future = LocalBoxFuture<'static, Result<Self, Refusal>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        async move {
+            let world = world(&request)?;
+            let (who, token) = credentials(&request)
+                .filter(|_| !is_control(&request, &world))
+                .ok_or_else(|| if is_control(&request, &world) { NotDone::AsAccount } else { NotDone::NoToken })?;
+            let state = WorkerState::of(&request)?;
+            let caller = admitted(&request, &world, &state, who, &token).await?;
+            let account = request.match_info().get("AccountSid").and_then(|sid| sid.parse().ok());
+            let account: AccountSid = account.ok_or(Refused::NotFound)?;
+            if matches!(who, Principal::Key(_)) {
+                return Err(NotDone::AsAccount.into());
+            }
+            if caller != account {
+                let is_family = state.gate.families.holder(&state.db, account, caller).await?.is_some();
+                return Err(if is_family { NotDone::AsAccount.into() } else { Refused::NotFound.into() });
+            }
+            let visit = Visit::read(&request, payload, world, Some(caller)).await?;
+            Ok(Self { visit, account, token })
+        }
+        .boxed_local()
+    }
+}
+
 impl FromRequest for Control {
     type Error = Refusal;
     type Future = LocalBoxFuture<'static, Result<Self, Refusal>>;
@@ -55,7 +115,7 @@ impl FromRequest for Control {
             if !is_control(&request, &world) {
                 return Err(NotDone::NoToken.into());
             }
-            Visit::read(&request, payload, world).await.map(Self)
+            Visit::read(&request, payload, world, None).await.map(Self)
         }
         .boxed_local()
     }
@@ -69,28 +129,45 @@ impl FromRequest for Visit {
         let (request, payload) = (request.clone(), payload.take());
         async move {
             let world = world(&request)?;
+            let mut caller = None;
             if !is_control(&request, &world) {
                 let state = WorkerState::of(&request)?;
                 // An API key is for the API only.
                 let account = credentials(&request).filter(|(who, _)| matches!(who, Principal::Account(_)));
                 let (account, token) = account.ok_or(NotDone::NoToken)?;
-                let address = address(&request, state.clients.trust_proxy);
-                let _turn = world.turn().await;
-                let admitted = state.gate.admit(&state.db, account, &token, address).await;
-                admitted.map_err(|denied| denied.map(Refused::from))?;
+                caller = Some(admitted(&request, &world, &state, account, &token).await?);
             }
-            Self::read(&request, payload, world).await
+            Self::read(&request, payload, world, caller).await
         }
         .boxed_local()
     }
 }
 
 impl Visit {
-    async fn read(request: &HttpRequest, mut payload: Payload, world: Arc<World>) -> Result<Self, Refusal> {
+    async fn read(
+        request: &HttpRequest,
+        mut payload: Payload,
+        world: Arc<World>,
+        caller: Option<AccountSid>,
+    ) -> Result<Self, Refusal> {
         let (state, Framed { deadline, query, .. }) = (WorkerState::of(request)?, Framed::of(request)?);
         let body = body(request, &mut payload, &deadline, state.clients.body_timeout).await?;
-        Ok(Self { world, state, deadline, query, body })
+        Ok(Self { world, state, deadline, caller, query, body })
     }
+}
+
+/// The account of these credentials, if they are right.
+async fn admitted(
+    request: &HttpRequest,
+    world: &World,
+    state: &WorkerState,
+    who: Principal,
+    token: &str,
+) -> Result<AccountSid, Denied<Refused>> {
+    let address = address(request, state.clients.trust_proxy);
+    let _turn = world.turn().await;
+    let admitted = state.gate.admit(&state.db, who, token, address).await;
+    Ok(admitted.map_err(|denied| denied.map(Refused::from))?.account)
 }
 
 /// The world that is served.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
-use actix_web::web::{Path, ServiceConfig};
+use actix_web::web::{Path, ServiceConfig, get};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -15,13 +15,14 @@ use super::faults::Rule;
 use super::log::{Filter, KINDS};
 use super::refusals::{Refusal, answer};
 use super::seed::Account;
+use super::simulations::face as simulated;
 use super::time::Asked;
 use super::{SEEDED, World};
 use crate::error::{Denied, Error as Failed};
 use crate::web::frame::Face;
 use crate::web::params::Params;
 use crate::web::refused::Refused;
-use crate::web::routes::routes;
+use crate::web::routes::{resource, routes};
 
 /// The root of the paths.
 pub const TREE: &str = "/staging";
@@ -44,11 +45,34 @@ routes! {
     "/faults/{id}" { GET fault, DELETE clear_fault }
     "/log" { GET log, DELETE clear_log }
     "/accounts" { POST make }
+    "/Accounts/{AccountSid}/InboundCalls" { GET simulated::calls, POST simulated::call }
+    "/Accounts/{AccountSid}/InboundCalls/{Sid}" { GET simulated::show_call }
+    "/Accounts/{AccountSid}/InboundMessages" { GET simulated::messages, POST simulated::message }
+    "/Accounts/{AccountSid}/InboundMessages/{Sid}" { GET simulated::show_message }
+    "/recordings/{seconds}/{Sid}" { GET simulated::recording }
 }
 
-/// Adds this face to a server. Its routes have the indices from `first` on.
+/// The resources of a version of the API that only a world has.
+pub const ADDED: &[(&str, &[&str])] = &[
+    ("/2008-08-01/Accounts/{AccountSid}/Notifications", &["GET"]),
+    ("/2008-08-01/Accounts/{AccountSid}/Notifications/{Sid}", &["GET"]),
+    ("/2008-08-01/Accounts/{AccountSid}/Calls/{CallSid}/Notifications", &["GET"]),
+];
+
+/// Adds this face to a server, before the versions of the API. Its routes have the indices from `first` on: those of
+/// [`ROUTES`], then those of [`ADDED`].
 pub fn mount(config: &mut ServiceConfig, world: Arc<World>, first: usize) {
-    config.app_data(world).service(tree(first));
+    let added = first + ROUTES.len();
+    let handlers = [
+        get().to(simulated::notifications),
+        get().to(simulated::notification),
+        get().to(simulated::notifications_of_call),
+    ];
+    config.app_data(world);
+    for (at, ((path, methods), handler)) in ADDED.iter().zip(handlers).enumerate() {
+        config.service(resource(added + at, path, methods).route(handler));
+    }
+    config.service(tree(first));
 }
 
 async fn health(request: HttpRequest) -> Result<HttpResponse, Refusal> {
@@ -154,7 +178,7 @@ async fn log(visit: Visit) -> Result<HttpResponse, Refusal> {
 fn asked_for(query: &Params) -> Result<(Filter, usize, Duration), super::Refused> {
     let (mut filter, mut count, mut wait) = (Filter::default(), 1, Duration::ZERO);
     for (name, value) in query.pairs() {
-        let refused = |expected: &str| super::Refused::Query { name: name.clone(), expected: expected.to_owned() };
+        let refused = |expected: &str| super::Refused::Parameter { name: name.clone(), expected: expected.to_owned() };
         match name.as_str() {
             "kind" => {
                 let kind = KINDS.into_iter().find(|kind| kind == value);

@@ -4,6 +4,7 @@
 //! A world is one process. What only a world's database has is in `world.sql`; the statements of the slices know nothing
 //! of it, and `serve` never has any of this.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -11,6 +12,7 @@ use serde::Serialize;
 use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
 
 use crate::accounts::gate::Gate;
+use crate::callbacks::Callbacks;
 use crate::db::transact::transact;
 use crate::db::{Db, MigrateError};
 use crate::error::{Denied, Error, Refuses};
@@ -30,6 +32,7 @@ mod refusals;
 mod requests;
 mod routes;
 pub mod seed;
+mod simulations;
 mod store;
 mod time;
 mod token;
@@ -37,13 +40,14 @@ mod withheld;
 
 use changes::Noted;
 pub use database::{Database, MEETING, Name, NotAName, drop_leftovers};
-pub use face::{FACE, LONGEST_CHANGE, ROUTES, TREE, mount};
+pub use face::{ADDED, FACE, LONGEST_CHANGE, ROUTES, TREE, mount};
 use faults::{Faults, MOST_FAULTS, Rule};
 use log::{Log, Warning};
-pub use opening::{clock_of, is_there};
+pub use opening::{Parts, clock_of, is_there};
 pub use requests::{one_after_another, record};
 pub use routes::Routes;
 use seed::{Account, Choice, Made};
+use simulations::{MOST_OF_ACCOUNT, MOST_OF_WORLD, Simulations};
 use store::Snapshot;
 pub use time::{Life, NotASpan, Span};
 pub use token::{NotAToken, Token};
@@ -138,7 +142,17 @@ pub enum Refused {
     #[error("there is no fault '{0}'")]
     NoFault(String),
     #[error("{name}: {expected} is expected")]
-    Query { name: String, expected: String },
+    Parameter { name: String, expected: String },
+    #[error("Script: {0}")]
+    Script(String),
+    #[error("the account holds no such number")]
+    NotHeld,
+    #[error("authenticate as the account itself: requests to its program are signed with its AuthToken")]
+    AsAccount,
+    #[error(
+        "at most {MOST_OF_ACCOUNT} calls and messages of an account, and {MOST_OF_WORLD} of a world, are simulated at a time"
+    )]
+    TooManyRuns,
     #[error("the snapshot '{0}' is of another version of the schema: make the world again with --anew")]
     OtherSchema(String),
 }
@@ -193,6 +207,10 @@ pub struct World {
     token: Token,
     db: Db,
     routes: Routes,
+    callbacks: Callbacks,
+    simulations: Simulations,
+    /// The names of callers, by their numbers.
+    caller_names: BTreeMap<String, String>,
     /// Those of the seed, which are there again after a reset.
     first_faults: Vec<Rule>,
     faults: Faults,
@@ -278,6 +296,7 @@ impl World {
         }
         let _alone = self.turns.write().await;
         self.go_back(name, gate).await?;
+        self.simulations.forget_all();
         if !keep_log {
             self.log.clear();
         }

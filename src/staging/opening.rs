@@ -8,8 +8,10 @@ use tokio::sync::Mutex;
 use super::faults::Faults;
 use super::log::Log;
 use super::seed::{self, Seed};
+use super::simulations::Simulations;
 use super::store::{self, Kept};
 use super::{Database, Life, MOST_SNAPSHOTS, Name, Routes, SEEDED, Token, Unopened, World};
+use crate::callbacks::Callbacks;
 use crate::db::transact::transact;
 use crate::db::{self, Meant};
 use crate::error::{Denied, Error};
@@ -18,6 +20,15 @@ use crate::values::chance::{Chance, Draws};
 use crate::values::clock::Clock;
 use crate::values::phone::Plan;
 use crate::values::sid::random_bits;
+
+/// What of a world its process brings.
+pub struct Parts {
+    pub token: Token,
+    /// Of the versions of the API.
+    pub routes: Routes,
+    /// How the programs of its accounts are reached.
+    pub callbacks: Callbacks,
+}
 
 impl World {
     /// Opens the world of a database, which is made if there is none, or `anew`. `seed` is the text and what it says.
@@ -29,12 +40,11 @@ impl World {
         name: Option<&Name>,
         anew: bool,
         seed: Option<(&[u8], &Seed)>,
-        token: Token,
-        routes: Routes,
+        parts: Parts,
     ) -> Result<Arc<Self>, Unopened> {
         let none = Seed::default();
         let (text, said) = seed.unwrap_or((b"", &none));
-        said.check_faults(&routes).map_err(|part| Unopened::Seed(part.into()))?;
+        said.check_faults(&parts.routes).map_err(|part| Unopened::Seed(part.into()))?;
         match name {
             Some(name) if !anew && database.exists().await? => {
                 let kept = kept(name, &database.options).await?;
@@ -55,15 +65,16 @@ impl World {
                 begin(&database.options, text, said).await?;
             }
         }
-        Self::start(database, token, routes).await
+        Self::start(database, parts).await
     }
 
-    async fn start(database: &Database, token: Token, routes: Routes) -> Result<Arc<Self>, Unopened> {
+    async fn start(database: &Database, parts: Parts) -> Result<Arc<Self>, Unopened> {
         let db = db::for_command(&database.options);
         let kept = store::start(&db).await?;
         let chance = Chance::seeded(Draws { seed: kept.seed, start: kept.starts, drawn: 0 });
         let (name, clock, choice, life) = (database.name.clone(), Clock::own(kept.course()), kept.choice, kept.life());
         let (start, plan) = (kept.starts, if kept.magic { Plan::UsAndTests } else { Plan::Us });
+        let Parts { token, routes, callbacks } = parts;
         let world = Self {
             name,
             clock,
@@ -75,6 +86,9 @@ impl World {
             token,
             db,
             routes,
+            callbacks,
+            simulations: Simulations::default(),
+            caller_names: serde_json::from_str(&kept.caller_names).unwrap_or_default(),
             first_faults: seed::faults(&kept.faults),
             faults: Faults::default(),
             log: Log::default(),

@@ -17,7 +17,9 @@ impl Worded for Refused {
     fn words(self) -> (Code, String) {
         let code = match self {
             Self::NoToken => Code::Authenticate,
-            Self::NoSnapshot(_) | Self::NoFault(_) => Code::NotFound,
+            Self::NoSnapshot(_) | Self::NoFault(_) | Self::NotHeld => Code::NotFound,
+            Self::AsAccount => Code::AsAccount,
+            Self::TooManyRuns => Code::TooManyRuns,
             Self::HalfWay(_) => Code::Unavailable,
             Self::NotRead(_)
             | Self::Part(_)
@@ -27,7 +29,8 @@ impl Worded for Refused {
             | Self::NotForward { .. }
             | Self::TooFar
             | Self::TooManyFaults
-            | Self::Query { .. }
+            | Self::Parameter { .. }
+            | Self::Script(_)
             | Self::OtherSchema(_) => Code::InvalidParameter,
         };
         (code, self.to_string())

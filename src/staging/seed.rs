@@ -1,5 +1,6 @@
 //! What a world begins with: read from JSON, and done by the use cases that operators and clients have.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -56,6 +57,9 @@ pub struct Seed {
     stock: Vec<Range>,
     accounts: Vec<Account>,
     faults: Vec<Rule>,
+    /// By their numbers.
+    #[serde(deserialize_with = "names")]
+    caller_names: BTreeMap<String, String>,
     /// Whether there are Twilio's test numbers.
     pub magic: bool,
 }
@@ -175,6 +179,7 @@ impl Default for Seed {
             stock: Vec::new(),
             accounts: Vec::new(),
             faults: Vec::new(),
+            caller_names: BTreeMap::new(),
             magic: true,
         }
     }
@@ -221,6 +226,11 @@ impl Seed {
     /// Its faults, so that [`faults`] reads them back.
     pub fn faults_as_text(&self) -> String {
         serde_json::to_string(&self.faults).unwrap_or_default()
+    }
+
+    /// Its names of callers, so that JSON reads them back.
+    pub fn caller_names_as_text(&self) -> String {
+        serde_json::to_string(&self.caller_names).unwrap_or_default()
     }
 
     /// Puts everything into a world's database.
@@ -379,6 +389,22 @@ fn api_version<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ApiVersion>,
     let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
     let version = ApiVersion::ALL.into_iter().find(|version| version.as_str() == text);
     version.map(Some).ok_or_else(|| D::Error::custom("2008-08-01 or 2010-04-01 is expected"))
+}
+
+/// The most names of callers.
+const MOST_NAMES: usize = 10_000;
+
+/// Names by numbers, which are in any spelling.
+fn names<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let all = BTreeMap::<String, String>::deserialize(from)?;
+    if all.len() > MOST_NAMES || all.values().any(|name| name.chars().count() > 64) {
+        return Err(D::Error::custom(format!("at most {MOST_NAMES} names of at most 64 characters are expected")));
+    }
+    let spelt = |(number, name): (String, String)| {
+        let number = number.parse::<PhoneNumber>().map_err(D::Error::custom)?;
+        Ok((number.to_string(), name))
+    };
+    all.into_iter().map(spelt).collect()
 }
 
 fn days<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i16>, D::Error> {

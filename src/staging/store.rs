@@ -155,12 +155,14 @@ pub struct Kept {
     pub faults: String,
     /// Whether it has Twilio's test numbers.
     pub magic: bool,
+    /// The names of callers by their numbers, in JSON.
+    pub caller_names: String,
 }
 
 /// What of a world is read back.
 macro_rules! kept {
     () => {
-        "made_of, seed, choice, stands_at, ahead, quarantine, grace, starts, faults, magic"
+        "made_of, seed, choice, stands_at, ahead, quarantine, grace, starts, faults, magic, caller_names"
     };
 }
 
@@ -168,8 +170,9 @@ impl Kept {
     /// A world that is not started yet.
     pub fn new(made_of: String, seed: i64, of: &Seed) -> Self {
         let ((stands_at, ahead), [quarantine, grace]) = (parts(of.course()), of.days());
-        let (choice, faults, magic) = (of.choice, of.faults_as_text(), of.magic);
-        Self { made_of, seed, choice, stands_at, ahead, quarantine, grace, starts: 0, faults, magic }
+        let (choice, faults, magic, caller_names) =
+            (of.choice, of.faults_as_text(), of.magic, of.caller_names_as_text());
+        Self { made_of, seed, choice, stands_at, ahead, quarantine, grace, starts: 0, faults, magic, caller_names }
     }
 
     /// How its clock goes.
@@ -198,8 +201,9 @@ fn parts(course: Course) -> (Option<DateTime<Utc>>, i64) {
 #[instrument(name = "staging.begin", level = "debug", skip_all)]
 pub async fn begin(within: &mut Transaction, world: &Kept, now: DateTime<Utc>) -> Result<()> {
     query(
-        "insert into staging.world (made_of, seed, choice, stands_at, ahead, quarantine, grace, made_at, faults, magic)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "insert into staging.world (made_of, seed, choice, stands_at, ahead, quarantine, grace, made_at, faults, magic,
+            caller_names)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(&world.made_of)
     .bind(world.seed)
@@ -211,6 +215,7 @@ pub async fn begin(within: &mut Transaction, world: &Kept, now: DateTime<Utc>) -
     .bind(now)
     .bind(&world.faults)
     .bind(world.magic)
+    .bind(&world.caller_names)
     .execute(&mut **within)
     .await
     .map(drop)
@@ -300,6 +305,19 @@ pub async fn events_since(db: &Db, noted: &Ids) -> Result<Vec<Happened>> {
 #[instrument(name = "staging.last_entry", level = "debug", skip_all)]
 pub async fn last_entry(db: &Db) -> Result<i64> {
     query_scalar!(r#"select coalesce(max(id), 0) as "id!" from ledger_entries"#).fetch_one(db).await
+}
+
+/// The tenancy of a number that an account holds.
+#[instrument(name = "staging.held", level = "debug", skip_all)]
+pub async fn held(db: &Db, account: AccountSid, number: PhoneNumber) -> Result<Option<NumberSid>> {
+    query_scalar!(
+        r#"select sid as "sid: NumberSid" from tenancies
+        where phone_number = $1 and account_sid = $2 and ended_at is null"#,
+        number as PhoneNumber,
+        account as AccountSid
+    )
+    .fetch_optional(db)
+    .await
 }
 
 /// The numbers of an area code that are for sale.

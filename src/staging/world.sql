@@ -20,6 +20,8 @@ create table if not exists staging.world (
 -- Its first faults, in JSON, and whether it has Twilio's test numbers. Worlds of earlier versions had neither.
 alter table staging.world add column if not exists faults text not null default '[]';
 alter table staging.world add column if not exists magic boolean not null default true;
+-- The names of callers by their numbers, in JSON.
+alter table staging.world add column if not exists caller_names text not null default '{}';
 
 -- After each change, its entries are looked for by their ids alone.
 create index if not exists ledger_entries_id on public.ledger_entries (id);

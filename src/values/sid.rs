@@ -99,6 +99,23 @@ sid!(
     KeySid, "SK"
 );
 
+sid!(
+    /// Identifies a call.
+    CallSid, "CA"
+);
+sid!(
+    /// Identifies a message.
+    MessageSid, "SM"
+);
+sid!(
+    /// Identifies a notification: what went wrong in a call or a message.
+    NotificationSid, "NO"
+);
+sid!(
+    /// Identifies a recording.
+    RecordingSid, "RE"
+);
+
 /// The Sid of a resource that Twilio has and this registry does not, as it was given.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::Type)]
 #[sqlx(transparent)]

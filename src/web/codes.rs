@@ -163,6 +163,12 @@ catalogue! {
     TooManyKeys = 29008, 400, "Too many API keys",
         "The account has as many API keys as one may, {MOST_KEYS}.",
         "Delete one that is not needed.";
+    AsAccount = 29010, 400, "Authenticate as the account itself",
+        "A call or message was to be simulated with the control token, with the credentials of a parent account, or with an API key. Requests to the program are signed with the account's own AuthToken, of which only a hash is stored.",
+        "Send the AccountSid of the path and its AuthToken as HTTP Basic credentials.";
+    TooManyRuns = 29011, 429, "Limit of simulations",
+        "As many calls and messages are being simulated as may be at a time, of the account or of the world; or one of them took too many documents or verbs, or too much time.",
+        "Wait until one of them has ended. A program that redirects without end never ends one.";
 }
 
 impl Code {

@@ -26,6 +26,7 @@ mod runs;
 mod sdks;
 mod secrets;
 mod staging;
+mod staging_calls;
 mod staging_clock;
 mod staging_faults;
 mod switch;

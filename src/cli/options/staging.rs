@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::LimitOptions;
+use crate::callbacks::Allowed;
 use crate::staging::Name;
 
 #[derive(Args, Debug)]
@@ -25,6 +26,15 @@ pub struct WorldOptions {
     /// What the world begins with, in JSON: prices, stock, accounts and their numbers
     #[arg(long, value_name = "FILE")]
     pub seed: Option<PathBuf>,
+
+    /// Where the URLs of numbers may lead, beside each other: public, loopback, private, a network such as 10.1.0.0/16, or
+    /// a host and port such as app:3000 [default: public; also loopback, where --bind is a loopback address]
+    #[arg(long, value_name = "WHERE")]
+    pub callbacks: Vec<Allowed>,
+
+    /// Certificates in PEM to trust, beside those of the system, where the URLs of numbers lead
+    #[arg(long, value_name = "FILE")]
+    pub callback_ca: Option<PathBuf>,
 
     /// Let the private PostgreSQL keep worlds through a power failure, which makes it slower
     #[arg(long)]

@@ -5,7 +5,7 @@ use std::env;
 use clap::{Args, Subcommand};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -14,6 +14,9 @@ use crate::cli::options::Output;
 use crate::cli::show::show;
 use crate::cli::{Done, Failure};
 use crate::staging::LONGEST_CHANGE;
+
+/// The token of an account, as Twilio's own tools name it.
+const AUTH_TOKEN: &str = "TWILIO_AUTH_TOKEN";
 
 /// The largest answer that is read.
 const LARGEST: usize = 8 * 1024 * 1024;
@@ -46,6 +49,25 @@ pub enum Command {
     Log {
         #[command(flatten)]
         entries: Entries,
+        #[command(flatten)]
+        world: Running,
+    },
+    /// Call a number of an account of a world that runs, and show what its program did
+    Call {
+        #[command(flatten)]
+        call: Caller,
+        #[command(flatten)]
+        ends: Ends,
+        #[command(flatten)]
+        world: Running,
+    },
+    /// Send a message to a number of an account of a world that runs, and show what its program did
+    Message {
+        /// Its text
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        body: String,
+        #[command(flatten)]
+        ends: Ends,
         #[command(flatten)]
         world: Running,
     },
@@ -90,6 +112,60 @@ pub struct FaultChange {
     /// Clear all
     #[arg(long)]
     clear_all: bool,
+}
+
+/// What a caller does.
+#[derive(Args, Debug)]
+pub struct Caller {
+    /// What the caller does, as in 'press 1; speak 12; hang up'
+    #[arg(long, value_name = "SCRIPT")]
+    script: Option<String>,
+    /// The name that a look-up finds
+    #[arg(long, value_name = "NAME")]
+    caller_name: Option<String>,
+}
+
+/// Who calls whom. The account's token is the variable TWILIO_AUTH_TOKEN.
+#[derive(Args, Debug)]
+pub struct Ends {
+    /// The account that holds the number; its token is taken from TWILIO_AUTH_TOKEN
+    #[arg(long, value_name = "ACCOUNT", env = "TWILIO_ACCOUNT_SID")]
+    account: String,
+    /// The number
+    #[arg(long, value_name = "NUMBER")]
+    to: String,
+    /// Who calls [default: 4155550100]
+    #[arg(long, value_name = "NUMBER")]
+    from: Option<String>,
+    /// By which version of the API the program is requested [default: the number's]
+    #[arg(long, value_name = "VERSION")]
+    api_version: Option<String>,
+    /// Let warnings count as errors
+    #[arg(long)]
+    strict: bool,
+    /// Do not wait for the end: show the Sid only
+    #[arg(long)]
+    no_wait: bool,
+}
+
+impl Ends {
+    async fn simulate(
+        self,
+        world: &Running,
+        what: &str,
+        more: impl Iterator<Item = (&'static str, Option<String>)>,
+    ) -> Result<Value, Failure> {
+        let token = env::var(AUTH_TOKEN)
+            .map_err(|_| Failure::Bad(format!("the account's token is expected in {AUTH_TOKEN}")))?;
+        let mut all = json!({ "To": self.to, "Strict": self.strict, "Wait": !self.no_wait });
+        let given = [("From", self.from), ("ApiVersion", self.api_version)];
+        for (name, value) in given.into_iter().chain(more).filter_map(|(name, value)| Some((name, value?))) {
+            all[name] = Value::from(value);
+        }
+        let url = world.below(&["Accounts", &self.account, what])?;
+        let call = |client: Client| client.post(url).basic_auth(&self.account, Some(token));
+        world.ask(call, all.to_string()).await
+    }
 }
 
 /// Which entries of a log are shown.
@@ -154,6 +230,13 @@ impl Command {
                 None => world.get("/staging/clock").await?,
             },
             Self::Fault { change, world } => change.done_to(&world).await?,
+            Self::Call { call, ends, world } => {
+                let script = [("Script", call.script), ("CallerName", call.caller_name)];
+                ends.simulate(&world, "InboundCalls", script.into_iter()).await?
+            }
+            Self::Message { body, ends, world } => {
+                ends.simulate(&world, "InboundMessages", [("Body", Some(body))].into_iter()).await?
+            }
             Self::Log { entries, world } => entries.of(&world).await?,
             Self::Snapshot { name, world } => world.post("/staging/snapshots", &json!({ "name": name })).await?,
             Self::Reset { to: None, world } => world.post("/staging/reset", &json!({})).await?,
@@ -195,9 +278,13 @@ impl Running {
 
     /// Deletes what is below `/staging` by these parts of a path.
     async fn delete(&self, parts: &[&str]) -> Result<Value, Failure> {
+        self.send(Method::DELETE, self.below(parts)?, String::new()).await
+    }
+
+    fn below(&self, parts: &[&str]) -> Result<Url, Failure> {
         let mut url = self.at("/staging")?;
         url.path_segments_mut().map_err(|()| Failure::Bad(format!("{} has no paths", self.url)))?.extend(parts);
-        self.send(Method::DELETE, url, String::new()).await
+        Ok(url)
     }
 
     fn at(&self, path: &str) -> Result<Url, Failure> {
@@ -207,12 +294,16 @@ impl Running {
     async fn send(&self, method: Method, url: Url, body: String) -> Result<Value, Failure> {
         let token =
             env::var(TOKEN).map_err(|_| Failure::Bad(format!("the world's control token is expected in {TOKEN}")))?;
+        self.ask(|client| client.request(method, url).bearer_auth(token), body).await
+    }
+
+    async fn ask(&self, request: impl FnOnce(Client) -> RequestBuilder, body: String) -> Result<Value, Failure> {
         let failed = |error: reqwest::Error| {
             Failure::Bad(format!("the world at {} does not answer: {}", self.url, cause(&error)))
         };
         let client =
             Client::builder().no_proxy().redirect(Policy::none()).timeout(LONGEST_CHANGE).build().map_err(failed)?;
-        let call = client.request(method, url).bearer_auth(token).header(CONTENT_TYPE, "application/json").body(body);
+        let call = request(client).header(CONTENT_TYPE, "application/json").body(body);
         let mut response = call.send().await.map_err(failed)?;
         let (status, mut text) = (response.status(), Vec::new());
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
