@@ -50,7 +50,9 @@ impl World {
     async fn try_to_note_changes(&self) -> Result<(), Error> {
         let mut noted = self.noted.lock().await;
         loop {
-            let changes = store::money_since(&self.db, &noted.money).await?;
+            let mut changes = store::money_since(&self.db, &noted.money).await?;
+            // Of what happened at once, each account's is told in its order; that of the accounts may be another on each run.
+            changes.sort_by_key(|change| (change.at, change.account, change.id));
             for change in &changes {
                 noted.money.note(change.id);
                 let store::Moved { at, account, entry, amount, balance, number, month, note, .. } = change;
@@ -64,7 +66,8 @@ impl World {
             }
         }
         loop {
-            let changes = store::events_since(&self.db, &noted.accounts).await?;
+            let mut changes = store::events_since(&self.db, &noted.accounts).await?;
+            settle(&mut changes);
             for change in &changes {
                 noted.accounts.note(change.id);
                 let store::Happened { at, account, change, reason, number, .. } = change;
@@ -85,6 +88,19 @@ impl World {
         Ok(())
     }
 }
+
+/// Sorts events of accounts. In which order an account loses numbers at once may be another on each run.
+fn settle(changes: &mut [store::Happened]) {
+    changes.sort_by_key(|change| (change.at, change.account, change.id));
+    let at_once = |one: &store::Happened, next: &store::Happened| {
+        let key = |change: &store::Happened| (change.at, change.account, change.change == LOST);
+        key(one) == key(next) && one.change == LOST
+    };
+    changes.chunk_by_mut(at_once).for_each(|lost| lost.sort_by_key(|change| change.number));
+}
+
+/// As the database names it.
+const LOST: &str = "number_lost";
 
 #[cfg(test)]
 mod tests {

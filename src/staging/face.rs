@@ -18,7 +18,7 @@ use super::seed::Account;
 use super::simulations::face as simulated;
 use super::time::Asked;
 use super::{SEEDED, World};
-use crate::error::{Denied, Error as Failed};
+use crate::error::{Denied, Error as Failed, Limit};
 use crate::web::frame::Face;
 use crate::web::params::Params;
 use crate::web::refused::Refused;
@@ -203,11 +203,17 @@ async fn clear_log(visit: Visit) -> Result<HttpResponse, Refusal> {
     Ok(shown(StatusCode::OK, &json!({ "cleared": true })))
 }
 
-/// Does work that is not left half done if the client hangs up.
+/// Does work that is not left half done if the client hangs up, when its turn comes.
 async fn to_its_end<T: 'static>(
     visit: &Visit,
     work: impl Future<Output = Result<T, Denied<super::Refused>>> + 'static,
 ) -> Result<T, Refusal> {
+    let full = || Failed::TooMany { of: Limit::UnderWay, wait: Duration::from_secs(1) };
+    let queued = Arc::clone(&visit.world.changes).try_acquire_owned().map_err(|_| full())?;
+    let work = async {
+        let _queued = queued;
+        work.await
+    };
     let done = visit.deadline.wait(LONGEST_CHANGE, actix_web::rt::spawn(work)).await;
     let done = done.map_err(|_| Failed::Internal("a change of the whole world did not end".to_owned()))?;
     Ok(done.map_err(|error| Failed::Internal(error.to_string()))??)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
-use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
+use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock, Semaphore};
 
 use crate::accounts::gate::Gate;
 use crate::callbacks::Callbacks;
@@ -60,6 +60,9 @@ const BEFORE: &str = ".before";
 
 /// The most snapshots, that of the seed included.
 const MOST_SNAPSHOTS: usize = 32;
+
+/// The most changes of a world as a whole that are under way or wait.
+const MOST_CHANGES: usize = 32;
 
 /// The longest name of a snapshot.
 const LONGEST_NAME: usize = 64;
@@ -217,6 +220,8 @@ pub struct World {
     log: Log,
     /// What of the database the log has; also held while a test number is put into stock.
     noted: Mutex<Noted>,
+    /// Permits for changes of the world as a whole, under way or waiting for their turn.
+    changes: Arc<Semaphore>,
     /// Held by every request; alone by what changes the world as a whole.
     turns: Arc<RwLock<()>>,
 }

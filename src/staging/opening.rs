@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use sqlx::postgres::PgConnectOptions;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::faults::Faults;
 use super::log::Log;
 use super::seed::{self, Seed};
 use super::simulations::Simulations;
 use super::store::{self, Kept};
-use super::{Database, Life, MOST_SNAPSHOTS, Name, Routes, SEEDED, Token, Unopened, World};
+use super::{Database, Life, MOST_CHANGES, MOST_SNAPSHOTS, Name, Routes, SEEDED, Token, Unopened, World};
 use crate::callbacks::Callbacks;
 use crate::db::transact::transact;
 use crate::db::{self, Meant};
@@ -93,6 +93,7 @@ impl World {
             faults: Faults::default(),
             log: Log::default(),
             noted: Mutex::default(),
+            changes: Arc::new(Semaphore::new(MOST_CHANGES)),
             turns: Arc::default(),
         };
         world.undo().await?;

@@ -364,12 +364,14 @@ pub async fn last_event(db: &Db) -> Result<i64> {
     query_scalar!(r#"select coalesce(max(id), 0) as "id!" from account_events"#).fetch_one(db).await
 }
 
-/// Accounts that were suspended after an event because they could not pay.
+/// Accounts that were suspended after an event because they could not pay. Of those of one midnight, no order is
+/// settled but that of their Sids.
 #[instrument(name = "staging.suspended_since", level = "debug", skip_all)]
 pub async fn suspended_since(db: &Db, event: i64) -> Result<Vec<AccountSid>> {
     query_scalar!(
         r#"select account_sid as "sid: AccountSid" from account_events
-        where id > $1 and change = 'suspended' and reason = 'unpaid' group by account_sid order by min(id) limit 1000"#,
+        where id > $1 and change = 'suspended' and reason = 'unpaid'
+        group by account_sid order by min(at), account_sid limit 1000"#,
         event
     )
     .fetch_all(db)
@@ -382,7 +384,7 @@ pub async fn activated_since(db: &Db, event: i64) -> Result<Vec<AccountSid>> {
     query_scalar!(
         r#"select account_sid as "sid: AccountSid" from account_events
         where id > $1 and change = 'activated' and reason in ('paid', 'nothing_owed')
-        group by account_sid order by min(id) limit 1000"#,
+        group by account_sid order by min(at), account_sid limit 1000"#,
         event
     )
     .fetch_all(db)
@@ -394,7 +396,8 @@ pub async fn activated_since(db: &Db, event: i64) -> Result<Vec<AccountSid>> {
 pub async fn released_since(db: &Db, event: i64) -> Result<Vec<NumberSid>> {
     query_scalar!(
         r#"select tenancy_sid as "sid!: NumberSid" from account_events
-        where id > $1 and change = 'number_lost' and reason = 'unpaid' order by id limit 1000"#,
+        where id > $1 and change = 'number_lost' and reason = 'unpaid'
+        order by at, account_sid, tenancy_sid limit 1000"#,
         event
     )
     .fetch_all(db)
