@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use http_body_util::{BodyExt as _, Full};
@@ -21,7 +22,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::overrides::{Cause, Overrides};
 use super::signature::signature;
-use super::target::{Target, form};
+use super::target::{NotAUrl, Target, form};
 use super::{Ask, Callbacks, Cookies, Delivery, Failure, Hop, tls};
 use crate::values::text::Method;
 
@@ -42,22 +43,41 @@ pub(super) async fn deliver(
     ask: &Ask<'_>,
     cookies: &mut Cookies,
     now: DateTime<Utc>,
+    longest: Duration,
     delivery: &mut Delivery,
 ) -> Result<(), Failure> {
-    let mut target = Target::read(ask.url)?;
+    let (mut target, mut form) = first(ask)?;
     let overrides = target.overrides();
-    let mut form = ask.parameters;
-    if ask.method == Method::Get {
-        target.add_query(form);
-        form = &[];
-    }
-    let (deadline, retries) = (Instant::now() + overrides.total, overrides.retries);
+    let (deadline, retries) = (Instant::now() + overrides.total.min(longest), overrides.retries);
     let mut run = Run { callbacks, token: ask.token, cookies, now, overrides, deadline, retries, delivery };
     while let Some(location) = run.request(&target, form).await? {
         target = target.join(&location)?;
         form = run.redirect(form)?;
     }
     Ok(())
+}
+
+/// Names and values.
+type Form<'a> = &'a [(String, String)];
+
+/// The first request of a delivery: its target and its form.
+fn first<'a>(ask: &Ask<'a>) -> Result<(Target, Form<'a>), NotAUrl> {
+    let mut target = Target::read(ask.url)?;
+    match ask.method {
+        Method::Get => {
+            target.add_query(ask.parameters);
+            Ok((target, &[]))
+        }
+        Method::Post => Ok((target, ask.parameters)),
+    }
+}
+
+/// The URL that the first request of a delivery is signed for, and its signature; `None` if the URL cannot be read.
+pub(super) fn signed(ask: &Ask<'_>) -> Option<(String, String)> {
+    let (target, form) = first(ask).ok()?;
+    let url = target.signed();
+    let signature = signature(ask.token, &url, form);
+    Some((url, signature))
 }
 
 /// A delivery under way.

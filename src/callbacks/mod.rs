@@ -62,9 +62,20 @@ impl Callbacks {
 
     /// Delivers one request. `now` is the time by which cookies are kept; how long to wait is measured in real time.
     pub async fn send(&self, ask: &Ask<'_>, cookies: &mut Cookies, now: DateTime<Utc>) -> Delivery {
+        self.send_within(Duration::MAX, ask, cookies, now).await
+    }
+
+    /// The same, within a time that may be shorter than 15 seconds.
+    pub async fn send_within(
+        &self,
+        longest: Duration,
+        ask: &Ask<'_>,
+        cookies: &mut Cookies,
+        now: DateTime<Utc>,
+    ) -> Delivery {
         let begun = Instant::now();
         let mut delivery = Delivery::unsent(ask);
-        let failure = client::deliver(self, ask, cookies, now, &mut delivery).await.err();
+        let failure = client::deliver(self, ask, cookies, now, longest, &mut delivery).await.err();
         Delivery { failure, took: begun.elapsed(), ..delivery }
     }
 }
@@ -93,7 +104,7 @@ impl Debug for Ask<'_> {
 #[derive(Clone)]
 pub struct Delivery {
     pub method: Method,
-    /// As it was signed. Empty if the URL could not be read.
+    /// As it was signed, or would have been. Empty if the URL could not be read.
     pub url: String,
     pub signature: String,
     /// Whom the request was sent to. `None` where nobody was asked.
@@ -126,12 +137,13 @@ impl Debug for Delivery {
 }
 
 impl Delivery {
-    /// One that was not sent.
+    /// One that was not sent; of a URL that can be read, with what would have been signed.
     pub fn unsent(ask: &Ask<'_>) -> Self {
+        let (url, signature) = client::signed(ask).unwrap_or_default();
         Self {
             method: ask.method,
-            url: String::new(),
-            signature: String::new(),
+            url,
+            signature,
             address: None,
             tries: 0,
             took: Duration::ZERO,

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -133,7 +133,13 @@ async fn callbacks(
     let mut own = vec![listener];
     if database.get_socket().is_none() {
         let found = tokio::net::lookup_host((database.get_host(), database.get_port())).await;
-        own.extend(found.into_iter().flatten());
+        for address in found.into_iter().flatten() {
+            own.push(address);
+            // Here, it may listen on other addresses too.
+            if UdpSocket::bind((address.ip(), 0)).is_ok() {
+                own.push((Ipv4Addr::UNSPECIFIED, address.port()).into());
+            }
+        }
     }
     let ca = settings.callback_ca.as_deref().map(|path| read(path, LARGEST)).transpose()?;
     Callbacks::new(Policy::new(rules, own), ca.as_deref())
@@ -178,6 +184,7 @@ async fn serve_world(
             Err(failure) => return Err(failure),
         }
         instance.stops();
+        world.stop();
         // The next start does what they have not finished.
         jobs.shutdown().await;
         handle.stop(true).await;

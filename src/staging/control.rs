@@ -157,7 +157,7 @@ impl Visit {
 }
 
 /// The account of these credentials, if they are right.
-async fn admitted(
+pub async fn admitted(
     request: &HttpRequest,
     world: &World,
     state: &WorkerState,

@@ -1,12 +1,15 @@
 //! How a world is controlled over HTTP: JSON in and out, below a path of its own.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
-use actix_web::web::{Path, ServiceConfig, get};
+use actix_web::web::{Bytes, Path, ServiceConfig, get};
 use actix_web::{HttpRequest, HttpResponse};
+use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -168,11 +171,36 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 async fn log(visit: Visit) -> Result<HttpResponse, Refusal> {
     let (filter, count, wait) = asked_for(&visit.query)?;
-    let world = Arc::clone(&visit.world);
+    let world = &visit.world;
+    let turn = world.turn().await;
     world.note_changes().await;
-    let _ = visit.deadline.wait(LONGEST_WAIT * 2, world.log.wait(&filter, count, wait)).await;
-    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(world.log.read(&filter)))
+    drop(turn);
+    if !wait.is_zero() {
+        let _waiting = world.waiting.try_acquire().map_err(|_| full())?;
+        let _ = visit.deadline.wait(LONGEST_WAIT * 2, world.log.wait(&filter, count, wait)).await;
+    }
+    large(world, || world.log.read(&filter))
 }
+
+/// The refusal of what is too much at once.
+fn full() -> Failed {
+    Failed::TooMany { of: Limit::UnderWay, wait: Duration::from_secs(1) }
+}
+
+/// An answer in JSON that may be large: few are on their way at a time, each written as its client takes it.
+pub(super) fn large(world: &World, text: impl FnOnce() -> String) -> Result<HttpResponse, Refusal> {
+    let permit = Arc::clone(&world.large).try_acquire_owned().map_err(|_| full())?;
+    let text = Bytes::from(text());
+    let size = text.len() as u64;
+    let parts = stream::unfold((text, permit), |(mut text, permit)| async {
+        let part = text.split_to(text.len().min(LARGEST_PART));
+        (!part.is_empty()).then_some((Ok::<_, Infallible>(part), (text, permit)))
+    });
+    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(SizedStream::new(size, Box::pin(parts))))
+}
+
+/// The most of a large answer that is written at a time, in bytes.
+const LARGEST_PART: usize = 64 * 1024;
 
 /// What a query asks of the log: which entries, how many of them to wait for, and how long.
 fn asked_for(query: &Params) -> Result<(Filter, usize, Duration), super::Refused> {
@@ -208,7 +236,6 @@ async fn to_its_end<T: 'static>(
     visit: &Visit,
     work: impl Future<Output = Result<T, Denied<super::Refused>>> + 'static,
 ) -> Result<T, Refusal> {
-    let full = || Failed::TooMany { of: Limit::UnderWay, wait: Duration::from_secs(1) };
     let queued = Arc::clone(&visit.world.changes).try_acquire_owned().map_err(|_| full())?;
     let work = async {
         let _queued = queued;

@@ -42,7 +42,7 @@ pub struct Faults(Mutex<Rules>);
 
 #[derive(Debug, Default)]
 struct Rules {
-    /// How many there ever were. No id is given twice.
+    /// How many there were since the last reset.
     made: u32,
     armed: Vec<Armed>,
 }
@@ -103,9 +103,15 @@ impl Faults {
     }
 
     /// What a program that is not asked is to have answered, for a callback to this URL.
-    pub fn meet_callback(&self, url: &str, account: AccountSid) -> Option<(String, Callback)> {
+    /// `sid` is that of the call or message.
+    pub fn meet_callback(&self, url: &str, account: AccountSid, sid: &str) -> Option<(String, Callback)> {
         let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        rules.armed.iter_mut().find_map(|armed| armed.meet_callback(url, account))
+        rules.armed.iter_mut().find_map(|armed| armed.meet_callback(url, account, sid))
+    }
+
+    /// Clears all, and counts from the beginning again.
+    pub fn begin_anew(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Rules::default();
     }
 
     /// Notes which request a rule has met last.
@@ -137,13 +143,14 @@ impl Faults {
 
 impl Armed {
     fn shown(&self) -> Shown {
-        let left = (self.rule.times > 0).then(|| self.rule.times.saturating_sub(self.hits));
+        let left = (self.rule.times > 0 && !matches!(self.act, Act::Empty(_)))
+            .then(|| self.rule.times.saturating_sub(self.hits));
         let Self { id, rule, hits, last_request_id, .. } = self;
         Shown { id: id.clone(), rule: rule.clone(), hits: *hits, left, last_request_id: last_request_id.clone() }
     }
 
     fn is_spent(&self) -> bool {
-        self.is_of_requests() && self.rule.times > 0 && self.hits >= self.rule.times
+        !matches!(self.act, Act::Empty(_)) && self.rule.times > 0 && self.hits >= self.rule.times
     }
 
     fn is_of_requests(&self) -> bool {
@@ -162,9 +169,13 @@ impl Armed {
         fits.then(|| Met { id: self.id.clone(), delay: self.rule.delay(), act: self.act.clone() })
     }
 
-    fn meet_callback(&mut self, url: &str, account: AccountSid) -> Option<(String, Callback)> {
+    fn meet_callback(&mut self, url: &str, account: AccountSid, sid: &str) -> Option<(String, Callback)> {
         let Act::Callback(callback) = self.act else { return None };
-        (self.rule.on.fits_callback(url, account) && self.strikes()).then(|| (self.id.clone(), callback))
+        let fits = self.rule.on.fits_callback(url, account) && self.strikes();
+        fits.then(|| {
+            self.last_request_id = Some(sid.to_owned());
+            (self.id.clone(), callback)
+        })
     }
 
     /// Whether it is this rule's turn, now that it fits: it counts.
@@ -266,9 +277,9 @@ mod tests {
     fn a_callback_is_met_by_the_beginning_of_its_url() {
         let rule = r#"{"on":{"callback":"http://app/voice"},"do":{"callback":{"status":500}}}"#;
         let (faults, account) = (faults(&[rule]), ACCOUNT.parse().expect("a Sid"));
-        assert!(faults.meet_callback("http://app/sms", account).is_none());
-        let met = faults.meet_callback("http://app/voice/menu", account);
+        assert!(faults.meet_callback("http://app/sms", account, "CA1").is_none());
+        let met = faults.meet_callback("http://app/voice/menu", account, "CA1");
         assert!(matches!(met, Some((id, Callback { status: Some(500), .. })) if id == "F1"));
-        assert!(faults.meet_callback("http://app/voice", account).is_none());
+        assert!(faults.meet_callback("http://app/voice", account, "CA1").is_none());
     }
 }

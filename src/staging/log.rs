@@ -16,7 +16,7 @@ use crate::values::sid::AccountSid;
 const MOST_ENTRIES: usize = 10_000;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-/// The most different warnings; more are not noted.
+/// The most different warnings: the oldest makes way for a new one.
 const MOST_WARNINGS: usize = 100;
 
 /// The kinds of entries.
@@ -36,6 +36,7 @@ struct Kept {
     /// The number of the last entry. None is given twice.
     last: u64,
     warnings: Vec<Warning>,
+    is_stopped: bool,
 }
 
 #[derive(Debug)]
@@ -106,18 +107,29 @@ impl Log {
 
     /// Waits until there are `count` entries that a filter takes, for `longest` at most.
     pub async fn wait(&self, filter: &Filter, count: usize, longest: Duration) {
-        let until = Instant::now() + longest;
+        let (until, mut there, mut seen) = (Instant::now() + longest, 0, filter.since);
         loop {
             // Before the look, so that no entry is missed.
             let added = self.added.notified();
-            let there = {
+            {
                 let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.entries.iter().filter(|entry| filter.takes(entry)).count()
-            };
-            if there >= count || timeout_at(until, added).await.is_err() {
+                let new = kept.entries.iter().rev().take_while(|entry| entry.number > seen);
+                there += new.filter(|entry| filter.takes(entry)).count();
+                seen = kept.last;
+                if there >= count || kept.is_stopped {
+                    return;
+                }
+            }
+            if timeout_at(until, added).await.is_err() {
                 return;
             }
         }
+    }
+
+    /// Nobody waits any more.
+    pub fn stop(&self) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).is_stopped = true;
+        self.added.notify_waiters();
     }
 
     /// Counts a warning.
@@ -127,7 +139,10 @@ impl Log {
         if let Some(known) = kept.warnings.iter_mut().find(|known| known.text == warning) {
             known.count += 1;
             known.last_request_id = last_request_id;
-        } else if kept.warnings.len() < MOST_WARNINGS {
+        } else {
+            if kept.warnings.len() >= MOST_WARNINGS {
+                kept.warnings.remove(0);
+            }
             kept.warnings.push(Warning { text: warning, count: 1, last_request_id });
         }
     }
@@ -139,13 +154,13 @@ impl Log {
     /// Forgets all entries and warnings.
     pub fn clear(&self) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        *kept = Kept { last: kept.last, ..Kept::default() };
+        *kept = Kept { last: kept.last, is_stopped: kept.is_stopped, ..Kept::default() };
     }
 }
 
 impl Kept {
     fn trim(&mut self) {
-        while self.entries.len() > MOST_ENTRIES || self.bytes > MOST_BYTES {
+        while self.entries.len() > MOST_ENTRIES || (self.bytes > MOST_BYTES && self.entries.len() > 1) {
             let Some(oldest) = self.entries.pop_front() else { return };
             self.bytes -= oldest.text.len();
         }
@@ -180,6 +195,8 @@ mod tests {
             log.add(at(), "money", None, json!({ "note": large }));
         }
         assert_eq!(entries(&log, &Filter::default()).len(), 3);
+        log.add(at(), "call", None, json!({ "note": "x".repeat(MOST_BYTES) }));
+        assert_eq!(entries(&log, &Filter::default()).len(), 1, "the newest stays");
     }
 
     #[test]
@@ -221,11 +238,11 @@ mod tests {
         for id in ["a", "b"] {
             log.warn("no such path".to_owned(), id);
         }
+        let first = log.warnings().remove(0);
+        assert_eq!((first.count, first.last_request_id.as_str()), (2, "b"));
         for other in 0..MOST_WARNINGS {
             log.warn(other.to_string(), "c");
         }
-        let warnings = log.warnings();
-        assert_eq!((warnings[0].count, warnings[0].last_request_id.as_str()), (2, "b"));
-        assert_eq!(warnings.len(), MOST_WARNINGS);
+        assert_eq!(log.warnings().len(), MOST_WARNINGS, "the oldest made way");
     }
 }

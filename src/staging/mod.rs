@@ -64,6 +64,10 @@ const MOST_SNAPSHOTS: usize = 32;
 /// The most changes of a world as a whole that are under way or wait.
 const MOST_CHANGES: usize = 32;
 
+/// The most large answers on their way, of up to 4 MiB each, and the most who wait for the log.
+const MOST_LARGE: usize = 8;
+const MOST_WAITING: usize = 64;
+
 /// The longest name of a snapshot.
 const LONGEST_NAME: usize = 64;
 
@@ -146,6 +150,8 @@ pub enum Refused {
     NoFault(String),
     #[error("{name}: {expected} is expected")]
     Parameter { name: String, expected: String },
+    #[error("the world was reset, or is stopping: the simulation has ended")]
+    Interrupted,
     #[error("Script: {0}")]
     Script(String),
     #[error("the account holds no such number")]
@@ -218,7 +224,13 @@ pub struct World {
     first_faults: Vec<Rule>,
     faults: Faults,
     log: Log,
-    /// What of the database the log has; also held while a test number is put into stock.
+    /// Held while a test number is on sale.
+    offering: Arc<Mutex<()>>,
+    /// Permits for answers that may be large, until their clients have taken them.
+    large: Arc<Semaphore>,
+    /// Permits for those who wait for entries of the log.
+    waiting: Semaphore,
+    /// What of the database the log has.
     noted: Mutex<Noted>,
     /// Permits for changes of the world as a whole, under way or waiting for their turn.
     changes: Arc<Semaphore>,
@@ -248,6 +260,12 @@ struct ShownSnapshot {
 }
 
 impl World {
+    /// Ends what would otherwise keep the server from stopping: simulations, and waits for the log.
+    pub fn stop(&self) {
+        self.simulations.forget_all();
+        self.log.stop();
+    }
+
     /// Closes its connections.
     pub async fn close(&self) {
         self.db.close().await;
@@ -310,7 +328,7 @@ impl World {
 
     /// Arms the faults of the seed, and no others. The log begins with what changes from now on.
     async fn begin_anew(&self) -> Result<(), Denied<Refused>> {
-        self.faults.clear(None);
+        self.faults.begin_anew();
         self.fill_up(None).await?;
         self.pass_over_changes().await?;
         for rule in self.first_faults.clone() {

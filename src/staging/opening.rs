@@ -10,7 +10,10 @@ use super::log::Log;
 use super::seed::{self, Seed};
 use super::simulations::Simulations;
 use super::store::{self, Kept};
-use super::{Database, Life, MOST_CHANGES, MOST_SNAPSHOTS, Name, Routes, SEEDED, Token, Unopened, World};
+use super::{
+    Database, Life, MOST_CHANGES, MOST_LARGE, MOST_SNAPSHOTS, MOST_WAITING, Name, Routes, SEEDED, Token, Unopened,
+    World,
+};
 use crate::callbacks::Callbacks;
 use crate::db::transact::transact;
 use crate::db::{self, Meant};
@@ -92,6 +95,9 @@ impl World {
             first_faults: seed::faults(&kept.faults),
             faults: Faults::default(),
             log: Log::default(),
+            offering: Arc::default(),
+            large: Arc::new(Semaphore::new(MOST_LARGE)),
+            waiting: Semaphore::new(MOST_WAITING),
             noted: Mutex::default(),
             changes: Arc::new(Semaphore::new(MOST_CHANGES)),
             turns: Arc::default(),

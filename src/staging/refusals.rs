@@ -20,7 +20,7 @@ impl Worded for Refused {
             Self::NoSnapshot(_) | Self::NoFault(_) | Self::NotHeld => Code::NotFound,
             Self::AsAccount => Code::AsAccount,
             Self::TooManyRuns => Code::TooManyRuns,
-            Self::HalfWay(_) => Code::Unavailable,
+            Self::HalfWay(_) | Self::Interrupted => Code::Unavailable,
             Self::NotRead(_)
             | Self::Part(_)
             | Self::NoName

@@ -7,8 +7,8 @@ use std::time::Duration;
 use actix_web::body::{BodyStream, BoxBody, MessageBody, SizedStream, to_bytes};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{ContentType, HeaderName, HeaderValue, TryIntoHeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage, HttpResponse};
@@ -16,8 +16,9 @@ use futures_util::{FutureExt, StreamExt, stream};
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
-use super::control::world;
+use super::control::{admitted, world};
 use super::faults::{Act, Met, Sight, Spoilt, Stage};
+use super::withheld::Offered;
 use super::{TREE, World};
 use crate::accounts::Principal;
 use crate::error::Denied;
@@ -38,7 +39,10 @@ const FAULT: HeaderName = HeaderName::from_static("numberbank-fault");
 
 /// The most letters of a parameter's value in the log, of a path, and the most parameters.
 const LONGEST_VALUE: usize = 2000;
-const MOST_PARAMETERS: usize = 64;
+const MOST_PARAMETERS: usize = 100;
+
+/// The longest name or path in a warning, in characters.
+const LONGEST_NAME: usize = 200;
 
 /// How long the first half of an answer has to go out.
 const HALF_GOES_OUT: Duration = Duration::from_millis(50);
@@ -110,17 +114,33 @@ pub async fn one_after_another(
             return Err(refusal.into());
         }
     }
-    let _turn = world.turn().await;
-    if writes {
-        world.stock_test_number(&form).await.map_err(Denied::<Refused>::from)?;
-    }
+    let offered = offer(&world, &request, &form).await?;
+    let turn = world.turn().await;
     let response = next.call(request).await?;
+    if let Some(offered) = offered {
+        world.withdraw_test_numbers(offered).await.map_err(Denied::<Refused>::from)?;
+    }
     if writes {
         world.note_changes().await;
     }
+    drop(turn);
     match met.and_then(|Met { id, act, .. }| refusal(&id, &act, Stage::After)) {
         Some(refusal) => Err(refusal.into()),
         None => Ok(response),
+    }
+}
+
+/// Puts the test number that a purchase asks for on sale, if it is one by an account of the world.
+async fn offer(world: &World, request: &ServiceRequest, form: &Params) -> Result<Option<Offered>, Denied<Refused>> {
+    let route = world.routes.of(request.path()).unwrap_or_default();
+    let buys = request.method() == Method::POST && (route.ends_with("Numbers") || route.ends_with("/Local"));
+    let numbers = if buys { world.test_numbers(form) } else { Vec::new() };
+    let Some((who, token)) = credentials(request.request()).filter(|_| !numbers.is_empty()) else { return Ok(None) };
+    let state = WorkerState::of(request.request())?;
+    match admitted(request.request(), world, &state, who, &token).await {
+        Ok(_) => Ok(Some(world.offer(&numbers).await?)),
+        // The handler refuses it.
+        Err(_) => Ok(None),
     }
 }
 
@@ -251,12 +271,12 @@ fn log(world: &World, facts: &Facts, answer: &HttpResponse) {
         world.faults.note(id, request_id);
     }
     let unread = facts.progress.as_ref().filter(|_| status.is_success()).map(Progress::unread).unwrap_or_default();
-    let unknown: Vec<_> = unread.iter().map(|name| short(name)).collect();
+    let unknown: Vec<_> = unread.iter().map(|name| short(name, LONGEST_NAME)).collect();
     for warning in warnings(world, facts, status, is_replay, &unknown) {
         world.log.warn(warning, request_id);
     }
     let members = json!({
-        "method": facts.method, "path": short(&facts.path), "parameters": shown(&facts.parameters),
+        "method": facts.method, "path": short(&facts.path, LONGEST_VALUE), "parameters": shown(&facts.parameters, LONGEST_VALUE),
         "status": status.as_u16(), "code": code, "request_id": request_id, "fault": fault,
         "replay": is_replay, "unknown": unknown,
     });
@@ -266,8 +286,8 @@ fn log(world: &World, facts: &Facts, answer: &HttpResponse) {
 fn warnings(world: &World, facts: &Facts, status: StatusCode, is_replay: bool, unknown: &[String]) -> Vec<String> {
     let (method, route) = (&facts.method, world.routes.of(&facts.path));
     let mut warnings = Vec::new();
-    let what = format!("{method} {}", route.map_or_else(|| short(&facts.path), str::to_owned));
-    warnings.extend(unknown.iter().map(|name| format!("{what}: nobody knows the parameter {name}")));
+    let what = format!("{method} {}", route.map_or_else(|| short(&facts.path, LONGEST_NAME), str::to_owned));
+    warnings.extend(unknown.iter().map(|name| format!("{what}: the parameter {name} is ignored")));
     if status == StatusCode::NOT_FOUND && route.is_none() {
         warnings.push(format!("{what}: there is no such path"));
     }
@@ -278,19 +298,23 @@ fn warnings(world: &World, facts: &Facts, status: StatusCode, is_replay: bool, u
 }
 
 /// Parameters by their names; one that was sent several times is a list.
-pub(super) fn shown(parameters: &[(String, String)]) -> Value {
+pub(super) fn shown(parameters: &[(String, String)], longest: usize) -> Value {
     let mut all = Map::new();
     for (name, value) in parameters.iter().take(MOST_PARAMETERS) {
-        let value = Value::from(short(value));
-        match all.get_mut(&short(name)) {
+        let (name, value) = (short(name, longest), Value::from(short(value, longest)));
+        match all.get_mut(&name) {
             Some(Value::Array(values)) => values.push(value),
             Some(first) => *first = Value::Array(vec![first.take(), value]),
-            None => drop(all.insert(short(name), value)),
+            None => drop(all.insert(name, value)),
         }
     }
     Value::Object(all)
 }
 
-fn short(text: &str) -> String {
-    text.chars().take(LONGEST_VALUE).collect()
+/// The text, or its beginning and a mark that it goes on.
+fn short(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }

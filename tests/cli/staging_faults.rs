@@ -249,6 +249,19 @@ fn twilio_s_test_numbers_are_there_unless_the_seed_says_not() {
     }
     assert!(of_old("").body().contains("<Code>21452</Code>"));
 
+    // Nor does a request that buys nothing put one on sale.
+    let credentials = STANDARD.encode(format!("{ACCOUNT}:wrong"));
+    let mut stream = TcpStream::connect(world.address()).expect("a connection");
+    write!(stream, "POST {old} HTTP/1.1\r\nHost: w\r\nConnection: close\r\nAuthorization: Basic {credentials}\r\nContent-Length: 12\r\n\r\nAreaCode=500").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.contains("401"), "{answer}");
+    let replayed = "Idempotency-Key: once\r\n";
+    for _ in 0..2 {
+        assert_eq!(send(&world, "POST", &old, replayed, "AreaCode=500").status(), "201");
+    }
+    assert!(of_old("").body().contains("<Code>21452</Code>"));
+
     let mut plain = seed();
     plain["magic"] = json!(false);
     let plain = self::world(&home, &plain);
@@ -295,9 +308,9 @@ fn the_log_tells_what_was_asked_and_what_money_moved() {
     assert_eq!(
         texts,
         [
-            format!("POST {routes}: nobody knows the parameter FriendlyNmae").as_str(),
+            format!("POST {routes}: the parameter FriendlyNmae is ignored").as_str(),
             &format!("POST {routes}: an idempotency key was sent again, and its first answer repeated"),
-            &format!("GET {routes}: nobody knows the parameter PhoneNumer"),
+            &format!("GET {routes}: the parameter PhoneNumer is ignored"),
             "GET /2010-04-01/Acounts: there is no such path",
         ]
     );

@@ -13,6 +13,9 @@ use crate::values::sid::AccountSid;
 /// The longest delay.
 const LONGEST_DELAY: u64 = 60_000;
 
+/// The methods of the API. A HEAD counts as a GET.
+const METHODS: [&str; 4] = ["GET", "POST", "PUT", "DELETE"];
+
 /// The most parameters that a rule looks at.
 const MOST_PARAMETERS: usize = 16;
 
@@ -162,9 +165,16 @@ impl Rule {
         if self.effect.delay_ms.is_some_and(|delay| delay > LONGEST_DELAY) {
             return Err("delay_ms is 60000 at most");
         }
+        if self.on.method.as_ref().is_some_and(|method| !METHODS.contains(&method.as_str())) {
+            return Err("on.method is GET, POST, PUT or DELETE");
+        }
         let act = self.effect.act()?;
+        let is_plain = (self.skip, self.times, self.probability) == (0, once(), always());
         match (&act, &self.on) {
             (Act::Empty(_), on) if !on.is_any() => Err("empty is for all requests: leave on out"),
+            (Act::Empty(_), _) if !is_plain => {
+                Err("empty lasts until it is cleared: it takes no skip, times and probability")
+            }
             (Act::Empty(_), _) if self.effect.delay_ms.is_some() => Err("empty takes no delay_ms"),
             (Act::Callback(_), On { method: None, route: None, parameters, .. }) if parameters.is_empty() => Ok(act),
             (Act::Callback(_), _) => Err("of on, a callback takes callback and account"),
@@ -233,7 +243,7 @@ impl On {
     pub fn fits(&self, sight: &Sight<'_>) -> bool {
         let Sight { method, route, accounts, parameters } = sight;
         let has = |(name, value)| parameters.iter().any(|(sent, of)| (sent, of) == (name, value));
-        self.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+        self.method.as_ref().is_none_or(|wanted| wanted == method)
             && self.route.as_ref().is_none_or(|wanted| route.is_some_and(|route| is_route(wanted, route)))
             && self.account.is_none_or(|account| accounts.contains(&Some(account)))
             && self.parameters.iter().all(has)
@@ -301,11 +311,13 @@ mod tests {
             r#""times":-1"#,
             r#""on":{"callback":"http://app"}"#,
             r#""on":{"methods":"GET"}"#,
+            r#""on":{"method":"get"}"#,
         ] {
             assert!(act(&format!(r#"{{"do":{{"status":503}},{rest}}}"#)).is_err(), "{rest}");
         }
         assert!(act(r#"{"on":{"method":"GET"},"do":{"callback":{"timeout":true}}}"#).is_err());
         assert!(act(r#"{"on":{"method":"GET"},"do":{"empty":"415"}}"#).is_err());
+        assert!(act(r#"{"do":{"empty":"415"},"times":2}"#).is_err());
     }
 
     #[test]

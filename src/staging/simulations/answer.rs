@@ -1,5 +1,7 @@
 //! What came of a call or message, as it is shown. Its form is a promise: docs/staging.md has it.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -76,6 +78,12 @@ pub struct Notification {
     /// Empty if it is about a message.
     pub call: String,
     pub at: DateTime<Utc>,
+    pub about: Arc<About>,
+}
+
+/// The request that notifications are about, in texts that XML can hold.
+#[derive(Clone, Debug, Default)]
+pub struct About {
     pub url: String,
     pub method: &'static str,
     pub variables: String,
@@ -84,8 +92,17 @@ pub struct Notification {
 }
 
 impl Notification {
-    pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.url.len() + self.variables.len() + self.headers.len() + self.body.len()
+    /// The memory that all of them take. Those of one request stand side by side and share it.
+    pub fn bytes(all: &[Arc<Self>]) -> usize {
+        let own = all.iter().map(|one| size_of::<Self>() + one.told.message.len()).sum::<usize>();
+        let shared = all.chunk_by(|one, next| Arc::ptr_eq(&one.about, &next.about)).filter_map(<[_]>::first);
+        own + shared.map(|one| one.about.bytes()).sum::<usize>()
+    }
+}
+
+impl About {
+    const fn bytes(&self) -> usize {
+        self.url.len() + self.variables.len() + self.headers.len() + self.body.len()
     }
 }
 

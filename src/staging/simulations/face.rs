@@ -13,7 +13,9 @@ use serde_json::json;
 use super::answer::Notification;
 use super::{Asked, LONGEST_RUN};
 use crate::error::{Denied, Error};
+use crate::staging::Refused;
 use crate::staging::control::{Own, Visit, world};
+use crate::staging::face::large;
 use crate::staging::refusals::Refusal;
 use crate::twiml::Kind;
 use crate::values::sid::RecordingSid;
@@ -37,6 +39,10 @@ pub async fn message(own: Own, request: HttpRequest) -> Result<HttpResponse, Ref
 
 async fn simulate(kind: Kind, own: Own, request: &HttpRequest) -> Result<HttpResponse, Refusal> {
     let Own { visit, account, token } = own;
+    if let Some((name, _)) = visit.query.pairs().first() {
+        let expected = "a parameter in the body, and not in the query,".to_owned();
+        return Err(Refused::Parameter { name: name.clone(), expected }.into());
+    }
     let asked = match visit.form()? {
         Some(form) => Asked::of_form(kind, &form)?,
         None => Asked::of_json(kind, visit.json()?)?,
@@ -45,14 +51,19 @@ async fn simulate(kind: Kind, own: Own, request: &HttpRequest) -> Result<HttpRes
     let prepared = visit.world.prepare(account, token, asked).await?;
     let sid = prepared.sid().to_owned();
     // It goes on if the client hangs up.
+    let (number, past) = (prepared.number(), &visit.world.simulations);
     let running = actix_web::rt::spawn(prepared.run(site));
+    past.runs(number, running.abort_handle());
     if !wait {
         let begun = json!({ "sid": sid, "outcome": null, "status": "in-progress" });
         return Ok(shown(StatusCode::ACCEPTED, &format!("{begun}\n")));
     }
     let ended = visit.deadline.wait(LONGEST_RUN * 2, running).await;
     let ended = ended.map_err(|_| Error::Internal("a simulation did not end".to_owned()))?;
-    let text = ended.map_err(|error| Error::Internal(error.to_string()))??;
+    let text = ended.map_err(|error| match error.is_cancelled() {
+        true => Refusal::from(Refused::Interrupted),
+        false => Error::Internal(error.to_string()).into(),
+    })??;
     Ok(shown(StatusCode::CREATED, &text))
 }
 
@@ -73,13 +84,13 @@ pub async fn show_message(visit: Visit, path: Path<(String, String)>) -> Result<
 }
 
 fn list(kind: Kind, name: &str, visit: &Visit, account: &str) -> Result<HttpResponse, Refusal> {
-    let all = visit.world.simulations.past.all(kind, visit.of_account(account)?);
+    let all = visit.world.simulations.all(kind, visit.of_account(account)?);
     let all: Vec<_> = all.iter().map(|one| one.trim_end()).collect();
-    Ok(shown(StatusCode::OK, &format!("{{\"{name}\":[{}]}}\n", all.join(","))))
+    large(&visit.world, || format!("{{\"{name}\":[{}]}}\n", all.join(",")))
 }
 
 fn one(kind: Kind, visit: &Visit, (account, sid): &(String, String)) -> Result<HttpResponse, Refusal> {
-    let found = visit.world.simulations.past.find(sid, kind, visit.of_account(account)?);
+    let found = visit.world.simulations.find(sid, kind, visit.of_account(account)?);
     Ok(shown(StatusCode::OK, &found.ok_or(NotRead::NotFound)?))
 }
 
@@ -95,12 +106,12 @@ const SILENCE: u8 = 0x80;
 const LONGEST_RECORDING: u32 = 3600;
 
 /// `GET /staging/recordings/{seconds}/{Sid}`, for anybody, as Twilio's are: a silent WAV.
-pub async fn recording(path: Path<(u32, String)>) -> Result<HttpResponse, Refusal> {
+pub async fn recording(path: Path<(String, String)>) -> Result<HttpResponse, Refusal> {
     let (seconds, name) = path.into_inner();
-    let is_recording = name.trim_end_matches(".wav").parse::<RecordingSid>().is_ok() && seconds <= LONGEST_RECORDING;
-    if !is_recording {
-        return Err(NotRead::NotFound.into());
-    }
+    let seconds = seconds.parse().ok().filter(|seconds| *seconds <= LONGEST_RECORDING).ok_or(NotRead::NotFound)?;
+    // Whatever form is asked for, it is a WAV.
+    let name = name.split('.').next().unwrap_or_default();
+    name.parse::<RecordingSid>().map_err(|_| NotRead::NotFound)?;
     let second = Bytes::from(vec![SILENCE; RATE as usize]);
     let sound = stream::iter(0..seconds).map(move |_| second.clone());
     let body = stream::once(async move { head(seconds) }).chain(sound).map(Ok::<_, std::io::Error>);
@@ -125,20 +136,20 @@ fn head(seconds: u32) -> Bytes {
 /// `GET /2008-08-01/Accounts/{AccountSid}/Notifications`
 pub async fn notifications(request: HttpRequest, call: Call) -> Result<HttpResponse, Denied<NotRead>> {
     let world = world(&request)?;
-    Ok(told(&call, &request, &world.simulations.past.notifications(call.account, None)))
+    Ok(told(&call, &request, &world.simulations.notifications(call.account, None)))
 }
 
 /// `GET /2008-08-01/Accounts/{AccountSid}/Calls/{CallSid}/Notifications`
 pub async fn notifications_of_call(request: HttpRequest, call: Call) -> Result<HttpResponse, Denied<NotRead>> {
     let (world, sid) = (world(&request)?, call.path("CallSid").to_owned());
-    world.simulations.past.find(&sid, Kind::Call, call.account).ok_or(NotRead::NotFound)?;
-    Ok(told(&call, &request, &world.simulations.past.notifications(call.account, Some(&sid))))
+    world.simulations.find(&sid, Kind::Call, call.account).ok_or(NotRead::NotFound)?;
+    Ok(told(&call, &request, &world.simulations.notifications(call.account, Some(&sid))))
 }
 
 /// `GET /2008-08-01/Accounts/{AccountSid}/Notifications/{Sid}`
 pub async fn notification(request: HttpRequest, call: Call) -> Result<HttpResponse, Denied<NotRead>> {
     let (world, sid) = (world(&request)?, call.path("Sid").to_owned());
-    let all = world.simulations.past.notifications(call.account, None);
+    let all = world.simulations.notifications(call.account, None);
     let one = all.iter().find(|one| one.told.sid == sid).ok_or(NotRead::NotFound)?;
     let site = Site::of(&request, call.state.clients.trust_proxy);
     Ok(answer(xml::document(|to| to.element("Notification", |to| write(one, &site, true, to)))))
@@ -176,11 +187,11 @@ fn write(one: &Notification, site: &Site, is_whole: bool, to: &mut Xml<'_>) {
     to.text("MoreInfo", &page);
     to.text("MessageText", &one.told.message);
     to.plain("MessageDate", &Rfc2822(one.at));
-    to.text("RequestURL", &one.url);
-    to.text("RequestMethod", one.method);
+    to.text("RequestURL", &one.about.url);
+    to.text("RequestMethod", one.about.method);
     if is_whole {
-        to.text("RequestVariables", &one.variables);
-        to.text("ResponseHeaders", &one.headers);
-        to.text("ResponseBody", &one.body);
+        to.text("RequestVariables", &one.about.variables);
+        to.text("ResponseHeaders", &one.about.headers);
+        to.text("ResponseBody", &one.about.body);
     }
 }

@@ -1,10 +1,11 @@
 //! The calls and messages that there were, and those under way.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
+use tokio::task::AbortHandle;
 
 use super::answer::Notification;
 use super::{MOST_OF_ACCOUNT, MOST_OF_WORLD};
@@ -13,7 +14,7 @@ use crate::staging::Refused;
 use crate::twiml::{Ends, Kind};
 use crate::values::sid::AccountSid;
 
-/// The most that is kept of those that have ended, the newest first.
+/// The most that is kept of those that have ended. Of the account that has most, the oldest one makes room.
 const MOST_ENDED: usize = 500;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
@@ -26,10 +27,22 @@ pub struct Past(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    running: Vec<(String, Kind, AccountSid)>,
+    /// How many there ever were.
+    begun: u64,
+    running: Vec<Running>,
+    /// The newest first.
     ended: VecDeque<Ended>,
-    bytes: usize,
-    conversations: VecDeque<(Ends, Cookies, DateTime<Utc>)>,
+    conversations: VecDeque<Conversation>,
+}
+
+#[derive(Debug)]
+struct Running {
+    /// Sids may be drawn again after a reset.
+    number: u64,
+    sid: String,
+    kind: Kind,
+    account: AccountSid,
+    task: Option<AbortHandle>,
 }
 
 #[derive(Debug)]
@@ -39,12 +52,15 @@ struct Ended {
     account: AccountSid,
     text: Arc<str>,
     notifications: Vec<Arc<Notification>>,
+    bytes: usize,
 }
 
-impl Ended {
-    fn bytes(&self) -> usize {
-        self.text.len() + self.notifications.iter().map(|one| one.bytes()).sum::<usize>()
-    }
+#[derive(Debug)]
+struct Conversation {
+    account: AccountSid,
+    ends: Ends,
+    cookies: Cookies,
+    last: DateTime<Utc>,
 }
 
 impl Past {
@@ -52,47 +68,59 @@ impl Past {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Begins one, and returns its number.
+    ///
     /// # Errors
     /// [`Refused::TooManyRuns`]
-    pub fn begin(&self, sid: &str, kind: Kind, account: AccountSid) -> Result<(), Refused> {
+    pub fn begin(&self, sid: &str, kind: Kind, account: AccountSid) -> Result<u64, Refused> {
         let mut kept = self.kept();
-        let of_account = kept.running.iter().filter(|(.., of)| *of == account).count();
+        let of_account = kept.running.iter().filter(|running| running.account == account).count();
         if of_account >= MOST_OF_ACCOUNT || kept.running.len() >= MOST_OF_WORLD {
             return Err(Refused::TooManyRuns);
         }
-        kept.running.push((sid.to_owned(), kind, account));
-        Ok(())
+        kept.begun += 1;
+        let number = kept.begun;
+        kept.running.push(Running { number, sid: sid.to_owned(), kind, account, task: None });
+        Ok(number)
     }
 
-    /// Makes room for another one.
-    pub fn stop(&self, sid: &str) {
-        self.kept().running.retain(|(running, ..)| running != sid);
-    }
-
-    pub fn end(&self, sid: &str, kind: Kind, account: AccountSid, text: Arc<str>, notifications: Vec<Notification>) {
-        let mut kept = self.kept();
-        let notifications = notifications.into_iter().map(Arc::new).collect();
-        let ended = Ended { sid: sid.to_owned(), kind, account, text, notifications };
-        kept.bytes += ended.bytes();
-        kept.ended.push_front(ended);
-        while kept.ended.len() > MOST_ENDED || kept.bytes > MOST_BYTES {
-            let Some(oldest) = kept.ended.pop_back() else { break };
-            kept.bytes -= oldest.bytes();
+    /// Notes which task runs one.
+    pub fn runs(&self, number: u64, task: AbortHandle) {
+        if let Some(running) = self.kept().running.iter_mut().find(|running| running.number == number) {
+            running.task = Some(task);
         }
     }
 
-    /// Forgets those that have ended. Those under way still count.
+    /// Makes room for another one.
+    pub fn stop(&self, number: u64) {
+        self.kept().running.retain(|running| running.number != number);
+    }
+
+    pub fn end(&self, sid: &str, kind: Kind, account: AccountSid, text: Arc<str>, notifications: Vec<Notification>) {
+        let notifications: Vec<_> = notifications.into_iter().map(Arc::new).collect();
+        let bytes = text.len() + Notification::bytes(&notifications);
+        let mut kept = self.kept();
+        kept.ended.push_front(Ended { sid: sid.to_owned(), kind, account, text, notifications, bytes });
+        while kept.ended.len() > 1 && kept.is_too_much() {
+            kept.make_room();
+        }
+    }
+
+    /// Forgets all, and ends those under way.
     pub fn forget_all(&self) {
         let mut kept = self.kept();
-        let running = std::mem::take(&mut kept.running);
-        *kept = Kept { running, ..Kept::default() };
+        let begun = kept.begun;
+        let running = std::mem::replace(&mut *kept, Kept { begun, ..Kept::default() }).running;
+        // What is dropped with a task takes the lock.
+        drop(kept);
+        running.iter().filter_map(|running| running.task.as_ref()).for_each(AbortHandle::abort);
     }
 
     /// One of an account's, as JSON.
     pub fn find(&self, sid: &str, kind: Kind, account: AccountSid) -> Option<Arc<str>> {
         let kept = self.kept();
-        let mut running = kept.running.iter();
-        if running.any(|(running, of, by)| (running.as_str(), *of, *by) == (sid, kind, account)) {
+        let is_running = |running: &Running| running.sid == sid && running.kind == kind && running.account == account;
+        if kept.running.iter().any(is_running) {
             return Some(format!("{}\n", json!({ "sid": sid, "outcome": null, "status": "in-progress" })).into());
         }
         let mut ended = kept.ended.iter();
@@ -115,20 +143,62 @@ impl Past {
         own.flat_map(|ended| ended.notifications.iter().rev().map(Arc::clone)).collect()
     }
 
-    /// The cookies of a conversation.
-    pub fn cookies(&self, ends: &Ends, now: DateTime<Utc>) -> Cookies {
+    /// The cookies of an account's conversation.
+    pub fn cookies(&self, account: AccountSid, ends: &Ends, now: DateTime<Utc>) -> Cookies {
         let mut kept = self.kept();
-        kept.conversations.retain(|(.., last)| now - *last < COOKIES_LAST);
-        let found = kept.conversations.iter().find(|(of, ..)| of == ends);
-        found.map(|(_, cookies, _)| cookies.clone()).unwrap_or_default()
+        kept.conversations.retain(|conversation| now - conversation.last < COOKIES_LAST);
+        let mut all = kept.conversations.iter();
+        let found = all.find(|conversation| conversation.account == account && conversation.ends == *ends);
+        found.map(|conversation| conversation.cookies.clone()).unwrap_or_default()
     }
 
-    pub fn keep_cookies(&self, ends: Ends, cookies: Cookies, now: DateTime<Utc>) {
+    pub fn keep_cookies(&self, account: AccountSid, ends: Ends, cookies: Cookies, last: DateTime<Utc>) {
         let mut kept = self.kept();
-        kept.conversations.retain(|(of, ..)| *of != ends);
-        kept.conversations.push_back((ends, cookies, now));
+        kept.conversations.retain(|known| known.account != account || known.ends != ends);
+        kept.conversations.push_back(Conversation { account, ends, cookies, last });
         if kept.conversations.len() > MOST_CONVERSATIONS {
             kept.conversations.pop_front();
         }
+    }
+}
+
+impl Kept {
+    fn is_too_much(&self) -> bool {
+        self.ended.len() > MOST_ENDED || self.ended.iter().map(|ended| ended.bytes).sum::<usize>() > MOST_BYTES
+    }
+
+    /// Drops the oldest one of the account that has most, but not the newest of all.
+    fn make_room(&mut self) {
+        let mut shares = BTreeMap::<_, usize>::new();
+        for ended in self.ended.iter().skip(1) {
+            *shares.entry(ended.account).or_default() += ended.bytes;
+        }
+        let most = shares.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(account, _)| account);
+        let oldest = self.ended.iter().rposition(|ended| Some(ended.account) == most);
+        oldest.map(|at| self.ended.remove(at));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(number: u8) -> AccountSid {
+        format!("AC{number:032x}").parse().expect("a Sid")
+    }
+
+    #[test]
+    fn an_account_with_much_takes_no_room_from_others_and_the_newest_stays() {
+        let past = Past::default();
+        let end = |sid: &str, of: u8, bytes: usize| {
+            past.end(sid, Kind::Call, account(of), "x".repeat(bytes).into(), Vec::new());
+        };
+        end("CA1", 1, 1000);
+        for count in 0..10 {
+            end(&format!("CA2{count}"), 2, MOST_BYTES / 4);
+        }
+        assert_eq!((past.all(Kind::Call, account(1)).len(), past.all(Kind::Call, account(2)).len()), (1, 3));
+        end("CA3", 3, 2 * MOST_BYTES);
+        assert!(past.find("CA3", Kind::Call, account(3)).is_some(), "it is the newest");
     }
 }

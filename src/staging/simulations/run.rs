@@ -1,12 +1,13 @@
 //! One run: requests, and the walk of the caller through what is answered.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use super::answer::{Answer, Notification, Problem, Redirected, Requested, Told};
+use super::answer::{About, Answer, Notification, Problem, Redirected, Requested, Told};
 use super::asked::Asked;
 use super::scene::Scene;
 use super::{answer, codes};
@@ -14,15 +15,20 @@ use crate::callbacks::{Ask, Cookies, Delivery, Failure};
 use crate::numbers::settings::Callback as Url;
 use crate::staging::World;
 use crate::staging::requests::shown;
-use crate::twiml::{Document, Grammar, Kind, Location, Next, Outcome, Request, Sids, Version, Walk, Why, read};
+use crate::twiml::{Document, Grammar, Kind, Location, Next, Outcome, Request, Sids, Step, Version, Walk, Why, read};
 use crate::values::sid::{CallSid, MessageSid, NotificationSid, RecordingSid};
 use crate::values::text::Method;
 
 /// How long a call or message may take in real time.
 pub const LONGEST_RUN: Duration = Duration::from_mins(1);
 
-/// The most of all bodies that an answer shows; later ones are cut.
+/// The most bytes of all bodies and headers that an answer shows, and of all texts and attributes of steps; what is beyond
+/// is left out.
 const MOST_BODIES: usize = 256 * 1024;
+const MOST_TEXTS: usize = 256 * 1024;
+
+/// The longest value of a parameter that an answer shows: none is longer.
+const LONGEST_SHOWN: usize = 16 * 1024;
 
 /// The most notifications of a run.
 const MOST_NOTIFICATIONS: usize = 200;
@@ -38,9 +44,14 @@ pub struct Run<'a> {
     cookies: Cookies,
     until: Instant,
     fell_back: bool,
+    /// The bytes of bodies and headers, and of the texts of steps, that the answer may still show.
     bodies: usize,
+    texts: usize,
     answer: Answer,
     notifications: Vec<Notification>,
+    /// The request that was noted last, and as it was asked for, without credentials.
+    about: Arc<About>,
+    asked_url: String,
 }
 
 /// The Sids of a run, from the world's chance.
@@ -98,9 +109,12 @@ impl<'a> Run<'a> {
             cookies,
             until: Instant::now() + LONGEST_RUN,
             fell_back: false,
-            bodies: 0,
+            bodies: MOST_BODIES,
+            texts: MOST_TEXTS,
             answer,
             notifications: Vec::new(),
+            about: Arc::default(),
+            asked_url: String::new(),
         }
     }
 
@@ -125,7 +139,7 @@ impl<'a> Run<'a> {
     /// Requests one document after another, until the end.
     async fn walked(&mut self) -> &'static str {
         if !self.scene.is_active {
-            self.notify(0, codes::SUSPENDED, "the account is suspended: nothing is requested".to_owned(), None);
+            self.notify(0, codes::SUSPENDED, "the account is suspended: nothing is requested".to_owned());
             return "error";
         }
         let Some(first) = self.scene.first.clone() else { return "no-url" };
@@ -134,7 +148,7 @@ impl<'a> Run<'a> {
             let next = match self.document(request).await {
                 Ok(Some((document, at))) => {
                     let walked = self.walk.run(&document, &at, &mut self.sids);
-                    self.answer.steps.extend(walked.steps);
+                    self.show_steps(walked.steps);
                     self.answer.messages.extend(walked.messages);
                     walked.next
                 }
@@ -155,35 +169,41 @@ impl<'a> Run<'a> {
 
     fn limit(&mut self) -> &'static str {
         let what = "a run has at most 50 documents, 1,000 verbs and 60 s of real time".to_owned();
-        self.notify(0, codes::LIMIT, what, None);
+        self.notify(0, codes::LIMIT, what);
         "limit"
     }
 
     /// The request of the fallback, once a run.
     fn fall_back(&mut self, error: crate::twiml::Error) -> Option<Request> {
-        let last = self.answer.requests.last().map(|last| last.url.clone()).unwrap_or_default();
         // Of a document that led nowhere, its request is told.
         if self.answer.requests.last().is_some_and(|last| last.error.is_none()) {
-            self.notify_of_last(0, error.code.into(), error.message.clone());
+            self.notify(0, error.code.into(), error.message.clone());
         }
         let fallback = self.scene.fallback.as_ref().filter(|_| !self.fell_back)?;
         self.fell_back = true;
-        let parameters = vec![("ErrorCode", error.code.to_string()), ("ErrorUrl", last)];
+        let parameters = vec![("ErrorCode", error.code.to_string()), ("ErrorUrl", self.asked_url.clone())];
         Some(request(Why::Fallback, fallback, parameters))
     }
 
     /// The document that is answered to a request; `None` if there is no time left. An error is noted at the request.
     async fn document(&mut self, request: Request) -> Result<Option<Answered>, crate::twiml::Error> {
-        let left = self.until.saturating_duration_since(Instant::now());
+        if Instant::now() >= self.until {
+            return Ok(None);
+        }
         let status = match (self.scene.version, self.answer.requests.is_empty()) {
             (Version::V2010, true) => "ringing",
             _ => "in-progress",
         };
         let url = request.url.clone();
-        let Ok(delivery) = timeout(left, self.send(&request, status)).await else { return Ok(None) };
+        let delivery = self.send(&request, status, self.until).await;
+        if delivery.failure.is_some() && Instant::now() >= self.until {
+            return Ok(None);
+        }
         let number = self.answer.requests.len() as u32;
         let read = match &delivery.failure {
             Some(failure) => Err((codes::of(failure), failure.to_string())),
+            // Many programs acknowledge a message so.
+            None if self.scene.kind == Kind::Message && delivery.status == Some(204) => Ok(Document::default()),
             None => read(&delivery.body, content_type(&delivery), self.grammar)
                 .map_err(|error| (error.code.into(), error.message)),
         };
@@ -191,11 +211,12 @@ impl<'a> Run<'a> {
         match document {
             Ok(document) => {
                 // What a document names is beside where it was found.
-                let url = if delivery.redirects.is_empty() { url } else { delivery.url };
+                let redirected = delivery.target.filter(|_| !delivery.redirects.is_empty());
+                let url = redirected.and_then(|target| target.resolve("").ok()).unwrap_or(url);
                 Ok(Some((document, Location { url, request: number })))
             }
             Err((code, message)) => {
-                self.notify_of_last(0, code, message.clone());
+                self.notify(0, code, message.clone());
                 if let Some(last) = self.answer.requests.last_mut() {
                     last.error = Some(Problem { code, message: message.clone() });
                 }
@@ -214,20 +235,24 @@ impl<'a> Run<'a> {
             return Err((warning.code.into(), told(warning)));
         }
         for warning in &document.warnings {
-            self.notify_of_last(1, warning.code.into(), told(warning));
+            self.notify(1, warning.code.into(), told(warning));
         }
         Ok(document)
     }
 
     /// Sends one request, or lets a fault answer in the program's place, and notes it.
-    async fn send(&mut self, request: &Request, status: &str) -> Delivery {
+    async fn send(&mut self, request: &Request, status: &str, until: Instant) -> Delivery {
         let method = request.method.parse().unwrap_or(Method::Post);
         let mut parameters = self.scene.parameters(status);
+        // A program that reads its form into a map would rebuild another signature from a name that comes twice.
+        parameters.retain(|(name, _)| !request.parameters.iter().any(|(of_verb, _)| of_verb == name));
         parameters.extend(request.parameters.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let ask = Ask { method, url: &request.url, parameters: &parameters, token: self.token };
-        let met = self.world.faults.meet_callback(&request.url, self.scene.account);
+        self.asked_url = bare(&request.url);
+        let met = self.world.faults.meet_callback(&self.asked_url, self.scene.account, &self.scene.sid);
+        let left = until.saturating_duration_since(Instant::now());
         let delivery = match met {
-            None => self.world.callbacks.send(&ask, &mut self.cookies, self.world.clock.now()).await,
+            None => self.world.callbacks.send_within(left, &ask, &mut self.cookies, self.world.clock.now()).await,
             Some((_, fault)) => unasked(&ask, fault.status),
         };
         self.note(request, &parameters, &delivery, met.map(|(id, _)| id));
@@ -239,10 +264,10 @@ impl<'a> Run<'a> {
         if let Some(Failure::NotAllowed { why, address }) = &delivery.failure {
             tracing::warn!("a callback was not sent to {address}: {why}");
         }
-        let body = String::from_utf8_lossy(&delivery.body);
-        let body: String = if self.bodies + body.len() > MOST_BODIES { String::new() } else { body.into_owned() };
-        self.bodies += body.len();
-        let url = if delivery.url.is_empty() { request.url.clone() } else { delivery.url.clone() };
+        let body = within(&mut self.bodies, &String::from_utf8_lossy(&delivery.body));
+        let headers: Vec<_> =
+            delivery.headers.iter().map(|(name, value)| (name.clone(), within(&mut self.bodies, value))).collect();
+        let url = if delivery.url.is_empty() { self.asked_url.clone() } else { delivery.url.clone() };
         let redirects = delivery.redirects.iter().map(|hop| Redirected {
             method: hop.method.as_str(),
             url: hop.url.clone(),
@@ -256,12 +281,12 @@ impl<'a> Run<'a> {
             method: delivery.method.as_str(),
             url,
             address: delivery.address.map(|address| address.to_string()),
-            parameters: shown(parameters),
+            parameters: shown(parameters, LONGEST_SHOWN),
             signature: delivery.signature.clone(),
             tries: delivery.tries,
             status: delivery.status,
             ms: delivery.took.as_millis() as u64,
-            headers: shown(&delivery.headers),
+            headers: shown(&headers, LONGEST_SHOWN),
             body,
             redirects: redirects.collect(),
             error: failure.map(|failure| Problem { code: codes::of(failure), message: failure.to_string() }),
@@ -273,7 +298,27 @@ impl<'a> Run<'a> {
             "error": requested.error, "fault": requested.fault,
         });
         self.world.log.add(self.now(), "callback", Some(self.scene.account), members);
+        self.about = Arc::new(About {
+            url: legible(&requested.url),
+            method: requested.method,
+            variables: legible(&requested.parameters.to_string()),
+            headers: legible(&requested.headers.to_string()),
+            body: legible(&requested.body),
+        });
         self.answer.requests.push(requested);
+    }
+
+    /// Shows steps, without their texts and attributes once there are too many.
+    fn show_steps(&mut self, steps: Vec<Step>) {
+        for mut step in steps {
+            step.text = within(&mut self.texts, &step.text);
+            let attributes = step.attributes.0.iter().map(|(name, value)| name.len() + value.len()).sum();
+            match self.texts.checked_sub(attributes) {
+                Some(left) => self.texts = left,
+                None => step.attributes.0.clear(),
+            }
+            self.answer.steps.push(step);
+        }
     }
 
     /// Requests what is told of the end of a call. What is answered does not matter.
@@ -286,9 +331,12 @@ impl<'a> Run<'a> {
                 .clone()
                 .map(|url| request(Why::Ended, &url, vec![("CallDuration", self.walk.duration().to_string())])),
         };
+        let status = match self.scene.version {
+            Version::V2008 => "completed",
+            Version::V2010 => self.answer.status,
+        };
         if let Some(request) = told {
-            let status = self.answer.status;
-            self.send(&request, status).await;
+            self.send(&request, status, Instant::now() + LONGEST_RUN).await;
         }
     }
 
@@ -296,30 +344,36 @@ impl<'a> Run<'a> {
         self.world.clock.now()
     }
 
-    fn notify_of_last(&mut self, log: u8, code: u32, message: String) {
-        let last = self.answer.requests.last().cloned();
-        self.notify(log, code, message, last.as_ref());
-    }
-
-    fn notify(&mut self, log: u8, code: u32, message: String, about: Option<&Requested>) {
+    /// Notifies of something that concerns the last request, if there was one.
+    fn notify(&mut self, log: u8, code: u32, message: String) {
         if self.notifications.len() >= MOST_NOTIFICATIONS {
             return;
         }
         let sid = NotificationSid::drawn(&self.world.chance).to_string();
         let of_call = if self.scene.kind == Kind::Call { self.scene.sid.clone() } else { String::new() };
-        let text = |all: &serde_json::Value| all.to_string();
         self.notifications.push(Notification {
             told: Told { sid, log, code, message },
             account: self.scene.account,
             call: of_call,
             at: self.now(),
-            url: about.map(|about| about.url.clone()).unwrap_or_default(),
-            method: about.map(|about| about.method).unwrap_or_default(),
-            variables: about.map(|about| text(&about.parameters)).unwrap_or_default(),
-            headers: about.map(|about| text(&about.headers)).unwrap_or_default(),
-            body: about.map(|about| legible(&about.body)).unwrap_or_default(),
+            about: Arc::clone(&self.about),
         });
     }
+}
+
+/// A text, or as much of it as may still be shown.
+fn within(left: &mut usize, text: &str) -> String {
+    let end = text.floor_char_boundary(*left);
+    *left -= end;
+    text[..end].to_owned()
+}
+
+/// A URL without credentials, also one that cannot be read.
+fn bare(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let after = rest[..authority].rfind('@').map_or(0, |at| at + 1);
+    format!("{scheme}://{}", &rest[after..])
 }
 
 /// A text that XML can hold.
@@ -356,4 +410,27 @@ fn unasked(ask: &Ask<'_>, status: Option<u16>) -> Delivery {
         None => Some(Failure::TooSlow),
     };
     Delivery { status, failure, ..Delivery::unsent(ask) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_credentials() {
+        for (url, shown) in [
+            ("http://me:se@cret@app:3000/a@b?c@d", "http://app:3000/a@b?c@d"),
+            ("http://app/a", "http://app/a"),
+            ("http://me@app", "http://app"),
+            ("me@app", "me@app"),
+        ] {
+            assert_eq!(bare(url), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_beyond_is_left_out() {
+        let mut left = 5;
+        assert_eq!([within(&mut left, "abc"), within(&mut left, "éé"), within(&mut left, "x")], ["abc", "é", ""]);
+    }
 }

@@ -133,7 +133,10 @@ impl Scene {
             (Kind::Message, _) => &[["From", "To"]],
         };
         for (end, place) in ends.iter().flat_map(|ends| ends.iter().zip(&self.places)) {
-            let known = PLACE.iter().zip(place).filter_map(|(part, value)| Some((part, value.clone()?)));
+            // Today's requests have all parts, empty where they are not known.
+            let unknown = (self.version == Version::V2010).then(String::new);
+            let known =
+                PLACE.iter().zip(place).filter_map(|(part, value)| Some((part, value.clone().or(unknown.clone())?)));
             all.extend(known.map(|(part, value)| (format!("{end}{part}"), value)));
         }
         all
