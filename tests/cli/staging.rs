@@ -516,6 +516,8 @@ fn a_seed_that_cannot_be_is_refused_and_says_where() {
         ("", "EOF while parsing"),
         ("nonsense", "expected"),
         (r#"{"sede":1}"#, "unknown field `sede`"),
+        (r#"{"seed":"x"}"#, "expected a whole number at line 1"),
+        (r#"{"faults":[{"do":7}]}"#, "expected an object at line 1"),
         ("{\n\"stock\":[\"415\"]}", "at line 2"),
         (r#"{"stock":["4158670009-4158670000"]}"#, "ends before it begins"),
         (r#"{"stock":["2000000000-9999999999"]}"#, "stock: at most 1000000 numbers"),
