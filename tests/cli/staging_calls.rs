@@ -267,6 +267,9 @@ fn what_fails_goes_to_the_fallback_once_and_is_notified() {
         ("/broken", 200, "text/xml", "<Response><Say>"),
         ("/fallback", 200, "text/xml", "<Response><Say>Sorry</Say><Redirect>/gone</Redirect></Response>"),
         ("/warned", 200, "text/xml", "<Response><Shout/><Hangup/></Response>"),
+        ("/busy", 200, "text/xml", "<Response><Reject reason=\"busy\"/></Response>"),
+        ("/rejected", 200, "text/xml", "<Response><Redirect>/reject</Redirect></Response>"),
+        ("/reject", 200, "text/xml", "<Response><Reject/></Response>"),
     ]);
     let site = &program.site;
     let world = world(
@@ -301,6 +304,14 @@ fn what_fails_goes_to_the_fallback_once_and_is_notified() {
     let (_, strict) = simulate(&world, "InboundMessages", &format!("To={NUMBER}&Strict=true"));
     assert_eq!((&strict["outcome"], codes(&strict)), (&json!("error"), vec![12200]), "{strict}");
 
+    let numbers = format!("/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers");
+    let list: Value = serde_json::from_str(&read(&format!("{numbers}.json")).1).expect("JSON");
+    let number = list["incoming_phone_numbers"][0]["sid"].as_str().expect("a Sid");
+    for (url, status) in [("busy", "busy"), ("rejected", "no-answer"), ("broken", "failed")] {
+        let form = format!("VoiceUrl={site}/{url}");
+        assert_eq!(world.call("POST", &format!("{numbers}/{number}.json"), [ACCOUNT, TOKEN], &form).0, 200);
+        assert_eq!(call(&world, "")["status"], status, "{url}");
+    }
     // A fault answers in the program's place.
     let fault = r#"{"on":{"callback":"http://127.0.0.1"},"do":{"callback":{"timeout":true}}}"#;
     assert_eq!(world.control("POST", "/faults", "control", fault).0, 201);

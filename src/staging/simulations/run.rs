@@ -123,7 +123,7 @@ impl<'a> Run<'a> {
         self.answer.outcome = outcome;
         self.answer.status = match (self.scene.kind, outcome) {
             (Kind::Call, "error" | "no-url" | "limit") => "failed",
-            (Kind::Call, "rejected") => "busy",
+            (Kind::Call, "rejected") => self.rejection(),
             (Kind::Call, _) => "completed",
             (Kind::Message, _) => "received",
         };
@@ -165,6 +165,13 @@ impl<'a> Run<'a> {
                 },
             };
         }
+    }
+
+    /// The status of a call that was rejected, by the reason that the program gave.
+    fn rejection(&self) -> &'static str {
+        let reason =
+            self.answer.steps.last().and_then(|step| step.attributes.0.iter().find(|(name, _)| name == "reason"));
+        if reason.is_some_and(|(_, value)| value == "busy") { "busy" } else { "no-answer" }
     }
 
     fn limit(&mut self) -> &'static str {
