@@ -496,7 +496,7 @@ fn the_paper_on_the_api_has_every_route() {
 #[test]
 fn the_paper_on_staging_has_every_route() {
     let paper = text_of("docs/staging.md");
-    let rows = table(&paper, "| Path of a world | Methods | What it does |");
+    let rows = table(&paper, "| Path of a world | Methods | Who | What it does |");
     let written: Vec<_> = rows.iter().map(|row| (row[0].replace('`', ""), row[1].replace('`', ""))).collect();
     let routes = staging::ROUTES.iter().map(|(path, methods)| (format!("{}{path}", staging::TREE), methods.join(", ")));
     assert_eq!(written, routes.collect::<Vec<_>>());

@@ -26,7 +26,11 @@ impl Front {
         let site = address(scheme, &listener)?;
         let monitoring_site = monitoring.as_ref().map(|listener| address("http", listener)).transpose()?;
         if certificate.is_none() {
-            warn_of_plain_http(&site, &settings.bind);
+            warn_of_plain_http(
+                &site,
+                &settings.bind,
+                "name a certificate with --tls-cert and --tls-key, or put a proxy that speaks TLS before it",
+            );
         }
         Ok(Self { listener, certificate, monitoring, site, monitoring_site })
     }
@@ -38,12 +42,9 @@ impl Front {
     }
 }
 
-pub fn warn_of_plain_http(site: &str, bind: &SocketAddr) {
+pub fn warn_of_plain_http(site: &str, bind: &SocketAddr, advice: &str) {
     if !is_loopback(bind) {
-        tracing::warn!(
-            "{site} speaks plain HTTP, over which Basic credentials travel in clear: \
-            name a certificate with --tls-cert and --tls-key, or put a proxy that speaks TLS before it"
-        );
+        tracing::warn!("{site} speaks plain HTTP, over which Basic credentials travel in clear: {advice}");
     }
 }
 

@@ -65,7 +65,8 @@ enum Verb {
     Serve(options::Serve),
     /// Bring the schema up to date and stop
     Migrate,
-    /// Serve a world to test against: nothing in it is real
+    /// Serve a world to test against: nothing in it is real. Its control token is taken from NUMBERBANK_STAGING_TOKEN;
+    /// without it, one is made and printed
     Staging(staging::Staging),
     /// Accounts and their money
     #[command(subcommand)]

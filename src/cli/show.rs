@@ -30,23 +30,43 @@ pub fn show(output: Output, answer: &impl Serialize) -> Done {
 
 /// A list as CSV. Every text in it may have been chosen by somebody.
 fn lines(list: &[Value]) -> Done {
-    let names: Vec<_> = list.first().and_then(Value::as_object).into_iter().flat_map(Map::keys).collect();
+    let names = names(list);
     if names.is_empty() {
         return Ok(());
     }
-    let mut rows = Rows::new(Output::Csv, names.iter().map(|name| (*name).clone()).collect());
-    rows.head(&names.iter().map(|name| name.as_str()).collect::<Vec<_>>())?;
+    let mut rows = Rows::new(Output::Csv, names.clone());
+    rows.head(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
     for row in list.iter().filter_map(Value::as_object) {
-        rows.show(&row.values().map(text).collect::<Vec<_>>())?;
+        rows.show(&cells(row, &names))?;
     }
     rows.end()
 }
 
+/// The names of all members of a list's objects, in the order in which they come first.
+fn names(list: &[Value]) -> Vec<String> {
+    let mut names = Vec::<String>::new();
+    for name in list.iter().filter_map(Value::as_object).flat_map(Map::keys) {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+/// The cells of a row below these names. A member that it lacks is empty.
+fn cells(row: &Map<String, Value>, names: &[String]) -> Vec<String> {
+    names.iter().map(|name| row.get(name).map(text).unwrap_or_default()).collect()
+}
+
 fn rows_table(rows: &[Value], screen: Screen) -> String {
-    let Some(Value::Object(first)) = rows.first() else { return "(none)\n".to_owned() };
-    let header: Vec<_> = first.keys().cloned().collect();
-    let rows: Vec<Vec<_>> =
-        rows.iter().filter_map(Value::as_object).map(|row| row.values().map(text).collect()).collect();
+    if rows.is_empty() {
+        return "(none)\n".to_owned();
+    }
+    let header = names(rows);
+    if header.is_empty() {
+        return rows.iter().map(|row| visible(&text(row)).into_owned() + "\n").collect();
+    }
+    let rows: Vec<Vec<_>> = rows.iter().filter_map(Value::as_object).map(|row| cells(row, &header)).collect();
     let (table, mut shown) = (Table::of(Some(&header), &rows, screen, None), String::new());
     once(&header).chain(&rows).for_each(|row| table.write(&mut shown, row));
     shown.extend(table.left_out().map(|told| told + "\n"));
@@ -70,5 +90,23 @@ fn text(value: &Value) -> String {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_cell_stands_below_its_own_name_and_texts_are_lines() {
+        let rows = [json!({ "n": 1, "entry": "fee" }), json!({ "n": 2, "path": "/a" })];
+        let header = names(&rows);
+        assert_eq!(header, ["n", "entry", "path"]);
+        assert_eq!(cells(rows[1].as_object().expect("an object"), &header), ["2", "", "/a"]);
+        let screen = Screen::of(Output::Wide);
+        assert_eq!(rows_table(&[json!("AC1"), json!("AC2")], screen), "AC1\nAC2\n");
+        assert_eq!(rows_table(&[], screen), "(none)\n");
     }
 }

@@ -156,7 +156,7 @@ async fn serve_world(
     output: Output,
 ) -> Done {
     let site = address("http", &listener)?;
-    warn_of_plain_http(&site, &settings.bind);
+    warn_of_plain_http(&site, &settings.bind, "use tokens that guard nothing, on a network of your own");
     let instance = Arc::<Instance>::default();
     let options = app::ServerOptions {
         database: database.options.clone(),

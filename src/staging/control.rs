@@ -83,9 +83,9 @@ impl FromRequest for Own {
         let (request, payload) = (request.clone(), payload.take());
         async move {
             let world = world(&request)?;
-            let (who, token) = credentials(&request)
-                .filter(|_| !is_control(&request, &world))
-                .ok_or_else(|| if is_control(&request, &world) { NotDone::AsAccount } else { NotDone::NoToken })?;
+            let (who, token) = credentials(&request).filter(|_| !is_control(&request, &world)).ok_or_else(|| {
+                if is_control(&request, &world) { NotDone::AsAccount } else { NotDone::NoCredentials }
+            })?;
             let state = WorkerState::of(&request)?;
             let caller = admitted(&request, &world, &state, who, &token).await?;
             let account = request.match_info().get("AccountSid").and_then(|sid| sid.parse().ok());
@@ -113,7 +113,7 @@ impl FromRequest for Control {
         async move {
             let world = world(&request)?;
             if !is_control(&request, &world) {
-                return Err(NotDone::NoToken.into());
+                return Err(NotDone::ControlOnly.into());
             }
             Visit::read(&request, payload, world, None).await.map(Self)
         }
@@ -134,7 +134,7 @@ impl FromRequest for Visit {
                 let state = WorkerState::of(&request)?;
                 // An API key is for the API only.
                 let account = credentials(&request).filter(|(who, _)| matches!(who, Principal::Account(_)));
-                let (account, token) = account.ok_or(NotDone::NoToken)?;
+                let (account, token) = account.ok_or(NotDone::NoCredentials)?;
                 caller = Some(admitted(&request, &world, &state, account, &token).await?);
             }
             Self::read(&request, payload, world, caller).await

@@ -218,7 +218,7 @@ fn asked_for(query: &Params) -> Result<(Filter, usize, Duration), super::Refused
             "wait" => {
                 let seconds: Option<u64> = value.strip_suffix('s').unwrap_or(value).parse().ok();
                 let longest = seconds.map(Duration::from_secs).filter(|wait| *wait <= LONGEST_WAIT);
-                wait = longest.ok_or_else(|| refused("up to 60 seconds, as in 5s"))?;
+                wait = longest.ok_or_else(|| refused("a time of up to 60 seconds, as in 5s,"))?;
             }
             _ => return Err(refused("one of kind, account, since, wait and count")),
         }

@@ -114,11 +114,10 @@ impl From<Denied<Refused>> for Unopened {
 /// Why nothing was done to a world.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    #[error(
-        "Authenticate with the world's control token (Authorization: Bearer …); an account of the world may look at it, \
-        reset it and set its clock with its own credentials"
-    )]
-    NoToken,
+    #[error("Authenticate with the control token (Authorization: Bearer …), or with an account's Sid and AuthToken")]
+    NoCredentials,
+    #[error("This is for the control token only (Authorization: Bearer …)")]
+    ControlOnly,
     /// JSON that cannot be read, and where.
     #[error("{0}")]
     NotRead(String),

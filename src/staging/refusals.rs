@@ -16,7 +16,7 @@ refusal! {}
 impl Worded for Refused {
     fn words(self) -> (Code, String) {
         let code = match self {
-            Self::NoToken => Code::Authenticate,
+            Self::NoCredentials | Self::ControlOnly => Code::Authenticate,
             Self::NoSnapshot(_) | Self::NoFault(_) | Self::NotHeld => Code::NotFound,
             Self::AsAccount => Code::AsAccount,
             Self::TooManyRuns => Code::TooManyRuns,

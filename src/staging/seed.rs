@@ -264,12 +264,16 @@ pub fn digest(text: &[u8]) -> String {
 /// # Errors
 /// If it is not JSON, or has a part of another name; the error says where.
 pub fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Refused> {
-    serde_json::from_slice(text).map_err(|error| Refused::NotRead(plainly(&error.to_string())))
+    serde_json::from_slice(text).map_err(|error| Refused::NotRead(plainly(&error)))
 }
 
 /// What serde says, without the names of types.
-fn plainly(said: &str) -> String {
-    let Some((before, expected)) = said.rsplit_once("expected ") else { return said.to_owned() };
+fn plainly(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    if error.is_syntax() {
+        return format!("JSON is expected: {said}");
+    }
+    let Some((before, expected)) = said.rsplit_once("expected ") else { return said };
     let (what, at) = expected.split_at(expected.find(" at line").unwrap_or(expected.len()));
     let what = match what {
         "i64" | "i16" | "u16" | "u32" | "u64" => "a whole number",

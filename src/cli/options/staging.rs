@@ -19,15 +19,15 @@ pub struct WorldOptions {
     #[arg(long, value_name = "NAME")]
     pub name: Option<Name>,
 
-    /// Drop the world of this name first, and make it again
+    /// Make the world of this name again; the older one is dropped once the new one is complete
     #[arg(long, requires = "name")]
     pub anew: bool,
 
-    /// What the world begins with, in JSON: prices, stock, accounts and their numbers
+    /// What the world begins with, in JSON: its clock, prices, stock, accounts with their numbers, faults
     #[arg(long, value_name = "FILE")]
     pub seed: Option<PathBuf>,
 
-    /// Where the URLs of numbers may lead, beside each other: public, loopback, private, a network such as 10.1.0.0/16, or
+    /// Where the URLs of numbers may lead; repeat it for more: public, loopback, private, a network such as 10.1.0.0/16, or
     /// a host and port such as app:3000 [default: public; also loopback, where --bind is a loopback address]
     #[arg(long, value_name = "WHERE")]
     pub callbacks: Vec<Allowed>,

@@ -76,6 +76,9 @@ pub enum Command {
         /// The snapshot [default: the state after the seed]
         #[arg(long, value_name = "NAME")]
         to: Option<String>,
+        /// Keep the log
+        #[arg(long)]
+        keep_log: bool,
         #[command(flatten)]
         world: Running,
     },
@@ -134,7 +137,7 @@ pub struct Ends {
     /// The number
     #[arg(long, value_name = "NUMBER")]
     to: String,
-    /// Who calls [default: 4155550100]
+    /// Who calls or writes [default: 4155550100]
     #[arg(long, value_name = "NUMBER")]
     from: Option<String>,
     /// By which version of the API the program is requested [default: the number's]
@@ -180,8 +183,8 @@ pub struct Entries {
     /// Only those after the entry of this number
     #[arg(long, value_name = "NUMBER")]
     since: Option<String>,
-    /// Wait until there are so many [default: 1, with --wait]
-    #[arg(long, value_name = "COUNT", requires = "wait")]
+    /// With --wait: until there are this many entries [default: 1]
+    #[arg(long, value_name = "N", requires = "wait")]
     count: Option<String>,
     /// Wait for so long at most, as in 5s
     #[arg(long, value_name = "SECONDS")]
@@ -218,7 +221,7 @@ impl FaultChange {
 #[derive(Args, Debug)]
 pub struct Running {
     /// Where it listens, as in http://127.0.0.1:8010; its control token is taken from NUMBERBANK_STAGING_TOKEN
-    #[arg(long, value_name = "URL", value_parser = url)]
+    #[arg(long, value_name = "URL", env = "NUMBERBANK_STAGING_URL", value_parser = url)]
     url: Url,
 }
 
@@ -239,10 +242,15 @@ impl Command {
             }
             Self::Log { entries, world } => entries.of(&world).await?,
             Self::Snapshot { name, world } => world.post("/staging/snapshots", &json!({ "name": name })).await?,
-            Self::Reset { to: None, world } => world.post("/staging/reset", &json!({})).await?,
-            Self::Reset { to, world } => world.post("/staging/reset", &json!({ "to": to })).await?,
+            Self::Reset { to, keep_log, world } => {
+                world.post("/staging/reset", &json!({ "to": to, "keep_log": keep_log })).await?
+            }
         };
-        show(output, &answer)
+        show(output, &answer)?;
+        match answer["outcome"].as_str() {
+            Some(outcome @ ("error" | "limit")) => Err(Failure::Refused(format!("the outcome is {outcome}"))),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -212,7 +212,7 @@ impl<'a> Run<'a> {
             // Many programs acknowledge a message so.
             None if self.scene.kind == Kind::Message && delivery.status == Some(204) => Ok(Document::default()),
             None => read(&delivery.body, content_type(&delivery), self.grammar)
-                .map_err(|error| (error.code.into(), error.message)),
+                .map_err(|error| (error.code.into(), located(error))),
         };
         let document = read.and_then(|document| self.judged(document));
         match document {
@@ -366,6 +366,11 @@ impl<'a> Run<'a> {
             about: Arc::clone(&self.about),
         });
     }
+}
+
+/// What is wrong, and where.
+fn located(error: crate::twiml::Error) -> String {
+    error.line.map_or(error.message.clone(), |line| format!("{} (line {line})", error.message))
 }
 
 /// A text, or as much of it as may still be shown.
