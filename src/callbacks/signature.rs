@@ -1,4 +1,4 @@
-//! The signature by which a program knows that a request comes from who knows its token.
+//! The signature, by which a program knows that the sender has its AuthToken.
 
 use std::collections::BTreeSet;
 

@@ -116,7 +116,11 @@ async fn open(
 
 /// The routes that a world serves.
 fn routes() -> Routes {
-    Routes::new(&[(v2008::TREE, v2008::ROUTES), (v2010::TREE, v2010::ROUTES), ("", ADDED)])
+    Routes::new(&[
+        (v2008::TREE, v2008::ROUTES, v2008::BUYING),
+        (v2010::TREE, v2010::ROUTES, v2010::BUYING),
+        ("", ADDED, &[]),
+    ])
 }
 
 /// How the programs of the world's accounts are reached: never the world itself, nor its PostgreSQL.

@@ -8,7 +8,7 @@ use super::{World, store};
 use crate::error::Error;
 
 /// How many rows are read at a time.
-pub const MOST_CHANGES: usize = 1000;
+pub const AT_A_TIME: usize = 1000;
 
 /// How far back ids are looked at again: a transaction that began earlier may have been committed later.
 const LOOKED_BACK: i64 = 1000;
@@ -51,7 +51,7 @@ impl World {
         let mut noted = self.noted.lock().await;
         loop {
             let mut changes = store::money_since(&self.db, &noted.money).await?;
-            // Of what happened at once, each account's is told in its order; that of the accounts may be another on each run.
+            // By account within one moment: the order between accounts may be another on each run.
             changes.sort_by_key(|change| (change.at, change.account, change.id));
             for change in &changes {
                 noted.money.note(change.id);
@@ -61,7 +61,7 @@ impl World {
                 });
                 self.log.add(*at, "money", Some(*account), members);
             }
-            if changes.len() < MOST_CHANGES {
+            if changes.len() < AT_A_TIME {
                 break;
             }
         }
@@ -74,7 +74,7 @@ impl World {
                 let members = json!({ "change": change, "reason": reason, "number": number });
                 self.log.add(*at, "account", Some(*account), members);
             }
-            if changes.len() < MOST_CHANGES {
+            if changes.len() < AT_A_TIME {
                 break;
             }
         }

@@ -10,8 +10,10 @@ use crate::values::chance::{Chance, Draws};
 use crate::values::phone::AreaCode;
 use crate::values::sid::AccountSid;
 
+mod arming;
 mod rule;
 
+pub use arming::unexpected;
 pub use rule::{Act, Callback, Rule, Spoilt, Stage};
 
 /// The most rules at a time, spent ones included: the oldest of those makes way for a new rule.
@@ -94,15 +96,14 @@ impl Faults {
         Ok(shown)
     }
 
-    /// The effect of the first rule that meets this request.
+    /// What a fault does to this request: the first one that fits.
     pub fn meet(&self, sight: &Sight<'_>) -> Option<Met> {
         let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // What is sold out refuses by itself.
-        rules.armed.iter_mut().filter(|armed| armed.empties(sight)).for_each(|armed| armed.hits += 1);
+        rules.count_emptied(sight);
         rules.armed.iter_mut().find_map(|armed| armed.meet(sight))
     }
 
-    /// What a program that is not asked is to have answered, for a callback to this URL.
+    /// The answer that a fault gives instead of the program at this URL.
     /// `sid` is that of the call or message.
     pub fn meet_callback(&self, url: &str, account: AccountSid, sid: &str) -> Option<(String, Callback)> {
         let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -138,6 +139,13 @@ impl Faults {
         let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let cleared = rules.armed.extract_if(.., |armed| id.is_none_or(|id| armed.id == id));
         cleared.map(|armed| armed.id).collect()
+    }
+}
+
+impl Rules {
+    /// Counts requests for emptied area codes. Stock refuses them, not the fault.
+    fn count_emptied(&mut self, sight: &Sight<'_>) {
+        self.armed.iter_mut().filter(|armed| armed.empties(sight)).for_each(|armed| armed.hits += 1);
     }
 }
 
@@ -180,7 +188,7 @@ impl Armed {
 
     /// Whether it is this rule's turn, now that it fits: it counts.
     fn strikes(&mut self) -> bool {
-        if self.rule.times > 0 && self.hits >= self.rule.times {
+        if self.is_spent() {
             return false;
         }
         if self.skipped < self.rule.skip {
@@ -195,8 +203,8 @@ impl Armed {
     }
 }
 
-/// The area codes that a rule's effect takes out of sale.
 impl Shown {
+    /// The area code that this fault empties.
     pub fn emptied(&self) -> Option<AreaCode> {
         match self.rule.act() {
             Ok(Act::Empty(code)) => Some(code),

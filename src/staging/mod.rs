@@ -34,9 +34,9 @@ mod routes;
 pub mod seed;
 mod simulations;
 mod store;
+mod test_numbers;
 mod time;
 mod token;
-mod withheld;
 
 use changes::Noted;
 pub use database::{Database, MEETING, Name, NotAName, drop_leftovers};
@@ -62,7 +62,7 @@ const BEFORE: &str = ".before";
 const MOST_SNAPSHOTS: usize = 32;
 
 /// The most changes of a world as a whole that are under way or wait.
-const MOST_CHANGES: usize = 32;
+const MOST_QUEUED: usize = 32;
 
 /// The most large answers on their way, of up to 4 MiB each, and the most who wait for the log.
 const MOST_LARGE: usize = 8;
@@ -229,11 +229,11 @@ pub struct World {
     large: Arc<Semaphore>,
     /// Permits for those who wait for entries of the log.
     waiting: Semaphore,
-    /// What of the database the log has.
+    /// Up to which rows of the database the log is written.
     noted: Mutex<Noted>,
     /// Permits for changes of the world as a whole, under way or waiting for their turn.
     changes: Arc<Semaphore>,
-    /// Held by every request; alone by what changes the world as a whole.
+    /// Read-locked by each request, write-locked by what changes the world as a whole.
     turns: Arc<RwLock<()>>,
 }
 

@@ -11,8 +11,7 @@ use super::seed::{self, Seed};
 use super::simulations::Simulations;
 use super::store::{self, Kept};
 use super::{
-    Database, Life, MOST_CHANGES, MOST_LARGE, MOST_SNAPSHOTS, MOST_WAITING, Name, Routes, SEEDED, Token, Unopened,
-    World,
+    Database, Life, MOST_LARGE, MOST_QUEUED, MOST_SNAPSHOTS, MOST_WAITING, Name, Routes, SEEDED, Token, Unopened, World,
 };
 use crate::callbacks::Callbacks;
 use crate::db::transact::transact;
@@ -24,7 +23,7 @@ use crate::values::clock::Clock;
 use crate::values::phone::Plan;
 use crate::values::sid::random_bits;
 
-/// What of a world its process brings.
+/// What the process gives a world: what is not in its database.
 pub struct Parts {
     pub token: Token,
     /// Of the versions of the API.
@@ -37,7 +36,7 @@ impl World {
     /// Opens the world of a database, which is made if there is none, or `anew`. `seed` is the text and what it says.
     ///
     /// # Errors
-    /// If it is another seed's, the seed cannot be done, or the database is out of reach.
+    /// If the world was made of another seed, a part of the seed fails, or the database is out of reach.
     pub async fn open(
         database: &Database,
         name: Option<&Name>,
@@ -99,7 +98,7 @@ impl World {
             large: Arc::new(Semaphore::new(MOST_LARGE)),
             waiting: Semaphore::new(MOST_WAITING),
             noted: Mutex::default(),
-            changes: Arc::new(Semaphore::new(MOST_CHANGES)),
+            changes: Arc::new(Semaphore::new(MOST_QUEUED)),
             turns: Arc::default(),
         };
         world.undo().await?;

@@ -1,4 +1,4 @@
-//! The middlewares around every request of a world that is none of its control: turns, faults and the log.
+//! The middlewares around each request to the API of a world: turns, faults and the log.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,7 +18,7 @@ use tokio::time::sleep;
 
 use super::control::{admitted, world};
 use super::faults::{Act, Met, Sight, Spoilt, Stage};
-use super::withheld::Offered;
+use super::test_numbers::Offered;
 use super::{TREE, World};
 use crate::accounts::Principal;
 use crate::error::Denied;
@@ -53,8 +53,8 @@ struct Seen(Rc<RefCell<Facts>>);
 
 #[derive(Default)]
 struct Facts {
-    /// Whether it is none of the control of the world.
-    counts: bool,
+    /// Whether it is for the API, and not for `/staging`.
+    is_of_api: bool,
     method: String,
     path: String,
     account: Option<AccountSid>,
@@ -105,7 +105,7 @@ pub async fn one_after_another(
     }
     let world = world(request.request()).map_err(Denied::<Refused>::from)?;
     let form = read_ahead(&mut request).await?;
-    let (met, writes) = (look(&world, &request, &form), !request.method().is_safe());
+    let (met, writes) = (meet(&world, &request, &form), !request.method().is_safe());
     let deadline = Framed::of(request.request()).map_err(Denied::<Refused>::from)?.deadline;
     if let Some(Met { id, delay, act }) = &met {
         // The longest wait is never reached: the delay is shorter.
@@ -132,9 +132,8 @@ pub async fn one_after_another(
 
 /// Puts the test number that a purchase asks for on sale, if it is one by an account of the world.
 async fn offer(world: &World, request: &ServiceRequest, form: &Params) -> Result<Option<Offered>, Denied<Refused>> {
-    let route = world.routes.of(request.path()).unwrap_or_default();
-    let buys = request.method() == Method::POST && (route.ends_with("Numbers") || route.ends_with("/Local"));
-    let numbers = if buys { world.test_numbers(form) } else { Vec::new() };
+    let buys = request.method() == Method::POST && world.routes.buys(request.path());
+    let numbers = if buys { world.test_numbers(form.pairs()) } else { Vec::new() };
     let Some((who, token)) = credentials(request.request()).filter(|_| !numbers.is_empty()) else { return Ok(None) };
     let state = WorkerState::of(request.request())?;
     match admitted(request.request(), world, &state, who, &token).await {
@@ -159,8 +158,8 @@ fn refusal(id: &str, act: &Act, at: Stage) -> Option<Exception> {
     }
 }
 
-/// Looks whether the request meets a fault, and notes what the log says of it.
-fn look(world: &World, request: &ServiceRequest, form: &Params) -> Option<Met> {
+/// Lets the request meet a fault, if one fits, and notes what the log says of it.
+fn meet(world: &World, request: &ServiceRequest, form: &Params) -> Option<Met> {
     let query = Framed::of(request.request()).map(|framed| framed.query).unwrap_or_default();
     let parameters = [query.pairs(), form.pairs()].concat();
     let (method, path) = (request.method().as_str(), request.path());
@@ -173,7 +172,7 @@ fn look(world: &World, request: &ServiceRequest, form: &Params) -> Option<Met> {
     let met = world.faults.meet(&Sight { method, route: world.routes.of(path), accounts, parameters: &parameters });
     if let Some(Seen(facts)) = request.extensions().get::<Seen>() {
         *facts.borrow_mut() = Facts {
-            counts: true,
+            is_of_api: true,
             method: method.to_owned(),
             path: path.to_owned(),
             account: of_path.or(of_caller),
@@ -208,7 +207,7 @@ async fn read_ahead(request: &mut ServiceRequest) -> Result<Params, Denied<Refus
 /// Makes of an answer what the fault asks for, and logs it.
 async fn finished(world: &World, seen: &Seen, slot: Option<Slot>, answer: HttpResponse) -> HttpResponse {
     let facts = std::mem::take(&mut *seen.0.borrow_mut());
-    if !facts.counts {
+    if !facts.is_of_api {
         return answer;
     }
     log(world, &facts, &answer);

@@ -38,7 +38,7 @@ const QUARANTINE_DAYS: i16 = 45;
 const GRACE_DAYS: i16 = 14;
 const MOST_DAYS: i16 = 3650;
 
-/// A price of a seed says nobody else who set it.
+/// The operator named in the record for prices that a seed sets.
 const OPERATOR: &str = "staging";
 
 /// What a world begins with.

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Result, query, query_as, query_scalar, raw_sql};
 use tracing::instrument;
 
 use super::Life;
-use super::changes::{Ids, MOST_CHANGES};
+use super::changes::{AT_A_TIME, Ids};
 use super::seed::{Choice, Seed};
 use crate::db::{Db, Transaction};
 use crate::inventory::Quarantine;
@@ -269,7 +269,7 @@ pub async fn money_since(db: &Db, noted: &Ids) -> Result<Vec<Moved>> {
         from ledger_entries where id > $1 and id <> all($2) order by id limit $3"#,
         noted.all,
         &noted.recent.iter().copied().collect::<Vec<_>>(),
-        MOST_CHANGES as i64
+        AT_A_TIME as i64
     )
     .fetch_all(db)
     .await
@@ -295,7 +295,7 @@ pub async fn events_since(db: &Db, noted: &Ids) -> Result<Vec<Happened>> {
         from account_events where id > $1 and id <> all($2) order by id limit $3"#,
         noted.all,
         &noted.recent.iter().copied().collect::<Vec<_>>(),
-        MOST_CHANGES as i64
+        AT_A_TIME as i64
     )
     .fetch_all(db)
     .await

@@ -35,6 +35,10 @@ routes! {
     "/Accounts/{AccountSid}/Balance" { GET accounts::balance }
 }
 
+/// The routes whose POST buys a number.
+pub const BUYING: &[&str] =
+    &["/Accounts/{AccountSid}/IncomingPhoneNumbers/Local", "/Accounts/{AccountSid}/IncomingPhoneNumbers/TollFree"];
+
 /// Resources that Twilio has below an account and this registry does not have.
 const NOT_KEPT: [&str; 8] =
     ["Calls", "SMS", "Recordings", "Notifications", "OutgoingCallerIds", "Sandbox", "Conferences", "Transcriptions"];

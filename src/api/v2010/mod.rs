@@ -45,6 +45,13 @@ routes! {
     }
 }
 
+/// The routes whose POST buys a number.
+pub const BUYING: &[&str] = &[
+    "/Accounts/{AccountSid}/IncomingPhoneNumbers",
+    "/Accounts/{AccountSid}/IncomingPhoneNumbers/Local",
+    "/Accounts/{AccountSid}/IncomingPhoneNumbers/TollFree",
+];
+
 /// The answer to every path that is not in the route table: always 20404.
 async fn nothing() -> Result<HttpResponse, Refusal> {
     Err(Refused::NotFound.into())

@@ -109,7 +109,7 @@ pub enum Spoilt {
     Html,
 }
 
-/// What a program that is not asked is to have answered: a status, or nothing in time.
+/// The answer that a fault gives instead of the program: a status, or none in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Callback {

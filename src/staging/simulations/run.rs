@@ -86,7 +86,7 @@ impl<'a> Run<'a> {
         site: &'a str,
         cookies: Cookies,
     ) -> Self {
-        let grammar = Grammar { kind: scene.kind, version: scene.version };
+        let grammar = scene.grammar();
         let answer = Answer {
             sid: scene.sid.clone(),
             outcome: "error",
@@ -182,7 +182,7 @@ impl<'a> Run<'a> {
 
     /// The request of the fallback, once a run.
     fn fall_back(&mut self, error: crate::twiml::Error) -> Option<Request> {
-        // Of a document that led nowhere, its request is told.
+        // If the request itself failed, that is notified already.
         if self.answer.requests.last().is_some_and(|last| last.error.is_none()) {
             self.notify(0, error.code.into(), error.message.clone());
         }

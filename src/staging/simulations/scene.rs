@@ -3,12 +3,9 @@
 use super::asked::Asked;
 use crate::numbers::Number;
 use crate::numbers::settings::{ApiVersion, Callback};
-use crate::twiml::{Ends, Kind, Version};
+use crate::twiml::{Ends, Grammar, Kind, Version};
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::AccountSid;
-
-/// The longest text of a message, in characters.
-const LONGEST_BODY: [(Version, usize); 2] = [(Version::V2008, 160), (Version::V2010, 1600)];
 
 /// The names of the parts of a place, after those of an end.
 const PLACE: [&str; 4] = ["City", "State", "Zip", "Country"];
@@ -73,10 +70,15 @@ impl Scene {
         }
     }
 
+    /// By which rules its documents are checked.
+    pub const fn grammar(&self) -> Grammar {
+        Grammar { kind: self.kind, version: self.version }
+    }
+
     /// How long the text of a message may be, if it is longer.
     pub fn longest_body(&self) -> Option<usize> {
-        let longest = LONGEST_BODY.into_iter().find(|(version, _)| *version == self.version);
-        longest.map(|(_, longest)| longest).filter(|longest| self.body.chars().count() > *longest)
+        let longest = self.grammar().longest_body();
+        (self.body.chars().count() > longest).then_some(longest)
     }
 
     pub fn ends(&self) -> Ends {
