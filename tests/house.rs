@@ -503,6 +503,22 @@ fn the_paper_on_staging_has_every_route() {
 }
 
 #[test]
+fn the_paper_on_staging_shows_its_suites_byte_for_byte() {
+    let paper = text_of("docs/staging.md");
+    let folder = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/staging")).expect("a folder");
+    let names: Vec<_> = folder.map(|file| file.expect("a file").file_name().display().to_string()).collect();
+    assert!(names.len() > 5, "{names:?}");
+    for name in names {
+        let shown = paper.split_once(&format!("](staging/{name})")).and_then(|(_, rest)| {
+            let (_, block) = rest.split_once("\n```")?;
+            let (_, code) = block.split_once('\n')?;
+            code.split_once("```\n").map(|(code, _)| code)
+        });
+        assert_eq!(shown, Some(&*text_of(&format!("docs/staging/{name}"))), "docs/staging.md does not show {name}");
+    }
+}
+
+#[test]
 fn the_paper_on_the_api_has_every_error() {
     let paper = text_of("docs/api.md");
     let rows = table(&paper, "| Code | Status | Title | When |");

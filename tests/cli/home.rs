@@ -179,12 +179,18 @@ fn command_line(pid: i32) -> String {
 /// The program with these arguments, without any of the settings of this process.
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_numberbank"));
-    command.args(arguments).stdin(Stdio::null()).env_remove("DATABASE_URL").env_remove("RUST_LOG");
+    command.args(arguments).stdin(Stdio::null());
+    without_settings(&mut command);
+    command
+}
+
+/// Takes this process' settings of the program from a command's environment.
+pub fn without_settings(command: &mut Command) {
     let settings = std::env::vars_os().map(|(name, _)| name);
     for name in settings.filter(|name| name.to_string_lossy().starts_with("NUMBERBANK_")) {
         command.env_remove(name);
     }
-    command
+    command.env_remove("DATABASE_URL").env_remove("RUST_LOG");
 }
 
 impl Ran {

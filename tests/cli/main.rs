@@ -29,6 +29,7 @@ mod staging;
 mod staging_calls;
 mod staging_clock;
 mod staging_faults;
+mod suites;
 mod switch;
 mod terminals;
 mod tls;

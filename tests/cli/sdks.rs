@@ -12,16 +12,18 @@ use numberbank::values::text::Method::{Get, Post};
 
 use crate::home::{Home, Running};
 
-const PYTHON: &str = "twilio==9.13.0";
-const NODE: &str = "twilio@6.2.0";
+/// With what runs the suites of docs/staging.
+pub const PYTHON: &[&str] = &["twilio==9.13.0", "pytest==9.2.0", "pytest-xdist==3.8.0"];
+pub const NODE: &[&str] = &["twilio@6.2.0", "jest@30.5.2"];
 /// Of 2016. It sends credentials only after a 401 has asked for them.
-const OLD_PYTHON: &str = "twilio==5.7.0";
+const OLD_PYTHON: &[&str] = &["twilio==5.7.0"];
 /// Of 2019. It sends forms as multipart/form-data.
-const OLD_NODE: &str = "twilio@3.30.0";
+const OLD_NODE: &[&str] = &["twilio@3.30.0"];
 
 /// Where the SDKs are installed; they stay from run to run.
-fn folder(of: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sdk-{of}").replace("==", "-").replace('@', "-"))
+fn folder(of: &[&str]) -> PathBuf {
+    let name = format!("sdk-{}", of.join("-")).replace("==", "-").replace('@', "-");
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
 /// Tests that need the same SDK install it once.
@@ -40,31 +42,39 @@ fn goes_well(command: &mut Command) -> bool {
 }
 
 /// Python with its SDK. `None` where there is no Python, or nothing can be downloaded: the test says so and is skipped.
-fn python(sdk: &str) -> Option<PathBuf> {
+pub fn python(sdk: &[&str]) -> Option<PathBuf> {
     let _one = INSTALLING.lock();
     let folder = folder(sdk);
     let (python, done) = (folder.join("bin/python"), folder.join("installed"));
     let install = || {
         goes_well(Command::new("python3").args(["-m", "venv"]).arg(&folder))
-            && goes_well(Command::new(&python).args(["-m", "pip", "install", "--quiet", sdk]))
+            && goes_well(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(sdk))
             && fs::write(&done, "").is_ok()
     };
-    (done.exists() || install()).then_some(python)
+    let is_there = done.exists() || install();
+    if !is_there {
+        eprintln!("\n*** SKIPPED: there is no python3, or {sdk:?} cannot be installed ***\n");
+    }
+    is_there.then_some(python)
 }
 
 /// The folder of Node's modules; `None` likewise.
-fn node_modules(sdk: &str) -> Option<PathBuf> {
+pub fn node_modules(sdk: &[&str]) -> Option<PathBuf> {
     let _one = INSTALLING.lock();
     let folder = folder(sdk);
     let done = folder.join("installed");
     let install = || {
         fs::create_dir_all(&folder).is_ok()
             && goes_well(
-                Command::new("npm").args(["install", "--silent", "--no-save", "--prefix"]).arg(&folder).arg(sdk),
+                Command::new("npm").args(["install", "--silent", "--no-save", "--prefix"]).arg(&folder).args(sdk),
             )
             && fs::write(&done, "").is_ok()
     };
-    (done.exists() || install()).then(|| folder.join("node_modules"))
+    let is_there = done.exists() || install();
+    if !is_there {
+        eprintln!("\n*** SKIPPED: there is no npm, or {sdk:?} cannot be installed ***\n");
+    }
+    is_there.then(|| folder.join("node_modules"))
 }
 
 /// A server with 81 numbers on sale, and an account with 120 local numbers and 3 toll-free ones.
@@ -110,17 +120,15 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(name)
 }
 
-fn run_python(sdk: &str, name: &str) {
-    match python(sdk) {
-        Some(python) => Scene::new().run(Command::new(python).arg(script(name))),
-        None => eprintln!("\n*** SKIPPED: there is no python3, or {sdk} cannot be installed ***\n"),
+fn run_python(sdk: &[&str], name: &str) {
+    if let Some(python) = python(sdk) {
+        Scene::new().run(Command::new(python).arg(script(name)));
     }
 }
 
-fn run_node(sdk: &str, name: &str) {
-    match node_modules(sdk) {
-        Some(modules) => Scene::new().run(Command::new("node").arg(script(name)).env("NODE_PATH", modules)),
-        None => eprintln!("\n*** SKIPPED: there is no npm, or {sdk} cannot be installed ***\n"),
+fn run_node(sdk: &[&str], name: &str) {
+    if let Some(modules) = node_modules(sdk) {
+        Scene::new().run(Command::new("node").arg(script(name)).env("NODE_PATH", modules));
     }
 }
 
@@ -197,30 +205,22 @@ async fn assert_accepted(command: impl Fn() -> Command) {
 
 #[tokio::test]
 async fn the_sdk_for_python_accepts_signatures_of_callbacks() {
-    match python(PYTHON) {
-        Some(python) => {
-            let program = || {
-                let mut command = Command::new(&python);
-                command.arg(script("callbacks.py"));
-                command
-            };
-            assert_accepted(program).await;
-        }
-        None => eprintln!("\n*** SKIPPED: there is no python3, or {PYTHON} cannot be installed ***\n"),
-    }
+    let Some(python) = python(PYTHON) else { return };
+    let program = || {
+        let mut command = Command::new(&python);
+        command.arg(script("callbacks.py"));
+        command
+    };
+    assert_accepted(program).await;
 }
 
 #[tokio::test]
 async fn the_sdk_for_node_accepts_signatures_of_callbacks() {
-    match node_modules(NODE) {
-        Some(modules) => {
-            let program = || {
-                let mut command = Command::new("node");
-                command.arg(script("callbacks.js")).env("NODE_PATH", &modules);
-                command
-            };
-            assert_accepted(program).await;
-        }
-        None => eprintln!("\n*** SKIPPED: there is no npm, or {NODE} cannot be installed ***\n"),
-    }
+    let Some(modules) = node_modules(NODE) else { return };
+    let program = || {
+        let mut command = Command::new("node");
+        command.arg(script("callbacks.js")).env("NODE_PATH", &modules);
+        command
+    };
+    assert_accepted(program).await;
 }
