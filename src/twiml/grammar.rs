@@ -42,6 +42,10 @@ pub enum Texts {
     Url,
     /// Not checked.
     Any,
+    /// A part of the text that it stands in.
+    Part,
+    /// The same, and no word reaches over its ends.
+    PartApart,
 }
 
 /// What the value of an attribute may be.
@@ -63,7 +67,7 @@ pub enum Type {
     /// Digits, `*`, `#`, and `w` for a pause.
     Tones,
     Phone,
-    /// A phone number, or `client:` and a name.
+    /// A phone number, or `client:` and a name; any name where a Client or a Sip is called.
     Caller,
     Any,
 }
@@ -124,6 +128,12 @@ impl Since {
     }
 }
 
+impl Texts {
+    pub const fn is_part(self) -> bool {
+        matches!(self, Self::Part | Self::PartApart)
+    }
+}
+
 impl Grammar {
     /// The place right below the root.
     pub const fn root(self) -> Place {
@@ -134,7 +144,9 @@ impl Grammar {
     }
 
     pub fn find(self, name: &str, place: Place) -> Found {
-        let mut named = RULES.iter().filter(|rule| rule.name == name).peekable();
+        // The markup of a text is no verb: where it is not known, nothing is known of it.
+        let is_none = |rule: &Rule| rule.text.is_part() && !rule.since.includes(self.version);
+        let mut named = RULES.iter().filter(|rule| rule.name == name && !is_none(rule)).peekable();
         if named.peek().is_none() {
             return Found::Unknown;
         }
@@ -199,7 +211,7 @@ impl Type {
             Self::Keys => "digits, * and #".to_owned(),
             Self::Tones => "digits, *, # and w".to_owned(),
             Self::Phone => "a phone number".to_owned(),
-            Self::Caller => "a phone number, or client: and a name".to_owned(),
+            Self::Caller => "a phone number, or client: and a name; to a Client or Sip, any name".to_owned(),
             Self::Any => "any".to_owned(),
         }
     }

@@ -107,6 +107,7 @@ fn documents() -> impl Strategy<Value = String> {
         "<Gather finishOnKey='*' action='b'/>",
         "<Record maxLength='3'/>",
         "<Record/>",
+        "<Dial action='c'>4151234567</Dial>",
     ];
     let asks = select(asks.to_vec()).prop_map(str::to_owned);
     vec(prop_oneof![1 => element(), 2 => asks], 0..6)
@@ -120,8 +121,9 @@ fn scripts() -> impl Strategy<Value = String> {
         2 => "speak [1-9]( press [0-9*#])?",
         1 => select(vec!["silence", "dial answered 7", "dial busy", "dial no-answer", "dial failed"]).prop_map(str::to_owned),
     ];
-    (vec(act, 0..12), any::<bool>()).prop_map(|(mut acts, hangs_up)| {
-        acts.extend(hangs_up.then(|| "hang up".to_owned()));
+    let ends = ["", "hang up", "speak 3 hang up", "dial answered 7 hang up"];
+    (vec(act, 0..12), select(ends.to_vec())).prop_map(|(mut acts, end)| {
+        acts.push(end.to_owned());
         acts.join("; ")
     })
 }
@@ -195,11 +197,14 @@ proptest! {
         let all = script.digits();
         let ends = Ends { caller: "4155551212".into(), number: "4158675309".into() };
         let mut walk = Walk::new(grammar, ends, script);
-        let (mut pressed, mut time, mut verbs, mut request) = (String::new(), 0, 0, 1);
+        let (mut pressed, mut time, mut verbs, mut request, mut is_over) = (String::new(), 0, 0, 1, false);
         for document in documents.iter().cycle() {
             prop_assert!(request <= MOST_DOCUMENTS + 1, "the last run finds the limit");
             let at = Location { url: "http://app/call".into(), request };
             let Walked { steps, next, .. } = walk.run(document, &at, &mut Fixed);
+            if is_over {
+                prop_assert_eq!((&next, steps.len()), (&Next::Ended(Outcome::CallerHungUp), 0));
+            }
             for step in &steps {
                 prop_assert!(step.at >= time && step.at <= walk.duration());
                 time = step.at;
@@ -212,6 +217,7 @@ proptest! {
                 Next::Error(error) => prop_assert_eq!(error.code, 11100),
                 Next::Request(next) => {
                     prop_assert!(next.url.starts_with("http"));
+                    is_over = next.is_last;
                     let last = steps.last().map(|step| &*step.pressed).unwrap_or_default();
                     if let (Why::Gather, Some((_, digits))) = (next.why, next.parameters.first()) {
                         let finish = last.strip_prefix(digits.as_str());

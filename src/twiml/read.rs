@@ -24,12 +24,12 @@ pub fn read(body: &[u8], content_type: Option<&str>, grammar: Grammar) -> Result
     if body.trim_ascii().is_empty() {
         return Err(Error::of(11770, None, "nothing, or nothing but white space"));
     }
-    let (kind, charset) = media(content_type.unwrap_or_default());
+    let content_type = content_type.ok_or_else(|| Error::of(11200, None, "there is no Content-Type header"))?;
+    let (kind, charset) = media(content_type);
     match &*kind {
         "text/xml" | "application/xml" | "text/html" => tree::parse(&decoded(body, charset.as_deref(), true)?, grammar),
         "text/plain" => Ok(plain(&decoded(body, charset.as_deref(), false)?, grammar)),
         audio if audio.starts_with("audio/") && grammar.kind == Kind::Call => Ok(made(grammar, "Play", "", true)),
-        "" => Err(Error::of(12300, None, "the answer has none")),
         other => Err(Error::of(12300, None, &format!("'{}' is neither TwiML nor text", short(other)))),
     }
 }

@@ -24,19 +24,34 @@ pub struct Script {
 pub enum Act {
     Press(String),
     Wait,
-    Speak(u32, Option<char>),
+    /// For so many seconds.
+    Speak(u32, Then),
     Silence,
     Dial(Dialled),
+    HangUp,
+}
+
+/// What the caller does once they have spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    Nothing,
+    Press(char),
     HangUp,
 }
 
 /// What becomes of a Dial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialled {
-    Answered(u32),
+    /// They talk for so long; then the other one hangs up, or the caller.
+    Answered {
+        seconds: u32,
+        hangs_up: bool,
+    },
     Busy,
     NoAnswer,
     Failed,
+    /// The caller hung up before.
+    Canceled,
 }
 
 /// What the caller does when something is asked of them.
@@ -55,8 +70,9 @@ pub enum NotAScript {
     Part { number: usize, part: String, expected: &'static str },
 }
 
-const ACTS: &str = "press DIGITS, wait, speak SECONDS, speak SECONDS press KEY, silence, dial answered SECONDS, \
-                    dial busy, dial no-answer, dial failed or hang up is expected";
+const ACTS: &str = "press DIGITS, wait, speak SECONDS, speak SECONDS press KEY, speak SECONDS hang up, silence, \
+                    dial answered SECONDS, dial answered SECONDS hang up, dial busy, dial no-answer, dial failed or \
+                    hang up is expected";
 const DIGITS: &str = "digits, * and # are expected after press";
 const ONE_KEY: &str = "one digit, * or # is expected after press";
 const SECONDS: &str = "a whole number of seconds from 1 to 86400 is expected";
@@ -73,7 +89,7 @@ impl FromStr for Script {
         let mut acts = VecDeque::new();
         let parts = text.split(';').map(str::trim).enumerate().filter(|(_, part)| !part.is_empty());
         for (index, part) in parts {
-            let act = if acts.back() == Some(&Act::HangUp) { Err(THE_END) } else { act(part) };
+            let act = if acts.back().is_some_and(Act::is_the_end) { Err(THE_END) } else { act(part) };
             let part = part.chars().take(40).collect();
             acts.push_back(act.map_err(|expected| NotAScript::Part { number: index + 1, part, expected })?);
         }
@@ -88,9 +104,11 @@ fn act(part: &str) -> Result<Act, &'static str> {
         ["press", ..] => Err(DIGITS),
         ["wait"] => Ok(Act::Wait),
         ["silence"] => Ok(Act::Silence),
-        ["speak", time] => Ok(Act::Speak(seconds(time)?, None)),
-        ["speak", time, "press", key] => Ok(Act::Speak(seconds(time)?, Some(one_key(key)?))),
-        ["dial", "answered", time] => Ok(Act::Dial(Dialled::Answered(seconds(time)?))),
+        ["speak", time] => Ok(Act::Speak(seconds(time)?, Then::Nothing)),
+        ["speak", time, "press", key] => Ok(Act::Speak(seconds(time)?, Then::Press(one_key(key)?))),
+        ["speak", time, "hang", "up"] => Ok(Act::Speak(seconds(time)?, Then::HangUp)),
+        ["dial", "answered", time] => answered(time, false),
+        ["dial", "answered", time, "hang", "up"] => answered(time, true),
         ["dial", "answered"] | ["speak"] => Err(SECONDS),
         ["dial", "busy"] => Ok(Act::Dial(Dialled::Busy)),
         ["dial", "no-answer"] => Ok(Act::Dial(Dialled::NoAnswer)),
@@ -98,6 +116,10 @@ fn act(part: &str) -> Result<Act, &'static str> {
         ["hang", "up"] => Ok(Act::HangUp),
         _ => Err(ACTS),
     }
+}
+
+fn answered(time: &str, hangs_up: bool) -> Result<Act, &'static str> {
+    Ok(Act::Dial(Dialled::Answered { seconds: seconds(time)?, hangs_up }))
 }
 
 fn seconds(text: &str) -> Result<u32, &'static str> {
@@ -109,6 +131,27 @@ fn one_key(text: &str) -> Result<char, &'static str> {
     let mut keys = text.chars();
     let key = keys.next().filter(|key| is_key(*key) && keys.next().is_none());
     key.ok_or(ONE_KEY)
+}
+
+impl Act {
+    /// Whether the caller hangs up in it, or at its end.
+    const fn is_the_end(&self) -> bool {
+        matches!(
+            self,
+            Self::HangUp | Self::Speak(_, Then::HangUp) | Self::Dial(Dialled::Answered { hangs_up: true, .. })
+        )
+    }
+}
+
+impl Then {
+    /// The same as an act of its own, for what did not come about.
+    pub fn act(self) -> Option<Act> {
+        match self {
+            Self::Nothing => None,
+            Self::Press(key) => Some(Act::Press(key.into())),
+            Self::HangUp => Some(Act::HangUp),
+        }
+    }
 }
 
 impl Script {
@@ -127,10 +170,10 @@ impl Script {
         }
     }
 
-    /// Gives keys back that were not used.
-    pub fn give_back(&mut self, keys: String) {
-        if !keys.is_empty() {
-            self.acts.push_front(Act::Press(keys));
+    /// Gives back what has not come about.
+    pub fn give_back(&mut self, act: Option<Act>) {
+        if let Some(act) = act {
+            self.acts.push_front(act);
         }
     }
 
@@ -138,7 +181,7 @@ impl Script {
     pub fn digits(&self) -> String {
         let keys = |act: &Act| match act {
             Act::Press(digits) => digits.clone(),
-            Act::Speak(_, key) => key.iter().collect(),
+            Act::Speak(_, Then::Press(key)) => key.to_string(),
             _ => String::new(),
         };
         self.acts.iter().map(keys).collect()
@@ -160,10 +203,10 @@ mod tests {
             Act::Press("1".to_owned()),
             Act::Wait,
             Act::Press("1234#".to_owned()),
-            Act::Speak(12, None),
-            Act::Speak(3, Some('*')),
+            Act::Speak(12, Then::Nothing),
+            Act::Speak(3, Then::Press('*')),
             Act::Silence,
-            Act::Dial(Dialled::Answered(60)),
+            Act::Dial(Dialled::Answered { seconds: 60, hangs_up: false }),
             Act::Dial(Dialled::Busy),
             Act::Dial(Dialled::NoAnswer),
             Act::Dial(Dialled::Failed),
@@ -172,6 +215,12 @@ mod tests {
         assert_eq!(script.acts, acts);
         assert_eq!(script.digits(), "11234#*");
         assert_eq!("".parse::<Script>().unwrap(), Script::default());
+        for (script, act) in [
+            ("speak 12 hang up", Act::Speak(12, Then::HangUp)),
+            ("dial answered 30  hang up", Act::Dial(Dialled::Answered { seconds: 30, hangs_up: true })),
+        ] {
+            assert_eq!(script.parse::<Script>().unwrap().acts, [act]);
+        }
     }
 
     #[test]
@@ -195,6 +244,11 @@ mod tests {
             ("dial engaged", 1, "dial engaged", ACTS),
             ("Press 1", 1, "Press 1", ACTS),
             ("hang up; press 1", 2, "press 1", THE_END),
+            ("speak 1 hang up; press 1", 2, "press 1", THE_END),
+            ("dial answered 1 hang up; hang up", 2, "hang up", THE_END),
+            ("speak 0 hang up", 1, "speak 0 hang up", SECONDS),
+            ("dial answered 0 hang up", 1, "dial answered 0 hang up", SECONDS),
+            ("dial busy hang up", 1, "dial busy hang up", ACTS),
         ] {
             let error = NotAScript::Part { number, part: part.to_owned(), expected };
             assert_eq!(script.parse::<Script>(), Err(error), "{script}");

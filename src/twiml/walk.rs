@@ -37,7 +37,7 @@ pub trait Sids {
     fn call(&mut self) -> String;
     /// A message's Sid.
     fn message(&mut self) -> String;
-    /// The URL of a recording of so many seconds.
+    /// The URL of a recording of so many seconds. Its last segment is the recording's Sid.
     fn recording(&mut self, seconds: u32) -> String;
 }
 
@@ -51,7 +51,7 @@ pub struct Walk {
     time: u64,
     documents: u32,
     verbs: u32,
-    /// Whether a verb other than Redirect was executed: the call was answered, and is not rejected any more.
+    /// Whether a verb other than Redirect and Reject was executed: the call is not rejected any more.
     is_answered: bool,
     ended: Option<Outcome>,
 }
@@ -82,6 +82,8 @@ pub struct Request {
     /// Absolute. One that was written as such is kept as it was written.
     pub url: String,
     pub parameters: Vec<(&'static str, String)>,
+    /// Whether the caller hung up: the call is over, and what is answered does not matter.
+    pub is_last: bool,
 }
 
 /// What a request is for. A walk itself asks for the verbs only.
@@ -155,6 +157,9 @@ pub struct Message {
     pub to: String,
     pub from: String,
     pub body: String,
+    /// What its Media name, as it was written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub media: Vec<String>,
 }
 
 impl Walk {
@@ -174,7 +179,9 @@ impl Walk {
         let next = run.document(document);
         let (steps, messages) = run.done();
         let next = match next {
-            Next::Request(_) if self.documents == MOST_DOCUMENTS => Next::Ended(Outcome::Limit),
+            Next::Request(request) if !request.is_last && self.documents == MOST_DOCUMENTS => {
+                Next::Ended(Outcome::Limit)
+            }
             next => next,
         };
         if let Next::Ended(outcome) = next {
@@ -186,6 +193,11 @@ impl Walk {
     /// The seconds that the call has taken so far.
     pub const fn duration(&self) -> u64 {
         self.time
+    }
+
+    /// Whether the call was answered: not as long as it was redirected only, nor if it is rejected.
+    pub const fn is_answered(&self) -> bool {
+        self.is_answered
     }
 
     /// The keys that the caller has not pressed.

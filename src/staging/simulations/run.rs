@@ -395,7 +395,7 @@ fn legible(text: &str) -> String {
 }
 
 fn request(why: Why, url: &Url, parameters: Vec<(&'static str, String)>) -> Request {
-    Request { why, method: url.method.as_str(), url: url.url.as_str().to_owned(), parameters }
+    Request { why, method: url.method.as_str(), url: url.url.as_str().to_owned(), parameters, is_last: false }
 }
 
 const fn named(outcome: Outcome) -> &'static str {

@@ -23,6 +23,11 @@ const fn known(name: &'static str, since: Since, places: &'static [Place]) -> Ru
     Rule { is_only_known: true, ..verb(name, since, places, Texts::Any, &[]) }
 }
 
+/// Markup of what is said.
+const fn markup(name: &'static str, text: Texts) -> Rule {
+    Rule { is_only_known: true, ..verb(name, From2010, &[In("Say")], text, &[]) }
+}
+
 const GENDERS: Type = Type::OneOf(&["man", "woman"]);
 const LANGUAGES: Type = Type::OneOf(&["en", "es", "fr", "de"]);
 const TRIMS: Type = Type::OneOf(&["trim-silence", "do-not-trim"]);
@@ -64,6 +69,16 @@ pub const RULES: &[Rule] = &[
             of("loop", Always, Type::Whole(0), Some("1"), 13322),
         ],
     ),
+    markup("break", Texts::PartApart),
+    markup("emphasis", Texts::Part),
+    markup("lang", Texts::Part),
+    markup("p", Texts::PartApart),
+    markup("phoneme", Texts::Part),
+    markup("prosody", Texts::Part),
+    markup("s", Texts::PartApart),
+    markup("say-as", Texts::Part),
+    markup("sub", Texts::Part),
+    markup("w", Texts::Part),
     verb(
         "Play",
         Always,
@@ -121,7 +136,8 @@ pub const RULES: &[Rule] = &[
         &[
             of("action", Always, Type::Action, Some(""), 11100),
             of("method", Always, Type::Method, Some("POST"), 13610),
-            of("timeout", Always, Type::Whole(1), Some("5"), 13611),
+            of("timeout", Only2008, Type::Whole(1), Some("5"), 13611),
+            of("timeout", From2010, Type::Whole(0), Some("5"), 13611),
             of("finishOnKey", Always, Type::Keys, Some("1234567890*#"), 13613),
             of("maxLength", Always, Type::Whole(1), Some("3600"), 13612),
             of("transcribe", Always, Type::Flag, Some("false"), 13614),
@@ -132,6 +148,7 @@ pub const RULES: &[Rule] = &[
             of("recordingStatusCallbackMethod", From2010, Type::Any, Some("POST"), 0),
             of("recordingStatusCallbackEvent", From2010, Type::Any, Some("completed"), 0),
             of("recordingTrack", From2010, Type::Any, None, 0),
+            of("recordingConfigurationId", From2010, Type::Any, None, 0),
         ],
     ),
     Rule {
@@ -161,6 +178,9 @@ pub const RULES: &[Rule] = &[
                 of("recordingStatusCallbackMethod", From2010, Type::Any, Some("POST"), 0),
                 of("recordingStatusCallbackEvent", From2010, Type::Any, Some("completed"), 0),
                 of("recordingTrack", From2010, Type::Any, None, 0),
+                of("recordingConfigurationId", From2010, Type::Any, None, 0),
+                of("events", From2010, Type::Any, None, 0),
+                of("passports", From2010, Type::Any, None, 0),
             ],
         )
     },
@@ -190,8 +210,22 @@ pub const RULES: &[Rule] = &[
     known("Client", From2010, &[In("Dial")]),
     known("Sip", From2010, &[In("Dial")]),
     known("Queue", From2010, &[In("Dial")]),
+    known("Application", From2010, &[In("Dial")]),
+    known("Sim", From2010, &[In("Dial")]),
+    known("WhatsApp", From2010, &[In("Dial")]),
+    known("Identity", From2010, &[In("Client")]),
+    known("ApplicationSid", From2010, &[In("Application")]),
+    known("Parameter", From2010, &[In("Client"), In("Application"), In("Hangup"), In("Reject")]),
     known("Enqueue", From2010, &[Call]),
+    known("Task", From2010, &[In("Enqueue")]),
     known("Leave", From2010, &[Call]),
+    known("Connect", From2010, &[Call]),
+    known("Start", From2010, &[Call]),
+    known("Stop", From2010, &[Call]),
+    known("Pay", From2010, &[Call]),
+    known("Prompt", From2010, &[In("Pay")]),
+    known("Refer", From2010, &[Call]),
+    known("Echo", From2010, &[Call]),
     verb(
         "Sms",
         Always,
@@ -234,6 +268,7 @@ pub const RULES: &[Rule] = &[
 /// Every code of this room, with a title.
 pub const TITLES: &[(u16, &str)] = &[
     (11100, "Invalid URL format"),
+    (11200, "HTTP retrieval failure"),
     (11750, "TwiML response body too large"),
     (11770, "Empty response body"),
     (12100, "Document parse failure"),

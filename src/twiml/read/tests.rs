@@ -180,6 +180,74 @@ fn what_is_unknown_or_misplaced_is_warned_of_and_skipped() {
 }
 
 #[test]
+fn markup_is_a_part_of_what_is_said() {
+    for (say, text) in [
+        ("Hello <emphasis level='strong'>big</emphasis> world", "Hello big world"),
+        ("one<break strength='x-weak' time='100ms'/>two", "one two"),
+        ("<p>one</p><p><s>two</s><s>three</s></p>four", "one two three four"),
+        ("<prosody rate='slow'>a <lang xml:lang='fr'>b</lang> c</prosody> d", "a b c d"),
+        ("<phoneme alphabet='ipa' ph='x'>tomato</phoneme>, <say-as interpret-as='date'>1/2</say-as>", "tomato, 1/2"),
+        ("<sub alias='x'>W3C</sub>s <w role='y'>read</w>", "W3Cs read"),
+        ("a <![CDATA[b]]><emphasis>&amp;<Foo>x</Foo></emphasis> c", "a b& c"),
+    ] {
+        for (start, end) in [("<Say>", "</Say>"), ("<Gather><Say>", "</Say></Gather>")] {
+            let document = of_calls(Version::V2010, &format!("<Response>{start}{say}{end}</Response>")).unwrap();
+            let (verb, unknown) = (&document.verbs[0], usize::from(say.contains("Foo")));
+            let said = verb.children.first().unwrap_or(verb);
+            assert_eq!((&*said.text, said.children.len()), (text, 0), "{say}");
+            assert_eq!(document.warnings.len(), unknown, "{say}: {:?}", document.warnings);
+        }
+    }
+    // It is unknown in 2008-08-01, and elsewhere it may not stand.
+    let document = of_2008("<Response><Say>a<break/>b</Say><p/></Response>");
+    assert_eq!(codes(&document), [(12200, "break", 1), (12200, "p", 1)]);
+    let document = of_calls(Version::V2010, "<Response><p>a</p><Gather><break/></Gather></Response>").unwrap();
+    assert_eq!(codes(&document), [(12200, "p", 1), (13320, "break", 1)]);
+}
+
+#[test]
+fn what_2010_knows_by_name_is_not_warned_of() {
+    for text in [
+        "<Connect action='/a'><ConversationRelay url='wss://a'><Parameter name='b'/></ConversationRelay></Connect>",
+        "<Start><Stream url='wss://a'><Parameter/></Stream><Siprec/><Transcription/></Start><Stop><Stream/></Stop>",
+        "<Pay><Prompt for='expiration-date'><Say>a</Say></Prompt></Pay><Echo/><Refer><Sip>sip:a@b.c</Sip></Refer>",
+        "<Dial><Application copyParentTo='true'><ApplicationSid>AP1</ApplicationSid></Application></Dial>",
+        "<Dial><Sim>DE1</Sim><WhatsApp>+14155551212</WhatsApp></Dial>",
+        "<Dial><Client url='/a'><Identity>bob</Identity><Parameter name='a' value='b'/></Client></Dial>",
+        "<Hangup><Parameter name='a'/></Hangup>",
+        "<Reject><Parameter name='a'/></Reject>",
+        "<Enqueue workflowSid='WW1'><Task priority='5'>{}</Task></Enqueue>",
+        "<Dial recordingConfigurationId='a' events='b' passports='c'>4155551212</Dial>",
+        "<Record recordingConfigurationId='a' timeout='0'/>",
+    ] {
+        let document = of_calls(Version::V2010, &format!("<Response>{text}</Response>")).unwrap();
+        assert!(document.warnings.is_empty(), "{text}: {:?}", document.warnings);
+    }
+    for verb in ["Connect", "Start", "Stop", "Pay", "Refer", "Echo"] {
+        let refusal = refused(of_calls(Version::V2008, &format!("<Response><{verb}/></Response>")));
+        assert_eq!(refusal.0, 13750, "{verb}");
+    }
+    assert_eq!(codes(&of_2008("<Response><Record timeout='0'/></Response>")), [(13611, "Record", 1)]);
+}
+
+#[test]
+fn a_caller_may_have_a_name_where_no_phone_is_called() {
+    for (caller, dial, warned) in [
+        ("jenny", "<Client>bob</Client>", false),
+        ("jenny", "<Sip>sip:a@b.c</Sip>", false),
+        ("client:jenny", "<Number>4155551212</Number>", false),
+        ("jenny", "<Number>4155551212</Number>", true),
+        ("jenny", "4155551212", true),
+        ("", "<Client>bob</Client>", true),
+    ] {
+        let text = format!("<Response><Dial callerId='{caller}'>{dial}</Dial></Response>");
+        let document = of_calls(Version::V2010, &text).unwrap();
+        let expected = if warned { vec![(13214, "Dial", 1)] } else { vec![] };
+        assert_eq!(codes(&document), expected, "{caller} {dial}");
+    }
+}
+
+#[test]
 fn texts_are_checked() {
     for (text, warned) in [
         ("<Say> </Say>", Some(13520)),
@@ -207,6 +275,7 @@ fn texts_are_checked() {
         ("<Message><Body>hi</Body></Message>", None),
         ("<Message><Media>http://a/b.png</Media></Message>", None),
         ("<Message><Body/></Message>", Some(14103)),
+        ("<Message><Media/></Message>", Some(14103)),
         (&format!("<Message><Body>{}</Body></Message>", "a".repeat(1601)), Some(14103)),
     ] {
         let document = in_messages(Version::V2010, &format!("<Response>{text}</Response>")).unwrap();
@@ -220,7 +289,9 @@ fn the_content_type_says_how_an_answer_is_read() {
     for content_type in ["text/xml", "application/xml", "text/html", "TEXT/XML; charset=\"utf-8\"", " text/html ;x"] {
         assert!(read_as("<Response/>", Kind::Call, Some(content_type)).is_ok(), "{content_type}");
     }
-    for content_type in [None, Some(""), Some("application/json"), Some("xml"), Some("image/png")] {
+    let missing = read_as("<Response/>", Kind::Call, None).unwrap_err();
+    assert_eq!((missing.code, &*missing.message), (11200, "HTTP retrieval failure: there is no Content-Type header"));
+    for content_type in [Some(""), Some("application/json"), Some("xml"), Some("image/png")] {
         let refusal = refused(read_as("<Response/>", Kind::Call, content_type));
         assert_eq!(refusal, (12300, None), "{content_type:?}");
     }

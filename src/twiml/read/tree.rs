@@ -4,7 +4,7 @@ use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
-use super::super::grammar::{Attribute, Found, LONGEST_SPEECH, Place, Rule, Texts, UNKNOWN, is_phone, title};
+use super::super::grammar::{Attribute, Found, LONGEST_SPEECH, Place, Rule, Texts, Type, UNKNOWN, is_phone, title};
 use super::super::{Document, Error, Grammar, TEXT, Verb, Version, Warning};
 use super::encoding::is_xml_character;
 use super::{MOST_WARNINGS, short};
@@ -53,6 +53,8 @@ pub fn parse(text: &str, grammar: Grammar) -> Result<Document, Error> {
 enum Open {
     Root,
     Verb(Verb),
+    /// A part of the text of the verb below it. Whether it is set apart from the rest.
+    Part(bool),
     /// What is not looked at. Its warning was given, or none is needed.
     Skipped,
 }
@@ -105,12 +107,38 @@ impl Tree {
             None if self.has_root => return Err(self.malformed("a second root")),
             None => self.root(name, &attributes),
             Some(Open::Skipped) => Open::Skipped,
-            Some(Open::Verb(verb)) if verb.rule.is_only_known => Open::Skipped,
-            Some(Open::Verb(verb)) => self.verb(name, attributes, Place::In(verb.name())),
+            Some(Open::Verb(_) | Open::Part(_)) => self.nested(name, attributes),
             Some(Open::Root) => self.verb(name, attributes, self.checked.grammar.root()),
         };
         self.open.push(opened);
+        self.set_apart();
         Ok(())
+    }
+
+    /// The verb that is open last: what is in it belongs to it.
+    fn innermost(&mut self) -> Option<&mut Verb> {
+        let verbs = self.open.iter_mut().rev();
+        verbs.into_iter().find_map(|open| if let Open::Verb(verb) = open { Some(verb) } else { None })
+    }
+
+    /// What stands in a verb. In one that is not checked, only what it is known to have is looked at.
+    fn nested(&mut self, name: &str, attributes: Vec<(String, String)>) -> Open {
+        let grammar = self.checked.grammar;
+        let Some(parent) = self.innermost().map(|verb| verb.rule) else { return Open::Skipped };
+        let place = Place::In(parent.name);
+        if parent.is_only_known && !matches!(grammar.find(name, place), Found::Rule(_)) {
+            return Open::Skipped;
+        }
+        self.verb(name, attributes, place)
+    }
+
+    /// Where a part that is set apart begins or ends, so does a word.
+    fn set_apart(&mut self) {
+        if let Some(Open::Part(true)) = self.open.last()
+            && let Some(verb) = self.innermost()
+        {
+            verb.text.push(' ');
+        }
     }
 
     fn root(&mut self, name: &str, attributes: &[(String, String)]) -> Open {
@@ -134,6 +162,7 @@ impl Tree {
         let grammar = self.checked.grammar;
         let place_name = if let Place::In(parent) = place { parent } else { ROOT };
         match grammar.find(name, place) {
+            Found::Rule(rule) if rule.text.is_part() => return Open::Part(rule.text == Texts::PartApart),
             Found::Rule(rule) => {
                 let mut verb = Verb::empty(rule, grammar, self.line);
                 self.checked.take(&mut verb, attributes);
@@ -187,7 +216,11 @@ impl Tree {
     fn content(&mut self, text: &str) -> Result<(), Error> {
         match self.open.last_mut() {
             None => return Err(self.malformed("a text outside of the root")),
-            Some(Open::Verb(verb)) => verb.text.push_str(text),
+            Some(Open::Verb(_) | Open::Part(_)) => {
+                if let Some(verb) = self.innermost() {
+                    verb.text.push_str(text);
+                }
+            }
             Some(Open::Root) if !text.trim().is_empty() => {
                 self.checked.warn(UNKNOWN, ROOT, self.line, "no text is expected");
             }
@@ -205,6 +238,7 @@ impl Tree {
     }
 
     fn close(&mut self) {
+        self.set_apart();
         let Some(Open::Verb(verb)) = self.open.pop() else { return };
         let finished = self.checked.finished(verb);
         match self.open.last_mut() {
@@ -250,6 +284,8 @@ impl Checked {
             match rule.attribute(&name, version) {
                 _ if rule.is_only_known => {}
                 None => self.warn(UNKNOWN, rule.name, verb.line, &format!("there is no attribute {}", short(&name))),
+                // It depends on who is called, which is not read yet.
+                Some(attribute) if attribute.value == Type::Caller => {}
                 Some(attribute) if attribute.value.allows(&value) => {}
                 Some(attribute) => {
                     verb.refused.push(attribute.name);
@@ -260,8 +296,22 @@ impl Checked {
         }
     }
 
-    /// Checks the text of a verb, once all that is in it is read.
+    /// Checks who calls: where a Client or a Sip is called, that may be any name.
+    fn check_caller(&mut self, verb: &mut Verb) {
+        let calls_a_name = verb.children.iter().any(|child| matches!(child.name(), "Client" | "Sip"));
+        for (name, value) in &verb.attributes.0 {
+            let attribute = verb.rule.attribute(name, verb.version).filter(|known| known.value == Type::Caller);
+            let is_fit = |known: &Attribute| known.value.allows(value) || (calls_a_name && !value.trim().is_empty());
+            if let Some(attribute) = attribute.filter(|attribute| !is_fit(attribute)) {
+                verb.refused.push(attribute.name);
+                self.warn(attribute.code, verb.rule.name, verb.line, &unfit(attribute, value));
+            }
+        }
+    }
+
+    /// Checks what is left of a verb, once all that is in it is read.
     pub fn finished(&mut self, mut verb: Verb) -> Verb {
+        self.check_caller(&mut verb);
         let rule: &Rule = verb.rule;
         verb.text = match rule.text {
             Texts::Speech => verb.text.split_whitespace().collect::<Vec<_>>().join(" "),
@@ -298,7 +348,7 @@ fn body_fault(verb: &Verb, grammar: Grammar) -> Option<String> {
     let (body, longest) = (verb.body(), grammar.longest_body());
     let length = body.chars().count();
     match length {
-        0 if verb.children.iter().all(|child| child.name() != "Media") => Some("there is none".to_owned()),
+        0 if verb.media().is_empty() => Some("there is none".to_owned()),
         _ if length > longest => Some(format!("{length} characters, of at most {longest}")),
         _ => None,
     }
@@ -307,8 +357,19 @@ fn body_fault(verb: &Verb, grammar: Grammar) -> Option<String> {
 impl Verb {
     /// The text of a message: its own, or that of a Body in it.
     pub fn body(&self) -> &str {
-        let bodies = self.children.iter().filter(|child| child.name() == "Body").map(|child| &*child.text);
-        [&*self.text].into_iter().chain(bodies).find(|text| !text.is_empty()).unwrap_or_default()
+        self.text_or(&["Body"])
+    }
+
+    /// The URLs that a message shows.
+    pub fn media(&self) -> Vec<String> {
+        let media = self.children.iter().filter(|child| child.name() == "Media" && !child.text.is_empty());
+        media.map(|child| child.text.clone()).collect()
+    }
+
+    /// Its own text, or that of the first of these in it.
+    pub fn text_or(&self, names: &[&str]) -> &str {
+        let nested = self.children.iter().filter(|child| names.contains(&child.name())).map(|child| &*child.text);
+        [&*self.text].into_iter().chain(nested).find(|text| !text.is_empty()).unwrap_or_default()
     }
 }
 

@@ -1,7 +1,7 @@
 //! One document of a walk.
 
 use super::super::grammar::is_phone;
-use super::super::script::{Act, Dialled, Turn};
+use super::super::script::{Act, Dialled, Then, Turn};
 use super::super::{Document, TEXT, Verb, Version};
 use super::url::resolved;
 use super::{Location, MOST_VERBS, Message, Next, Outcome, Request, Sids, Step, Walk, Why};
@@ -24,6 +24,8 @@ pub struct Run<'a, S> {
     messages: Vec<Message>,
 }
 
+type Parameters = Vec<(&'static str, String)>;
+
 /// What a verb leads to; `None` is the next verb.
 type Onward = Option<Next>;
 
@@ -42,8 +44,7 @@ impl<'a, S: Sids> Run<'a, S> {
     }
 
     fn verb(&mut self, verb: &Verb) -> Onward {
-        let was_answered = self.walk.is_answered;
-        self.walk.is_answered |= verb.name() != "Redirect";
+        self.walk.is_answered |= !matches!(verb.name(), "Redirect" | "Reject");
         match verb.name() {
             "Say" | "Play" | "Pause" => self.heard(verb),
             "Gather" => self.gather(verb),
@@ -52,8 +53,10 @@ impl<'a, S: Sids> Run<'a, S> {
             "Sms" | "Message" => self.send(verb),
             "Redirect" => self.redirect(verb),
             "Hangup" => self.end(verb, Outcome::Hangup),
-            "Reject" if was_answered => self.end(verb, Outcome::Hangup),
+            "Reject" if self.walk.is_answered => self.end(verb, Outcome::Hangup),
             "Reject" => self.end(verb, Outcome::Rejected),
+            // The call stays in it.
+            "Connect" => self.step(verb, |step| step.skipped = true).or(Some(Next::Ended(Outcome::End))),
             _ => self.step(verb, |step| step.skipped = true),
         }
     }
@@ -146,7 +149,8 @@ impl<'a, S: Sids> Run<'a, S> {
             (_, None) => (keys, keys.len(), false),
         };
         let limit = self.step(verb, |step| keys[..taken].clone_into(&mut step.pressed));
-        self.walk.script.give_back(keys[if limit.is_some() { 0 } else { taken }..].to_owned());
+        let rest = &keys[if limit.is_some() { 0 } else { taken }..];
+        self.walk.script.give_back((!rest.is_empty()).then(|| Act::Press(rest.to_owned())));
         if limit.is_some() {
             return limit;
         }
@@ -157,88 +161,129 @@ impl<'a, S: Sids> Run<'a, S> {
         if digits.is_empty() && !verb.is("actionOnEmptyResult", "true") {
             return None;
         }
-        self.act(verb, Why::Gather, vec![("Digits", digits.to_owned())])
+        let mut parameters = vec![("Digits", digits.to_owned())];
+        if self.walk.grammar.version >= Version::V2010 {
+            let key = keys[digits.len()..taken].to_owned();
+            parameters.extend([("FinishedOnKey", key), ("msg", "Gather End".to_owned())]);
+        }
+        self.act(verb, Why::Gather, parameters)
     }
 
     fn record(&mut self, verb: &Verb) -> Onward {
         match self.walk.script.turn(|act| matches!(act, Act::Speak(..) | Act::Silence)) {
-            Turn::Acts(Act::Speak(seconds, key)) => self.recorded(verb, seconds, key),
+            Turn::Acts(Act::Speak(seconds, then)) => self.recorded(verb, seconds, then),
             Turn::HangsUp => self.caller_hangs_up(verb),
             _ => {
                 let limit = self.step(verb, |_| {});
-                self.pass(verb.whole("timeout"));
+                let silence = verb.whole("timeout");
+                self.pass(if silence == 0 { verb.whole("maxLength") } else { silence });
                 limit
             }
         }
     }
 
-    /// Records until `maxLength`, a key that finishes, or a silence. A key after `maxLength` goes to the next Gather; one
-    /// that does not finish is heard in the recording.
-    fn recorded(&mut self, verb: &Verb, seconds: u32, key: Option<char>) -> Onward {
+    /// Records until `maxLength`, a key that finishes, a silence, or the caller hangs up. What comes after `maxLength` is
+    /// for the next verb; a key that does not finish is heard in the recording.
+    fn recorded(&mut self, verb: &Verb, seconds: u32, then: Then) -> Onward {
         let longest = verb.whole("maxLength");
         let (duration, is_cut) = (seconds.min(longest), seconds >= longest);
-        let pressed = if is_cut { None } else { key };
-        let pressed: String = pressed.into_iter().collect();
+        let (now, later) = if is_cut { (Then::Nothing, then) } else { (then, Then::Nothing) };
         let limit = self.step(verb, |step| {
             step.recorded = Some(duration);
-            step.pressed.clone_from(&pressed);
+            step.pressed = if let Then::Press(key) = now { key.into() } else { String::new() };
+            step.hung_up = now == Then::HangUp;
         });
-        if limit.is_some() || is_cut {
-            self.walk.script.give_back(key.into_iter().collect());
-        }
+        self.walk.script.give_back(if limit.is_some() { then } else { later }.act());
         if limit.is_some() {
             return limit;
         }
-        let finishes = !pressed.is_empty() && verb.value("finishOnKey").is_some_and(|keys| keys.contains(&pressed));
         self.pass(duration);
-        if !is_cut && !finishes {
-            self.pass(verb.whole("timeout"));
-        }
-        let name = self.by_version("Duration", "RecordingDuration");
-        let parameters = vec![
-            ("RecordingUrl", self.sids.recording(duration)),
-            (name, duration.to_string()),
-            ("Digits", if finishes { pressed } else { String::new() }),
-        ];
-        self.act(verb, Why::Record, parameters)
-    }
-
-    /// Where no number can be called, none is: the script's answer waits for the next Dial.
-    fn dial(&mut self, verb: &Verb) -> Onward {
-        let dialled = dialled(verb);
-        let answer = if dialled.is_empty() {
-            Dialled::Failed
-        } else {
-            match self.walk.script.turn(|act| matches!(act, Act::Dial(_))) {
-                Turn::Acts(Act::Dial(answer)) => answer,
-                Turn::HangsUp => return self.caller_hangs_up(verb),
-                _ => Dialled::NoAnswer,
+        let digits = match now {
+            Then::HangUp => "hangup".to_owned(),
+            Then::Press(key) if verb.value("finishOnKey").is_some_and(|keys| keys.contains(key)) => key.into(),
+            _ if is_cut => String::new(),
+            _ => {
+                self.pass(verb.whole("timeout"));
+                String::new()
             }
         };
+        let parameters = [self.recording(duration), vec![("Digits", digits)]].concat();
+        self.act_or_end(verb, Why::Record, parameters, now == Then::HangUp)
+    }
+
+    /// What is told of a recording.
+    fn recording(&mut self, seconds: u32) -> Parameters {
+        let url = self.sids.recording(seconds);
+        match self.walk.grammar.version {
+            Version::V2008 => vec![("RecordingUrl", url), ("Duration", seconds.to_string())],
+            Version::V2010 => {
+                let sid = url.rsplit('/').next().unwrap_or_default().to_owned();
+                vec![("RecordingUrl", url), ("RecordingSid", sid), ("RecordingDuration", seconds.to_string())]
+            }
+        }
+    }
+
+    fn dial(&mut self, verb: &Verb) -> Onward {
+        let dialled = dialled(verb);
+        let answer = self.answer(verb, &dialled);
+        let hangs_up = matches!(answer, Dialled::Canceled | Dialled::Answered { hangs_up: true, .. });
         let answered = self.by_version("answered", "completed");
         let (status, waited, talked) = match answer {
-            Dialled::Answered(seconds) => (answered, 0, seconds.min(verb.whole("timeLimit"))),
+            Dialled::Answered { seconds, .. } => (answered, 0, seconds),
             Dialled::Busy => ("busy", NOT_CONNECTED, 0),
             Dialled::NoAnswer => ("no-answer", verb.whole("timeout").into(), 0),
             Dialled::Failed => ("failed", NOT_CONNECTED, 0),
+            Dialled::Canceled => ("canceled", 0, 0),
         };
         let limit = self.step(verb, |step| {
             step.dialled = dialled;
             step.status = Some(status);
+            step.hung_up = hangs_up;
         });
         if limit.is_some() {
             return limit;
         }
         self.pass(waited + u64::from(talked));
         let parameters = match self.walk.grammar.version {
+            // Nothing shows that the action heard of it.
+            Version::V2008 if hangs_up => return Some(Next::Ended(Outcome::CallerHungUp)),
             Version::V2008 => vec![("DialStatus", status.to_owned())],
-            Version::V2010 => vec![
-                ("DialCallStatus", status.to_owned()),
-                ("DialCallSid", self.sids.call()),
-                ("DialCallDuration", talked.to_string()),
-            ],
+            Version::V2010 => self.dial_parameters(verb, status, talked),
         };
-        self.act(verb, Why::Dial, parameters)
+        self.act_or_end(verb, Why::Dial, parameters, hangs_up)
+    }
+
+    /// What becomes of a Dial. Where no number can be called, none is: the script's answer waits for the next Dial. Who
+    /// would have hung up after `timeLimit` does so at the next chance.
+    fn answer(&mut self, verb: &Verb, dialled: &[String]) -> Dialled {
+        if dialled.is_empty() {
+            return Dialled::Failed;
+        }
+        let longest = verb.whole("timeLimit");
+        match self.walk.script.turn(|act| matches!(act, Act::Dial(_))) {
+            Turn::Acts(Act::Dial(Dialled::Answered { seconds, hangs_up })) if seconds >= longest => {
+                self.walk.script.give_back(hangs_up.then_some(Act::HangUp));
+                Dialled::Answered { seconds: longest, hangs_up: false }
+            }
+            Turn::Acts(Act::Dial(answer)) => answer,
+            Turn::HangsUp => Dialled::Canceled,
+            _ => Dialled::NoAnswer,
+        }
+    }
+
+    /// What 2010-04-01 tells of a Dial. Who was answered has talked for a second at least.
+    fn dial_parameters(&mut self, verb: &Verb, status: &str, talked: u32) -> Parameters {
+        let is_bridged = talked > 0;
+        let mut parameters = vec![
+            ("DialCallStatus", status.to_owned()),
+            ("DialCallSid", self.sids.call()),
+            ("DialCallDuration", talked.to_string()),
+            ("DialBridged", is_bridged.to_string()),
+        ];
+        if is_bridged && verb.value("record").is_some_and(|record| !matches!(record, "do-not-record" | "false")) {
+            parameters.extend(self.recording(talked));
+        }
+        parameters
     }
 
     /// A message with a part that was refused has a Sid too, and is not sent.
@@ -257,9 +302,13 @@ impl<'a, S: Sids> Run<'a, S> {
         if is_valid {
             let end = |name, default: &str| verb.value(name).map_or_else(|| default.to_owned(), |end| self.spelt(end));
             let (to, from) = (end("to", &self.walk.ends.caller), end("from", &self.walk.ends.number));
-            self.messages.push(Message { sid: sid.clone(), to, from, body: verb.body().to_owned() });
+            let (body, media) = (verb.body().to_owned(), verb.media());
+            self.messages.push(Message { sid: sid.clone(), to, from, body, media });
         }
-        let parameters = vec![("SmsSid", sid), ("SmsStatus", status.to_owned())];
+        let mut parameters = vec![("SmsSid", sid.clone()), ("SmsStatus", status.to_owned())];
+        if verb.name() == "Message" {
+            parameters.extend([("MessageSid", sid), ("MessageStatus", status.to_owned())]);
+        }
         self.act(verb, Why::Sms, parameters)
     }
 
@@ -268,15 +317,24 @@ impl<'a, S: Sids> Run<'a, S> {
     }
 
     /// Goes on at the verb's action, if it has one.
-    fn act(&self, verb: &Verb, why: Why, parameters: Vec<(&'static str, String)>) -> Onward {
+    fn act(&self, verb: &Verb, why: Why, parameters: Parameters) -> Onward {
         verb.value("action").map(|action| self.request(verb, why, action, parameters))
     }
 
-    fn request(&self, verb: &Verb, why: Why, reference: &str, parameters: Vec<(&'static str, String)>) -> Next {
+    /// The same, where the caller may have hung up: the action hears of it, and nothing follows.
+    fn act_or_end(&mut self, verb: &Verb, why: Why, parameters: Parameters, hung_up: bool) -> Onward {
+        if !hung_up {
+            return self.act(verb, why, parameters);
+        }
+        self.walk.ended = Some(Outcome::CallerHungUp);
+        self.act(verb, why, parameters).or(Some(Next::Ended(Outcome::CallerHungUp)))
+    }
+
+    fn request(&self, verb: &Verb, why: Why, reference: &str, parameters: Parameters) -> Next {
         let is_get = verb.value("method").is_some_and(|method| method.eq_ignore_ascii_case("GET"));
         let method = if is_get { "GET" } else { "POST" };
         match resolved(self.at, reference, verb.line) {
-            Ok(url) => Next::Request(Request { why, method, url, parameters }),
+            Ok(url) => Next::Request(Request { why, method, url, parameters, is_last: self.walk.ended.is_some() }),
             Err(error) => Next::Error(error),
         }
     }
@@ -314,9 +372,10 @@ fn is_endless(verb: &Verb) -> bool {
 /// Whom a Dial calls: its text, and what is in it. Numbers stand by themselves, others after what they are.
 fn dialled(verb: &Verb) -> Vec<String> {
     let own = Some(&verb.text).filter(|text| is_phone(text)).cloned();
-    let nested = verb.children.iter().filter(|child| !child.is_refused(TEXT)).map(|child| match child.name() {
-        "Number" => child.text.clone(),
-        other => format!("{}:{}", other.to_lowercase(), child.text),
+    let nested = verb.children.iter().filter(|child| !child.is_refused(TEXT)).map(|child| {
+        let (kind, name) = (child.name().to_lowercase(), child.text_or(&["Identity", "ApplicationSid"]));
+        let says_so = name.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case(&kind));
+        if child.name() == "Number" || says_so { name.to_owned() } else { format!("{kind}:{name}") }
     });
     own.into_iter().chain(nested).collect()
 }

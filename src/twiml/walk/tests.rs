@@ -25,7 +25,7 @@ impl Sids for Counted {
     }
 
     fn recording(&mut self, seconds: u32) -> String {
-        format!("http://world/{}.wav?{seconds}", self.next("RE"))
+        format!("http://world/{seconds}/{}", self.next("RE"))
     }
 }
 
@@ -141,13 +141,20 @@ fn a_menu_leads_to_what_was_pressed() {
     assert_eq!(steps, expected);
 }
 
+/// What 2010-04-01 tells of a recording with this URL.
+fn recorded<'a>(url: &'a str, digits: &'a str) -> Vec<(&'static str, &'a str)> {
+    let (before, sid) = url.rsplit_once('/').unwrap();
+    let seconds = before.rsplit('/').next().unwrap();
+    vec![("RecordingUrl", url), ("RecordingSid", sid), ("RecordingDuration", seconds), ("Digits", digits)]
+}
+
 #[test]
 fn voicemail_is_recorded_and_sent_to_its_action() {
     let page = "<Say>Leave a message</Say><Record action='/done' maxLength='30'/><Say>Nothing</Say>";
     let done = ("http://app/done", "<Say>Goodbye</Say>");
     let story = call("speak 12 press #", &[(START, page), done]);
     assert_eq!(story.outcome(), Outcome::End);
-    assert_eq!(parameters(&story), [("RecordingUrl", "http://world/RE1.wav?12"), ("Duration", "12"), ("Digits", "#")]);
+    assert_eq!(parameters(&story), [("RecordingUrl", "http://world/12/RE1"), ("Duration", "12"), ("Digits", "#")]);
     assert_eq!(story.times(), [("Say", 0), ("Record", 2), ("Say", 14)]);
     let record = serde_json::to_value(&story.steps[1]).unwrap();
     let attributes = json!({"action": "/done", "maxLength": "30"});
@@ -157,8 +164,7 @@ fn voicemail_is_recorded_and_sent_to_its_action() {
     );
 
     let of_2010 = go(Kind::Call, Version::V2010, "speak 12", &[(START, page), done]);
-    let expected = [("RecordingUrl", "http://world/RE1.wav?12"), ("RecordingDuration", "12"), ("Digits", "")];
-    assert_eq!(parameters(&of_2010), expected);
+    assert_eq!(parameters(&of_2010), recorded("http://world/12/RE1", ""));
     assert_eq!(of_2010.times(), [("Say", 0), ("Record", 2), ("Say", 19)], "12 s, and 5 s of silence");
 
     let silent = call("silence", &[(START, page), done]);
@@ -206,10 +212,160 @@ fn a_dial_that_is_not_answered_has_a_fallback() {
     let falls = one("dial answered 100", "<Dial timeLimit='60'>4151234567</Dial><Say>Over</Say>");
     assert_eq!((falls.times(), falls.outcome()), (vec![("Dial", 0), ("Say", 60)], Outcome::End));
     let of_2010 = |script| go(Kind::Call, Version::V2010, script, &[(START, page)]);
-    let answered = [("DialCallStatus", "completed"), ("DialCallSid", "CA1"), ("DialCallDuration", "60")];
-    assert_eq!(parameters(&of_2010("dial answered 60")), answered);
-    let busy = [("DialCallStatus", "busy"), ("DialCallSid", "CA1"), ("DialCallDuration", "0")];
-    assert_eq!(parameters(&of_2010("dial busy")), busy);
+    assert_eq!(parameters(&of_2010("dial answered 60")), dialled("completed", "60", "true"));
+    assert_eq!(parameters(&of_2010("dial busy")), dialled("busy", "0", "false"));
+}
+
+/// What 2010-04-01 tells of the first Dial.
+fn dialled<'a>(status: &'a str, seconds: &'a str, bridged: &'a str) -> Vec<(&'static str, &'a str)> {
+    vec![("DialCallStatus", status), ("DialCallSid", "CA1"), ("DialCallDuration", seconds), ("DialBridged", bridged)]
+}
+
+#[test]
+fn an_answered_dial_of_2010_may_be_recorded() {
+    for (script, record, is_recorded) in [
+        ("dial answered 12", "record='record-from-answer'", true),
+        ("dial answered 12", "record='record-from-ringing-dual'", true),
+        ("dial answered 12 hang up", "record='true'", true),
+        ("dial answered 12", "record='do-not-record'", false),
+        ("dial answered 12", "record='false'", false),
+        ("dial answered 12", "record='x'", false),
+        ("dial answered 12", "", false),
+        ("dial busy", "record='true'", false),
+        ("hang up", "record='true'", false),
+    ] {
+        let page = format!("<Dial action='/a' {record}>4151234567</Dial>");
+        let story = go(Kind::Call, Version::V2010, script, &[(START, &page)]);
+        let told = &parameters(&story)[4..];
+        let recording = if is_recorded { recorded("http://world/12/RE2", "")[..3].to_vec() } else { vec![] };
+        assert_eq!(told, recording, "{script} {record}");
+    }
+}
+
+/// The only request, if any, with whether it is the last one, and the outcome.
+#[track_caller]
+fn told_last(story: &mut Story) -> Vec<(&'static str, String)> {
+    assert_eq!(story.requests.len(), 1);
+    assert!(story.requests[0].is_last);
+    assert!(story.steps.last().unwrap().hung_up);
+    let grammar = Grammar { kind: Kind::Call, version: Version::V2010 };
+    let never = read(b"<Response><Say>never</Say></Response>", Some("text/xml"), grammar).unwrap();
+    let at = Location { url: START.into(), request: 2 };
+    let after = story.walk.run(&never, &at, &mut Counted::default());
+    assert_eq!((after.next, after.steps), (Next::Ended(Outcome::CallerHungUp), vec![]), "the answer is not executed");
+    story.requests[0].parameters.clone()
+}
+
+fn owned(parameters: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+    parameters.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
+}
+
+#[test]
+fn the_action_of_a_dial_hears_of_a_caller_who_hangs_up() {
+    let page = "<Dial action='/a' timeLimit='60'>4151234567</Dial><Say>never</Say>";
+    let of = |version, script| go(Kind::Call, version, script, &[(START, page)]);
+    let mut before = of(Version::V2010, "hang up");
+    assert_eq!(told_last(&mut before), owned(&dialled("canceled", "0", "false")));
+    assert_eq!((before.steps[0].status, before.walk.duration()), (Some("canceled"), 0));
+    let mut after = of(Version::V2010, "dial answered 30 hang up");
+    assert_eq!(told_last(&mut after), owned(&dialled("completed", "30", "true")));
+    assert_eq!(after.walk.duration(), 30);
+    assert_eq!(after.steps[0].dialled, ["4151234567"]);
+
+    let cut = of(Version::V2010, "dial answered 60 hang up");
+    assert!(!cut.requests[0].is_last && !cut.steps[0].hung_up, "the time was over before");
+    let next = ("http://app/a", "<Gather/><Say>never</Say>");
+    let cut = go(Kind::Call, Version::V2010, "dial answered 60 hang up", &[(START, page), next]);
+    assert_eq!((cut.outcome(), cut.steps.len()), (Outcome::CallerHungUp, 2), "and hangs up at the next chance");
+
+    for (script, status, took) in [("hang up", "canceled", 0), ("dial answered 30 hang up", "answered", 30)] {
+        let story = of(Version::V2008, script);
+        assert_eq!((story.requests.len(), story.outcome()), (0, Outcome::CallerHungUp), "{script}");
+        assert_eq!((story.steps[0].status, story.steps[0].hung_up), (Some(status), true), "{script}");
+        assert_eq!((story.steps.len(), story.walk.duration()), (1, took), "{script}");
+    }
+    for script in ["hang up", "dial answered 30 hang up"] {
+        let page = "<Dial>4151234567</Dial><Say>never</Say>";
+        let story = go(Kind::Call, Version::V2010, script, &[(START, page)]);
+        assert_eq!((story.outcome(), story.steps.len()), (Outcome::CallerHungUp, 1), "{script}");
+    }
+}
+
+#[test]
+fn the_action_of_a_record_hears_of_a_caller_who_hangs_up() {
+    let page = "<Record action='/a' maxLength='20'/><Say>never</Say>";
+    let of = |version, script| go(Kind::Call, version, script, &[(START, page)]);
+    let mut story = of(Version::V2010, "speak 12 hang up");
+    assert_eq!(told_last(&mut story), owned(&recorded("http://world/12/RE1", "hangup")));
+    assert_eq!((story.steps[0].recorded, story.walk.duration()), (Some(12), 12), "no silence follows");
+    let mut story = of(Version::V2008, "speak 12 hang up");
+    let expected = [("RecordingUrl", "http://world/12/RE1"), ("Duration", "12"), ("Digits", "hangup")];
+    assert_eq!(told_last(&mut story), owned(&expected));
+
+    let cut = of(Version::V2010, "speak 20 hang up");
+    assert!(!cut.requests[0].is_last && cut.requests[0].parameters[3].1.is_empty());
+    let next = ("http://app/a", "<Gather/><Say>never</Say>");
+    let cut = go(Kind::Call, Version::V2010, "speak 20 hang up", &[(START, page), next]);
+    assert_eq!((cut.outcome(), cut.steps.len()), (Outcome::CallerHungUp, 2));
+}
+
+#[test]
+fn the_last_request_is_made_after_the_most_documents_too() {
+    let pages = [(START, "<Redirect/>"), ("http://app/end", "<Record action='/a'/>")];
+    let grammar = Grammar { kind: Kind::Call, version: Version::V2010 };
+    let document =
+        |page: &str| read(format!("<Response>{page}</Response>").as_bytes(), Some("text/xml"), grammar).unwrap();
+    let ends = Ends { caller: String::new(), number: String::new() };
+    let mut walk = Walk::new(grammar, ends, "speak 3 hang up".parse().unwrap());
+    let at = Location { url: START.into(), request: 1 };
+    for _ in 1..MOST_DOCUMENTS {
+        walk.run(&document(pages[0].1), &at, &mut Counted::default());
+    }
+    let last = walk.run(&document(pages[1].1), &at, &mut Counted::default()).next;
+    assert!(matches!(last, Next::Request(Request { is_last: true, .. })), "{last:?}");
+}
+
+#[test]
+fn an_action_that_is_no_url_does_not_bring_the_caller_back() {
+    let page = "<Record action='http://'/>";
+    let mut story = go(Kind::Call, Version::V2010, "speak 3 hang up", &[(START, page)]);
+    assert!(matches!(story.last, Next::Error(Error { code: 11100, .. })));
+    let at = Location { url: START.into(), request: 2 };
+    let after = story.walk.run(&Document::default(), &at, &mut Counted::default());
+    assert_eq!(after.next, Next::Ended(Outcome::CallerHungUp));
+}
+
+#[test]
+fn a_recording_of_2010_may_have_no_end_by_silence() {
+    for (script, attributes, took) in
+        [("speak 12", "", 12), ("speak 12 press 1", "finishOnKey='#'", 12), ("speak 12", "maxLength='10'", 10)]
+    {
+        let page = format!("<Record action='/a' timeout='0' {attributes}/>");
+        let story = go(Kind::Call, Version::V2010, script, &[(START, &page)]);
+        assert_eq!((story.requests.len(), story.walk.duration()), (1, took), "{script} {attributes}");
+    }
+    let page = "<Record timeout='0' maxLength='60'/><Say>on</Say>";
+    let silent = go(Kind::Call, Version::V2010, "silence", &[(START, page)]);
+    assert_eq!((silent.requests.len(), silent.times()), (0, vec![("Record", 0), ("Say", 60)]));
+}
+
+#[test]
+fn clients_and_others_are_dialled_by_their_names() {
+    for (noun, name) in [
+        ("<Client>bob</Client>", "client:bob"),
+        ("<Client><Identity>bob</Identity><Parameter name='a' value='b'/></Client>", "client:bob"),
+        ("<Sip>a@b.c</Sip>", "sip:a@b.c"),
+        ("<Sip username='u'>sip:a@b.c</Sip>", "sip:a@b.c"),
+        ("<Sip>SIP:a@b.c;x=1</Sip>", "SIP:a@b.c;x=1"),
+        ("<Queue>support</Queue>", "queue:support"),
+        ("<Sim>DE1</Sim>", "sim:DE1"),
+        ("<WhatsApp>+14155551212</WhatsApp>", "whatsapp:+14155551212"),
+        ("<Application><ApplicationSid>AP1</ApplicationSid></Application>", "application:AP1"),
+    ] {
+        let page = format!("<Dial>{noun}</Dial>");
+        let story = go(Kind::Call, Version::V2010, "dial busy", &[(START, &page)]);
+        assert_eq!(story.steps[0].dialled, [name], "{noun}");
+    }
 }
 
 #[test]
@@ -258,11 +414,16 @@ fn a_gather_of_2010_may_send_no_digits_and_may_listen_to_speech_alone() {
     let gather = |attributes: &str, script| {
         go(Kind::Call, Version::V2010, script, &[(START, &format!("<Gather action='/a' {attributes}/>"))])
     };
-    assert_eq!(parameters(&gather("actionOnEmptyResult='true'", "wait")), [("Digits", "")]);
+    let told = |digits, key| [("Digits", digits), ("FinishedOnKey", key), ("msg", "Gather End")];
+    assert_eq!(parameters(&gather("actionOnEmptyResult='true'", "wait")), told("", ""));
+    assert_eq!(parameters(&gather("actionOnEmptyResult='true'", "press #")), told("", "#"));
+    assert_eq!(parameters(&gather("", "press 12#3")), told("12", "#"));
+    assert_eq!(parameters(&gather("finishOnKey='*'", "press 12*")), told("12", "*"));
+    assert_eq!(parameters(&gather("numDigits='2'", "press 12#")), told("12", ""));
     assert!(gather("", "wait").requests.is_empty());
     let speech = gather("input='speech'", "press 1");
     assert_eq!((speech.requests.len(), &*speech.walk.digits_left()), (0, "1"));
-    assert_eq!(parameters(&gather("input='dtmf speech'", "press 1")), [("Digits", "1")]);
+    assert_eq!(parameters(&gather("input='dtmf speech'", "press 1")), told("1", ""));
 }
 
 #[test]
@@ -294,6 +455,8 @@ fn time_is_reckoned() {
     ] {
         assert_eq!(one("", verb).walk.duration(), seconds, "{verb}");
     }
+    let marked = "<Say><emphasis>one two</emphasis> three<break/>four <sub alias='x'>five</sub></Say>";
+    assert_eq!(go(Kind::Call, Version::V2010, "", &[(START, marked)]).walk.duration(), 3, "five words");
 }
 
 #[test]
@@ -376,6 +539,7 @@ fn messages_are_sent_with_defaults_and_told_to_an_action() {
         to: to.into(),
         from: from.into(),
         body: body.into(),
+        media: vec![],
     };
     let expected =
         [message("SM1", "4155551212", "4158675309", "hello\nthere"), message("SM2", "4155550000", "4155550001", "hi")];
@@ -397,6 +561,33 @@ fn messages_are_sent_with_defaults_and_told_to_an_action() {
 }
 
 #[test]
+fn a_message_of_2010_may_show_media_and_has_an_action() {
+    let reply =
+        "<Message action='/sent'><Body>hi</Body><Media>http://a/1.png</Media><Media> /2.png </Media><Media/></Message>";
+    let story = go(Kind::Message, Version::V2010, "", &[(START, reply)]);
+    assert_eq!(story.messages[0].media, ["http://a/1.png", "/2.png"]);
+    let expected = [("SmsSid", "SM1"), ("SmsStatus", "sending"), ("MessageSid", "SM1"), ("MessageStatus", "sending")];
+    assert_eq!(parameters(&story), expected);
+    let sms = go(Kind::Message, Version::V2010, "", &[(START, "<Sms action='/sent'>hi</Sms>")]);
+    assert_eq!(parameters(&sms), expected[..2]);
+    let only = go(Kind::Message, Version::V2010, "", &[(START, "<Message><Media>http://a/1.png</Media></Message>")]);
+    let shown = |story: &Story| serde_json::to_value(&story.messages[0]).unwrap();
+    let ends = json!({"sid": "SM1", "to": "4155551212", "from": "4158675309", "body": "", "media": ["http://a/1.png"]});
+    assert_eq!(shown(&only), ends);
+    assert_eq!(shown(&sms).get("media"), None);
+}
+
+#[test]
+fn a_call_is_answered_by_what_is_more_than_a_redirect() {
+    let is_answered = |pages: &[(&str, &str)]| go(Kind::Call, Version::V2010, "", pages).walk.is_answered();
+    assert!(!is_answered(&[(START, "")]));
+    assert!(!is_answered(&[(START, "<Redirect>/a</Redirect>"), ("http://app/a", "<Redirect>/b</Redirect>")]));
+    assert!(!is_answered(&[(START, "<Reject/>")]));
+    assert!(is_answered(&[(START, "<Redirect>/a</Redirect>"), ("http://app/a", "<Say>a</Say>")]));
+    assert!(is_answered(&[(START, "<Hangup/>")]));
+}
+
+#[test]
 fn a_call_is_rejected_by_its_first_verb_only() {
     let outcome = |pages: &[(&str, &str)]| go(Kind::Call, Version::V2010, "", pages).outcome();
     assert_eq!(outcome(&[(START, "<Reject reason='busy'/><Say>never</Say>")]), Outcome::Rejected);
@@ -410,6 +601,14 @@ fn what_is_known_by_name_is_skipped_and_says_so() {
     let story = go(Kind::Call, Version::V2010, "", &[(START, "<Enqueue a='b'>support</Enqueue><Leave/><Say>on</Say>")]);
     let steps: Vec<_> = story.steps.iter().map(|step| (step.verb, step.skipped, step.at)).collect();
     assert_eq!(steps, [("Enqueue", true, 0), ("Leave", true, 0), ("Say", false, 0)]);
+    for verb in ["Start", "Stop", "Pay", "Refer", "Echo"] {
+        let page = format!("<{verb} a='b'><Foo>c</Foo></{verb}><Say>on</Say>");
+        let story = go(Kind::Call, Version::V2010, "", &[(START, &page)]);
+        assert_eq!((story.steps[0].skipped, story.steps.len(), story.outcome()), (true, 2, Outcome::End), "{verb}");
+    }
+    let connect = "<Connect action='/a'><Stream url='wss://a'/></Connect><Say>never</Say>";
+    let story = go(Kind::Call, Version::V2010, "", &[(START, connect)]);
+    assert_eq!((story.steps.len(), story.steps[0].skipped, story.outcome()), (1, true, Outcome::End));
     let checked = RULES.iter().filter(|rule| !rule.is_only_known);
     for rule in checked.filter(|rule| rule.places.contains(&Place::Call)) {
         let story = go(Kind::Call, Version::V2010, "", &[(START, &format!("<{}/>", rule.name))]);
