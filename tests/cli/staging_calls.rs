@@ -217,6 +217,14 @@ fn a_caller_walks_through_a_menu_and_each_version_is_asked_in_its_own_words() {
     assert_eq!((last.path.as_str(), last.form["CallStatus"].as_str()), ("/status", "completed"));
     assert_eq!(last.form["CallDuration"], answer["duration"].to_string());
     assert_eq!(answer["outcome"], "end", "{answer:#}");
+
+    // Who hangs up amid a recording leaves it, and nothing is executed any more.
+    let script = "Script=press+1%3B+dial+busy%3B+speak+5+hang+up";
+    let (status, answer) = simulate(&world, "InboundCalls", &format!("To={NUMBER}&ApiVersion=2010-04-01&{script}"));
+    assert_eq!((status, &answer["outcome"]), (201, &json!("caller-hung-up")), "{answer:#}");
+    let recorded = program.got().into_iter().find(|got| got.path == "/recorded").expect("its recording").form;
+    assert_eq!((recorded["CallStatus"].as_str(), recorded["Digits"].as_str()), ("completed", "hangup"));
+    assert!(recorded["RecordingUrl"].ends_with(&recorded["RecordingSid"]));
 }
 
 #[test]

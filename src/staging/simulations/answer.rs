@@ -6,13 +6,14 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::run::{Early, Ending};
 use crate::twiml::{Kind, Message, Step, Why};
 use crate::values::sid::AccountSid;
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Answer {
     pub sid: String,
-    pub outcome: &'static str,
+    pub outcome: Ending,
     pub status: &'static str,
     /// Seconds, as reckoned.
     pub duration: u64,
@@ -21,6 +22,23 @@ pub struct Answer {
     pub steps: Vec<Step>,
     pub messages: Vec<Message>,
     pub notifications: Vec<Told>,
+}
+
+impl Answer {
+    /// Of a run that has just begun.
+    pub const fn begun(sid: String) -> Self {
+        Self {
+            sid,
+            outcome: Ending::Early(Early::Error),
+            status: "in-progress",
+            duration: 0,
+            digits_left: String::new(),
+            requests: Vec::new(),
+            steps: Vec::new(),
+            messages: Vec::new(),
+            notifications: Vec::new(),
+        }
+    }
 }
 
 /// A request to the program.

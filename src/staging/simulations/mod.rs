@@ -16,6 +16,7 @@ mod asked;
 mod codes;
 pub mod face;
 mod past;
+mod record;
 mod run;
 mod scene;
 
