@@ -13,7 +13,7 @@ use hyper::header::{
     USER_AGENT,
 };
 use hyper::http::uri::PathAndQuery;
-use hyper::{HeaderMap, Request, Response, Uri};
+use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -117,7 +117,6 @@ impl Run<'_> {
     fn forget_answer(&mut self) {
         self.delivery.status = None;
         self.delivery.headers.clear();
-        self.delivery.content_type = None;
         self.delivery.body.clear();
     }
 
@@ -256,7 +255,6 @@ impl Run<'_> {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value)));
         self.delivery.headers = headers.collect();
-        self.delivery.content_type = content_type(response.headers());
         for value in response.headers().get_all(SET_COOKIE) {
             self.cookies.set(&text(value), target, self.now);
         }
@@ -299,11 +297,6 @@ fn location(response: &Response<Incoming>) -> Option<String> {
     let location =
         response.headers().get(LOCATION).filter(|_| matches!(response.status().as_u16(), 301..=303 | 307 | 308));
     location.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-}
-
-fn content_type(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
 /// Whether what came is not HTTP, or not all of it came.

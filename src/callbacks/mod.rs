@@ -115,8 +115,6 @@ pub struct Delivery {
     pub status: Option<u16>,
     /// At most 100, with 32 KiB together; bytes beyond UTF-8 are replaced.
     pub headers: Vec<(String, String)>,
-    /// In lower case and without parameters, such as `text/xml`.
-    pub content_type: Option<String>,
     /// At most [`LONGEST_BODY`]. Of a longer one its beginning.
     pub body: Vec<u8>,
     /// The requests that were redirected, first one first.
@@ -149,7 +147,6 @@ impl Delivery {
             took: Duration::ZERO,
             status: None,
             headers: Vec::new(),
-            content_type: None,
             body: Vec::new(),
             redirects: Vec::new(),
             target: None,

@@ -8,9 +8,11 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
-use super::{Unopened, store};
+use super::Unopened;
 use crate::db::{self, Db, Meant, Transaction};
 use crate::values::sid::random_bits;
+
+mod store;
 
 /// The database in which the processes of all worlds of a server meet, for an advisory lock is one of its database.
 pub const MEETING: &str = "postgres";
@@ -66,6 +68,14 @@ pub struct Database {
     beside_options: PgConnectOptions,
     /// Holds the lock on the name.
     lock: Mutex<Transaction>,
+}
+
+/// Whether a server has a database of this name.
+///
+/// # Errors
+/// If it is out of reach.
+pub(super) async fn exists(db: &Db, name: &str) -> sqlx::Result<bool> {
+    store::exists(db, name).await
 }
 
 impl Database {

@@ -1,6 +1,6 @@
 //! Faults on demand: which requests fail, and how. A rule is armed until it has met as many requests as it should.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -75,13 +75,17 @@ pub struct Shown {
 }
 
 impl Faults {
+    fn rules(&self) -> MutexGuard<'_, Rules> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Adds a rule. Its draws come from `seed`, unless it says another one.
     ///
     /// # Errors
     /// [`Refused::TooManyFaults`], and if it makes no sense.
     pub fn add(&self, rule: Rule, seed: i64) -> Result<Shown, Refused> {
         let act = rule.act().map_err(|why| Part::of("do", why))?;
-        let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.rules();
         if rules.armed.len() >= MOST_FAULTS {
             // One that is spent does nothing any more.
             let spent = rules.armed.iter().position(Armed::is_spent).ok_or(Refused::TooManyFaults)?;
@@ -98,7 +102,7 @@ impl Faults {
 
     /// What a fault does to this request: the first one that fits.
     pub fn meet(&self, sight: &Sight<'_>) -> Option<Met> {
-        let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.rules();
         rules.count_emptied(sight);
         rules.armed.iter_mut().find_map(|armed| armed.meet(sight))
     }
@@ -106,37 +110,37 @@ impl Faults {
     /// The answer that a fault gives instead of the program at this URL.
     /// `sid` is that of the call or message.
     pub fn meet_callback(&self, url: &str, account: AccountSid, sid: &str) -> Option<(String, Callback)> {
-        let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.rules();
         rules.armed.iter_mut().find_map(|armed| armed.meet_callback(url, account, sid))
     }
 
     /// Clears all, and counts from the beginning again.
     pub fn begin_anew(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Rules::default();
+        *self.rules() = Rules::default();
     }
 
     /// Notes which request a rule has met last.
     pub fn note(&self, id: &str, request_id: &str) {
-        let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.rules();
         if let Some(armed) = rules.armed.iter_mut().find(|armed| armed.id == id) {
             armed.last_request_id = Some(request_id.to_owned());
         }
     }
 
     pub fn shown(&self) -> Vec<Shown> {
-        let rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rules = self.rules();
         rules.armed.iter().map(Armed::shown).collect()
     }
 
     /// The ids of rules that have met nothing yet.
     pub fn unspent(&self) -> Vec<String> {
-        let rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rules = self.rules();
         rules.armed.iter().filter(|armed| armed.hits == 0).map(|armed| armed.id.clone()).collect()
     }
 
     /// Takes away one rule, or all, and returns their ids.
     pub fn clear(&self, id: Option<&str>) -> Vec<String> {
-        let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.rules();
         let cleared = rules.armed.extract_if(.., |armed| id.is_none_or(|id| armed.id == id));
         cleared.map(|armed| armed.id).collect()
     }

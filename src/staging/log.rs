@@ -1,7 +1,7 @@
 //! The log of a world: what was asked of it and answered, what money moved, what fell due. In memory only.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -74,9 +74,13 @@ impl Filter {
 }
 
 impl Log {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Adds an entry with these members.
     pub fn add(&self, at: DateTime<Utc>, kind: &'static str, account: Option<AccountSid>, members: Value) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept();
         kept.last += 1;
         let number = kept.last;
         let at = at.to_rfc3339_opts(SecondsFormat::Millis, true);
@@ -99,7 +103,7 @@ impl Log {
 
     /// The entries that a filter takes, as a JSON object.
     pub fn read(&self, filter: &Filter) -> String {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept();
         let entries: Vec<_> =
             kept.entries.iter().filter(|entry| filter.takes(entry)).map(|entry| entry.text.as_str()).collect();
         format!("{{\"entries\":[{}],\"last\":{}}}\n", entries.join(","), kept.last)
@@ -112,7 +116,7 @@ impl Log {
             // Before the look, so that no entry is missed.
             let added = self.added.notified();
             {
-                let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+                let kept = self.kept();
                 let new = kept.entries.iter().rev().take_while(|entry| entry.number > seen);
                 there += new.filter(|entry| filter.takes(entry)).count();
                 seen = kept.last;
@@ -128,13 +132,13 @@ impl Log {
 
     /// Nobody waits any more.
     pub fn stop(&self) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).is_stopped = true;
+        self.kept().is_stopped = true;
         self.added.notify_waiters();
     }
 
     /// Counts a warning.
     pub fn warn(&self, warning: String, request_id: &str) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept();
         let last_request_id = request_id.to_owned();
         if let Some(known) = kept.warnings.iter_mut().find(|known| known.text == warning) {
             known.count += 1;
@@ -148,12 +152,12 @@ impl Log {
     }
 
     pub fn warnings(&self) -> Vec<Warning> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).warnings.clone()
+        self.kept().warnings.clone()
     }
 
     /// Forgets all entries and warnings.
     pub fn clear(&self) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept();
         *kept = Kept { last: kept.last, is_stopped: kept.is_stopped, ..Kept::default() };
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{Mutex, Semaphore};
 
+use super::database;
 use super::faults::Faults;
 use super::log::Log;
 use super::seed::{self, Seed};
@@ -178,7 +179,7 @@ pub async fn clock_of(name: &Name, options: &PgConnectOptions) -> Result<(Clock,
 /// If it is out of reach.
 pub async fn is_there(name: &Name, beside: &PgConnectOptions) -> Result<bool, Unopened> {
     let db = db::for_command(beside);
-    let is_there = store::exists(&db, &name.database()).await;
+    let is_there = database::exists(&db, &name.database()).await;
     db.close().await;
     Ok(is_there?)
 }

@@ -56,7 +56,7 @@ pub enum Dialled {
 
 /// What the caller does when something is asked of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum Reply {
     Acts(Act),
     Nothing,
     HangsUp,
@@ -157,16 +157,16 @@ impl Then {
 impl Script {
     /// What the caller does where an act that `suits` is asked for. Another act waits for its own verb. Once the script
     /// has run out, the caller does nothing the first time, and then hangs up.
-    pub fn turn(&mut self, suits: impl Fn(&Act) -> bool) -> Turn {
+    pub fn reply(&mut self, suits: impl Fn(&Act) -> bool) -> Reply {
         match self.acts.front() {
-            None if self.has_waited => Turn::HangsUp,
+            None if self.has_waited => Reply::HangsUp,
             None => {
                 self.has_waited = true;
-                Turn::Nothing
+                Reply::Nothing
             }
-            Some(Act::HangUp) => Turn::HangsUp,
-            Some(act) if suits(act) => self.acts.pop_front().map_or(Turn::Nothing, Turn::Acts),
-            Some(_) => Turn::Nothing,
+            Some(Act::HangUp) => Reply::HangsUp,
+            Some(act) if suits(act) => self.acts.pop_front().map_or(Reply::Nothing, Reply::Acts),
+            Some(_) => Reply::Nothing,
         }
     }
 

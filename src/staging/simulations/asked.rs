@@ -27,7 +27,7 @@ pub struct Asked {
     pub script: Script,
     pub caller_name: Option<String>,
     /// City, state, zip and country of the caller, where they are said.
-    pub place: [Option<String>; 4],
+    pub region: [Option<String>; 4],
     /// The number's, unless it is said.
     pub version: Option<Version>,
     /// Whether warnings count as errors.
@@ -61,7 +61,7 @@ impl Asked {
         };
         let to = take("To", LONGEST)?.ok_or_else(|| refused("To", "a number that the account holds"))?;
         let from = take("From", LONGEST)?.unwrap_or_else(|| CALLER.to_owned());
-        let place = [
+        let region = [
             take("FromCity", LONGEST)?,
             take("FromState", LONGEST)?,
             take("FromZip", LONGEST)?,
@@ -94,7 +94,7 @@ impl Asked {
             body,
             script,
             caller_name,
-            place,
+            region,
             version,
             strict: flag("Strict", strict, false)?,
             wait: flag("Wait", wait, true)?,
@@ -141,7 +141,7 @@ mod tests {
         let call = asked(Kind::Call, "To=1&Wait=false&Strict=true&ApiVersion=2010-04-01&From=%2B14155551212&FromCity=");
         let call = call.expect("a call");
         assert_eq!((call.caller_digits().as_str(), call.wait, call.strict), ("4155551212", false, true));
-        assert_eq!((call.version, &call.place[0]), (Some(Version::V2010), &None));
+        assert_eq!((call.version, &call.region[0]), (Some(Version::V2010), &None));
     }
 
     #[test]

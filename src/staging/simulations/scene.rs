@@ -8,7 +8,7 @@ use crate::values::phone::PhoneNumber;
 use crate::values::sid::AccountSid;
 
 /// The names of the parts of a place, after those of an end.
-const PLACE: [&str; 4] = ["City", "State", "Zip", "Country"];
+const REGION: [&str; 4] = ["City", "State", "Zip", "Country"];
 
 /// Who calls whom, and which URLs that leads to.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct Scene {
     caller: String,
     number: String,
     /// City, state, zip and country of both, where they are known.
-    places: [[Option<String>; 4]; 2],
+    regions: [[Option<String>; 4]; 2],
     /// Only where the number looks callers up.
     caller_name: Option<String>,
     body: String,
@@ -48,8 +48,8 @@ impl Scene {
             Version::V2008 => number.to_string(),
             Version::V2010 => format!("+1{number}"),
         };
-        let mut of_caller = asked.caller().map_or([const { None }; 4], place);
-        for (known, said) in of_caller.iter_mut().zip(&asked.place) {
+        let mut of_caller = asked.caller().map_or([const { None }; 4], region);
+        for (known, said) in of_caller.iter_mut().zip(&asked.region) {
             *known = said.clone().or(known.take());
         }
         let caller_name = asked.caller_name.clone().or(looked_up).filter(|_| settings.voice_caller_id_lookup);
@@ -60,7 +60,7 @@ impl Scene {
             version,
             caller: asked.caller().map_or_else(|| asked.from.clone(), spelt),
             number: spelt(number.phone_number),
-            places: [of_caller, place(number.phone_number)],
+            regions: [of_caller, region(number.phone_number)],
             caller_name,
             body: asked.body.clone(),
             first,
@@ -134,11 +134,11 @@ impl Scene {
             (Kind::Call, Version::V2010) => &[["From", "To"], ["Caller", "Called"]],
             (Kind::Message, _) => &[["From", "To"]],
         };
-        for (end, place) in ends.iter().flat_map(|ends| ends.iter().zip(&self.places)) {
+        for (end, region) in ends.iter().flat_map(|ends| ends.iter().zip(&self.regions)) {
             // Today's requests have all parts, empty where they are not known.
             let unknown = (self.version == Version::V2010).then(String::new);
             let known =
-                PLACE.iter().zip(place).filter_map(|(part, value)| Some((part, value.clone().or(unknown.clone())?)));
+                REGION.iter().zip(region).filter_map(|(part, value)| Some((part, value.clone().or(unknown.clone())?)));
             all.extend(known.map(|(part, value)| (format!("{end}{part}"), value)));
         }
         all
@@ -146,7 +146,7 @@ impl Scene {
 }
 
 /// What is known of a number by itself.
-fn place(number: PhoneNumber) -> [Option<String>; 4] {
+fn region(number: PhoneNumber) -> [Option<String>; 4] {
     [None, number.area_code().state().map(str::to_owned), None, Some("US".to_owned())]
 }
 

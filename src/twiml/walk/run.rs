@@ -1,7 +1,7 @@
 //! One document of a walk.
 
 use super::super::grammar::is_phone;
-use super::super::script::{Act, Dialled, Then, Turn};
+use super::super::script::{Act, Dialled, Reply, Then};
 use super::super::{Document, TEXT, Verb, Version};
 use super::url::resolved;
 use super::{Location, MOST_VERBS, Message, Next, Outcome, Request, Sids, Step, Walk, Why};
@@ -127,11 +127,11 @@ impl<'a, S: Sids> Run<'a, S> {
             }
         }
         let listens = verb.value("input").is_none_or(|input| input.contains("dtmf"));
-        let turn = self.walk.script.turn(|act| listens && matches!(act, Act::Press(_) | Act::Wait));
+        let reply = self.walk.script.reply(|act| listens && matches!(act, Act::Press(_) | Act::Wait));
         let waits_for_ever = verb.children.iter().any(is_endless);
-        match turn {
-            Turn::Acts(Act::Press(keys)) => self.gathered(verb, &keys),
-            Turn::HangsUp => self.caller_hangs_up(verb),
+        match reply {
+            Reply::Acts(Act::Press(keys)) => self.gathered(verb, &keys),
+            Reply::HangsUp => self.caller_hangs_up(verb),
             _ if waits_for_ever => self.caller_hangs_up(verb),
             _ => self.gathered(verb, ""),
         }
@@ -170,9 +170,9 @@ impl<'a, S: Sids> Run<'a, S> {
     }
 
     fn record(&mut self, verb: &Verb) -> Onward {
-        match self.walk.script.turn(|act| matches!(act, Act::Speak(..) | Act::Silence)) {
-            Turn::Acts(Act::Speak(seconds, then)) => self.recorded(verb, seconds, then),
-            Turn::HangsUp => self.caller_hangs_up(verb),
+        match self.walk.script.reply(|act| matches!(act, Act::Speak(..) | Act::Silence)) {
+            Reply::Acts(Act::Speak(seconds, then)) => self.recorded(verb, seconds, then),
+            Reply::HangsUp => self.caller_hangs_up(verb),
             _ => {
                 let limit = self.step(verb, |_| {});
                 let silence = verb.whole("timeout");
@@ -260,13 +260,13 @@ impl<'a, S: Sids> Run<'a, S> {
             return Dialled::Failed;
         }
         let longest = verb.whole("timeLimit");
-        match self.walk.script.turn(|act| matches!(act, Act::Dial(_))) {
-            Turn::Acts(Act::Dial(Dialled::Answered { seconds, hangs_up })) if seconds >= longest => {
+        match self.walk.script.reply(|act| matches!(act, Act::Dial(_))) {
+            Reply::Acts(Act::Dial(Dialled::Answered { seconds, hangs_up })) if seconds >= longest => {
                 self.walk.script.give_back(hangs_up.then_some(Act::HangUp));
                 Dialled::Answered { seconds: longest, hangs_up: false }
             }
-            Turn::Acts(Act::Dial(answer)) => answer,
-            Turn::HangsUp => Dialled::Canceled,
+            Reply::Acts(Act::Dial(answer)) => answer,
+            Reply::HangsUp => Dialled::Canceled,
             _ => Dialled::NoAnswer,
         }
     }
