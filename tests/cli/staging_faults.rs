@@ -66,10 +66,11 @@ fn send(world: &Running, method: &str, path: &str, headers: &str, form: &str) ->
     Wire { text: String::from_utf8_lossy(&bytes).into_owned(), end }
 }
 
+/// Adds a fault, by the credentials of the account.
 fn add(world: &Running, fault: &Value) -> Value {
-    let (status, body) = world.control("POST", "/faults", "control", &fault.to_string());
-    assert_eq!(status, 201, "{body}");
-    serde_json::from_str(&body).expect("JSON")
+    let added = send(world, "POST", "/staging/faults", "", &fault.to_string());
+    assert_eq!(added.status(), "201", "{}", added.text);
+    serde_json::from_str(added.body()).expect("JSON")
 }
 
 fn get(world: &Running, path: &str) -> Value {
