@@ -179,7 +179,7 @@ async fn log(visit: Visit) -> Result<HttpResponse, Refusal> {
         let _waiting = world.waiting.try_acquire().map_err(|_| full())?;
         let _ = visit.deadline.wait(LONGEST_WAIT * 2, world.log.wait(&filter, count, wait)).await;
     }
-    large(world, || world.log.read(&filter))
+    large(world, world.log.read(&filter))
 }
 
 /// The refusal of what is too much at once.
@@ -187,10 +187,14 @@ fn full() -> Failed {
     Failed::TooMany { of: Limit::UnderWay, wait: Duration::from_secs(1) }
 }
 
-/// An answer in JSON that may be large: few are on their way at a time, each written as its client takes it.
-pub(super) fn large(world: &World, text: impl FnOnce() -> String) -> Result<HttpResponse, Refusal> {
-    let permit = Arc::clone(&world.large).try_acquire_owned().map_err(|_| full())?;
-    let text = Bytes::from(text());
+/// An answer in JSON that may be large: few of those are on their way at a time, each written as its client takes it.
+pub(super) fn large(world: &World, text: String) -> Result<HttpResponse, Refusal> {
+    if text.len() <= LARGEST_PART {
+        return Ok(HttpResponse::Ok().content_type(ContentType::json()).body(text));
+    }
+    let unread = |_| Failed::TooMany { of: Limit::Unread, wait: Duration::from_secs(1) };
+    let permit = Arc::clone(&world.large).try_acquire_owned().map_err(unread)?;
+    let text = Bytes::from(text);
     let size = text.len() as u64;
     let parts = stream::unfold((text, permit), |(mut text, permit)| async {
         let part = text.split_to(text.len().min(LARGEST_PART));

@@ -37,6 +37,8 @@ struct Kept {
     last: u64,
     warnings: Vec<Warning>,
     is_stopped: bool,
+    /// How often it was cleared.
+    cleared: u64,
 }
 
 #[derive(Debug)]
@@ -112,11 +114,15 @@ impl Log {
     /// Waits until there are `count` entries that a filter takes, for `longest` at most.
     pub async fn wait(&self, filter: &Filter, count: usize, longest: Duration) {
         let (until, mut there, mut seen) = (Instant::now() + longest, 0, filter.since);
+        let mut cleared = self.kept().cleared;
         loop {
             // Before the look, so that no entry is missed.
             let added = self.added.notified();
             {
                 let kept = self.kept();
+                if kept.cleared != cleared {
+                    (cleared, there) = (kept.cleared, 0);
+                }
                 let new = kept.entries.iter().rev().take_while(|entry| entry.number > seen);
                 there += new.filter(|entry| filter.takes(entry)).count();
                 seen = kept.last;
@@ -158,7 +164,8 @@ impl Log {
     /// Forgets all entries and warnings.
     pub fn clear(&self) {
         let mut kept = self.kept();
-        *kept = Kept { last: kept.last, is_stopped: kept.is_stopped, ..Kept::default() };
+        let Kept { last, is_stopped, cleared, .. } = *kept;
+        *kept = Kept { last, is_stopped, cleared: cleared + 1, ..Kept::default() };
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
-use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock, Semaphore};
+use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock, Semaphore, watch};
 
 use crate::accounts::gate::Gate;
 use crate::callbacks::Callbacks;
@@ -223,6 +223,8 @@ pub struct World {
     first_faults: Vec<Rule>,
     faults: Faults,
     log: Log,
+    /// Whether it stops.
+    stopping: watch::Sender<bool>,
     /// Held while a test number is on sale.
     offering: Arc<Mutex<()>>,
     /// Permits for answers that may be large, until their clients have taken them.
@@ -261,8 +263,15 @@ struct ShownSnapshot {
 impl World {
     /// Ends what would otherwise keep the server from stopping: simulations, and waits for the log.
     pub fn stop(&self) {
-        self.simulations.forget_all();
+        self.stopping.send_replace(true);
+        self.simulations.stop_all();
         self.log.stop();
+    }
+
+    /// Waits until the world stops.
+    async fn stopped(&self) {
+        // Never an error: the world has the sender.
+        let _ = self.stopping.subscribe().wait_for(|stops| *stops).await;
     }
 
     /// Closes its connections.
@@ -329,6 +338,7 @@ impl World {
     async fn begin_anew(&self) -> Result<(), Denied<Refused>> {
         self.faults.begin_anew();
         self.fill_up(None).await?;
+        self.withdraw_test_numbers().await?;
         self.pass_over_changes().await?;
         for rule in self.first_faults.clone() {
             self.arm(rule).await?;

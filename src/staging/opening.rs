@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sqlx::postgres::PgConnectOptions;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 use super::database;
 use super::faults::Faults;
@@ -95,6 +95,7 @@ impl World {
             first_faults: seed::faults(&kept.faults),
             faults: Faults::default(),
             log: Log::default(),
+            stopping: watch::Sender::default(),
             offering: Arc::default(),
             large: Arc::new(Semaphore::new(MOST_LARGE)),
             waiting: Semaphore::new(MOST_WAITING),

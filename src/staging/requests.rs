@@ -14,14 +14,14 @@ use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage, HttpResponse};
 use futures_util::{FutureExt, StreamExt, stream};
 use serde_json::{Map, Value, json};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::control::{admitted, world};
 use super::faults::{Act, Met, Sight, Spoilt, Stage};
-use super::test_numbers::Offered;
 use super::{TREE, World};
 use crate::accounts::Principal;
 use crate::error::Denied;
+use crate::values::phone::PhoneNumber;
 use crate::values::sid::AccountSid;
 use crate::web::caller::credentials;
 use crate::web::connections::Slot;
@@ -108,17 +108,21 @@ pub async fn one_after_another(
     let (met, writes) = (meet(&world, &request, &form), !request.method().is_safe());
     let deadline = Framed::of(request.request()).map_err(Denied::<Refused>::from)?.deadline;
     if let Some(Met { id, delay, act }) = &met {
-        // The longest wait is never reached: the delay is shorter.
-        let _ = deadline.wait(*delay + HALF_GOES_OUT, sleep(*delay)).await;
+        // The longest wait is never reached: the delay is shorter. A stop ends it.
+        let _ = deadline.wait(*delay + HALF_GOES_OUT, timeout(*delay, world.stopped())).await;
         if let Some(refusal) = refusal(id, act, Stage::Before) {
             return Err(refusal.into());
         }
     }
-    let offered = offer(&world, &request, &form).await?;
+    let numbers = test_numbers(&world, &request, &form).await?;
+    let sale = if numbers.is_empty() { None } else { Some(world.begin_test_sale().await) };
     let turn = world.turn().await;
+    if let Some(sale) = &sale {
+        sale.offer(&numbers).await.map_err(Denied::<Refused>::from)?;
+    }
     let response = next.call(request).await?;
-    if let Some(offered) = offered {
-        world.withdraw_test_numbers(offered).await.map_err(Denied::<Refused>::from)?;
+    if let Some(sale) = sale {
+        sale.end().await.map_err(Denied::<Refused>::from)?;
     }
     if writes {
         world.note_changes().await;
@@ -130,17 +134,21 @@ pub async fn one_after_another(
     }
 }
 
-/// Puts the test number that a purchase asks for on sale, if it is one by an account of the world.
-async fn offer(world: &World, request: &ServiceRequest, form: &Params) -> Result<Option<Offered>, Denied<Refused>> {
+/// The test numbers that a purchase by an account of the world asks for.
+async fn test_numbers(
+    world: &World,
+    request: &ServiceRequest,
+    form: &Params,
+) -> Result<Vec<PhoneNumber>, Denied<Refused>> {
     let buys = request.method() == Method::POST && world.routes.buys(request.path());
     let numbers = if buys { world.test_numbers(form.pairs()) } else { Vec::new() };
-    let Some((who, token)) = credentials(request.request()).filter(|_| !numbers.is_empty()) else { return Ok(None) };
+    let Some((who, token)) = credentials(request.request()).filter(|_| !numbers.is_empty()) else {
+        return Ok(Vec::new());
+    };
     let state = WorkerState::of(request.request())?;
-    match admitted(request.request(), world, &state, who, &token).await {
-        Ok(_) => Ok(Some(world.offer(&numbers).await?)),
-        // The handler refuses it.
-        Err(_) => Ok(None),
-    }
+    let admitted = admitted(request.request(), world, &state, who, &token).await;
+    // Who is not admitted is refused by the handler.
+    Ok(if admitted.is_ok() { numbers } else { Vec::new() })
 }
 
 /// The refusal that a fault asks for at this stage. An answer that is cut off is never seen.

@@ -233,17 +233,6 @@ pub async fn held(db: &Db, account: AccountSid, number: PhoneNumber) -> Result<O
     .await
 }
 
-/// The numbers of an area code that are for sale.
-#[instrument(name = "staging.for_sale", level = "debug", skip_all)]
-pub async fn for_sale(db: &Db, code: AreaCode) -> Result<Vec<PhoneNumber>> {
-    query_scalar!(
-        r#"select phone_number as "number: PhoneNumber" from stock where area_code = $1 and state = 'available'"#,
-        code.as_smallint()
-    )
-    .fetch_all(db)
-    .await
-}
-
 /// The numbers that were withdrawn with a note like this one.
 #[instrument(name = "staging.withdrawn", level = "debug", skip_all)]
 pub async fn withdrawn(db: &Db, note: &str) -> Result<Vec<PhoneNumber>> {
@@ -254,6 +243,22 @@ pub async fn withdrawn(db: &Db, note: &str) -> Result<Vec<PhoneNumber>> {
     )
     .fetch_all(db)
     .await
+}
+
+/// Withdraws all numbers of an area code that are for sale.
+#[instrument(name = "staging.withdraw", level = "debug", skip_all)]
+pub async fn withdraw(db: &Db, code: AreaCode, note: &str, now: DateTime<Utc>) -> Result<()> {
+    query!(
+        "update stock set state = 'withdrawn', moved_by = 'withdraw', moved_note = $2,
+            state_since = greatest($3, state_since)
+        where area_code = $1 and state = 'available'",
+        code.as_smallint(),
+        note,
+        now
+    )
+    .execute(db)
+    .await
+    .map(drop)
 }
 
 /// Puts the first of these numbers that was never there into stock.

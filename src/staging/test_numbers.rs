@@ -11,28 +11,23 @@ use crate::inventory;
 use crate::values::phone::{PhoneNumber, Plan};
 
 impl World {
-    /// Puts the first of these test numbers on sale that can be, for one purchase: nobody else finds test numbers among
-    /// those for sale. Its turn comes after this.
-    pub(super) async fn offer(&self, numbers: &[PhoneNumber]) -> Result<Offered, Error> {
-        let offered = Offered { _one_at_a_time: Arc::clone(&self.offering).lock_owned().await };
-        let _turn = self.turn().await;
-        let withdrawn = store::withdrawn(&self.db, TEST).await?;
-        match withdrawn.into_iter().filter(|number| numbers.contains(number)).min() {
-            Some(number) => {
-                inventory::put_back(&self.db, &self.clock, &[number], false).await.map_err(unexpected)?;
-            }
-            None => store::add_one(&self.db, numbers, self.clock.now()).await?,
-        }
-        Ok(offered)
+    /// Begins the sale of a test number: one at a time, and before the purchase has its turn.
+    pub(super) async fn begin_test_sale(self: &Arc<Self>) -> TestSale {
+        let alone = Arc::clone(&self.offering).lock_owned().await;
+        TestSale { world: Arc::clone(self), alone: Some(alone) }
     }
 
-    /// Withdraws the test numbers that were offered and not bought.
-    pub(super) async fn withdraw_test_numbers(&self, _: Offered) -> Result<(), Error> {
-        let left = store::for_sale(&self.db, Plan::TEST_CODE).await?;
-        if !left.is_empty() {
-            inventory::withdraw(&self.db, &self.clock, &left, Some(TEST)).await.map_err(unexpected)?;
+    /// Withdraws test numbers that came back on sale, unless one is being sold: they are withdrawn after that.
+    pub(super) async fn withdraw_returned_test_numbers(&self) -> Result<(), Error> {
+        match self.offering.try_lock() {
+            Ok(_alone) => self.withdraw_test_numbers().await,
+            Err(_) => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Withdraws all test numbers that are on sale.
+    pub(super) async fn withdraw_test_numbers(&self) -> Result<(), Error> {
+        Ok(store::withdraw(&self.db, Plan::TEST_CODE, TEST, self.clock.now()).await?)
     }
 
     /// The test numbers that a form asks for.
@@ -53,7 +48,42 @@ impl World {
 /// The note of test numbers that are not on sale.
 const TEST: &str = "a test number";
 
-/// A test number is on sale for one purchase.
-pub struct Offered {
-    _one_at_a_time: OwnedMutexGuard<()>,
+/// While this is there, test numbers may be on sale, for one purchase.
+pub struct TestSale {
+    world: Arc<World>,
+    alone: Option<OwnedMutexGuard<()>>,
+}
+
+impl TestSale {
+    /// Puts the first of these test numbers on sale that can be. The purchase has its turn.
+    pub async fn offer(&self, numbers: &[PhoneNumber]) -> Result<(), Error> {
+        let World { db, clock, .. } = &*self.world;
+        let withdrawn = store::withdrawn(db, TEST).await?;
+        match withdrawn.into_iter().filter(|number| numbers.contains(number)).min() {
+            Some(number) => inventory::put_back(db, clock, &[number], false).await.map(drop).map_err(unexpected),
+            None => Ok(store::add_one(db, numbers, clock.now()).await?),
+        }
+    }
+
+    /// Withdraws what was not bought. The purchase still has its turn.
+    pub async fn end(mut self) -> Result<(), Error> {
+        self.world.withdraw_test_numbers().await?;
+        self.alone = None;
+        Ok(())
+    }
+}
+
+/// A purchase that was cut off has not ended the sale.
+impl Drop for TestSale {
+    fn drop(&mut self) {
+        let Some(alone) = self.alone.take() else { return };
+        let world = Arc::clone(&self.world);
+        actix_web::rt::spawn(async move {
+            let _turn = world.turn().await;
+            if let Err(error) = world.withdraw_test_numbers().await {
+                tracing::warn!("test numbers stay on sale: {error}");
+            }
+            drop(alone);
+        });
+    }
 }

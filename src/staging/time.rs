@@ -285,6 +285,7 @@ impl World {
             fallen.recycled += recycled;
             if recycled > 0 {
                 self.log.add(now, "stock", None, json!({ "recycled": recycled }));
+                self.withdraw_returned_test_numbers().await?;
             }
         }
         if due.billing.is_none_or(|due| due > now) {

@@ -489,10 +489,15 @@ fn a_large_answer_leaves_what_was_before_it() {
         let unknown: String = (0..100).map(|count| format!("<X{count}/>")).collect();
         format!("<Response>{unknown}<Say>{}</Say><Redirect/></Response>", "\"".repeat(60_000))
     });
+    static CHATTY: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+        let message = format!("<Message>{}</Message>", "\"".repeat(1500));
+        format!("<Response>{}<Redirect/></Response>", message.repeat(19))
+    });
     let home = Home::new();
     let told = Program::start(Box::leak(Box::new([
         ("/large", 200, "text/xml", LARGE.as_str()),
         ("/small", 200, "text/xml", "<Response/>"),
+        ("/chatty", 200, "text/xml", CHATTY.as_str()),
     ])));
     let world =
         world(&home, json!({ "url": format!("{}/large", told.site), "sms_url": format!("{}/small", told.site) }));
@@ -507,6 +512,20 @@ fn a_large_answer_leaves_what_was_before_it() {
     assert_eq!([one("InboundMessages", &message), one("InboundCalls", &answer)], [200, 200]);
     let log: Value = serde_json::from_str(&world.control("GET", "/log", "control", "").1).expect("JSON");
     assert!(log["entries"].as_array().is_some_and(|entries| entries.len() > 50));
+
+    // Nor by messages.
+    let fault = json!({ "on": { "callback": format!("{}/small", told.site) }, "do": { "callback": { "status": 500 } }, "times": 0 });
+    assert_eq!(world.control("POST", "/faults", "control", &fault.to_string()).0, 201);
+    let numbers = format!("/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers");
+    let list: Value =
+        serde_json::from_str(&world.call("GET", &format!("{numbers}.json"), [ACCOUNT, TOKEN], "").1).expect("JSON");
+    let number = list["incoming_phone_numbers"][0]["sid"].as_str().expect("a Sid");
+    let form = format!("SmsUrl={}/chatty", told.site);
+    assert_eq!(world.call("POST", &format!("{numbers}/{number}.json"), [ACCOUNT, TOKEN], &form).0, 200);
+    let (_, chatty) = simulate(&world, "InboundMessages", &format!("To={NUMBER}"));
+    assert_eq!(chatty["messages"].as_array().map(Vec::len), Some(1000 - 50), "{}", chatty["outcome"]);
+    assert!(chatty.to_string().len() < 2 * 1024 * 1024, "{}", chatty.to_string().len());
+    assert_eq!(one("InboundMessages", &message), 200);
 }
 
 #[test]
@@ -518,8 +537,12 @@ fn a_stop_waits_for_no_call_and_for_nobody_who_waits_for_the_log() {
     let (ended, begun) = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| world.control("GET", "/log?kind=money&count=9&wait=60s", "control", "").0);
         std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(world.control("POST", "/faults", "control", r#"{"do":{"delay_ms":60000}}"#).0, 201);
+        let delayed = scope.spawn(|| world.call("GET", "/2010-04-01/Accounts.json", [ACCOUNT, TOKEN], "").0);
+        std::thread::sleep(Duration::from_millis(300));
         let begun = Instant::now();
         world.signal(Signal::SIGTERM);
+        assert_eq!(delayed.join().expect("an answer"), 200);
         (waiting.join().expect("an answer"), begun)
     });
     assert_eq!((ended, world.ended()), (200, Some(0)));

@@ -18,7 +18,7 @@ fn seed() -> Value {
     json!({
         "seed": 42, "clock": { "at": "2026-01-31T12:00:00Z", "stand": true },
         "stock": ["4158670000-4158670009", "2125550100-2125550104"],
-        "accounts": [{ "sid": ACCOUNT, "auth_token": TOKEN, "balance": "25.00" }],
+        "accounts": [{ "sid": ACCOUNT, "auth_token": TOKEN, "balance": "95.00" }],
     })
 }
 
@@ -166,7 +166,7 @@ fn an_answer_that_is_lost_after_the_commit_buys_once() {
     assert_eq!((lost.text.as_str(), lost.end), ("", Some(ErrorKind::ConnectionReset)));
     let again = send(&world, "POST", BUY, key, "AreaCode=415");
     assert_eq!((again.status(), again.header("Idempotent-Replayed")), ("201", Some("true")), "{}", again.text);
-    assert_eq!(balance(&world), "24.00");
+    assert_eq!(balance(&world), "94.00");
     let shown = get(&world, "/faults/F1");
     assert_eq!((&shown["hits"], &shown["left"]), (&json!(1), &json!(0)));
     let entry = get(&world, "/log?kind=request")["entries"][0].clone();
@@ -175,9 +175,9 @@ fn an_answer_that_is_lost_after_the_commit_buys_once() {
     add(&world, &json!({ "on": { "method": "POST" }, "do": { "status": 500, "when": "after" }, "skip": 1 }));
     add(&world, &json!({ "on": { "method": "POST" }, "do": { "cut": "before" } }));
     assert_eq!(send(&world, "POST", BUY, "", "AreaCode=415").text, "");
-    assert_eq!(balance(&world), "24.00");
+    assert_eq!(balance(&world), "94.00");
     assert_eq!(send(&world, "POST", BUY, "", "AreaCode=415").status(), "500");
-    assert_eq!(balance(&world), "23.00");
+    assert_eq!(balance(&world), "93.00");
     home.run(&["audit", "--world", "lost"]).done();
 }
 
@@ -263,6 +263,18 @@ fn twilio_s_test_numbers_are_there_unless_the_seed_says_not() {
     }
     assert!(of_old("").body().contains("<Code>21452</Code>"));
 
+    // Nor does one that was given back, when its quarantine has ended, nor a reset to a snapshot of that.
+    let list: Value = serde_json::from_str(send(&world, "GET", BUY, "", "").body()).expect("JSON");
+    let all = list["incoming_phone_numbers"].as_array().expect("a list");
+    let test = all.iter().find(|number| number["phone_number"] == "+15005550006").expect("it");
+    let path = format!("{}/{}.json", BUY.trim_end_matches(".json"), test["sid"].as_str().expect("a Sid"));
+    assert_eq!(send(&world, "DELETE", &path, "", "").status(), "204");
+    assert_eq!(world.control("POST", "/clock", "control", r#"{"advance":"P60D"}"#).0, 200);
+    assert_eq!(world.control("POST", "/snapshots", "control", r#"{"name":"later"}"#).0, 201);
+    assert_eq!(world.control("POST", "/reset", "control", r#"{"to":"later"}"#).0, 200);
+    assert!(of_old("").body().contains("<Code>21452</Code>"));
+    assert_eq!(bought("PhoneNumber=%2B15005550006"), "+15005550006");
+
     let mut plain = seed();
     plain["magic"] = json!(false);
     let plain = self::world(&home, &plain);
@@ -289,7 +301,7 @@ fn the_log_tells_what_was_asked_and_what_money_moved() {
     let money = &entries[0];
     assert_eq!(
         (&money["entry"], &money["amount"], &money["balance"]),
-        (&json!("purchase"), &json!("-1.00"), &json!("24.00"))
+        (&json!("purchase"), &json!("-1.00"), &json!("94.00"))
     );
     let first = &entries[1];
     assert_eq!(first["parameters"], json!({ "AreaCode": "415", "FriendlyName": "Sales", "FriendlyNmae": "Oops" }));

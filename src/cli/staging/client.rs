@@ -246,12 +246,24 @@ impl Command {
                 world.post("/staging/reset", &json!({ "to": to, "keep_log": keep_log })).await?
             }
         };
-        show(output, &answer)?;
+        show(output, &if matches!(output, Output::Json) { answer.clone() } else { short(&answer) })?;
         match answer["outcome"].as_str() {
             Some(outcome @ ("error" | "limit")) => Err(Failure::Refused(format!("the outcome is {outcome}"))),
             _ => Ok(()),
         }
     }
+}
+
+/// An answer for people: requests without what is long.
+fn short(answer: &Value) -> Value {
+    let mut answer = answer.clone();
+    let requests = answer.get_mut("requests").and_then(Value::as_array_mut);
+    for request in requests.into_iter().flatten().filter_map(Value::as_object_mut) {
+        for long in ["parameters", "signature", "headers", "body", "redirects"] {
+            request.remove(long);
+        }
+    }
+    answer
 }
 
 impl Change {

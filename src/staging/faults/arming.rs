@@ -46,12 +46,7 @@ impl World {
 
     /// Withdraws all numbers of an area code that are for sale.
     async fn sell_out(&self, code: AreaCode, id: &str) -> Result<(), Error> {
-        let numbers = store::for_sale(&self.db, code).await?;
-        for some in numbers.chunks(MOST_MOVED) {
-            let note = format!("{SOLD_OUT}{id}");
-            inventory::withdraw(&self.db, &self.clock, some, Some(&note)).await.map_err(unexpected)?;
-        }
-        Ok(())
+        Ok(store::withdraw(&self.db, code, &format!("{SOLD_OUT}{id}"), self.clock.now()).await?)
     }
 
     /// Puts back what a fault has withdrawn, or any.

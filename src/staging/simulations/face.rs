@@ -86,7 +86,7 @@ pub async fn show_message(visit: Visit, path: Path<(String, String)>) -> Result<
 fn list(kind: Kind, name: &str, visit: &Visit, account: &str) -> Result<HttpResponse, Refusal> {
     let all = visit.world.simulations.all(kind, visit.of_account(account)?);
     let all: Vec<_> = all.iter().map(|one| one.trim_end()).collect();
-    large(&visit.world, || format!("{{\"{name}\":[{}]}}\n", all.join(",")))
+    large(&visit.world, format!("{{\"{name}\":[{}]}}\n", all.join(",")))
 }
 
 fn one(kind: Kind, visit: &Visit, (account, sid): &(String, String)) -> Result<HttpResponse, Refusal> {

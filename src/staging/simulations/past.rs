@@ -29,6 +29,8 @@ pub struct Past(Mutex<Kept>);
 struct Kept {
     /// How many there ever were.
     begun: u64,
+    /// Whether none may begin any more.
+    is_stopped: bool,
     running: Vec<Running>,
     /// The newest first.
     ended: VecDeque<Ended>,
@@ -74,6 +76,9 @@ impl Past {
     /// [`Refused::TooManyRuns`]
     pub fn begin(&self, sid: &str, kind: Kind, account: AccountSid) -> Result<u64, Refused> {
         let mut kept = self.kept();
+        if kept.is_stopped {
+            return Err(Refused::Interrupted);
+        }
         let of_account = kept.running.iter().filter(|running| running.account == account).count();
         if of_account >= MOST_OF_ACCOUNT || kept.running.len() >= MOST_OF_WORLD {
             return Err(Refused::TooManyRuns);
@@ -109,11 +114,17 @@ impl Past {
     /// Forgets all, and ends those under way.
     pub fn forget_all(&self) {
         let mut kept = self.kept();
-        let begun = kept.begun;
-        let running = std::mem::replace(&mut *kept, Kept { begun, ..Kept::default() }).running;
+        let Kept { begun, is_stopped, .. } = *kept;
+        let running = std::mem::replace(&mut *kept, Kept { begun, is_stopped, ..Kept::default() }).running;
         // What is dropped with a task takes the lock.
         drop(kept);
         running.iter().filter_map(|running| running.task.as_ref()).for_each(AbortHandle::abort);
+    }
+
+    /// Ends those under way, and lets none begin.
+    pub fn stop_all(&self) {
+        self.kept().is_stopped = true;
+        self.forget_all();
     }
 
     /// One of an account's, as JSON.

@@ -10,13 +10,16 @@ use super::{answer, codes};
 use crate::callbacks::{Delivery, Failure};
 use crate::staging::World;
 use crate::staging::requests::shown;
-use crate::twiml::{Kind, Request, Step};
+use crate::twiml::{Kind, Message, Request, Step};
 use crate::values::sid::NotificationSid;
 
 /// The most bytes of all bodies and headers that an answer shows, and of all texts and attributes of steps; what is beyond
 /// is left out.
 const MOST_BODIES: usize = 256 * 1024;
 const MOST_TEXTS: usize = 256 * 1024;
+
+/// The same of all messages.
+const MOST_MESSAGES: usize = 256 * 1024;
 
 /// The longest value of a parameter that an answer shows: none is longer.
 const LONGEST_SHOWN: usize = 16 * 1024;
@@ -34,13 +37,23 @@ pub struct Record<'a> {
     /// How many bytes of bodies, and of texts, may still be shown.
     bodies: usize,
     texts: usize,
+    messages: usize,
 }
 
 impl<'a> Record<'a> {
     pub fn new(world: &'a World, scene: &'a Scene) -> Self {
         let answer = Answer::begun(scene.sid.clone());
         let (about, notifications) = (Arc::default(), Vec::new());
-        Self { world, scene, answer, notifications, about, bodies: MOST_BODIES, texts: MOST_TEXTS }
+        Self {
+            world,
+            scene,
+            answer,
+            notifications,
+            about,
+            bodies: MOST_BODIES,
+            texts: MOST_TEXTS,
+            messages: MOST_MESSAGES,
+        }
     }
 
     /// Adds a request, with the fault that answered it, if one did.
@@ -83,10 +96,11 @@ impl<'a> Record<'a> {
         let headers: Vec<_> = headers.collect();
         let redirects = delivery.redirects.iter().map(|hop| Redirected {
             method: hop.method.as_str(),
-            url: hop.url.clone(),
+            url: within(&mut self.bodies, &hop.url),
             signature: hop.signature.clone(),
             status: hop.status,
         });
+        let redirects = redirects.collect();
         let failure = delivery.failure.as_ref();
         Requested {
             n: self.answer.requests.len() as u32 + 1,
@@ -101,7 +115,7 @@ impl<'a> Record<'a> {
             ms: delivery.took.as_millis() as u64,
             headers: shown(&headers, LONGEST_SHOWN),
             body,
-            redirects: redirects.collect(),
+            redirects,
             error: failure.map(|failure| Problem { code: codes::of(failure), message: failure.to_string() }),
             fault,
         }
@@ -125,6 +139,19 @@ impl<'a> Record<'a> {
                 None => step.attributes.0.clear(),
             }
             self.answer.steps.push(step);
+        }
+    }
+
+    /// Adds messages, of which those that are too much are shown without what they say.
+    pub fn messages(&mut self, messages: Vec<Message>) {
+        for mut message in messages {
+            message.body = within(&mut self.messages, &message.body);
+            let media = message.media.iter().map(String::len).sum();
+            match self.messages.checked_sub(media) {
+                Some(left) => self.messages = left,
+                None => message.media.clear(),
+            }
+            self.answer.messages.push(message);
         }
     }
 

@@ -13,7 +13,7 @@ use super::scene::Scene;
 use crate::callbacks::{Ask, Cookies, Delivery, Failure};
 use crate::numbers::settings::Callback as Url;
 use crate::staging::World;
-use crate::twiml::{self, Document, Kind, Location, Next, Outcome, Request, Sids, Version, Walk, Why, read};
+use crate::twiml::{self, Document, Kind, Location, Next, Outcome, Request, Sids, Step, Version, Walk, Why, read};
 use crate::values::sid::{CallSid, MessageSid, RecordingSid};
 use crate::values::text::Method;
 
@@ -30,6 +30,8 @@ pub struct Run<'a> {
     cookies: Cookies,
     until: Instant,
     fell_back: bool,
+    /// Whether the last step gives this as the reason of a rejection.
+    is_busy: bool,
     /// The last URL as it was asked for, without credentials.
     last_url: String,
     record: Record<'a>,
@@ -93,6 +95,7 @@ impl<'a> Run<'a> {
             cookies,
             until: Instant::now() + LONGEST_RUN,
             fell_back: false,
+            is_busy: false,
             last_url: String::new(),
             record: Record::new(world, scene),
         }
@@ -118,11 +121,8 @@ impl<'a> Run<'a> {
         match (self.scene.kind, ending) {
             (Kind::Message, _) => "received",
             (Kind::Call, Ending::Early(_) | Ending::Walked(Outcome::Limit)) => "failed",
-            (Kind::Call, Ending::Walked(Outcome::Rejected)) => {
-                let mut attributes = self.record.answer.steps.last().into_iter().flat_map(|step| &step.attributes.0);
-                let is_busy = attributes.any(|(name, value)| name == "reason" && value == "busy");
-                if is_busy { "busy" } else { "no-answer" }
-            }
+            (Kind::Call, Ending::Walked(Outcome::Rejected)) if self.is_busy => "busy",
+            (Kind::Call, Ending::Walked(Outcome::Rejected)) => "no-answer",
             (Kind::Call, Ending::Walked(_)) => "completed",
         }
     }
@@ -140,8 +140,9 @@ impl<'a> Run<'a> {
             let next = match self.document(request).await {
                 Ok(Some((document, at))) => {
                     let walked = self.walk.run(&document, &at, &mut self.sids);
+                    self.is_busy = walked.steps.last().is_some_and(is_busy);
                     self.record.steps(walked.steps);
-                    self.record.answer.messages.extend(walked.messages);
+                    self.record.messages(walked.messages);
                     walked.next
                 }
                 Ok(None) => Next::Ended(Outcome::Limit),
@@ -267,6 +268,10 @@ impl<'a> Run<'a> {
             self.send(&request, status).await;
         }
     }
+}
+
+fn is_busy(step: &Step) -> bool {
+    step.attributes.0.iter().any(|(name, value)| name == "reason" && value == "busy")
 }
 
 fn request(why: Why, url: &Url, parameters: Vec<(&'static str, String)>) -> Request {
