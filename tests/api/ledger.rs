@@ -194,7 +194,9 @@ impl Model {
         let member = &mut self.members[at];
         match by {
             _ if may != 200 => {}
-            By::Operator => member.by_operator = is,
+            By::Operator if is => member.by_operator = true,
+            // The reason of the suspension makes no difference.
+            By::Operator => (member.by_operator, member.by_owner) = (false, false),
             By::Itself | By::Payer => member.by_owner = is,
         }
         may

@@ -294,7 +294,8 @@ fn an_account_has_a_limited_number_of_requests_under_way() {
         let (refused, found): (Vec<_>, Vec<_>) = busys.iter().partition(|answer| answer.status != 404);
         refused.iter().for_each(|answer| assert_later(answer, [429, 429]));
         // An account may have a quarter of the waiting statements and of a batch under way: (16 + 64) / 4.
-        assert_eq!((found.len(), refused.len()), (20, 40));
+        // On a busy machine, the one by which the token became known may still be counted.
+        assert!((19..=20).contains(&found.len()) && found.len() + refused.len() == 60, "{}", found.len());
         server.stop().await;
     });
 }
