@@ -7,9 +7,10 @@ use super::refused::{Fault, Refused};
 
 type Result<T, E = Refused> = std::result::Result<T, E>;
 
-/// The parameters of one request, in the order in which they came. Clones share what was read of them.
+/// The parameters of one request, in the order in which they came. Clones share what was read of them. Most requests have
+/// none, which takes no memory.
 #[derive(Clone, Debug, Default)]
-pub struct Params(Rc<Sent>);
+pub struct Params(Option<Rc<Sent>>);
 
 #[derive(Debug, Default)]
 struct Sent {
@@ -47,10 +48,11 @@ impl Params {
     /// # Errors
     /// [`Refused::Repeated`], by any of the names.
     pub fn one_of(&self, names: &[&'static str]) -> Result<Option<&str>> {
-        let sent = self.0.pairs.iter().enumerate();
-        let mut found = sent.filter(|(_, (name, _))| names.contains(&name.as_str()));
+        let Some(sent) = &self.0 else { return Ok(None) };
+        let all = sent.pairs.iter().enumerate();
+        let mut found = all.filter(|(_, (name, _))| names.contains(&name.as_str()));
         let Some((at, (_, value))) = found.next() else { return Ok(None) };
-        self.0.read.update(|read| read | bit(at));
+        sent.read.update(|read| read | bit(at));
         match found.next() {
             None => Ok(Some(value)),
             Some(_) => Err(Refused::Repeated(names.to_vec())),
@@ -81,13 +83,13 @@ impl Params {
 
     /// All parameters, as they were sent.
     pub fn pairs(&self) -> &[(String, String)] {
-        &self.0.pairs
+        self.0.as_ref().map_or(&[], |sent| &sent.pairs)
     }
 
     /// The names that nobody has asked for, of the first 128 parameters.
     pub fn unread(&self) -> impl Iterator<Item = &str> {
-        let read = self.0.read.get();
-        let sent = self.0.pairs.iter().enumerate().take(u128::BITS as usize);
+        let read = self.0.as_ref().map_or(0, |sent| sent.read.get());
+        let sent = self.pairs().iter().enumerate().take(u128::BITS as usize);
         sent.filter(move |(at, _)| read & bit(*at) == 0).map(|(_, (name, _))| name.as_str())
     }
 }
@@ -99,7 +101,8 @@ fn bit(at: usize) -> u128 {
 
 impl FromIterator<(String, String)> for Params {
     fn from_iter<T: IntoIterator<Item = (String, String)>>(pairs: T) -> Self {
-        Self(Rc::new(Sent { pairs: pairs.into_iter().collect(), read: Cell::default() }))
+        let pairs: Vec<_> = pairs.into_iter().collect();
+        Self((!pairs.is_empty()).then(|| Rc::new(Sent { pairs, read: Cell::default() })))
     }
 }
 

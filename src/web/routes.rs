@@ -23,7 +23,7 @@ struct Noted {
     route: Cell<Option<usize>>,
     buys: Cell<Option<Kind>>,
     /// The form and the query of a request that came to a handler.
-    input: RefCell<[Params; 2]>,
+    input: RefCell<Option<[Params; 2]>>,
 }
 
 impl Progress {
@@ -46,12 +46,12 @@ impl Progress {
 
     /// The names of parameters that the handler has not asked for.
     pub fn unread(&self) -> Vec<String> {
-        self.0.input.borrow().iter().flat_map(Params::unread).map(str::to_owned).collect()
+        self.0.input.borrow().iter().flatten().flat_map(Params::unread).map(str::to_owned).collect()
     }
 
     /// Notes what a handler is given. Clones share what it reads.
     pub fn set_input(&self, input: [Params; 2]) {
-        *self.0.input.borrow_mut() = input;
+        *self.0.input.borrow_mut() = Some(input);
     }
 
     /// Notes that the request is a purchase.
