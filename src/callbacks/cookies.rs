@@ -1,4 +1,5 @@
-//! The cookies of one conversation, as RFC 6265 has them. Whoever has the conversation keeps them, and drops them with it.
+//! The cookies of one conversation, as RFC 6265 has them. The caller of a delivery keeps them, and drops them when the
+//! conversation ends.
 //!
 //! There is no list of public suffixes: in here are only hosts that one tenant chose, so what one of them sets for `co.uk`
 //! reaches only others of the same tenant. A crate for cookies would bring such a list, and a second library for times.

@@ -212,8 +212,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// `own` are listeners that are never requested, whatever the rules say. One that is bound to all addresses
-    /// (0.0.0.0 or ::) is refused at each address of this machine.
+    /// `own` are this program's listeners and its database: no rule lets a request reach them. A listener at 0.0.0.0 or ::
+    /// is refused at each address of this machine.
     pub fn new(rules: Vec<Allowed>, own: Vec<SocketAddr>) -> Self {
         let own = own.into_iter().map(|own| SocketAddr::new(canonical(own.ip()), own.port())).collect();
         Self { rules, own }
@@ -241,7 +241,7 @@ impl Policy {
 
     fn is_own(&self, address: SocketAddr) -> bool {
         let at_its_port = self.own.iter().filter(|own| own.port() == address.port());
-        // What is asked for at 0.0.0.0 or :: is asked of this machine, whichever of its addresses a listener has.
+        // A request to 0.0.0.0 or :: reaches this machine, also a listener at another of its addresses.
         let leads_to = |own: &SocketAddr| {
             own.ip() == address.ip()
                 || address.ip().is_unspecified()

@@ -1,5 +1,5 @@
-//! From a host to the addresses that may be requested. It is asked once for each URL: whoever connects takes the
-//! addresses that were judged, so that a name which leads elsewhere a moment later gains nothing.
+//! Finds the addresses of a host, and refuses those that may not be requested. A name is looked up once for each URL, and
+//! the connection goes to an address that was judged: a name that leads elsewhere a moment later gains nothing.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};

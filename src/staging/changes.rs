@@ -24,12 +24,17 @@ pub struct Noted {
 #[derive(Debug, Default)]
 pub struct Ids {
     pub all: i64,
-    pub recent: BTreeSet<i64>,
+    recent: BTreeSet<i64>,
 }
 
 impl Ids {
     const fn until(all: i64) -> Self {
         Self { all, recent: BTreeSet::new() }
+    }
+
+    /// Those after `all`.
+    pub fn recent(&self) -> Vec<i64> {
+        self.recent.iter().copied().collect()
     }
 
     fn note(&mut self, id: i64) {
@@ -111,8 +116,8 @@ mod tests {
         let mut ids = Ids::until(5);
         ids.note(9);
         ids.note(7);
-        assert_eq!((ids.all, ids.recent.iter().copied().collect::<Vec<_>>()), (5, vec![7, 9]));
+        assert_eq!((ids.all, ids.recent()), (5, vec![7, 9]));
         ids.note(1008);
-        assert_eq!((ids.all, ids.recent.iter().copied().collect::<Vec<_>>()), (8, vec![9, 1008]));
+        assert_eq!((ids.all, ids.recent()), (8, vec![9, 1008]));
     }
 }

@@ -45,9 +45,7 @@ impl Visit {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, NotDone> {
         seed::read(if self.body.is_empty() { b"{}" } else { &self.body })
     }
-}
 
-impl Visit {
     /// The body, as a form. `None` if it is JSON.
     ///
     /// # Errors
@@ -83,9 +81,10 @@ impl FromRequest for Own {
         let (request, payload) = (request.clone(), payload.take());
         async move {
             let world = world(&request)?;
-            let (who, token) = credentials(&request).filter(|_| !is_control(&request, &world)).ok_or_else(|| {
-                if is_control(&request, &world) { NotDone::AsAccount } else { NotDone::NoCredentials }
-            })?;
+            if is_control(&request, &world) {
+                return Err(NotDone::AsAccount.into());
+            }
+            let (who, token) = credentials(&request).ok_or(NotDone::NoCredentials)?;
             let state = WorkerState::of(&request)?;
             let caller = admitted(&request, &world, &state, who, &token).await?;
             let account = request.match_info().get("AccountSid").and_then(|sid| sid.parse().ok());

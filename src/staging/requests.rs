@@ -23,6 +23,7 @@ use crate::accounts::Principal;
 use crate::error::Denied;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::AccountSid;
+use crate::values::text::short;
 use crate::web::caller::credentials;
 use crate::web::connections::Slot;
 use crate::web::exception::Exception;
@@ -57,6 +58,7 @@ struct Facts {
     is_of_api: bool,
     method: String,
     path: String,
+    route: Option<String>,
     account: Option<AccountSid>,
     parameters: Vec<(String, String)>,
     met: Option<Met>,
@@ -176,13 +178,14 @@ fn meet(world: &World, request: &ServiceRequest, form: &Params) -> Option<Met> {
         Some((Principal::Account(account), _)) => Some(account),
         _ => None,
     };
-    let accounts = [of_path, of_caller];
-    let met = world.faults.meet(&Sight { method, route: world.routes.of(path), accounts, parameters: &parameters });
+    let (accounts, route) = ([of_path, of_caller], world.routes.of(path));
+    let met = world.faults.meet(&Sight { method, route, accounts, parameters: &parameters });
     if let Some(Seen(facts)) = request.extensions().get::<Seen>() {
         *facts.borrow_mut() = Facts {
             is_of_api: true,
             method: method.to_owned(),
             path: path.to_owned(),
+            route: route.map(str::to_owned),
             account: of_path.or(of_caller),
             parameters,
             met: met.clone(),
@@ -279,7 +282,7 @@ fn log(world: &World, facts: &Facts, answer: &HttpResponse) {
     }
     let unread = facts.progress.as_ref().filter(|_| status.is_success()).map(Progress::unread).unwrap_or_default();
     let unknown: Vec<_> = unread.iter().map(|name| short(name, LONGEST_NAME)).collect();
-    for warning in warnings(world, facts, status, is_replay, &unknown) {
+    for warning in warnings(facts, status, is_replay, &unknown) {
         world.log.warn(warning, request_id);
     }
     let members = json!({
@@ -290,10 +293,10 @@ fn log(world: &World, facts: &Facts, answer: &HttpResponse) {
     world.log.add(world.clock.now(), "request", facts.account, members);
 }
 
-fn warnings(world: &World, facts: &Facts, status: StatusCode, is_replay: bool, unknown: &[String]) -> Vec<String> {
-    let (method, route) = (&facts.method, world.routes.of(&facts.path));
+fn warnings(facts: &Facts, status: StatusCode, is_replay: bool, unknown: &[String]) -> Vec<String> {
+    let Facts { method, path, route, .. } = facts;
     let mut warnings = Vec::new();
-    let what = format!("{method} {}", route.map_or_else(|| short(&facts.path, LONGEST_NAME), str::to_owned));
+    let what = format!("{method} {}", route.clone().unwrap_or_else(|| short(path, LONGEST_NAME)));
     warnings.extend(unknown.iter().map(|name| format!("{what}: the parameter {name} is ignored")));
     if status == StatusCode::NOT_FOUND && route.is_none() {
         warnings.push(format!("{what}: there is no such path"));
@@ -316,12 +319,4 @@ pub(super) fn shown(parameters: &[(String, String)], longest: usize) -> Value {
         }
     }
     Value::Object(all)
-}
-
-/// The text, or its beginning and a mark that it goes on.
-fn short(text: &str, longest: usize) -> String {
-    match text.char_indices().nth(longest) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }

@@ -181,7 +181,7 @@ pub async fn money_since(db: &Db, noted: &Ids) -> Result<Vec<Moved>> {
             balance_after as "balance: Money", tenancy_sid as "number: NumberSid", month, note
         from ledger_entries where id > $1 and id <> all($2) order by id limit $3"#,
         noted.all,
-        &noted.recent.iter().copied().collect::<Vec<_>>(),
+        &noted.recent(),
         AT_A_TIME as i64
     )
     .fetch_all(db)
@@ -207,7 +207,7 @@ pub async fn events_since(db: &Db, noted: &Ids) -> Result<Vec<Happened>> {
             tenancy_sid as "number: NumberSid"
         from account_events where id > $1 and id <> all($2) order by id limit $3"#,
         noted.all,
-        &noted.recent.iter().copied().collect::<Vec<_>>(),
+        &noted.recent(),
         AT_A_TIME as i64
     )
     .fetch_all(db)

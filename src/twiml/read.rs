@@ -74,10 +74,7 @@ impl Verb {
 /// A text for a message: its beginning, if it is long.
 fn short(text: &str) -> String {
     const LONGEST: usize = 60;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+    crate::values::text::short(text, LONGEST)
 }
 
 #[cfg(test)]

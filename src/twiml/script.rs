@@ -24,7 +24,7 @@ pub struct Script {
 pub enum Act {
     Press(String),
     Wait,
-    /// For so many seconds.
+    /// Speaks for this number of seconds.
     Speak(u32, Then),
     Silence,
     Dial(Dialled),

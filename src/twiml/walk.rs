@@ -37,7 +37,7 @@ pub trait Sids {
     fn call(&mut self) -> String;
     /// A message's Sid.
     fn message(&mut self) -> String;
-    /// The URL of a recording of so many seconds. Its last segment is the recording's Sid.
+    /// The URL of a recording that lasts `seconds`. Its last segment is the recording's Sid.
     fn recording(&mut self, seconds: u32) -> String;
 }
 

@@ -397,7 +397,7 @@ async fn one_bad_address_refuses_the_name() {
     for name in ["none", "unknown"] {
         let delivery = send(&callbacks, Post, &format!("http://{name}.example:{port}/")).await;
         assert_fails(&delivery, &Failure::NotFound);
-        // Who asks cannot tell the two apart.
+        // The tenant cannot tell an address that is not allowed from an unknown name.
         let told = |delivery: &Delivery| {
             (delivery.failure.as_ref().map(ToString::to_string), delivery.address, delivery.status, delivery.tries)
         };

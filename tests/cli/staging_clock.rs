@@ -276,7 +276,7 @@ fn nothing_falls_due_by_itself_while_a_clock_stands() {
     let again = start(&home, &["--name", "still"]);
     assert_eq!(now(&again), "2026-03-01T00:00:00.000Z");
     assert_eq!(fees(&home, "still", "Acme"), Vec::<String>::new());
-    // Whatever was left undone is done first when the clock is moved, dated then.
+    // When the clock is moved, work that was left undone is done first, and dated at that moment.
     assert_eq!(go_to(&again, "2026-03-01T12:00:00Z")["charged"], 2);
     assert_eq!(fees(&home, "still", "Acme"), ["2026-03-01T00:00:00.000Z"]);
     assert_eq!(go_to(&again, "2026-03-02T12:00:00Z")["charged"], 0);

@@ -7,7 +7,7 @@ use super::url::resolved;
 use super::{Location, MOST_VERBS, Message, Next, Outcome, Request, Sids, Step, Walk, Why};
 use crate::values::phone::Digits;
 
-/// What is played takes so many seconds, whatever it is.
+/// The seconds that a Play is reckoned to take. Nothing is fetched, so its length is not known.
 const PLAY: u64 = 5;
 
 /// How many words are said in a second.
