@@ -1,8 +1,17 @@
 //! The audit: proves over the whole database that money and stock add up, and reports every breach.
+//!
+//! It reads in slices: some accounts, numbers or ledger entries at a time, each in one statement. A slice reads all that
+//! belongs to its accounts or numbers, and so judges one moment of them exactly, also while others buy and release. One
+//! snapshot of the whole database would be simpler. But while it lasts, PostgreSQL keeps every old version of a balance, and
+//! purchases become slower with each.
+
+use chrono::{DateTime, Datelike, NaiveTime, Utc};
 
 use crate::db::Db;
 use crate::error::Result;
 
+mod ledger;
+mod slices;
 mod store;
 
 /// A broken invariant.
@@ -14,6 +23,15 @@ pub struct Breach {
     /// What it is about: an account Sid, phone number, number Sid, or kind and area code.
     pub subject: String,
     pub what: String,
+}
+
+/// How much of the ledger is proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Full,
+    /// What was not proven before, which is the open month and what came since the last audit.
+    Open,
 }
 
 /// Every breach of the seven invariants, in their order:
@@ -32,22 +50,29 @@ pub struct Breach {
 /// 7. an owner is a main account, and open while a sub-account of it is; it counts those. A sub-account is suspended with
 ///    its owner, and has no money.
 ///
+/// If all hold, what is proven of closed months is kept as a checkpoint, where the database takes writes.
+///
 /// # Errors
 /// If the database is out of reach.
-pub async fn audit(db: &Db) -> Result<Vec<Breach>> {
-    // All statements read the same snapshot, also while others buy and release.
-    let mut snapshot = db.snapshot().await?;
-    let mut breaches = store::balances(&mut snapshot).await?;
-    breaches.extend(store::holders(&mut snapshot).await?);
-    breaches.extend(store::holdings(&mut snapshot).await?);
-    breaches.extend(store::counts(&mut snapshot).await?);
-    breaches.extend(store::purchases(&mut snapshot).await?);
-    breaches.extend(store::months(&mut snapshot).await?);
-    breaches.extend(store::due(&mut snapshot).await?);
-    breaches.extend(store::overlaps(&mut snapshot).await?);
-    breaches.extend(store::transfers(&mut snapshot).await?);
-    breaches.extend(store::corrections(&mut snapshot).await?);
-    breaches.extend(store::families(&mut snapshot).await?);
+pub async fn audit(db: &Db, extent: Extent, now: DateTime<Utc>) -> Result<Vec<Breach>> {
+    let month = month_of(now);
+    let mut proof = ledger::Proof::begin(db, extent).await?;
+    let mut breaches = ledger::entries(db, &mut proof, month).await?;
+    breaches.extend(ledger::balances(db, &proof).await?);
+    breaches.extend(slices::accounts(db).await?);
+    breaches.extend(slices::numbers(db, proof.paid_until()).await?);
+    breaches.extend(store::transfers(db).await?);
+    breaches.extend(store::corrections(db).await?);
+    breaches.extend(store::families(db).await?);
     breaches.sort_unstable();
+    if breaches.is_empty() {
+        proof.keep(db, now).await?;
+    }
     Ok(breaches)
+}
+
+/// The beginning of a moment's month, UTC.
+fn month_of(now: DateTime<Utc>) -> DateTime<Utc> {
+    let first = now.date_naive().with_day(1).unwrap_or(now.date_naive());
+    first.and_time(NaiveTime::MIN).and_utc()
 }

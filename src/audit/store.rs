@@ -1,48 +1,196 @@
-//! Statements of the audit: each reads a big table once.
+//! Statements of the audit. Most read a slice: of accounts, numbers or entries after `from`, up to `to`.
 
-use sqlx::{Result, query_as};
+use chrono::{DateTime, Utc};
+use sqlx::{Result, query, query_as, query_scalar};
 use tracing::instrument;
+use uuid::Uuid;
 
 use super::Breach;
-use crate::db::Transaction;
+use super::ledger::{Balances, Checkpoint, Link, Proven};
+use crate::db::Db;
 
-/// Reads the ledger once. It keeps the last entry of each account, whose running sum must be the balance, and the
-/// entries that do not follow from the one before. If every entry follows, each is the running sum; if one is missing,
-/// only the entry after it is reported.
+/// The last account of a slice of so many; `None` if there are fewer.
+#[instrument(name = "audit.account_after", level = "debug", skip_all)]
+pub async fn account_after(db: &Db, from: Uuid, size: i64) -> Result<Option<Uuid>> {
+    query_scalar!("select sid from accounts where sid > $1 order by sid offset $2 limit 1", from, size - 1)
+        .fetch_optional(db)
+        .await
+}
+
+/// The last number of a slice of so many; `None` if there are fewer.
+#[instrument(name = "audit.number_after", level = "debug", skip_all)]
+pub async fn number_after(db: &Db, from: i64, size: i64) -> Result<Option<i64>> {
+    query_scalar!(
+        "select phone_number from stock where phone_number > $1 order by phone_number offset $2 limit 1",
+        from,
+        size - 1
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// All area codes of numbers that are in stock or counted. In stock, it looks up the next number after each area code.
+#[instrument(name = "audit.area_codes", level = "debug", skip_all)]
+pub async fn area_codes(db: &Db) -> Result<Vec<i16>> {
+    query_scalar!(
+        r#"with recursive code (code) as (
+            select (select phone_number / 10000000 from stock order by phone_number limit 1)
+            union all
+            select (select phone_number / 10000000 from stock where phone_number >= (code + 1) * 10000000
+                order by phone_number limit 1)
+            from code where code is not null
+        )
+        select code::smallint as "code!" from code where code is not null
+        union select area_code from stock_counts"#
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The id that was given to a ledger entry last; 0 if there is none. Its transaction may go on.
+#[instrument(name = "audit.last_entry", level = "debug", skip_all)]
+pub async fn last_entry(db: &Db) -> Result<i64> {
+    query_scalar!(r#"select case when is_called then last_value else 0 end as "last!" from ledger_entries_id_seq"#)
+        .fetch_one(db)
+        .await
+}
+
+/// The next transaction, and the first that goes on: all before it have ended.
+#[instrument(name = "audit.transactions", level = "debug", skip_all)]
+pub async fn transactions(db: &Db) -> Result<(i64, i64)> {
+    let row = query!(
+        r#"select pg_snapshot_xmax(now)::text::bigint as "next!", pg_snapshot_xmin(now)::text::bigint as "first!"
+        from pg_current_snapshot() as now"#
+    );
+    row.fetch_one(db).await.map(|row| (row.next, row.first))
+}
+
+/// The first ledger entry of a time or later; `None` if there is none.
+#[instrument(name = "audit.first_entry_since", level = "debug", skip_all)]
+pub async fn first_entry_since(db: &Db, since: DateTime<Utc>) -> Result<Option<i64>> {
+    query_scalar!("select min(id) from ledger_entries where at >= $1", since).fetch_one(db).await
+}
+
+/// Where the last audit ended.
+#[instrument(name = "audit.checkpoint", level = "debug", skip_all)]
+pub async fn checkpoint(db: &Db) -> Result<Option<Checkpoint>> {
+    query_as!(Checkpoint, "select entry_id as entry, month from audit_checkpoints").fetch_optional(db).await
+}
+
+/// What was proven of each account by then.
+#[instrument(name = "audit.proven", level = "debug", skip_all)]
+pub async fn proven(db: &Db) -> Result<Balances> {
+    let rows = query!("select account_sid, entry_id, balance from audit_balances").fetch_all(db).await?;
+    Ok(rows.into_iter().map(|row| (row.account_sid, Proven::at(row.entry_id, row.balance))).collect())
+}
+
+/// Keeps a checkpoint in the place of the one before.
+#[instrument(name = "audit.keep", level = "debug", skip_all)]
+pub async fn keep(db: &Db, checkpoint: Checkpoint, balances: &Balances, now: DateTime<Utc>) -> Result<()> {
+    let (accounts, proven): (Vec<_>, Vec<_>) = balances.iter().map(|(of, it)| (*of, (it.entry, it.balance))).unzip();
+    let (entries, left): (Vec<_>, Vec<_>) = proven.into_iter().unzip();
+    query!(
+        "with point as (
+            -- Its lock lets one audit at a time keep what it has proven.
+            insert into audit_checkpoints (entry_id, month, proven_at) values ($1, $2, $3)
+            on conflict on constraint audit_checkpoints_pkey
+                do update set entry_id = excluded.entry_id, month = excluded.month, proven_at = excluded.proven_at
+            returning 1
+        )
+        insert into audit_balances (account_sid, entry_id, balance)
+        select told.* from point, unnest($4::uuid[], $5::bigint[], $6::bigint[]) as told
+        on conflict on constraint audit_balances_pkey
+            do update set entry_id = excluded.entry_id, balance = excluded.balance
+            where audit_balances.entry_id <> excluded.entry_id or audit_balances.balance <> excluded.balance",
+        checkpoint.entry,
+        checkpoint.month,
+        now,
+        &accounts,
+        &entries,
+        &left
+    )
+    .execute(db)
+    .await
+    .map(drop)
+}
+
+/// Of each account, its entries in a slice: where they begin, and whether they follow from one another.
+#[instrument(name = "audit.links", level = "debug", skip_all)]
+pub async fn links(db: &Db, from: i64, to: i64) -> Result<Vec<Link>> {
+    query_as!(
+        Link,
+        r#"with running as (
+            select account_sid, id, amount, balance_after, lag(balance_after) over entries as left_before
+            from ledger_entries where id > $1 and id <= $2
+            window entries as (partition by account_sid order by id)
+        )
+        select account_sid as "account!", max(id) as "last!", sum(amount)::bigint as "sum!",
+            min(balance_after - amount) filter (where left_before is null) as "before!",
+            bool_and(balance_after >= 0 and balance_after = coalesce(left_before + amount, balance_after)) as "follows!"
+        from running group by account_sid"#,
+        from,
+        to
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Holds the balance of each account against its entries, of which those up to `proven` are read no more. It keeps the last
+/// entry of each account, whose running sum must be the balance, and the entries that do not follow from the one before. If
+/// every entry follows, each is the running sum; if one is missing, only the entry after it is reported.
 #[instrument(name = "audit.balances", level = "debug", skip_all)]
-pub async fn balances(within: &mut Transaction) -> Result<Vec<Breach>> {
+pub async fn balances(db: &Db, from: Uuid, to: Uuid, proven: &[(Uuid, Proven)]) -> Result<Vec<Breach>> {
+    let (accounts, balances): (Vec<_>, Vec<_>) = proven.iter().map(|(of, it)| (*of, (it.entry, it.balance))).unzip();
+    let (entries, left): (Vec<_>, Vec<_>) = balances.into_iter().unzip();
     query_as!(
         Breach,
-        r#"with running as (
-            select account_sid, id, balance_after, sum(amount) over entries as sum,
-                lag(balance_after, 1, 0::bigint) over entries + amount as follows,
+        r#"with proven as (
+            select * from unnest($3::uuid[], $4::bigint[], $5::bigint[]) as proven (its_sid, entry, had)
+        ), account as materialized (
+            select coalesce(sid, its_sid) as of, sid, balance, coalesce(entry, 0) as entry, coalesce(had, 0) as had
+            from (select sid, balance from accounts where sid > $1 and sid <= $2) as accounts full join proven on its_sid = sid
+        ), running as (
+            select of, id, balance_after, had + sum(amount) over entries as sum,
+                lag(balance_after, 1, had) over entries + amount as follows,
                 lead(id) over entries is null as is_last
-            from ledger_entries window entries as (partition by account_sid order by id)
+            from account cross join lateral (
+                select id, amount, balance_after from ledger_entries where account_sid = of and ledger_entries.id > entry
+                order by id offset 0
+            ) as entries
+            window entries as (partition by of order by id)
         ), noted as materialized (
             select * from running where balance_after <> follows or balance_after < 0 or is_last
         ), judged as (
-            select coalesce(accounts.sid, account_sid) as sid, concat_ws(', ',
-                case when accounts.sid is null then format('entries of %s cents, but there is no such account', sum) end,
-                case when balance <> coalesce(sum, 0)
-                    then format('the balance is %s cents, the ledger sums up to %s', balance, coalesce(sum, 0)) end,
-                case when balance < 0 then format('the balance is %s cents, less than nothing', balance) end) as what
-            from accounts full join (select account_sid, sum from noted where is_last) as ledgers
-                on account_sid = accounts.sid
+            select of, concat_ws(', ',
+                case when sid is null then format('entries of %s cents, but there is no such account', coalesce(sum, had)) end,
+                case when balance <> coalesce(sum, had)
+                    then format('the balance is %s cents, the ledger sums up to %s', balance, coalesce(sum, had)) end,
+                case when balance < 0 then format('the balance is %s cents, less than nothing', balance) end,
+                case when entry > 0 and balance_after is distinct from had
+                    then format('entry %s was proven to leave %s cents', entry, had) end) as what
+            from account
+            left join (select of, sum from noted where is_last) as ledgers using (of)
+            left join ledger_entries on account_sid = of and ledger_entries.id = entry
             union all
-            select account_sid, format('entry %s says that %s cents are left, with the one before it they are %s',
+            select of, format('entry %s says that %s cents are left, with the one before it they are %s',
                 id, balance_after, follows)
             from noted where balance_after <> follows or balance_after < 0
         )
-        select 1 as "invariant!", 'AC' || replace(sid::text, '-', '') as "subject!", what as "what!"
-        from judged where what <> ''"#
+        select 1 as "invariant!", 'AC' || replace(of::text, '-', '') as "subject!", what as "what!"
+        from judged where what <> ''"#,
+        from,
+        to,
+        &accounts,
+        &entries,
+        &left
     )
-    .fetch_all(&mut **within)
+    .fetch_all(db)
     .await
 }
 
 /// A number in use and its open tenancy point to each other: one without a partner is a breach.
 #[instrument(name = "audit.holders", level = "debug", skip_all)]
-pub async fn holders(within: &mut Transaction) -> Result<Vec<Breach>> {
+pub async fn holders(db: &Db, from: i64, to: i64) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
         r#"select 2 as "invariant!", coalesce(used.phone_number, open.phone_number)::text as "subject!",
@@ -50,24 +198,33 @@ pub async fn holders(within: &mut Transaction) -> Result<Vec<Breach>> {
                 then format('in use by PN%s, which is no open tenancy of it', replace(tenancy_sid::text, '-', ''))
                 else format('not in use by PN%s, which is an open tenancy of it', replace(open.sid::text, '-', ''))
             end as "what!"
-        from (select phone_number, tenancy_sid from stock where state = 'in_use') as used
-        full join (select phone_number, sid from tenancies where ended_at is null) as open
+        from (
+            select phone_number, tenancy_sid from stock
+            where state = 'in_use' and phone_number > $1 and phone_number <= $2
+        ) as used
+        full join (
+            select phone_number, sid from tenancies
+            where ended_at is null and phone_number > $1 and phone_number <= $2
+        ) as open
             on open.phone_number = used.phone_number and open.sid = tenancy_sid
-        where used.phone_number is null or open.sid is null"#
+        where used.phone_number is null or open.sid is null"#,
+        from,
+        to
     )
-    .fetch_all(&mut **within)
+    .fetch_all(db)
     .await
 }
 
 /// The accounts' own counts of their numbers.
 #[instrument(name = "audit.holdings", level = "debug", skip_all)]
-pub async fn holdings(within: &mut Transaction) -> Result<Vec<Breach>> {
+pub async fn holdings(db: &Db, from: Uuid, to: Uuid) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
         r#"with held as (
             select account_sid, count(*) filter (where kind = 'local') as local,
                 count(*) filter (where kind = 'tollfree') as tollfree, sum(price) as fees
-            from tenancies where ended_at is null group by account_sid
+            from tenancies where ended_at is null and account_sid > $1 and account_sid <= $2
+            group by account_sid
         ), judged as (
             select coalesce(accounts.sid, account_sid) as sid, concat_ws(', ',
                 case when accounts.sid is null then 'holds numbers, but there is no such account' end,
@@ -78,91 +235,128 @@ pub async fn holdings(within: &mut Transaction) -> Result<Vec<Breach>> {
                 case when monthly_fees <> coalesce(fees, 0)
                     then format('counts %s cents a month, holds numbers for %s', monthly_fees, coalesce(fees, 0)) end
             ) as what
-            from accounts full join held on account_sid = accounts.sid
+            from (select * from accounts where sid > $1 and sid <= $2) as accounts
+            full join held on account_sid = accounts.sid
         )
         select 2 as "invariant!", 'AC' || replace(sid::text, '-', '') as "subject!", what as "what!"
-        from judged where what <> ''"#
+        from judged where what <> ''"#,
+        from,
+        to
     )
-    .fetch_all(&mut **within)
+    .fetch_all(db)
     .await
 }
 
-/// The counts of the stock. This reads the stock a second time, because to count all numbers in [`holders`] would more
-/// than double its time: it joins only numbers in use.
+/// The counts of the stock of an area code. This reads its stock a second time, because to count all numbers in [`holders`]
+/// would more than double its time: it joins only numbers in use.
 #[instrument(name = "audit.counts", level = "debug", skip_all)]
-pub async fn counts(within: &mut Transaction) -> Result<Vec<Breach>> {
+pub async fn counts(db: &Db, area_code: i16) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
         r#"with held as (
-            select kind, area_code, state, count(*) as numbers from stock group by kind, area_code, state
+            select kind, area_code, state, count(*) as numbers from stock
+            where phone_number >= $1 * 10000000::bigint and phone_number < ($1 + 1) * 10000000
+            group by kind, area_code, state
         ), counted as (
             select kind, area_code, state, sum(count) as numbers
             from stock_counts
             cross join lateral (values ('available'::stock_state, available), ('in_use', in_use),
                 ('quarantined', quarantined), ('withdrawn', withdrawn), ('retired', retired)) as counts (state, count)
+            where area_code = $2
             group by kind, area_code, state
         )
         select 2 as "invariant!", concat(kind, ' ', area_code) as "subject!",
             format('counts %s numbers %s, holds %s', coalesce(counted.numbers, 0), state, coalesce(held.numbers, 0))
                 as "what!"
         from held full join counted using (kind, area_code, state)
-        where coalesce(counted.numbers, 0) <> coalesce(held.numbers, 0)"#
+        where coalesce(counted.numbers, 0) <> coalesce(held.numbers, 0)"#,
+        i64::from(area_code),
+        area_code
     )
-    .fetch_all(&mut **within)
+    .fetch_all(db)
     .await
 }
 
-/// Equal entries are one row with their count. Of two different ones, one does not match the tenancy. Who owns an account
-/// never changes, so that its payer of today was its payer at the sale.
+/// What the purchases among some entries have paid for: a tenancy that exists, at its price, by the payer of the account
+/// that bought. Who owns an account never changes, so that its payer of today was its payer at the sale.
 #[instrument(name = "audit.purchases", level = "debug", skip_all)]
-pub async fn purchases(within: &mut Transaction) -> Result<Vec<Breach>> {
+pub async fn purchases(db: &Db, from: i64, to: i64) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
         r#"with paid as (
-            select tenancy_sid, account_sid, -amount as amount, count(*) as entries
-            from ledger_entries where kind = 'purchase' group by tenancy_sid, account_sid, amount
-        ), first as (
-            select distinct on (tenancy_sid) tenancy_sid, from_account
-            from tenancy_transfers order by tenancy_sid, id
-        ), sold as (
-            -- To the account that held it before any transfer. Its payer paid.
-            select tenancies.sid, coalesce(holder.payer_sid, from_account, account_sid) as payer_sid, price,
-                tenancies.phone_number, tenancies.kind, stock.kind as kind_in_stock
-            from tenancies
-            left join first on first.tenancy_sid = tenancies.sid
-            left join accounts as holder on holder.sid = coalesce(from_account, account_sid)
-            left join stock on stock.phone_number = tenancies.phone_number
+            select tenancy_sid, account_sid, -amount as amount
+            from ledger_entries where kind = 'purchase' and id > $1 and id <= $2
         ), judged as (
-            select coalesce(sid, tenancy_sid) as sid, concat_ws(', ',
+            select tenancy_sid, concat_ws(', ',
                 case when sid is null then format('paid for with %s cents, but there is no such tenancy', amount) end,
-                case when tenancy_sid is null then 'never paid for' end,
-                case when entries > 1 then format('paid for %s times', entries) end,
                 case when amount <> price then format('paid for with %s cents, the price is %s', amount, price) end,
-                case when account_sid <> payer_sid then format('paid for by AC%s, not by AC%s',
-                    replace(account_sid::text, '-', ''), replace(payer_sid::text, '-', '')) end,
-                case when sid is not null and kind_in_stock is null
-                    then format('its number %s is not in stock', phone_number) end,
-                case when kind <> kind_in_stock
-                    then format('sold as %s, its number %s is %s', kind, phone_number, kind_in_stock) end) as what
-            from sold full join paid on tenancy_sid = sid
+                case when paid.account_sid <> payer then format('paid for by AC%s, not by AC%s',
+                    replace(paid.account_sid::text, '-', ''), replace(payer::text, '-', '')) end) as what
+            from paid left join (
+                -- Sold to the account that held it before any transfer. Its payer paid.
+                select tenancies.sid, price, coalesce(payer_sid, from_account, account_sid) as payer
+                from tenancies
+                left join (
+                    select distinct on (tenancy_sid) tenancy_sid, from_account from tenancy_transfers order by tenancy_sid, id
+                ) as first on first.tenancy_sid = tenancies.sid
+                left join accounts as holder on holder.sid = coalesce(from_account, account_sid)
+            ) as sold on sid = tenancy_sid
         )
-        select 3 as "invariant!", 'PN' || replace(sid::text, '-', '') as "subject!", what as "what!"
-        from judged where what <> ''"#
+        select 3 as "invariant!", 'PN' || replace(tenancy_sid::text, '-', '') as "subject!", what as "what!"
+        from judged where what <> ''"#,
+        from,
+        to
     )
-    .fetch_all(&mut **within)
+    .fetch_all(db)
     .await
 }
 
-/// The months that were charged, each to the payer of the account that held the number when it was due. The first one
-/// belongs to the purchases.
+/// The tenancies of some numbers: each was paid for once, with a number that is in stock. Whether it was paid for is read
+/// for those that began at `since` or later.
+#[instrument(name = "audit.sales", level = "debug", skip_all)]
+pub async fn sales(db: &Db, from: i64, to: i64, since: DateTime<Utc>) -> Result<Vec<Breach>> {
+    query_as!(
+        Breach,
+        r#"with judged as (
+            select sid, concat_ws(', ',
+                case when paid = 0 then 'never paid for' when paid > 1 then format('paid for %s times', paid) end,
+                case when stock.kind is null then format('its number %s is not in stock', tenancies.phone_number) end,
+                case when tenancies.kind <> stock.kind
+                    then format('sold as %s, its number %s is %s', tenancies.kind, tenancies.phone_number, stock.kind) end
+            ) as what
+            from tenancies
+            left join stock on stock.phone_number = tenancies.phone_number
+            cross join lateral (
+                select case when started_at < $3 then 1 else (
+                    select count(*) from ledger_entries where ledger_entries.tenancy_sid = sid and month = 0
+                        and ledger_entries.kind = 'purchase'
+                ) end as paid
+            ) as purchase
+            -- What is said of the end is always true: so both indexes by number serve.
+            where tenancies.phone_number > $1 and tenancies.phone_number <= $2 and (ended_at is null or ended_at is not null)
+        )
+        select 3 as "invariant!", 'PN' || replace(sid::text, '-', '') as "subject!", what as "what!"
+        from judged where what <> ''"#,
+        from,
+        to,
+        since
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The months that some entries charge, each to the payer of the account that held the number when it was due. The price of
+/// the first one belongs to the purchases.
 #[instrument(name = "audit.months", level = "debug", skip_all)]
-pub async fn months(within: &mut Transaction) -> Result<Vec<Breach>> {
+pub async fn months(db: &Db, from: i64, to: i64) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
         r#"with charged as (
-            select tenancy_sid, account_sid, kind, -amount as amount, month,
-                row_number() over (partition by tenancy_sid, month) as time
-            from ledger_entries where tenancy_sid is not null
+            select tenancy_sid, account_sid, kind, -amount as amount, month, (
+                select count(*) from ledger_entries as other
+                where other.tenancy_sid = entry.tenancy_sid and other.month = entry.month and other.id <= entry.id
+            ) as time
+            from ledger_entries as entry where tenancy_sid is not null and id > $1 and id <= $2
         ), holder as (
             -- Of tenancies that were moved: who held them from which month until before which other.
             select tenancy_sid as moved, to_account as its_account, from_month,
@@ -192,23 +386,28 @@ pub async fn months(within: &mut Transaction) -> Result<Vec<Breach>> {
         )
         select 4 as "invariant!", 'PN' || replace(tenancy_sid::text, '-', '') as "subject!",
             format('month %s %s', month, what) as "what!"
-        from judged where what <> ''"#
+        from judged where what <> ''"#,
+        from,
+        to
     )
-    .fetch_all(&mut **within)
+    .fetch_all(db)
     .await
 }
 
 /// The months that are charged next.
 #[instrument(name = "audit.due", level = "debug", skip_all)]
-pub async fn due(within: &mut Transaction) -> Result<Vec<Breach>> {
+pub async fn due(db: &Db, from: i64, to: i64) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
         r#"select 4 as "invariant!", 'PN' || replace(sid::text, '-', '') as "subject!",
             format('month %s is due on %s, begins on %s', due_month, due_on, month_begins(started_at, due_month))
                 as "what!"
-        from tenancies where ended_at is null and due_on <> month_begins(started_at, due_month)"#
+        from tenancies where ended_at is null and due_on <> month_begins(started_at, due_month)
+            and phone_number > $1 and phone_number <= $2"#,
+        from,
+        to
     )
-    .fetch_all(&mut **within)
+    .fetch_all(db)
     .await
 }
 
@@ -216,19 +415,22 @@ pub async fn due(within: &mut Transaction) -> Result<Vec<Breach>> {
 /// next release or transfer. Of a number that was sold more than once, each holding must begin after all earlier ones
 /// have ended. Numbers that were sold once, which are most, are left out first.
 #[instrument(name = "audit.overlaps", level = "debug", skip_all)]
-pub async fn overlaps(within: &mut Transaction) -> Result<Vec<Breach>> {
+pub async fn overlaps(db: &Db, from: i64, to: i64) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
         r#"with event as (
             select phone_number, sid, 0 as id, started_at as at, ended_at, true as begins,
                 count(*) over (partition by phone_number) as sales
             from tenancies
+            -- What is said of the end is always true: so both indexes by number serve.
+            where phone_number > $1 and phone_number <= $2 and (ended_at is null or ended_at is not null)
             union all
             select phone_number, tenancy_sid, id, at, null, cause = 'restore', null
-            from stock_moves where tenancy_sid is not null
+            from stock_moves where tenancy_sid is not null and phone_number > $1 and phone_number <= $2
             union all
             select phone_number, tenancy_sid, id, at, null, true, null
             from tenancy_transfers join tenancies on sid = tenancy_sid
+            where phone_number > $1 and phone_number <= $2
         ), holding as (
             select phone_number, sid, begins, at as held_from,
                 greatest(at, coalesce(lead(at) over of_tenancy, ended_at, 'infinity')) as held_until
@@ -243,15 +445,17 @@ pub async fn overlaps(within: &mut Transaction) -> Result<Vec<Breach>> {
             format('PN%s holds it from %s on, while another tenancy %s', replace(sid::text, '-', ''),
                 held_from at time zone 'UTC', case when isfinite(held_before)
                     then format('holds it until %s', held_before at time zone 'UTC') else 'goes on' end) as "what!"
-        from compared where held_before > held_from"#
+        from compared where held_before > held_from"#,
+        from,
+        to
     )
-    .fetch_all(&mut **within)
+    .fetch_all(db)
     .await
 }
 
 /// Each transfer of a tenancy is from the account that held it, and the last one to the account that holds it.
 #[instrument(name = "audit.transfers", level = "debug", skip_all)]
-pub async fn transfers(within: &mut Transaction) -> Result<Vec<Breach>> {
+pub async fn transfers(db: &Db) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
         r#"with judged as (
@@ -269,14 +473,14 @@ pub async fn transfers(within: &mut Transaction) -> Result<Vec<Breach>> {
         select 5 as "invariant!", 'PN' || replace(tenancy_sid::text, '-', '') as "subject!", what as "what!"
         from judged where what <> ''"#
     )
-    .fetch_all(&mut **within)
+    .fetch_all(db)
     .await
 }
 
 /// What undoes an entry, and what belongs together. That each happens once is guarded by constraints. Entries that
 /// operators entered are few, and found by their index.
 #[instrument(name = "audit.corrections", level = "debug", skip_all)]
-pub async fn corrections(within: &mut Transaction) -> Result<Vec<Breach>> {
+pub async fn corrections(db: &Db) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
         r#"with entered as (
@@ -303,13 +507,13 @@ pub async fn corrections(within: &mut Transaction) -> Result<Vec<Breach>> {
         )
         select 6 as "invariant!", 'AC' || replace(sid::text, '-', '') as "subject!", what as "what!" from judged"#
     )
-    .fetch_all(&mut **within)
+    .fetch_all(db)
     .await
 }
 
 /// Main accounts and their sub-accounts. Constraints hold what is to be seen in one row; here are two.
 #[instrument(name = "audit.families", level = "debug", skip_all)]
-pub async fn families(within: &mut Transaction) -> Result<Vec<Breach>> {
+pub async fn families(db: &Db) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
         r#"with owned as (
@@ -337,6 +541,6 @@ pub async fn families(within: &mut Transaction) -> Result<Vec<Breach>> {
         select 7 as "invariant!", 'AC' || replace(sid::text, '-', '') as "subject!", what as "what!"
         from judged where what <> ''"#
     )
-    .fetch_all(&mut **within)
+    .fetch_all(db)
     .await
 }

@@ -91,7 +91,7 @@ enum Verb {
     /// Put numbers on sale again whose quarantine has ended
     Recycle(runs::Recycle),
     /// Check that money and stock add up
-    Audit,
+    Audit(audit::Audit),
     /// The views of the schema reporting, row by row
     Report(report::Report),
     /// Print what completes commands in a shell
@@ -194,7 +194,7 @@ impl Verb {
             Self::Number(command) => context.once_ready(database, command.run(context)).await,
             Self::Bill(command) => context.once_ready(database, command.run(context)).await,
             Self::Recycle(command) => context.once_ready(database, command.run(context)).await,
-            Self::Audit => context.once_ready(database, audit::run(context)).await,
+            Self::Audit(command) => context.once_ready(database, command.run(context)).await,
             Self::Report(command) => context.once_ready(database, command.run(context)).await,
             // They need no database.
             Self::Completions(completions) => completions.run(),
@@ -209,7 +209,7 @@ impl Verb {
         use account::Account;
         use inventory::{Inventory, Threshold};
         match self {
-            Self::Demo(_) | Self::Serve(_) | Self::Migrate | Self::Audit | Self::Report(_) => false,
+            Self::Demo(_) | Self::Serve(_) | Self::Migrate | Self::Audit(_) | Self::Report(_) => false,
             Self::Completions(_) | Self::Man(_) | Self::Staging(_) => false,
             Self::Account(command) => !matches!(
                 command,

@@ -1,9 +1,9 @@
 //! The audit reports each broken invariant, and nothing else.
 
-use numberbank::audit;
+use numberbank::audit::{self, Extent};
 use sqlx::AssertSqlSafe;
 
-use crate::support::{Account, World, test_without_audit};
+use crate::support::{Account, World, breaches, later, test_without_audit};
 
 /// Two main accounts; one holds a number and has released another, the other holds one. A sub-account of the first.
 struct Scene {
@@ -38,7 +38,7 @@ impl Scene {
         world.server.buy(&bystander, &[]).await.assert_status(201);
         world.server.release(&account, &released).await.assert_status(204);
         let (sid, number) = (bought.element("Sid"), bought.element("PhoneNumber"));
-        assert_eq!(audit::audit(&world.db).await.expect("the audit runs"), []);
+        assert_eq!(breaches(&world.db).await, []);
         Self { account, child, sid, number, released }
     }
 
@@ -75,7 +75,7 @@ async fn assert_named(world: &World, statement: &str, expected: &[(i32, Subject,
     // In the role of a replica, PostgreSQL runs neither triggers nor foreign keys.
     let statement = format!("set session_replication_role = replica; {}", scene.fill(statement));
     sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&world.db).await.expect(&statement);
-    let breaches = audit::audit(&world.db).await.expect("the audit runs");
+    let breaches = breaches(&world.db).await;
     assert_eq!(breaches.len(), expected.len(), "{statement}: {breaches:?}");
     for (breach, (invariant, subject, words)) in breaches.iter().zip(expected) {
         assert_eq!((breach.invariant, breach.subject.as_str()), (*invariant, scene.name(*subject)), "{breaches:?}");
@@ -299,4 +299,64 @@ broken! {
     a_closed_sub_account_that_is_still_counted_is_named:
         "update accounts set closed_at = now() where sid = :child"
         => [(7, Account, "counts 1 open sub-accounts, owns 0")];
+}
+
+/// Breaks a database that was audited; says what the next audit finds in what is open, and in all.
+async fn found_after(world: &World, statement: &str) -> [Vec<String>; 2] {
+    let scene = Scene::new(world).await;
+    let statement = format!("set session_replication_role = replica; {}", scene.fill(statement));
+    sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&world.db).await.expect(&statement);
+    let open = audit::audit(&world.db, Extent::Open, later()).await.expect("the audit runs");
+    let all = breaches(&world.db).await;
+    [open, all].map(|found| found.into_iter().map(|breach| breach.what).collect())
+}
+
+#[test]
+fn an_entry_of_a_closed_month_that_was_changed_is_found_by_a_full_audit() {
+    test_without_audit(async |world| {
+        let statement = "update ledger_entries set balance_after = balance_after + 1
+            where account_sid = :account and tenancy_sid = :sid";
+        let [open, all] = found_after(world, statement).await;
+        assert_eq!(open, [""; 0]);
+        assert_eq!(all.len(), 2, "{all:?}");
+    });
+}
+
+#[test]
+fn an_entry_after_the_checkpoint_must_go_on_from_it() {
+    test_without_audit(async |world| {
+        let statement = "insert into ledger_entries (account_sid, at, kind, amount, balance_after)
+            values (:account, now(), 'credit', 100, 4901);
+            update accounts set balance = 4901 where sid = :account";
+        let [open, all] = found_after(world, statement).await;
+        assert_eq!(open.len(), 2, "{open:?}");
+        assert!(
+            open.iter()
+                .any(|what| what.contains("says that 4901 cents are left, with the one before it they are 4900"))
+        );
+        assert_eq!(open, all);
+    });
+}
+
+#[test]
+fn the_entry_at_which_a_checkpoint_stands_must_be_as_it_was() {
+    test_without_audit(async |world| {
+        let statement = "update ledger_entries set balance_after = balance_after + 1
+            where account_sid = :account and tenancy_sid <> :sid";
+        let [open, _] = found_after(world, statement).await;
+        assert_eq!(open.len(), 1, "{open:?}");
+        assert!(open[0].contains("was proven to leave 4800 cents"), "{open:?}");
+    });
+}
+
+#[test]
+fn a_purchase_after_the_checkpoint_is_proven() {
+    test_without_audit(async |world| {
+        let statement = "insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
+            values (:account, now(), 'monthly_fee', -99, 4701, :sid, 1);
+            update accounts set balance = 4701 where sid = :account";
+        let [open, all] = found_after(world, statement).await;
+        assert!(open.iter().any(|what| what.contains("is charged with 99 cents, the price is 100")), "{open:?}");
+        assert_eq!(open, all);
+    });
 }

@@ -345,6 +345,15 @@ insert into price_changes (at, kind, account_sid, price) values (now(), 'local',
 
 --- Rules of triggers
 
+-- audit_checkpoints_pkey
+insert into audit_checkpoints (entry_id, month, proven_at) values (1, now(), now()), (2, now(), now());
+
+-- audit_checkpoints_only
+insert into audit_checkpoints (is_only, entry_id, month, proven_at) values (false, 1, now(), now());
+
+-- audit_balances_pkey
+insert into audit_balances (account_sid, entry_id, balance) select sid, n, 0 from accounts, generate_series(1, 2) as n;
+
 -- stock_moves_legal
 update stock set state = 'withdrawn', moved_by = 'recycle' where state = 'available';
 update stock set state = 'in_use', moved_by = 'sale', quarantined_at = null,

@@ -7,9 +7,9 @@ use numberbank::error::Denied;
 use numberbank::ledger::{self, Direction, Irreversible, Key, Order, Refused, Repeated};
 use numberbank::values::money::Money;
 use numberbank::values::sid::AccountSid;
-use numberbank::{accounts, audit, billing, releases};
+use numberbank::{accounts, billing, releases};
 
-use crate::support::{Account, CLOSING, World, order, test};
+use crate::support::{Account, CLOSING, World, breaches, order, test};
 
 fn sid(account: &Account) -> AccountSid {
     account.sid.parse().expect("a Sid")
@@ -387,7 +387,7 @@ fn everything_at_once_adds_up() {
                 world.bill().await;
             };
             join(join_all(work), bill).await;
-            assert_eq!(audit::audit(&world.db).await.expect("the audit runs"), []);
+            assert_eq!(breaches(&world.db).await, []);
         }
         let sids = accounts.iter().map(sid);
         let closings = sids.map(|sid| releases::close_account(&world.db, &world.clock, sid, CLOSING));

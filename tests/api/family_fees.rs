@@ -4,14 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{Months, NaiveDate, TimeDelta};
 use numberbank::accounts::{Reason, Status};
-use numberbank::audit;
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
 use numberbank::values::sid::AccountSid;
 use numberbank::{accounts, releases};
 use proptest::prelude::*;
 
-use crate::support::{Account, CLOSING, World, test};
+use crate::support::{Account, CLOSING, World, breaches, test};
 
 /// Two families: which account owns which.
 const OWNERS: [Option<usize>; 5] = [None, Some(0), Some(0), None, Some(3)];
@@ -275,7 +274,7 @@ impl<'a> Scene<'a> {
             assert_eq!(account.reason == Some(Reason::Owner), with_owner);
             assert_eq!(fees(self.world, &self.accounts[at]).await, model.fees.get(&at).cloned().unwrap_or_default());
         }
-        assert_eq!(audit::audit(&self.world.db).await.expect("the audit runs"), []);
+        assert_eq!(breaches(&self.world.db).await, []);
     }
 
     fn status(&self, at: usize) -> Status {

@@ -7,10 +7,10 @@ use numberbank::error::Denied;
 use numberbank::values::money::Money;
 use numberbank::values::phone::{Kind, PhoneNumber};
 use numberbank::values::sid::AccountSid;
-use numberbank::{accounts, audit, billing, releases};
+use numberbank::{accounts, billing, releases};
 use proptest::prelude::*;
 
-use crate::support::{Account, Answer, CLOSING, World, move_number, order, test};
+use crate::support::{Account, Answer, CLOSING, World, breaches, move_number, order, test};
 
 /// How many main accounts there are, and numbers of each kind.
 const MAIN_ACCOUNTS: usize = 3;
@@ -380,7 +380,7 @@ impl Scene<'_> {
         let (account, member) = all.rfind(|(_, member)| !member.closed).expect("main accounts stay open");
         let list = self.world.server.get(account, "/IncomingPhoneNumbers").await;
         assert_eq!(list.elements("Sid").len(), member.held.len());
-        assert_eq!(audit::audit(&self.world.db).await.expect("the audit runs"), []);
+        assert_eq!(breaches(&self.world.db).await, []);
     }
 }
 

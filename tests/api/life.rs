@@ -10,10 +10,10 @@ use numberbank::values::chance::Chance;
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
 use numberbank::values::phone::PhoneNumber;
-use numberbank::{audit, billing, inventory, ledger, purchases, releases};
+use numberbank::{billing, inventory, ledger, purchases, releases};
 use proptest::prelude::*;
 
-use crate::support::{Account, World, beginning, move_number, order, test};
+use crate::support::{Account, World, beginning, breaches, move_number, order, test};
 
 const ACCOUNTS: usize = 2;
 const FIRST: i64 = 4_158_670_000;
@@ -453,7 +453,7 @@ async fn agree(world: &World, accounts: &[Account], model: &Model) {
     let mut expected: Vec<_> = expected.collect();
     expected.sort();
     assert_eq!(held, expected);
-    assert_eq!(audit::audit(&world.db).await.expect("the audit runs"), []);
+    assert_eq!(breaches(&world.db).await, []);
 }
 
 proptest! {

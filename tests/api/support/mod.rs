@@ -19,6 +19,7 @@ use futures_util::StreamExt;
 use numberbank::accounts::keys::Scope;
 use numberbank::accounts::{Leftover, Reason, Said, Status, families, keys};
 use numberbank::app;
+use numberbank::audit::{self, Breach, Extent};
 use numberbank::billing::{Billed, Credited, Forecast};
 use numberbank::db::{self, Db};
 use numberbank::error::Denied;
@@ -31,7 +32,7 @@ use numberbank::values::clock::Clock;
 use numberbank::values::money::Money;
 use numberbank::values::phone::{Kind, PhoneNumber};
 use numberbank::values::sid::{AccountSid, NumberSid};
-use numberbank::{accounts, audit, billing, inventory};
+use numberbank::{accounts, billing, inventory};
 use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, Method, RequestBuilder};
 use sqlx::postgres::PgConnectOptions;
@@ -60,8 +61,21 @@ pub const PARAMETERS: [&str; 11] = [
 pub fn test(body: impl AsyncFnOnce(&World)) {
     test_without_audit(async |world| {
         body(world).await;
-        assert_eq!(audit::audit(&world.db).await.expect("the audit runs"), [], "the invariants hold");
+        for extent in [Extent::Open, Extent::Open, Extent::Full] {
+            let found = audit::audit(&world.db, extent, later()).await.expect("the audit runs");
+            assert_eq!(found, [], "the invariants hold");
+        }
     });
+}
+
+/// After all months in which a test writes.
+pub fn later() -> DateTime<Utc> {
+    DateTime::from_timestamp(4_102_444_800, 0).expect("a time")
+}
+
+/// What a full audit finds.
+pub async fn breaches(db: &Db) -> Vec<Breach> {
+    audit::audit(db, Extent::Full, later()).await.expect("the audit runs")
 }
 
 /// Runs a test that breaks invariants on purpose.

@@ -1,0 +1,158 @@
+//! The ledger, from its first entry to its last, a slice of entries at a time.
+//!
+//! Of each account it keeps the last entry that is proven, and what was left after it: the next slice must go on from there.
+//! What was left at the end of the last closed month is kept as a checkpoint, from which the next audit begins.
+
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Included};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use super::slices::Slice;
+use super::{Breach, Extent, store};
+use crate::db::{Db, is_read_only};
+use crate::error::Result;
+
+/// How long to wait for transactions that go on. Those that write entries are shorter.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// What is proven of an account: that all entries up to `entry` are right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Proven {
+    pub entry: i64,
+    /// Cents, after that entry.
+    pub balance: i64,
+    /// Whether an entry after it does not follow. Then nothing after it counts as proven.
+    ends: bool,
+}
+
+impl Proven {
+    pub const fn at(entry: i64, balance: i64) -> Self {
+        Self { entry, balance, ends: false }
+    }
+}
+
+/// By account; unknown ones too, if there are entries of them.
+pub type Balances = BTreeMap<Uuid, Proven>;
+
+/// Where a proof of the ledger begins or ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Checkpoint {
+    /// All entries up to this one are proven.
+    pub entry: i64,
+    pub month: DateTime<Utc>,
+}
+
+/// Entries of one account in a slice.
+pub struct Link {
+    pub account: Uuid,
+    /// What was left before the first of them, by that entry.
+    pub before: i64,
+    pub last: i64,
+    /// Their sum.
+    pub sum: i64,
+    /// Whether each follows from the one before it, and leaves no less than nothing.
+    pub follows: bool,
+}
+
+/// What is proven so far.
+pub struct Proof {
+    begun: Option<Checkpoint>,
+    balances: Balances,
+    /// What was proven at the end of the last closed month.
+    closed: Option<(Checkpoint, Balances)>,
+}
+
+impl Proof {
+    /// Begins where the last audit ended, or at the first entry.
+    pub async fn begin(db: &Db, extent: Extent) -> Result<Self> {
+        let begun = match extent {
+            Extent::Full => None,
+            Extent::Open => store::checkpoint(db).await?,
+        };
+        let balances = match begun {
+            Some(_) => store::proven(db).await?,
+            None => Balances::new(),
+        };
+        Ok(Self { begun, balances, closed: None })
+    }
+
+    /// Up to when all tenancies are proven to be paid for.
+    pub fn paid_until(&self) -> DateTime<Utc> {
+        self.begun.map_or(DateTime::UNIX_EPOCH, |checkpoint| checkpoint.month)
+    }
+
+    fn add(&mut self, link: &Link) {
+        let proven = self.balances.entry(link.account).or_default();
+        if !link.follows || proven.ends || link.before != proven.balance {
+            proven.ends = true;
+        } else {
+            *proven = Proven::at(link.last, proven.balance + link.sum);
+        }
+    }
+
+    /// Keeps what was proven of closed months, unless the database takes no writes.
+    pub async fn keep(self, db: &Db, now: DateTime<Utc>) -> Result<()> {
+        let Some((checkpoint, balances)) = self.closed else { return Ok(()) };
+        match store::keep(db, checkpoint, &balances, now).await {
+            Err(error) if is_read_only(&error) => Ok(()),
+            kept => Ok(kept?),
+        }
+    }
+}
+
+/// Proves the entries after the checkpoint: that they follow from one another, and what they are for. Entries before `month`
+/// are of closed months.
+pub async fn entries(db: &Db, proof: &mut Proof, month: DateTime<Utc>) -> Result<Vec<Breach>> {
+    let mut from = proof.begun.map_or(0, |checkpoint| checkpoint.entry);
+    let last = last_entry(db).await?;
+    let closed = store::first_entry_since(db, month).await?.map_or(last, |first| first - 1).min(last);
+    let (mut slice, mut breaches) = (Slice::of(20_000), Vec::new());
+    loop {
+        if from == closed {
+            proof.closed = Some((Checkpoint { entry: closed, month }, proof.balances.clone()));
+        }
+        if from >= last {
+            return Ok(breaches);
+        }
+        let end = if from < closed { closed } else { last };
+        let to = end.min(from + slice.size());
+        let (links, found) = slice.timed(of_entries(db, from, to)).await?;
+        links.iter().for_each(|link| proof.add(link));
+        breaches.extend(found);
+        from = to;
+    }
+}
+
+/// The last entry whose transaction has ended, and with it those before.
+async fn last_entry(db: &Db) -> Result<i64> {
+    let last = store::last_entry(db).await?;
+    let (next, _) = store::transactions(db).await?;
+    let begun = Instant::now();
+    while begun.elapsed() < LONGEST_WAIT && store::transactions(db).await?.1 < next {
+        sleep(LONGEST_WAIT / 500).await;
+    }
+    Ok(last)
+}
+
+async fn of_entries(db: &Db, from: i64, to: i64) -> Result<(Vec<Link>, Vec<Breach>)> {
+    let links = store::links(db, from, to).await?;
+    let mut breaches = store::purchases(db, from, to).await?;
+    breaches.extend(store::months(db, from, to).await?);
+    Ok((links, breaches))
+}
+
+/// Holds each account's balance against its proven entries, and against all that came after them.
+pub async fn balances(db: &Db, proof: &Proof) -> Result<Vec<Breach>> {
+    let (mut slice, mut from, mut breaches) = (Slice::of(1_000), Uuid::nil(), Vec::new());
+    while from != Uuid::max() {
+        let to = store::account_after(db, from, slice.size()).await?.unwrap_or(Uuid::max());
+        let proven: Vec<_> = proof.balances.range((Excluded(from), Included(to))).map(|(of, it)| (*of, *it)).collect();
+        breaches.extend(slice.timed(async { Ok(store::balances(db, from, to, &proven).await?) }).await?);
+        from = to;
+    }
+    Ok(breaches)
+}

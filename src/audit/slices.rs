@@ -1,0 +1,76 @@
+//! Walks through accounts and numbers, a slice at a time.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Breach, store};
+use crate::db::Db;
+use crate::error::Result;
+
+/// How many go into a slice, so that it takes about a fifth of a second.
+pub struct Slice {
+    size: i64,
+}
+
+impl Slice {
+    /// A snapshot of so long keeps few old versions of a balance.
+    const TIME: Duration = Duration::from_millis(200);
+    const LEAST: i64 = 500;
+    const MOST: i64 = 1_000_000;
+
+    pub const fn of(size: i64) -> Self {
+        Self { size }
+    }
+
+    pub const fn size(&self) -> i64 {
+        self.size
+    }
+
+    /// Does the work of a slice. The next one is larger if this one was quick, and smaller if it was slow.
+    pub async fn timed<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let begun = Instant::now();
+        let done = work.await?;
+        let took = begun.elapsed();
+        if took < Self::TIME / 2 {
+            self.size = (self.size * 2).min(Self::MOST);
+        } else if took > Self::TIME * 2 {
+            self.size = (self.size / 2).max(Self::LEAST);
+        }
+        Ok(done)
+    }
+}
+
+/// The accounts' own counts.
+pub async fn accounts(db: &Db) -> Result<Vec<Breach>> {
+    let (mut slice, mut from, mut breaches) = (Slice::of(1_000), Uuid::nil(), Vec::new());
+    while from != Uuid::max() {
+        let to = store::account_after(db, from, slice.size()).await?.unwrap_or(Uuid::max());
+        breaches.extend(slice.timed(async { Ok(store::holdings(db, from, to).await?) }).await?);
+        from = to;
+    }
+    Ok(breaches)
+}
+
+/// The numbers, their tenancies, and the counts of the stock. Tenancies from before `paid_until` are proven to be paid for.
+pub async fn numbers(db: &Db, paid_until: DateTime<Utc>) -> Result<Vec<Breach>> {
+    let (mut slice, mut from, mut breaches) = (Slice::of(10_000), 0, Vec::new());
+    while from != i64::MAX {
+        let to = store::number_after(db, from, slice.size()).await?.unwrap_or(i64::MAX);
+        breaches.extend(slice.timed(of_numbers(db, from, to, paid_until)).await?);
+        from = to;
+    }
+    for code in store::area_codes(db).await? {
+        breaches.extend(store::counts(db, code).await?);
+    }
+    Ok(breaches)
+}
+
+async fn of_numbers(db: &Db, from: i64, to: i64, paid_until: DateTime<Utc>) -> Result<Vec<Breach>> {
+    let mut breaches = store::holders(db, from, to).await?;
+    breaches.extend(store::sales(db, from, to, paid_until).await?);
+    breaches.extend(store::due(db, from, to).await?);
+    breaches.extend(store::overlaps(db, from, to).await?);
+    Ok(breaches)
+}
