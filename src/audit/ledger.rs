@@ -85,6 +85,11 @@ impl Proof {
         self.begun.map_or(DateTime::UNIX_EPOCH, |checkpoint| checkpoint.month)
     }
 
+    /// What is proven of the accounts after `from`, up to `to`.
+    pub fn between(&self, from: Uuid, to: Uuid) -> Vec<(Uuid, Proven)> {
+        self.balances.range((Excluded(from), Included(to))).map(|(of, it)| (*of, *it)).collect()
+    }
+
     fn add(&mut self, link: &Link) {
         let proven = self.balances.entry(link.account).or_default();
         if !link.follows || proven.ends || link.before != proven.balance {
@@ -110,7 +115,7 @@ pub async fn entries(db: &Db, proof: &mut Proof, month: DateTime<Utc>) -> Result
     let mut from = proof.begun.map_or(0, |checkpoint| checkpoint.entry);
     let last = last_entry(db).await?;
     let closed = store::first_entry_since(db, month).await?.map_or(last, |first| first - 1).min(last);
-    let (mut slice, mut breaches) = (Slice::of(20_000), Vec::new());
+    let (mut slice, mut breaches) = (Slice::of(500), Vec::new());
     loop {
         if from == closed {
             proof.closed = Some((Checkpoint { entry: closed, month }, proof.balances.clone()));
@@ -143,16 +148,4 @@ async fn of_entries(db: &Db, from: i64, to: i64) -> Result<(Vec<Link>, Vec<Breac
     let mut breaches = store::purchases(db, from, to).await?;
     breaches.extend(store::months(db, from, to).await?);
     Ok((links, breaches))
-}
-
-/// Holds each account's balance against its proven entries, and against all that came after them.
-pub async fn balances(db: &Db, proof: &Proof) -> Result<Vec<Breach>> {
-    let (mut slice, mut from, mut breaches) = (Slice::of(1_000), Uuid::nil(), Vec::new());
-    while from != Uuid::max() {
-        let to = store::account_after(db, from, slice.size()).await?.unwrap_or(Uuid::max());
-        let proven: Vec<_> = proof.balances.range((Excluded(from), Included(to))).map(|(of, it)| (*of, *it)).collect();
-        breaches.extend(slice.timed(async { Ok(store::balances(db, from, to, &proven).await?) }).await?);
-        from = to;
-    }
-    Ok(breaches)
 }

@@ -5,23 +5,25 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::ledger::Proof;
 use super::{Breach, store};
 use crate::db::Db;
 use crate::error::Result;
 
 /// How many go into a slice, so that it takes about a fifth of a second.
 pub struct Slice {
+    least: i64,
     size: i64,
 }
 
 impl Slice {
     /// A snapshot of so long keeps few old versions of a balance.
     const TIME: Duration = Duration::from_millis(200);
-    const LEAST: i64 = 500;
     const MOST: i64 = 1_000_000;
 
-    pub const fn of(size: i64) -> Self {
-        Self { size }
+    /// Begins with the least.
+    pub const fn of(least: i64) -> Self {
+        Self { least, size: least }
     }
 
     pub const fn size(&self) -> i64 {
@@ -36,34 +38,38 @@ impl Slice {
         if took < Self::TIME / 2 {
             self.size = (self.size * 2).min(Self::MOST);
         } else if took > Self::TIME * 2 {
-            self.size = (self.size / 2).max(Self::LEAST);
+            self.size = (self.size / 2).max(self.least);
         }
         Ok(done)
     }
 }
 
-/// The accounts' own counts.
-pub async fn accounts(db: &Db) -> Result<Vec<Breach>> {
-    let (mut slice, mut from, mut breaches) = (Slice::of(1_000), Uuid::nil(), Vec::new());
+/// The accounts: their own counts, and their balances.
+pub async fn accounts(db: &Db, proof: &Proof) -> Result<Vec<Breach>> {
+    let (mut slice, mut from, mut breaches) = (Slice::of(500), Uuid::nil(), Vec::new());
     while from != Uuid::max() {
         let to = store::account_after(db, from, slice.size()).await?.unwrap_or(Uuid::max());
-        breaches.extend(slice.timed(async { Ok(store::holdings(db, from, to).await?) }).await?);
+        breaches.extend(slice.timed(of_accounts(db, from, to, proof)).await?);
         from = to;
     }
     Ok(breaches)
 }
 
+async fn of_accounts(db: &Db, from: Uuid, to: Uuid, proof: &Proof) -> Result<Vec<Breach>> {
+    let mut breaches = store::holdings(db, from, to).await?;
+    breaches.extend(store::balances(db, from, to, &proof.between(from, to)).await?);
+    Ok(breaches)
+}
+
 /// The numbers, their tenancies, and the counts of the stock. Tenancies from before `paid_until` are proven to be paid for.
 pub async fn numbers(db: &Db, paid_until: DateTime<Utc>) -> Result<Vec<Breach>> {
-    let (mut slice, mut from, mut breaches) = (Slice::of(10_000), 0, Vec::new());
+    let (mut slice, mut from, mut breaches) = (Slice::of(500), 0, Vec::new());
     while from != i64::MAX {
         let to = store::number_after(db, from, slice.size()).await?.unwrap_or(i64::MAX);
         breaches.extend(slice.timed(of_numbers(db, from, to, paid_until)).await?);
         from = to;
     }
-    for code in store::area_codes(db).await? {
-        breaches.extend(store::counts(db, code).await?);
-    }
+    breaches.extend(counts(db).await?);
     Ok(breaches)
 }
 
@@ -72,5 +78,19 @@ async fn of_numbers(db: &Db, from: i64, to: i64, paid_until: DateTime<Utc>) -> R
     breaches.extend(store::sales(db, from, to, paid_until).await?);
     breaches.extend(store::due(db, from, to).await?);
     breaches.extend(store::overlaps(db, from, to).await?);
+    Ok(breaches)
+}
+
+/// The counts of the stock. Several area codes share a slice, because each slice reads the counts of all.
+async fn counts(db: &Db) -> Result<Vec<Breach>> {
+    let (mut slice, mut breaches) = (Slice::of(8), Vec::new());
+    let codes = store::area_codes(db).await?;
+    let mut left = &codes[..];
+    while !left.is_empty() {
+        let size = usize::try_from(slice.size()).unwrap_or(usize::MAX).min(left.len());
+        let (now, later) = left.split_at(size);
+        breaches.extend(slice.timed(async { Ok(store::counts(db, now).await?) }).await?);
+        left = later;
+    }
     Ok(breaches)
 }

@@ -1,4 +1,7 @@
 //! Statements of the audit. Most read a slice: of accounts, numbers or entries after `from`, up to `to`.
+//!
+//! What a row of a slice belongs to is looked up by `lateral … offset 0`, an index for each row. A plain join the planner may
+//! make a hash of, and then each slice reads a whole table.
 
 use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as, query_scalar};
@@ -9,7 +12,7 @@ use super::Breach;
 use super::ledger::{Balances, Checkpoint, Link, Proven};
 use crate::db::Db;
 
-/// The last account of a slice of so many; `None` if there are fewer.
+/// The last of the next `size` accounts after `from`; `None` if fewer than `size` accounts are left.
 #[instrument(name = "audit.account_after", level = "debug", skip_all)]
 pub async fn account_after(db: &Db, from: Uuid, size: i64) -> Result<Option<Uuid>> {
     query_scalar!("select sid from accounts where sid > $1 order by sid offset $2 limit 1", from, size - 1)
@@ -17,7 +20,7 @@ pub async fn account_after(db: &Db, from: Uuid, size: i64) -> Result<Option<Uuid
         .await
 }
 
-/// The last number of a slice of so many; `None` if there are fewer.
+/// The last of the next `size` numbers in stock after `from`; `None` if fewer than `size` numbers are left.
 #[instrument(name = "audit.number_after", level = "debug", skip_all)]
 pub async fn number_after(db: &Db, from: i64, size: i64) -> Result<Option<i64>> {
     query_scalar!(
@@ -247,22 +250,26 @@ pub async fn holdings(db: &Db, from: Uuid, to: Uuid) -> Result<Vec<Breach>> {
     .await
 }
 
-/// The counts of the stock of an area code. This reads its stock a second time, because to count all numbers in [`holders`]
-/// would more than double its time: it joins only numbers in use.
+/// The counts of the stock of some area codes. This reads their stock a second time, because to count all numbers in
+/// [`holders`] would more than double its time: it joins only numbers in use.
 #[instrument(name = "audit.counts", level = "debug", skip_all)]
-pub async fn counts(db: &Db, area_code: i16) -> Result<Vec<Breach>> {
+pub async fn counts(db: &Db, area_codes: &[i16]) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
         r#"with held as (
-            select kind, area_code, state, count(*) as numbers from stock
-            where phone_number >= $1 * 10000000::bigint and phone_number < ($1 + 1) * 10000000
+            -- Each area code by its range of numbers: no index has the area codes of all numbers.
+            select kind, area_code, state, count(*) as numbers
+            from unnest($1::smallint[]) as code cross join lateral (
+                select kind, area_code, state from stock
+                where phone_number >= code::bigint * 10000000 and phone_number < (code::bigint + 1) * 10000000 offset 0
+            ) as numbers
             group by kind, area_code, state
         ), counted as (
             select kind, area_code, state, sum(count) as numbers
             from stock_counts
             cross join lateral (values ('available'::stock_state, available), ('in_use', in_use),
                 ('quarantined', quarantined), ('withdrawn', withdrawn), ('retired', retired)) as counts (state, count)
-            where area_code = $2
+            where area_code = any($1)
             group by kind, area_code, state
         )
         select 2 as "invariant!", concat(kind, ' ', area_code) as "subject!",
@@ -270,8 +277,7 @@ pub async fn counts(db: &Db, area_code: i16) -> Result<Vec<Breach>> {
                 as "what!"
         from held full join counted using (kind, area_code, state)
         where coalesce(counted.numbers, 0) <> coalesce(held.numbers, 0)"#,
-        i64::from(area_code),
-        area_code
+        area_codes
     )
     .fetch_all(db)
     .await
@@ -292,15 +298,16 @@ pub async fn purchases(db: &Db, from: i64, to: i64) -> Result<Vec<Breach>> {
                 case when amount <> price then format('paid for with %s cents, the price is %s', amount, price) end,
                 case when paid.account_sid <> payer then format('paid for by AC%s, not by AC%s',
                     replace(paid.account_sid::text, '-', ''), replace(payer::text, '-', '')) end) as what
-            from paid left join (
+            from paid left join lateral (
                 -- Sold to the account that held it before any transfer. Its payer paid.
                 select tenancies.sid, price, coalesce(payer_sid, from_account, account_sid) as payer
                 from tenancies
-                left join (
-                    select distinct on (tenancy_sid) tenancy_sid, from_account from tenancy_transfers order by tenancy_sid, id
-                ) as first on first.tenancy_sid = tenancies.sid
+                left join lateral (
+                    select from_account from tenancy_transfers where tenancy_sid = tenancies.sid order by id limit 1
+                ) as first on true
                 left join accounts as holder on holder.sid = coalesce(from_account, account_sid)
-            ) as sold on sid = tenancy_sid
+                where tenancies.sid = paid.tenancy_sid offset 0
+            ) as sold on true
         )
         select 3 as "invariant!", 'PN' || replace(tenancy_sid::text, '-', '') as "subject!", what as "what!"
         from judged where what <> ''"#,
@@ -325,7 +332,9 @@ pub async fn sales(db: &Db, from: i64, to: i64, since: DateTime<Utc>) -> Result<
                     then format('sold as %s, its number %s is %s', tenancies.kind, tenancies.phone_number, stock.kind) end
             ) as what
             from tenancies
-            left join stock on stock.phone_number = tenancies.phone_number
+            left join lateral (
+                select kind from stock where stock.phone_number = tenancies.phone_number offset 0
+            ) as stock on true
             cross join lateral (
                 select case when started_at < $3 then 1 else (
                     select count(*) from ledger_entries where ledger_entries.tenancy_sid = sid and month = 0
@@ -351,22 +360,18 @@ pub async fn sales(db: &Db, from: i64, to: i64, since: DateTime<Utc>) -> Result<
 pub async fn months(db: &Db, from: i64, to: i64) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
-        r#"with charged as (
-            select tenancy_sid, account_sid, kind, -amount as amount, month, (
+        r#"with guard as materialized (
+            -- While the constraint stands, no entry has a twin: the look for one would ask the constraint's own index.
+            select exists (select from pg_constraint where conrelid = 'ledger_entries'::regclass
+                and conname = 'ledger_entries_month_charged_once') as stands
+        ), charged as (
+            select tenancy_sid, account_sid, kind, -amount as amount, month, case when (select stands from guard) then 1 else (
                 select count(*) from ledger_entries as other
                 where other.tenancy_sid = entry.tenancy_sid and other.month = entry.month and other.id <= entry.id
-            ) as time
+            ) end as time
             from ledger_entries as entry where tenancy_sid is not null and id > $1 and id <= $2
-        ), holder as (
-            -- Of tenancies that were moved: who held them from which month until before which other.
-            select tenancy_sid as moved, to_account as its_account, from_month,
-                lead(from_month) over (partition by tenancy_sid order by id) as until_month
-            from tenancy_transfers
-            union all
-            (select distinct on (tenancy_sid) tenancy_sid, from_account, 0, from_month
-            from tenancy_transfers order by tenancy_sid, id)
         ), judged as (
-            select tenancy_sid, month, concat_ws(', ',
+            select charged.tenancy_sid, month, concat_ws(', ',
                 case when time > 1 then format('is charged %s times', time) end,
                 case when month_begins(started_at, month) > (ended_at at time zone 'UTC')::date
                     then format('begins on %s, after the end on %s', month_begins(started_at, month),
@@ -374,15 +379,26 @@ pub async fn months(db: &Db, from: i64, to: i64) -> Result<Vec<Breach>> {
                 case when charged.kind = 'monthly_fee' then concat_ws(', ',
                     case when tenancies.sid is null then 'is charged, but there is no such tenancy' end,
                     case when amount <> price then format('is charged with %s cents, the price is %s', amount, price) end,
-                    case when charged.account_sid <> coalesce(payer_sid, its_account, tenancies.account_sid)
+                    case when charged.account_sid <> coalesce(payer_sid, holder)
                         then format('is paid by AC%s, not by AC%s', replace(charged.account_sid::text, '-', ''),
-                            replace(coalesce(payer_sid, its_account, tenancies.account_sid)::text, '-', '')) end,
+                            replace(coalesce(payer_sid, holder)::text, '-', '')) end,
                     case when month >= due_month then format('is charged, but next is month %s', due_month) end) end
             ) as what
             from charged
-            left join tenancies on tenancies.sid = tenancy_sid
-            left join holder on moved = tenancy_sid and month >= from_month and (until_month is null or month < until_month)
-            left join accounts on accounts.sid = coalesce(its_account, tenancies.account_sid)
+            left join lateral (
+                select sid, account_sid, price, started_at, ended_at, due_month
+                from tenancies where tenancies.sid = charged.tenancy_sid offset 0
+            ) as tenancies on true
+            cross join lateral (
+                -- Whoever took it last by that month, else whoever gave it first, else its account.
+                select coalesce(
+                    (select to_account from tenancy_transfers as taken
+                    where taken.tenancy_sid = charged.tenancy_sid and from_month <= month order by id desc limit 1),
+                    (select from_account from tenancy_transfers as given
+                    where given.tenancy_sid = charged.tenancy_sid order by id limit 1),
+                    tenancies.account_sid) as holder
+            ) as held
+            left join lateral (select payer_sid from accounts where accounts.sid = holder offset 0) as accounts on true
         )
         select 4 as "invariant!", 'PN' || replace(tenancy_sid::text, '-', '') as "subject!",
             format('month %s %s', month, what) as "what!"
@@ -418,19 +434,20 @@ pub async fn due(db: &Db, from: i64, to: i64) -> Result<Vec<Breach>> {
 pub async fn overlaps(db: &Db, from: i64, to: i64) -> Result<Vec<Breach>> {
     query_as!(
         Breach,
-        r#"with event as (
+        r#"with tenancy as (
+            -- What is said of the end is always true: so both indexes by number serve.
+            select phone_number, sid, started_at, ended_at from tenancies
+            where phone_number > $1 and phone_number <= $2 and (ended_at is null or ended_at is not null)
+        ), event as (
             select phone_number, sid, 0 as id, started_at as at, ended_at, true as begins,
                 count(*) over (partition by phone_number) as sales
-            from tenancies
-            -- What is said of the end is always true: so both indexes by number serve.
-            where phone_number > $1 and phone_number <= $2 and (ended_at is null or ended_at is not null)
+            from tenancy
             union all
             select phone_number, tenancy_sid, id, at, null, cause = 'restore', null
             from stock_moves where tenancy_sid is not null and phone_number > $1 and phone_number <= $2
             union all
             select phone_number, tenancy_sid, id, at, null, true, null
-            from tenancy_transfers join tenancies on sid = tenancy_sid
-            where phone_number > $1 and phone_number <= $2
+            from tenancy join tenancy_transfers on tenancy_sid = sid
         ), holding as (
             select phone_number, sid, begins, at as held_from,
                 greatest(at, coalesce(lead(at) over of_tenancy, ended_at, 'infinity')) as held_until

@@ -1,9 +1,9 @@
 //! The audit reports each broken invariant, and nothing else.
 
-use numberbank::audit::{self, Extent};
+use numberbank::audit::Extent;
 use sqlx::AssertSqlSafe;
 
-use crate::support::{Account, World, breaches, later, test_without_audit};
+use crate::support::{Account, World, audited, breaches, test_without_audit};
 
 /// Two main accounts; one holds a number and has released another, the other holds one. A sub-account of the first.
 struct Scene {
@@ -69,12 +69,18 @@ impl Scene {
     }
 }
 
-/// Breaks a new database with a statement; the audit must report exactly these breaches.
-async fn assert_named(world: &World, statement: &str, expected: &[(i32, Subject, &str)]) {
+/// Breaks a new database, which was audited, with a statement.
+async fn broken(world: &World, statement: &str) -> Scene {
     let scene = Scene::new(world).await;
     // In the role of a replica, PostgreSQL runs neither triggers nor foreign keys.
     let statement = format!("set session_replication_role = replica; {}", scene.fill(statement));
     sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&world.db).await.expect(&statement);
+    scene
+}
+
+/// Breaks a new database with a statement; the audit must report exactly these breaches.
+async fn assert_named(world: &World, statement: &str, expected: &[(i32, Subject, &str)]) {
+    let scene = broken(world, statement).await;
     let breaches = breaches(&world.db).await;
     assert_eq!(breaches.len(), expected.len(), "{statement}: {breaches:?}");
     for (breach, (invariant, subject, words)) in breaches.iter().zip(expected) {
@@ -301,13 +307,10 @@ broken! {
         => [(7, Account, "counts 1 open sub-accounts, owns 0")];
 }
 
-/// Breaks a database that was audited; says what the next audit finds in what is open, and in all.
+/// Breaks a new database; says what the next audit finds in what is open, and in all.
 async fn found_after(world: &World, statement: &str) -> [Vec<String>; 2] {
-    let scene = Scene::new(world).await;
-    let statement = format!("set session_replication_role = replica; {}", scene.fill(statement));
-    sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&world.db).await.expect(&statement);
-    let open = audit::audit(&world.db, Extent::Open, later()).await.expect("the audit runs");
-    let all = breaches(&world.db).await;
+    broken(world, statement).await;
+    let (open, all) = (audited(&world.db, Extent::Open).await, breaches(&world.db).await);
     [open, all].map(|found| found.into_iter().map(|breach| breach.what).collect())
 }
 

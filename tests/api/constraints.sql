@@ -177,6 +177,9 @@ insert into ledger_keys select account_sid, repeat('x', 256), id, '{}', '{}'
 -- price_changes_general_has_price
 insert into price_changes (at, kind) values (now(), 'local');
 
+-- audit_checkpoints_only
+insert into audit_checkpoints (is_only, entry_id, month, proven_at) values (false, 1, now(), now());
+
 --- Unique keys
 
 -- accounts_pkey
@@ -248,6 +251,12 @@ insert into import_changes (phone_number) values (4158670000), (4158670000);
 
 -- quarantine_lengths_pkey
 insert into quarantine_lengths select * from quarantine_lengths;
+
+-- audit_checkpoints_pkey
+insert into audit_checkpoints (entry_id, month, proven_at) values (1, now(), now()), (2, now(), now());
+
+-- audit_balances_pkey
+insert into audit_balances (account_sid, entry_id, balance) select sid, n, 0 from accounts, generate_series(1, 2) as n;
 
 -- tenancy_transfers_pkey
 insert into tenancy_transfers select * from tenancy_transfers;
@@ -344,15 +353,6 @@ insert into ledger_keys select sid, 'another', -1, '{}', '{}' from accounts limi
 insert into price_changes (at, kind, account_sid, price) values (now(), 'local', gen_random_uuid(), 1);
 
 --- Rules of triggers
-
--- audit_checkpoints_pkey
-insert into audit_checkpoints (entry_id, month, proven_at) values (1, now(), now()), (2, now(), now());
-
--- audit_checkpoints_only
-insert into audit_checkpoints (is_only, entry_id, month, proven_at) values (false, 1, now(), now());
-
--- audit_balances_pkey
-insert into audit_balances (account_sid, entry_id, balance) select sid, n, 0 from accounts, generate_series(1, 2) as n;
 
 -- stock_moves_legal
 update stock set state = 'withdrawn', moved_by = 'recycle' where state = 'available';

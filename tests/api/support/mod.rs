@@ -62,20 +62,20 @@ pub fn test(body: impl AsyncFnOnce(&World)) {
     test_without_audit(async |world| {
         body(world).await;
         for extent in [Extent::Open, Extent::Open, Extent::Full] {
-            let found = audit::audit(&world.db, extent, later()).await.expect("the audit runs");
-            assert_eq!(found, [], "the invariants hold");
+            assert_eq!(audited(&world.db, extent).await, [], "the invariants hold");
         }
     });
 }
 
-/// After all months in which a test writes.
-pub fn later() -> DateTime<Utc> {
-    DateTime::from_timestamp(4_102_444_800, 0).expect("a time")
+/// What an audit finds, after all months in which a test writes.
+pub async fn audited(db: &Db, extent: Extent) -> Vec<Breach> {
+    let later = DateTime::from_timestamp(4_102_444_800, 0).expect("a time");
+    audit::audit(db, extent, later).await.expect("the audit runs")
 }
 
 /// What a full audit finds.
 pub async fn breaches(db: &Db) -> Vec<Breach> {
-    audit::audit(db, Extent::Full, later()).await.expect("the audit runs")
+    audited(db, Extent::Full).await
 }
 
 /// Runs a test that breaks invariants on purpose.
