@@ -192,6 +192,8 @@ fn a_reset_takes_every_table_back_and_nothing_is_left_open() {
     operate(&["price", "set", "local", "1.15"]);
     operate(&["bill"]);
     operate(&["recycle"]);
+    assert_eq!(world.control("POST", "/clock", "control", r#"{"advance":"P40D"}"#).0, 200);
+    operate(&["audit"]);
     texts(&url, "update later set note = 'lost'").expect("an update");
     texts(&url, "insert into later values (2, null, 'new')").expect("a row");
     texts(&url, "insert into plain values ('twice')").expect("a row");
