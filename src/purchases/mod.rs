@@ -159,7 +159,7 @@ async fn attempts(
         locking = locking.stricter();
     }
     // One for all attempts: how many it takes depends on others, and what a world draws must not.
-    let sid = NumberSid::drawn(chance);
+    let sid = NumberSid::drawn_at(chance, clock.now());
     for _ in 0..MOST_ATTEMPTS {
         if begun.elapsed() > LATEST_ATTEMPT {
             break;

@@ -1,8 +1,10 @@
-//! Sids: ids of two letters, which tell the type, and 32 lower-case hex digits, which are 128 random bits.
+//! Sids: ids of two letters, which tell the type, and 32 lower-case hex digits, which are 128 bits: random ones, and in
+//! the Sid of a number the time of its purchase before them.
 
 use std::fmt;
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::chance::Chance;
@@ -23,6 +25,13 @@ pub fn random_bits() -> u128 {
 pub struct NotASid {
     text: String,
     prefix: &'static str,
+}
+
+impl NumberSid {
+    /// The Sid of a number that is bought at this moment.
+    pub fn drawn_at(chance: &Chance, moment: DateTime<Utc>) -> Self {
+        Self(Uuid::from_u128(chance.bits_at(moment)))
+    }
 }
 
 macro_rules! sid {
