@@ -13,13 +13,29 @@ use crate::{Result, credentials};
 /// The area codes with numbers for sale.
 pub const AREA_CODES: [u16; 20] =
     [201, 202, 203, 205, 206, 212, 213, 303, 312, 404, 415, 503, 512, 602, 617, 702, 713, 801, 901, 919];
-/// Numbers for sale, over all of them.
-const FOR_SALE: u64 = 1_000_000;
 /// Numbers left of the million in area code 907.
 const LAST: u64 = 1000;
 /// Accounts that buy and read. After them come one with a million numbers and one with fifty: see sql/fill.sql.
 pub const ACCOUNTS: u64 = 20;
 const ALL_ACCOUNTS: u64 = 2022;
+
+/// How large a database is.
+#[derive(Clone, Copy)]
+pub struct Size {
+    /// Numbers for sale, over all area codes.
+    pub for_sale: u64,
+    /// Numbers that were sold a year ago, with all their fees since.
+    pub history: u64,
+}
+
+impl Size {
+    pub const USUAL: Self = Self { for_sale: 1_000_000, history: 0 };
+
+    /// With a year of a million numbers, and so many millions for sale.
+    pub const fn millions(for_sale: u64) -> Self {
+        Self { for_sale: for_sale * 1_000_000, history: 1_000_000 }
+    }
+}
 
 pub struct Database {
     cluster: Cluster,
@@ -28,6 +44,7 @@ pub struct Database {
     program: PathBuf,
     /// The folder of psql and pgbench; `None` searches the path.
     programs: Option<PathBuf>,
+    for_sale: u64,
     /// How many numbers were added to each area code so far.
     added: u64,
     /// The next number to add to the area code that is nearly sold out, as sql/fill.sql counts them.
@@ -39,7 +56,7 @@ pub struct Database {
 }
 
 impl Database {
-    pub fn make(program: &Path, folder: &Path) -> Result<Self> {
+    pub fn make(program: &Path, folder: &Path, size: Size) -> Result<Self> {
         let programs = std::env::var_os("PG_BIN").map(PathBuf::from);
         // As root, the server runs as another user, who must be able to enter.
         let mut temporary = tempfile::Builder::new();
@@ -57,6 +74,7 @@ impl Database {
             _guard: guard,
             program: program.to_owned(),
             programs,
+            for_sale: size.for_sale,
             added: 0,
             next_last: 999_001,
             next_sold: 1_300_000,
@@ -66,7 +84,9 @@ impl Database {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/sql/fill.sql");
         let digests = tempfile::Builder::new().suffix(".sql").tempfile()?;
         std::fs::write(&digests, credentials::digests(ALL_ACCOUNTS))?;
-        run(database.client("psql").args(["-Xqv", "ON_ERROR_STOP=1", "-f"]).arg(digests.path()).args(["-f", file]))?;
+        let history = format!("history={}", size.history);
+        let mut fill = database.client("psql");
+        run(fill.args(["-Xqv", "ON_ERROR_STOP=1", "-v", &history, "-f"]).arg(digests.path()).args(["-f", file]))?;
         database.restock()?;
         database.sql("vacuum analyze")?;
         Ok(database)
@@ -109,9 +129,9 @@ impl Database {
 
     /// Adds numbers until enough are for sale: equally over the area codes, and the last few in their own.
     pub fn restock(&mut self) -> Result<()> {
-        let missing = (FOR_SALE - self.for_sale("<>")?.min(FOR_SALE)).div_ceil(AREA_CODES.len() as u64);
+        let missing = (self.for_sale - self.left("<>")?.min(self.for_sale)).div_ceil(AREA_CODES.len() as u64);
         let mut ranges: Vec<_> = AREA_CODES.iter().flat_map(|&area| ranges(area, self.added, missing)).collect();
-        let last = LAST - self.for_sale("=")?.min(LAST);
+        let last = LAST - self.left("=")?.min(LAST);
         ranges.extend(self::ranges(907, self.next_last, last));
         self.added += missing;
         self.next_last += last;
@@ -119,7 +139,7 @@ impl Database {
     }
 
     /// How many numbers are for sale in the area code that is nearly sold out, or in the others.
-    fn for_sale(&self, which: &str) -> Result<u64> {
+    fn left(&self, which: &str) -> Result<u64> {
         let statement = format!("select coalesce(sum(available), 0) from stock_counts where area_code {which} 907");
         Ok(self.sql(&statement)?.parse()?)
     }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use clap::Parser;
 
+mod commands;
 mod credentials;
 mod database;
 mod generators;
@@ -14,11 +15,12 @@ mod report;
 mod server;
 mod workloads;
 
-use database::Database;
+use database::{Database, Size};
 use workloads::WORKLOADS;
 
 /// What goes wrong ends the run: figures of half a run are none.
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+type Error = Box<dyn std::error::Error>;
+type Result<T> = std::result::Result<T, Error>;
 
 #[derive(Parser)]
 #[command(name = "./dev bench", about = "Measure the service over HTTP beside PostgreSQL with the least SQL")]
@@ -35,6 +37,11 @@ struct Options {
     #[arg(long, value_name = "NAME,…", value_delimiter = ',',
         value_parser = clap::builder::PossibleValuesParser::new(WORKLOADS.iter().map(|workload| workload.name)))]
     only: Vec<String>,
+
+    /// Measure a database with so many millions of numbers for sale and a year of a million others, beside one of the usual
+    /// size: it takes some minutes and 4 GB more, and half a minute and 0.3 GB for each million
+    #[arg(long, value_name = "MILLIONS", value_parser = clap::value_parser!(u64).range(1..=100))]
+    size: Option<u64>,
 
     /// A file to write the figures to as JSON, too
     #[arg(long, value_name = "FILE")]
@@ -64,20 +71,37 @@ fn run(options: &Options) -> Result<()> {
     let begun = Instant::now();
     let say = |what: &str| eprintln!("bench: {:4} s: {what}", begun.elapsed().as_secs());
     say("making and filling a database");
-    let mut database = Database::make(&options.program, &options.folder)?;
+    let mut usual = Database::make(&options.program, &options.folder, Size::USUAL)?;
     let mut rows = Vec::new();
+    let mut large = match options.size {
+        Some(millions) => {
+            say("making and filling a large one");
+            Some(Database::make(&options.program, &options.folder, Size::millions(millions))?)
+        }
+        None => None,
+    };
     for workload in WORKLOADS {
         if options.only.is_empty() || options.only.iter().any(|name| name == workload.name) {
             say(workload.name);
-            rows.push(measure::workload(workload, &mut database, options.pairs, options.seconds)?);
+            let (database, beside) = match &mut large {
+                Some(large) => (large, Some(&mut usual)),
+                None => (&mut usual, None),
+            };
+            rows.push(measure::workload(workload, database, beside, options.pairs, options.seconds)?);
         }
     }
-    say("auditing the database");
-    database.program(&["audit"])?;
     report::table(&rows);
     if let Some(file) = &options.json {
-        let document = report::json(&rows, &database.version()?, options.pairs, options.seconds);
+        let document = report::json(&rows, &usual.version()?, options.pairs, options.seconds);
         std::fs::write(file, document).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     }
-    database.close()
+    if let Some(large) = large {
+        say("commands, and the audit of both databases");
+        report::commands(&commands::measure(&large, &usual)?);
+        large.close()?;
+    } else {
+        say("auditing the database");
+        usual.program(&["audit"])?;
+    }
+    usual.close()
 }

@@ -9,6 +9,9 @@ use crate::workloads::{Needs, Side, Workload};
 /// The figures of a workload.
 pub struct Measurement {
     pub workload: &'static Workload,
+    /// What the yardstick is, and the target: a share of its rate.
+    pub yardstick_is: &'static str,
+    pub target: Option<f64>,
     /// The work and its yardstick.
     pub pairs: Vec<(Sample, Sample)>,
     /// Resident memory of the server after its first answer, and its peak, in MiB.
@@ -25,26 +28,48 @@ const RELEASES_A_SECOND: u64 = 15_000;
 const NAMED_A_SECOND: u64 = 15_000;
 const STRANGERS: u64 = 20;
 
-/// Measures pairs, whose order alternates. The first pair warms up and does not count.
-pub fn workload(workload: &'static Workload, database: &mut Database, pairs: u32, seconds: u64) -> Result<Measurement> {
+/// Measures pairs, whose order alternates. The first pair warms up and does not count. With a `usual` database, the yardstick
+/// is the same work there.
+pub fn workload(
+    workload: &'static Workload,
+    database: &mut Database,
+    usual: Option<&mut Database>,
+    pairs: u32,
+    seconds: u64,
+) -> Result<Measurement> {
     let server = Server::start(database)?;
+    let mut usual = usual.map(|usual| Ok::<_, crate::Error>((Server::start(usual)?, usual))).transpose()?;
+    let (yardstick_is, target) =
+        if usual.is_some() { ("as usual", None) } else { (workload.yardstick_is, workload.target) };
     let mut samples = Vec::new();
     for pair in 0..=pairs {
         let seconds = if pair == 0 { 1 } else { seconds };
-        let mut one = |which| {
-            let first = prepare(workload.needs, database, seconds)?;
-            side(which, &server, database, first, seconds)
+        let work = |database: &mut Database| measured(workload, workload.work, &server, database, seconds);
+        let mut yardstick = |database: &mut Database| match &mut usual {
+            Some((server, usual)) => measured(workload, workload.work, server, usual, seconds),
+            None => measured(workload, workload.yardstick, &server, database, seconds),
         };
-        let measured = if pair % 2 == 0 {
-            let yardstick = one(workload.yardstick)?;
-            (one(workload.work)?, yardstick)
+        let sample = if pair % 2 == 0 {
+            let yardstick = yardstick(database)?;
+            (work(database)?, yardstick)
         } else {
-            (one(workload.work)?, one(workload.yardstick)?)
+            (work(database)?, yardstick(database)?)
         };
-        samples.extend((pair > 0).then_some(measured));
+        samples.extend((pair > 0).then_some(sample));
     }
     let (idle, peak, start) = (server.idle, server.peak(), server.started_in.as_secs_f64() * 1e3);
-    Ok(Measurement { workload, pairs: samples, idle, peak, start })
+    Ok(Measurement { workload, yardstick_is, target, pairs: samples, idle, peak, start })
+}
+
+fn measured(
+    workload: &Workload,
+    which: Side,
+    server: &Server,
+    database: &mut Database,
+    seconds: u64,
+) -> Result<Sample> {
+    let first = prepare(workload.needs, database, seconds)?;
+    side(which, server, database, first, seconds)
 }
 
 /// Prepares a measurement: the same stock, vacuumed and with a checkpoint. Returns the first of the numbers to release.

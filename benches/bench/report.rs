@@ -3,6 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::json;
 
+use crate::commands::Timed;
 use crate::generators::Sample;
 use crate::measure::Measurement;
 
@@ -49,8 +50,7 @@ const PEAK: f64 = 128.0;
 
 /// What misses its target.
 fn short(rows: &[Measurement]) -> Vec<&'static str> {
-    let is_short =
-        |row: &&Measurement| row.ratio().zip(row.workload.target).is_some_and(|(ratio, target)| ratio < target);
+    let is_short = |row: &&Measurement| row.ratio().zip(row.target).is_some_and(|(ratio, target)| ratio < target);
     let mut short: Vec<_> = rows.iter().filter(is_short).map(|row| row.workload.what).collect();
     let most = [(start(rows), START, "start"), (idle(rows), IDLE, "memory when idle"), (peak(rows), PEAK, "memory")];
     short.extend(most.iter().filter(|(value, most, _)| *value > Some(*most)).map(|(_, _, what)| *what));
@@ -59,6 +59,36 @@ fn short(rows: &[Measurement]) -> Vec<&'static str> {
 
 fn figure(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
+}
+
+/// Prints a table; the columns that hold words are to the left.
+fn print(mut table: Table, words: &[usize]) {
+    for (_, column) in table.column_iter_mut().enumerate().filter(|(at, _)| !words.contains(at)) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    println!("{table}");
+}
+
+/// How long commands took in a large database, and in one of the usual size.
+pub fn commands(rows: &[Timed]) {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(["Command", "First line s", "Whole s", "As usual: first line s", "Whole s", "Ratio"]);
+    for Timed { command, large, usual } in rows {
+        let [first, whole, usual_first, usual_whole] =
+            [large.first_line, large.whole, usual.first_line, usual.whole].map(|took| took.as_secs_f64());
+        let seconds = |value| figure(Some(value), 2);
+        let ratio = figure(Some(whole / usual_whole), 1);
+        table.add_row([
+            command.clone(),
+            seconds(first),
+            seconds(whole),
+            seconds(usual_first),
+            seconds(usual_whole),
+            ratio,
+        ]);
+    }
+    print(table, &[0]);
 }
 
 pub fn table(rows: &[Measurement]) {
@@ -72,17 +102,14 @@ pub fn table(rows: &[Measurement]) {
             figure(row.rate(), digits),
             figure(row.median(|(work, _)| work.p50), 1),
             figure(row.median(|(work, _)| work.p99), 1),
-            row.workload.yardstick_is.to_owned(),
+            row.yardstick_is.to_owned(),
             figure(row.yardstick(), digits),
             figure(row.ratio(), 2),
-            figure(row.workload.target, 2),
+            figure(row.target, 2),
             figure(row.peak, 0),
         ]);
     }
-    for (_, column) in table.column_iter_mut().enumerate().filter(|(at, _)| ![0, 4].contains(at)) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    println!("{table}");
+    print(table, &[0, 4]);
     let [start, idle, peak] = [start(rows), idle(rows), peak(rows)].map(|value| figure(value, 0));
     println!(
         "from start to first answer {start} ms (at most {START}), resident memory idle {idle} MiB (at most {IDLE})"
@@ -104,10 +131,10 @@ pub fn json(rows: &[Measurement], postgres: &str, pairs: u32, seconds: u64) -> S
             "rate": row.rate(),
             "p50_ms": row.median(|(work, _)| work.p50),
             "p99_ms": row.median(|(work, _)| work.p99),
-            "yardstick": row.workload.yardstick_is,
+            "yardstick": row.yardstick_is,
             "yardstick_rate": row.yardstick(),
             "ratio": row.ratio(),
-            "target": row.workload.target,
+            "target": row.target,
             "peak_mib": row.peak,
             "pairs": pairs.collect::<Vec<_>>(),
         })
