@@ -502,19 +502,34 @@ fn the_paper_on_staging_has_every_route() {
     assert_eq!(written, routes.collect::<Vec<_>>());
 }
 
+fn names_in(folder: &str) -> Vec<String> {
+    let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).expect("a folder");
+    let names: Vec<_> = files.map(|file| file.expect("a file").file_name().display().to_string()).collect();
+    assert!(names.len() > 5, "{names:?}");
+    names
+}
+
 #[test]
 fn the_paper_on_staging_shows_its_suites_byte_for_byte() {
     let paper = text_of("docs/staging.md");
-    let folder = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/staging")).expect("a folder");
-    let names: Vec<_> = folder.map(|file| file.expect("a file").file_name().display().to_string()).collect();
-    assert!(names.len() > 5, "{names:?}");
-    for name in names {
+    for name in names_in("docs/staging") {
         let shown = paper.split_once(&format!("](staging/{name})")).and_then(|(_, rest)| {
             let (_, block) = rest.split_once("\n```")?;
             let (_, code) = block.split_once('\n')?;
             code.split_once("```\n").map(|(code, _)| code)
         });
         assert_eq!(shown, Some(&*text_of(&format!("docs/staging/{name}"))), "docs/staging.md does not show {name}");
+    }
+}
+
+#[test]
+fn the_paper_on_scaling_names_every_file_of_the_failover() {
+    let paper = text_of("docs/scaling.md");
+    for name in names_in("docs/failover") {
+        assert!(
+            paper.contains(&format!("| [failover/{name}](failover/{name}) | ")),
+            "docs/scaling.md does not name {name}"
+        );
     }
 }
 

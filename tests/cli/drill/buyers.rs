@@ -52,7 +52,7 @@ pub async fn buy(scene: &Scene, buyer: u64) -> Vec<Order> {
     let (client, mut random) = (Client::new(), scene.random(buyer));
     let mut orders = Vec::new();
     // The number of orders is limited, so that the drill ends.
-    while scene.sold.get() < scene.purchases && scene.asked.get() < 2 * scene.purchases {
+    while scene.wants_more() && scene.asked.get() < 2 * scene.purchases {
         scene.asked.update(|asked| asked + 1);
         let key = format!("drill-{buyer}-{}", orders.len());
         let account = random.below(scene.market.accounts.len() as u64) as usize;
@@ -74,6 +74,7 @@ pub async fn buy(scene: &Scene, buyer: u64) -> Vec<Order> {
             Outcome::Refused(why) => scene.count(why),
         }
         orders.push(Order { key, account, outcome, let_go });
+        scene.rest(&mut random).await;
     }
     orders
 }
@@ -89,22 +90,23 @@ fn area_code(scene: &Scene, random: &mut Random) -> Option<AreaCode> {
 impl Scene {
     fn one_more(&self) {
         self.sold.update(|sold| sold + 1);
+        self.sales.borrow_mut().push(Instant::now());
         if self.sold.get().is_multiple_of(10_000) {
             println!("drill: {} sold", self.sold.get());
         }
     }
 }
 
-/// Sends a request to one instance after the other until it is bought or refused.
+/// Sends a request to one door after the other until it is bought or refused.
 async fn insist(scene: &Scene, client: &Client, random: &mut Random, request: &Request<'_>) -> Outcome {
     let begun = Instant::now();
-    let mut at = random.below(2) as usize;
+    let mut at = random.below(scene.doors.len() as u64) as usize;
     loop {
         // Now and then the buyer hangs up: the next try may meet the first one.
         let patience = if random.below(20) == 0 { Duration::from_millis(1 + random.below(15)) } else { PATIENCE };
         let url = format!(
             "http://{}/2008-08-01/Accounts/{}/IncomingPhoneNumbers/Local",
-            scene.sites[at], request.account.sid
+            scene.doors[at], request.account.sid
         );
         let failed = match attempt(scene, request.of(client.post(url)).timeout(patience)).await {
             Ok(outcome) => return outcome,
@@ -117,11 +119,11 @@ async fn insist(scene: &Scene, client: &Client, random: &mut Random, request: &R
         if failed != HUNG_UP {
             tokio::time::sleep(Duration::from_millis(random.below(100))).await;
         }
-        at = 1 - at;
+        at = (at + 1) % scene.doors.len();
     }
 }
 
-/// Releases what a request has bought, by one instance after the other until it is done.
+/// Releases what a request has bought, by one door after the other until it is done.
 async fn release(
     scene: &Scene,
     client: &Client,
@@ -129,10 +131,10 @@ async fn release(
     Request { key, account, .. }: &Request<'_>,
     sid: &str,
 ) {
-    let (begun, mut at, mut tries) = (Instant::now(), random.below(2) as usize, 0);
+    let (begun, mut at, mut tries) = (Instant::now(), random.below(scene.doors.len() as u64) as usize, 0);
     loop {
         let path = format!("/2008-08-01/Accounts/{}/IncomingPhoneNumbers/{sid}", account.sid);
-        let call = client.delete(format!("http://{}{path}", scene.sites[at])).timeout(PATIENCE);
+        let call = client.delete(format!("http://{}{path}", scene.doors[at])).timeout(PATIENCE);
         let status =
             call.basic_auth(&account.sid, Some(&account.token)).send().await.map(|answer| answer.status().as_u16());
         match status {
@@ -145,7 +147,7 @@ async fn release(
         }
         assert!(begun.elapsed() < LONGEST, "{key} could not be released for {LONGEST:?}; seed {}", scene.seed);
         tokio::time::sleep(Duration::from_millis(random.below(100))).await;
-        (at, tries) = (1 - at, tries + 1);
+        (at, tries) = ((at + 1) % scene.doors.len(), tries + 1);
     }
     scene.count(LET_GO);
 }

@@ -44,7 +44,7 @@ pub async fn keep_database(scene: &Scene, mut cluster: Cluster) -> Cluster {
     for moment in moments(scene, &mut random, 1 + scene.purchases / 5_000) {
         scene.reached(moment).await;
         sleep(random_pause(&mut random)).await;
-        let (settings, outage) = (settings(&scene.home), random_pause(&mut random));
+        let (settings, outage) = (settings(&scene.desk.home), random_pause(&mut random));
         let restarted = tokio::task::spawn_blocking(move || restart(cluster, &settings, outage));
         cluster = restarted.await.expect("PostgreSQL is back");
         scene.count(STOP);
@@ -62,7 +62,7 @@ fn restart(cluster: Cluster, settings: &ClusterOptions, outage: Duration) -> Clu
 }
 
 /// Moments, as counts of purchases: after the first, and before the buyers are done.
-fn moments(scene: &Scene, random: &mut Random, count: u64) -> Vec<u64> {
+pub fn moments(scene: &Scene, random: &mut Random, count: u64) -> Vec<u64> {
     let mut moments: Vec<_> = (0..count).map(|_| 1 + random.below(scene.purchases * 9 / 10)).collect();
     moments.sort_unstable();
     moments
@@ -72,9 +72,9 @@ fn random_pause(random: &mut Random) -> Duration {
     Duration::from_millis(random.below(500))
 }
 
-fn start(scene: &Scene, at: usize) -> Child {
+pub fn start(scene: &Scene, at: usize) -> Child {
     let address = scene.sites[at].to_string();
-    let mut command = scene.home.command(&["serve", "--bind", &address, "--database-url", &scene.database]);
+    let mut command = scene.desk.command(&["serve", "--bind", &address]);
     command.env("RUST_LOG", "error").stdout(Stdio::piped()).stderr(scene.log_file());
     Command::from(command).kill_on_drop(true).spawn().expect("an instance")
 }

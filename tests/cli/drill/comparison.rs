@@ -24,12 +24,12 @@ struct Tenancy {
 
 /// All differences; empty if there are none.
 pub async fn compare(scene: &Scene, orders: &[Order], deeds: &[Deed]) -> Vec<String> {
-    let db = db::for_command(&db::options(&scene.database).expect("a URL"));
+    let db = db::for_command(&db::options(&scene.desk.database).expect("a URL"));
     let mut wrong = compare_tenancies(scene, orders, tenancies(&db).await);
     wrong.extend(operator::compare(&db, deeds).await);
     wrong.extend(compare_balances(scene, orders, &balances(&db).await));
     db.close().await;
-    let audit = scene.home.run(&["audit"]);
+    let audit = scene.desk.run(&["audit"]);
     if audit.code != Some(0) {
         wrong.push(format!("the audit does not hold: {audit:?}"));
     }

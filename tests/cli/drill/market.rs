@@ -6,7 +6,7 @@ use numberbank::db::{self, Db};
 use numberbank::values::clock::Clock;
 use numberbank::values::phone::{AreaCode, Kind};
 
-use crate::home::Home;
+use super::Desk;
 
 /// The price of a local number in a new database, in cents.
 pub const PRICE: u64 = 100;
@@ -40,17 +40,17 @@ pub struct Account {
 
 impl Market {
     /// Creates the accounts and the stock for this many purchases.
-    pub fn open(home: &Home, database: &str, purchases: u64) -> Self {
+    pub fn open(desk: &Desk, purchases: u64) -> Self {
         let dollars = (0..RICH).map(|_| purchases + MARGIN).chain((0..POOR).map(|_| purchases / 20));
-        let mut accounts: Vec<_> = dollars.enumerate().map(|(at, dollars)| Account::open(home, at, dollars)).collect();
-        add_children(database, &mut accounts);
+        let mut accounts: Vec<_> = dollars.enumerate().map(|(at, dollars)| Account::open(desk, at, dollars)).collect();
+        add_children(&desk.database, &mut accounts);
         let codes = (200..1000).filter_map(AreaCode::new).filter(|code| code.kind() == Kind::Local);
         let mut plenty: Vec<_> = codes.take(PLENTY + SCARCE).collect();
         let scarce = plenty.split_off(PLENTY);
         let ranges = plenty.iter().map(|code| range(*code, purchases / 2 + MARGIN));
         let ranges: Vec<_> = ranges.chain(scarce.iter().map(|code| range(*code, purchases / 1000 + 1))).collect();
         let add: Vec<_> = ["inventory", "add"].into_iter().chain(ranges.iter().map(String::as_str)).collect();
-        assert_eq!(home.json(&add)["rejected"], 0);
+        assert_eq!(desk.json(&add)["rejected"], 0);
         Self { accounts, plenty, scarce }
     }
 }
@@ -61,8 +61,8 @@ fn range(code: AreaCode, count: u64) -> String {
 }
 
 impl Account {
-    fn open(home: &Home, at: usize, dollars: u64) -> Self {
-        let opened = home.json(&["account", "create", "--name", "Drill", "--balance", &format!("{dollars}.00")]);
+    fn open(desk: &Desk, at: usize, dollars: u64) -> Self {
+        let opened = desk.json(&["account", "create", "--name", "Drill", "--balance", &format!("{dollars}.00")]);
         let text = |name: &str| opened[name].as_str().expect(name).to_owned();
         Self { sid: text("sid"), token: text("auth_token"), balance: dollars * 100, payer: at }
     }

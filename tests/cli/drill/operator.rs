@@ -11,8 +11,8 @@ use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
 use super::random::Random;
-use super::{BUYERS, Scene};
-use crate::home::{Home, program};
+use super::{BUYERS, Desk, Scene};
+use crate::home::program;
 
 pub const DONE: &str = "deed of the operator";
 pub const UNKNOWN: &str = "deed of the operator whose outcome its command did not know";
@@ -27,9 +27,9 @@ pub struct Office {
 }
 
 impl Office {
-    pub fn open(home: &Home) -> Self {
-        home.json(&["inventory", "add", &format!("{FIRST}-{}", FIRST + NUMBERS - 1)]);
-        let open = |name| home.json(&["account", "create", "--name", name, "--balance", "1000.00"])["sid"].clone();
+    pub fn open(desk: &Desk) -> Self {
+        desk.json(&["inventory", "add", &format!("{FIRST}-{}", FIRST + NUMBERS - 1)]);
+        let open = |name| desk.json(&["account", "create", "--name", name, "--balance", "1000.00"])["sid"].clone();
         Self { accounts: ["Giver", "Taker"].map(|name| open(name).as_str().expect("a Sid").to_owned()) }
     }
 }
@@ -122,7 +122,7 @@ fn next(scene: &Scene, random: &mut Random, mark: &str, credit: Option<&str>) ->
 
 async fn run(scene: &Scene, words: &[String]) -> (Ended, Value) {
     let mut command = Command::from(program(&[]));
-    command.args(["--output", "json", "--database-url", &scene.database]).args(words);
+    command.args(["--output", "json", "--database-url", &scene.desk.database]).args(words);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let ran = timeout(Duration::from_mins(1), command.output()).await.expect("a command ends").expect("it starts");
     let said = String::from_utf8_lossy(&ran.stderr);
