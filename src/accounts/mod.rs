@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::db::transact::transact;
 use crate::db::{Db, Transaction, violated};
-use crate::error::{Denied, Refuses, Result};
+use crate::error::{Denied, Error, Refuses, Result};
 use crate::values::clock::Clock;
 use crate::values::dialect::time;
 use crate::values::money::Money;
@@ -240,12 +240,31 @@ pub struct Filter {
     pub limit: Option<u32>,
 }
 
-/// Accounts, oldest first.
+/// How many accounts of a list are read at once.
+const PORTION: u32 = 1_000;
+
+/// Passes accounts to `take` one by one, the oldest first. No statement lasts while they are taken.
 ///
 /// # Errors
-/// When the database is out of reach.
-pub async fn list(db: &Db, filter: Filter) -> Result<Vec<Account>> {
-    Ok(store::list(db, filter).await?)
+/// When the database is out of reach, and those of `take`.
+pub async fn list<E: From<Error>>(
+    db: &Db,
+    filter: Filter,
+    mut take: impl FnMut(&Account) -> Result<(), E>,
+) -> Result<(), E> {
+    let (mut after, mut left) =
+        ((DateTime::from_timestamp_nanos(i64::MIN), AccountSid::LEAST), filter.limit.unwrap_or(u32::MAX));
+    loop {
+        let most = left.min(PORTION);
+        let portion = store::list(db, filter, after, most).await.map_err(Error::from)?;
+        portion.iter().try_for_each(&mut take)?;
+        left -= most;
+        let is_last = portion.len() < most as usize || left == 0;
+        match portion.last() {
+            Some(last) if !is_last => after = (last.created_at, last.sid),
+            _ => return Ok(()),
+        }
+    }
 }
 
 /// # Errors

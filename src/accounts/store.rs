@@ -65,16 +65,20 @@ pub async fn create(
     .await
 }
 
+/// The oldest accounts after one that was made then, up to a number of them.
 #[instrument(name = "accounts.list", level = "debug", skip_all)]
-pub async fn list(db: &Db, filter: Filter) -> Result<Vec<Account>> {
+pub async fn list(db: &Db, filter: Filter, after: (DateTime<Utc>, AccountSid), most: u32) -> Result<Vec<Account>> {
     accounts!(
         "select ",
         " from accounts
-        where case when $1::account_status is not null then status = $1 else $2 or status <> 'closed' end
-        order by created_at, sid limit $3",
+        where (created_at, sid) > ($3, $4)
+            and case when $1::account_status is not null then status = $1 else $2 or status <> 'closed' end
+        order by created_at, sid limit $5",
         filter.status as Option<Status>,
         filter.all,
-        filter.limit.map(i64::from)
+        after.0,
+        after.1 as AccountSid,
+        i64::from(most)
     )
     .fetch_all(db)
     .await

@@ -5,10 +5,11 @@
 //! a second time; the model test of the life of numbers compares each run with what was forecast.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use futures_util::TryStreamExt;
 
 use super::Billed;
 use crate::db::Db;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::values::clock::Clock;
 use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
@@ -16,16 +17,14 @@ use crate::values::sid::{AccountSid, NumberSid};
 
 mod store;
 
-/// What a run would do.
-#[derive(Debug, serde::Serialize)]
-pub struct Forecast {
-    #[serde(flatten)]
-    pub total: Billed,
-    /// Accounts for which it would do anything, by name.
-    pub accounts: Vec<Outlook>,
-    /// Each fee, if wanted: by account, the oldest first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub fees: Vec<Fee>,
+/// What a run would do, in this order.
+#[derive(Debug)]
+pub enum Foreseen {
+    Total(Billed),
+    /// To an account for which it would do anything; by name.
+    Account(Outlook),
+    /// A fee, if wanted: by account, the oldest first.
+    Fee(Fee),
 }
 
 /// What a run would do to an account.
@@ -63,30 +62,39 @@ struct Moment {
     now: DateTime<Utc>,
 }
 
-/// What [`bill`](super::bill) would do now. If an account has more than 2,000 fees of one day and cannot pay all of them,
-/// a run may choose others of these.
+/// What [`bill`](super::bill) would do now, passed to `take` bit by bit. If an account has more than 2,000 fees of one day
+/// and cannot pay all of them, a run may choose others of these.
 ///
 /// # Errors
-/// If the database is out of reach, or this machine's clock is wrong.
-pub async fn forecast(
+/// If the database is out of reach, or this machine's clock is wrong; and those of `take`.
+pub async fn forecast<E: From<Error>>(
     db: &Db,
     clock: &Clock,
     as_of: DateTime<Utc>,
     grace: TimeDelta,
     with_fees: bool,
-) -> Result<Forecast> {
-    clock.trusted()?;
+    mut take: impl FnMut(Foreseen) -> Result<(), E>,
+) -> Result<(), E> {
+    clock.trusted().map_err(Error::from)?;
     let moment = Moment { as_of, since: as_of - grace, now: clock.now() };
-    let mut transaction = db.snapshot().await?;
-    let accounts = store::accounts(&mut transaction, moment).await?;
-    let fees = if with_fees { store::fees(&mut transaction, moment).await? } else { Vec::new() };
-    transaction.rollback().await?;
-    let mut total = Billed::default();
-    for account in &accounts {
-        total.add(account.charged, account.amount)?;
-        total.suspended += i64::from(account.suspended);
-        total.activated += i64::from(account.activated);
-        total.released += account.released.unsigned_abs();
+    let mut transaction = db.snapshot().await.map_err(Error::from)?;
+    let mut accounts = store::accounts(&mut transaction, moment);
+    let mut is_first = true;
+    while let Some(row) = accounts.try_next().await.map_err(Error::from)? {
+        if std::mem::take(&mut is_first) {
+            take(Foreseen::Total(row.total()))?;
+        }
+        take(Foreseen::Account(row.outlook()))?;
     }
-    Ok(Forecast { total, accounts, fees })
+    drop(accounts);
+    if is_first {
+        take(Foreseen::Total(Billed::default()))?;
+    }
+    if with_fees {
+        let mut fees = store::fees(&mut transaction, moment);
+        while let Some(fee) = fees.try_next().await.map_err(Error::from)? {
+            take(Foreseen::Fee(fee))?;
+        }
+    }
+    Ok(transaction.rollback().await.map_err(Error::from)?)
 }

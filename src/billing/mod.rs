@@ -20,7 +20,7 @@ mod standing;
 mod store;
 
 pub use credits::{Credited, Reversed, Transferred, credit, reverse, transfer};
-pub use forecast::{Fee, Forecast, Outlook, forecast};
+pub use forecast::{Fee, Foreseen, Outlook, forecast};
 pub use standing::{MOST_OVERDUE, Overdue, Standing, standing};
 use store::Charges;
 

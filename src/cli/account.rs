@@ -6,7 +6,7 @@ use serde_json::json;
 use super::confirm::Sure;
 use super::ledger::{Entry, Transfer};
 use super::options::{Grace, Most, note};
-use super::show::show;
+use super::show::{Listing, show};
 use super::{Context, Done, Failure, lists, secret, tell};
 use crate::accounts::{self, AuthToken, Created, Leftover, NotAReference, Reference, Said, Status};
 use crate::releases::{Closed, Closing};
@@ -158,7 +158,9 @@ impl Account {
                 reveal(context, &created)
             }
             Self::List { status, all, most: Most { rows: limit } } => {
-                show(*output, &accounts::list(db, accounts::Filter { status, all, limit }).await?)
+                let mut listing = Listing::new(*output);
+                accounts::list(db, accounts::Filter { status, all, limit }, |account| listing.add(account)).await?;
+                listing.end()
             }
             Self::Find(search) => search.run(context).await,
             Self::Numbers(numbers) => numbers.run(context).await,

@@ -92,7 +92,13 @@ async fn prepare(database: &Database, context: &Context) -> Result<Option<Creden
 
 async fn is_without_accounts(db: &Db) -> Result<bool, Failure> {
     let any = accounts::Filter { all: true, limit: Some(1), ..accounts::Filter::default() };
-    Ok(accounts::list(db, any).await?.is_empty())
+    let mut is_empty = true;
+    accounts::list(db, any, |_| {
+        is_empty = false;
+        Ok::<_, Failure>(())
+    })
+    .await?;
+    Ok(is_empty)
 }
 
 /// Notes the demo's token in a file, because the database holds only a hash. The file is made new and renamed, so

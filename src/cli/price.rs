@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::options::rows;
-use super::show::show;
+use super::show::{Listing, show};
 use super::{Context, Done, Failure};
 use crate::inventory;
 use crate::values::money::Money;
@@ -51,7 +51,9 @@ impl Price {
         let Context { db, clock, output, operator, .. } = context;
         match self {
             Self::List { account } => {
-                show(*output, &inventory::prices(db, maybe(context, account.as_deref()).await?).await?)
+                let (account, mut listing) = (maybe(context, account.as_deref()).await?, Listing::new(*output));
+                inventory::prices(db, account, |price| listing.add(&price)).await?;
+                listing.end()
             }
             Self::Set { kind, price, account } => {
                 let account = maybe(context, account.as_deref()).await?;
@@ -62,8 +64,9 @@ impl Price {
                 show(*output, &inventory::unset_price(db, clock, &operator.name, kind, account).await?)
             }
             Self::History { account, limit } => {
-                let account = maybe(context, account.as_deref()).await?;
-                show(*output, &inventory::price_changes(db, account, limit).await?)
+                let (account, mut listing) = (maybe(context, account.as_deref()).await?, Listing::new(*output));
+                inventory::price_changes(db, account, limit, |change| listing.add(&change)).await?;
+                listing.end()
             }
         }
     }

@@ -6,10 +6,10 @@ use serde_json::json;
 
 use super::inventory::bar;
 use super::options::{Grace, Quarantine};
-use super::show::show;
+use super::show::{Outline, show};
 use super::times::Time;
 use super::{Context, Done, Failure};
-use crate::billing::Progress;
+use crate::billing::{Foreseen, Progress};
 use crate::error::Error;
 use crate::values::clock::Clock;
 use crate::{billing, inventory};
@@ -55,8 +55,7 @@ impl Bill {
         let Context { db, output, world, .. } = context;
         let (as_of, clock) = self.as_of.on(context, self.dry_run)?;
         if self.dry_run {
-            let grace = self.grace.length(*world);
-            return show(*output, &billing::forecast(db, &clock, as_of, grace, self.verbose).await?);
+            return self.forecast(context, as_of, &clock).await;
         }
         let bar = bar(Some(billing::count_due(db, as_of).await?), "{human_pos} of {human_len} fees, {per_sec}");
         // Fees may have become due since they were counted.
@@ -72,6 +71,19 @@ impl Bill {
         let billed = billed?;
         context.counted(&billed);
         show(*output, &billed)
+    }
+}
+
+impl Bill {
+    async fn forecast(&self, Context { db, output, world, .. }: &Context, as_of: DateTime<Utc>, clock: &Clock) -> Done {
+        let mut forecast = Outline::new(*output);
+        billing::forecast(db, clock, as_of, self.grace.length(*world), self.verbose, |foreseen| match foreseen {
+            Foreseen::Total(total) => forecast.begin(&total)?.list("accounts"),
+            Foreseen::Account(account) => forecast.add(&account),
+            Foreseen::Fee(fee) => forecast.within("fees")?.add(&fee),
+        })
+        .await?;
+        forecast.end()
     }
 }
 
@@ -97,9 +109,18 @@ impl Recycle {
         let Context { db, output, world, .. } = context;
         let (as_of, clock) = self.as_of.on(context, self.dry_run)?;
         if self.dry_run {
-            let accounts = inventory::recyclable(db, as_of, self.quarantine.lengths(*world)).await?;
-            let recycled: i64 = accounts.iter().map(|account| account.recycled).sum();
-            return show(*output, &json!({ "recycled": recycled, "accounts": accounts }));
+            let (mut forecast, mut all) = (Outline::new(*output), None);
+            inventory::recyclable(db, as_of, self.quarantine.lengths(*world), |recycled, account| {
+                if all.replace(recycled).is_none() {
+                    forecast.begin(&json!({ "recycled": recycled }))?.list("accounts")?;
+                }
+                forecast.add(account)
+            })
+            .await?;
+            if all.is_none() {
+                forecast.begin(&json!({ "recycled": 0 }))?.list("accounts")?;
+            }
+            return forecast.end();
         }
         context.stands("what is on sale again stays so; 'numberbank recycle' goes on with the rest".to_owned());
         let recycled = inventory::recycle(db, &clock, as_of, self.quarantine.lengths(*world)).await?;

@@ -30,16 +30,100 @@ pub fn show(output: Output, answer: &impl Serialize) -> Done {
 
 /// A list as CSV. Every text in it may have been chosen by somebody.
 fn lines(list: &[Value]) -> Done {
-    let names = names(list);
-    if names.is_empty() {
-        return Ok(());
+    let mut listing = Listing { names: names(list), ..Listing::new(Output::Csv) };
+    list.iter().try_for_each(|row| listing.add(row))?;
+    listing.end()
+}
+
+/// A list that is written as its rows come. Their names are those of the first row.
+pub struct Listing {
+    output: Output,
+    names: Vec<String>,
+    rows: Option<Rows>,
+}
+
+impl Listing {
+    pub const fn new(output: Output) -> Self {
+        Self { output, names: Vec::new(), rows: None }
     }
-    let mut rows = Rows::new(Output::Csv, names.clone());
-    rows.head(&names.iter().map(String::as_str).collect::<Vec<_>>())?;
-    for row in list.iter().filter_map(Value::as_object) {
-        rows.show(&cells(row, &names))?;
+
+    pub fn add(&mut self, row: &impl Serialize) -> Done {
+        let value = serde_json::to_value(row).map_err(|error| Failure::Bad(error.to_string()))?;
+        let fields = value.as_object().ok_or_else(|| Failure::Bad("a row has fields".to_owned()))?;
+        if self.names.is_empty() {
+            self.names = fields.keys().cloned().collect();
+        }
+        let rows = match &mut self.rows {
+            Some(rows) => rows,
+            none => {
+                let rows = none.insert(Rows::new(self.output, self.names.clone()));
+                rows.head(&self.names.iter().map(String::as_str).collect::<Vec<_>>())?;
+                rows
+            }
+        };
+        if self.output == Output::Json { rows.show(fields) } else { rows.show(&cells(fields, &self.names)) }
     }
-    rows.end()
+
+    pub fn end(self) -> Done {
+        match (self.rows, self.output) {
+            (Some(rows), _) => rows.end(),
+            (None, Output::Json) => Rows::new(Output::Json, Vec::new()).end(),
+            (None, Output::Csv) => Ok(()),
+            (None, _) => write_out("(none)\n"),
+        }
+    }
+}
+
+/// An answer of fields, and then of lists that are written as their rows come.
+pub struct Outline {
+    output: Output,
+    /// The name of the list that rows are added to, and its rows.
+    list: Option<(&'static str, Listing)>,
+}
+
+impl Outline {
+    pub const fn new(output: Output) -> Self {
+        Self { output, list: None }
+    }
+
+    /// Writes the fields.
+    pub fn begin(&mut self, fields: &impl Serialize) -> Result<&mut Self, Failure> {
+        let value = serde_json::to_value(fields).map_err(|error| Failure::Bad(error.to_string()))?;
+        write_out(&match (self.output, &value) {
+            // Lists follow within the braces.
+            (Output::Json, _) => value.to_string().trim_end_matches('}').to_owned(),
+            (_, Value::Object(fields)) => fields_table(fields, Screen::of(self.output)),
+            _ => String::new(),
+        })?;
+        Ok(self)
+    }
+
+    /// Ends the list before, if there is one, and begins another.
+    pub fn list(&mut self, name: &'static str) -> Done {
+        self.list.take().map_or(Ok(()), |(_, listing)| listing.end())?;
+        self.list = Some((name, Listing::new(self.output)));
+        write_out(&match self.output {
+            Output::Json => format!(",\n\"{name}\": "),
+            _ => format!("\n{name}\n"),
+        })
+    }
+
+    /// The list of this name, which begins unless rows were added to it before.
+    pub fn within(&mut self, name: &'static str) -> Result<&mut Self, Failure> {
+        if self.list.as_ref().is_none_or(|(current, _)| *current != name) {
+            self.list(name)?;
+        }
+        Ok(self)
+    }
+
+    pub fn add(&mut self, row: &impl Serialize) -> Done {
+        self.list.as_mut().map_or(Ok(()), |(_, listing)| listing.add(row))
+    }
+
+    pub fn end(self) -> Done {
+        self.list.map_or(Ok(()), |(_, listing)| listing.end())?;
+        if self.output == Output::Json { write_out("}\n") } else { Ok(()) }
+    }
 }
 
 /// The names of all members of a list's objects, in the order in which they come first.

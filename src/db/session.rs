@@ -17,7 +17,7 @@ pub enum Purpose {
     /// large by now, so no plan reads a whole table where an index serves. No compiling, no parallel workers.
     Serving,
     /// Commands: no statement timeout, as an import takes as long as its file. Reports are not compiled, which takes
-    /// longer than to run them.
+    /// longer than to run them. They may sort and join in memory what a million numbers need.
     Command,
     /// Jobs of `serve`.
     Job,
@@ -69,6 +69,7 @@ impl Purpose {
                 ("idle_in_transaction_session_timeout", "0"),
                 ("plan_cache_mode", "auto"),
                 ("jit", "off"),
+                ("work_mem", "'64MB'"),
             ],
             Self::Job => &[
                 ("statement_timeout", "'10min'"),

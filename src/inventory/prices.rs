@@ -1,11 +1,13 @@
 //! The monthly prices of the next sales.
 
 use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt;
+use futures_util::stream::BoxStream;
 
 use super::Refused;
 use crate::db::Db;
 use crate::db::transact::transact;
-use crate::error::{Denied, Result};
+use crate::error::{Denied, Error, Result};
 use crate::values::clock::Clock;
 use crate::values::dialect::time;
 use crate::values::money::Money;
@@ -51,26 +53,49 @@ struct SetOfAccount {
     changed: bool,
 }
 
-/// All prices, the general ones first; or what the next sale costs this account.
+/// Passes all prices to `take`, the general ones first; or what the next sale costs this account.
 ///
 /// # Errors
-/// If the database is out of reach.
-pub async fn prices(db: &Db, account: Option<AccountSid>) -> Result<Vec<Price>> {
-    Ok(match account {
-        None => store::all(db).await?,
-        Some(account) => store::of_account(db, account).await?,
-    })
+/// If the database is out of reach, and those of `take`.
+pub async fn prices<E: From<Error>>(
+    db: &Db,
+    account: Option<AccountSid>,
+    take: impl FnMut(Price) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut within = db.snapshot().await.map_err(Error::from)?;
+    let prices = match account {
+        None => store::all(&mut within),
+        Some(account) => store::of_account(&mut within, account),
+    };
+    each(prices, take).await
 }
 
-/// The last changes of prices, the latest first; or of the prices of one account.
+/// Passes the last changes of prices to `take`, the latest first; or of the prices of one account.
 ///
 /// # Errors
-/// If the database is out of reach.
-pub async fn price_changes(db: &Db, account: Option<AccountSid>, limit: u32) -> Result<Vec<PriceChange>> {
-    Ok(match account {
-        None => store::changes(db, limit.into()).await?,
-        Some(account) => store::changes_of(db, account, limit.into()).await?,
-    })
+/// If the database is out of reach, and those of `take`.
+pub async fn price_changes<E: From<Error>>(
+    db: &Db,
+    account: Option<AccountSid>,
+    limit: u32,
+    take: impl FnMut(PriceChange) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut within = db.snapshot().await.map_err(Error::from)?;
+    let changes = match account {
+        None => store::changes(&mut within, limit.into()),
+        Some(account) => store::changes_of(&mut within, account, limit.into()),
+    };
+    each(changes, take).await
+}
+
+async fn each<T, E: From<Error>>(
+    mut rows: BoxStream<'_, sqlx::Result<T>>,
+    mut take: impl FnMut(T) -> Result<(), E>,
+) -> Result<(), E> {
+    while let Some(row) = rows.try_next().await.map_err(Error::from)? {
+        take(row)?;
+    }
+    Ok(())
 }
 
 /// Sets the price a month of the next sales. Numbers that are sold keep their price.

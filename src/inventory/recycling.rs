@@ -1,10 +1,11 @@
 //! Which numbers go back on sale with the next run.
 
 use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt;
 
 use super::Quarantine;
 use crate::db::Db;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::values::phone::Kind;
 use crate::values::sid::AccountSid;
 
@@ -19,12 +20,23 @@ pub struct Recyclable {
     pub recycled: i64,
 }
 
-/// What [`recycle`](super::recycle) would put on sale now. It takes no lock and writes nothing.
+/// What [`recycle`](super::recycle) would put on sale now: passes each account to `take`, with the number of all of them.
+/// It takes no lock and writes nothing.
 ///
 /// # Errors
-/// If the database is out of reach.
-pub async fn recyclable(db: &Db, as_of: DateTime<Utc>, quarantine: Quarantine) -> Result<Vec<Recyclable>> {
-    Ok(store::recyclable(db, as_of - quarantine.local, as_of - quarantine.tollfree).await?)
+/// If the database is out of reach, and those of `take`.
+pub async fn recyclable<E: From<Error>>(
+    db: &Db,
+    as_of: DateTime<Utc>,
+    quarantine: Quarantine,
+    mut take: impl FnMut(i64, &Recyclable) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut snapshot = db.snapshot().await.map_err(Error::from)?;
+    let mut rows = store::recyclable(&mut snapshot, as_of - quarantine.local, as_of - quarantine.tollfree);
+    while let Some((all, row)) = rows.try_next().await.map_err(Error::from)? {
+        take(all, &row)?;
+    }
+    Ok(())
 }
 
 /// When the next quarantine ends. It may be in the past.

@@ -12,8 +12,11 @@ use crate::error::{Error, Refuses, Result};
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::AccountSid;
 
+mod portions;
 mod store;
 mod views;
+
+use portions::{Portion, Portions};
 
 pub use views::{VIEWS, View};
 
@@ -164,6 +167,12 @@ impl Report {
     pub const fn view(&self) -> View {
         self.view
     }
+
+    /// Numbers of a state that is not read in portions have an index. By estimates from before many numbers left that
+    /// state, all tenancies would be read to find that there is none.
+    fn is_of_a_state(&self) -> bool {
+        self.conditions.iter().any(|condition| matches!(condition, Condition::Is("state", _)))
+    }
 }
 
 impl Column {
@@ -190,7 +199,7 @@ pub async fn columns(db: &Db, view: View) -> Result<Vec<Column>> {
 }
 
 /// Passes the rows of a report to `take` one by one, each with its line end: these columns of its view. Millions of rows
-/// need no memory.
+/// need little memory, and no transaction lasts while a portion is taken: see [`portions`].
 ///
 /// # Errors
 /// If the database is out of reach, and those of `take`.
@@ -199,12 +208,74 @@ pub async fn rows<E: From<Error>>(
     report: &Report,
     columns: &[Column],
     form: Form,
+    take: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut portions = Portions::of(report);
+    let first = if let Some(portions) = &mut portions { portions.next(db).await? } else { None };
+    match (portions, first) {
+        (Some(portions), Some(first)) => in_portions(db, report, (portions, first), columns, form, take).await,
+        _ => at_once(db, report, columns, form, take).await,
+    }
+}
+
+async fn at_once<E: From<Error>>(
+    db: &Db,
+    report: &Report,
+    columns: &[Column],
+    form: Form,
     mut take: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut transaction = db.begin().await.map_err(Error::from)?;
-    let mut rows = store::copy(&mut transaction, report, columns, form).await.map_err(Error::from)?;
+    if report.is_of_a_state() {
+        store::walk_indexes(&mut transaction).await.map_err(Error::from)?;
+    }
+    let mut rows = store::copy(&mut transaction, report, None, columns, form).await.map_err(Error::from)?;
     while let Some(row) = rows.try_next().await.map_err(Error::from)? {
         take(row.as_ref())?;
     }
     Ok(())
+}
+
+async fn in_portions<E: From<Error>>(
+    db: &Db,
+    report: &Report,
+    (mut portions, first): (Portions, Portion),
+    columns: &[Column],
+    form: Form,
+    mut take: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    // Each portion of CSV begins with the header, which is written once.
+    let header = usize::from(form == Form::Csv);
+    let (mut report, mut written, mut next) = (report.clone(), 0, Some(first));
+    while let Some(portion) = next {
+        let lines = part(db, &report, portion, columns, form).await.map_err(Error::from)?;
+        lines.iter().skip(written).try_for_each(|line| take(line))?;
+        written = header;
+        let rows = lines.len() - header;
+        if let Some(most) = &mut report.limits.rows {
+            *most = most.saturating_sub(u32::try_from(rows).unwrap_or(u32::MAX));
+            if *most == 0 {
+                break;
+            }
+        }
+        portions.had(rows);
+        next = portions.next(db).await?;
+    }
+    Ok(())
+}
+
+/// The lines of a portion.
+async fn part(
+    db: &Db,
+    report: &Report,
+    portion: Portion,
+    columns: &[Column],
+    form: Form,
+) -> sqlx::Result<Vec<Box<[u8]>>> {
+    let mut transaction = db.begin().await?;
+    store::walk_indexes(&mut transaction).await?;
+    let rows = store::copy(&mut transaction, report, Some(portion), columns, form).await?;
+    let lines = rows.map_ok(|row| Box::from(row.as_ref())).try_collect().await?;
+    transaction.commit().await?;
+    Ok(lines)
 }

@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Days, NaiveTime, Utc};
 use futures_util::stream::BoxStream;
-use sqlx::{Result, query_as};
+use sqlx::{Result, query_as, query_scalar};
 use tracing::instrument;
 
+use super::portions::Portion;
 use super::views::Time;
 use super::{Column, Condition, Described, Form, Limits, Report, Shape, Value};
 use crate::db::{Db, Transaction};
@@ -38,19 +39,32 @@ pub async fn columns(db: &Db, view: &str) -> Result<Vec<Column>> {
     .await
 }
 
-/// The rows of a report, written by PostgreSQL, which sends each one by itself.
+/// For rows that indexes lead to. By its estimates alone, PostgreSQL would read some tables whole, or join by that.
+#[instrument(name = "reporting.walk_indexes", level = "debug", skip_all)]
+pub async fn walk_indexes(within: &mut Transaction) -> Result<()> {
+    query_scalar!(
+        "select set_config(name, 'off', true)
+        from (values ('enable_seqscan'), ('enable_hashjoin'), ('enable_mergejoin')) as settings (name)"
+    )
+    .fetch_all(&mut **within)
+    .await
+    .map(drop)
+}
+
+/// The rows of a report or of a portion of it, written by PostgreSQL, which sends each one by itself.
 #[instrument(name = "reporting.copy", level = "debug", skip_all)]
 pub async fn copy<'within>(
     within: &'within mut Transaction,
     report: &Report,
+    portion: Option<Portion>,
     columns: &[Column],
     form: Form,
 ) -> Result<BoxStream<'within, Result<impl AsRef<[u8]> + use<>>>> {
     let (rows, options) = match form {
-        Form::Csv => (selected(report, columns, form), "header"),
+        Form::Csv => (selected(report, portion, columns, form), "header"),
         // In JSON these two characters are always escaped, so nothing is quoted twice.
         Form::Json => (
-            format!("select row_to_json(report) from ({}) as report", selected(report, columns, form)),
+            format!("select row_to_json(report) from ({}) as report", selected(report, portion, columns, form)),
             r"delimiter e'\x01', quote e'\x02'",
         ),
     };
@@ -58,14 +72,16 @@ pub async fn copy<'within>(
 }
 
 /// COPY takes no parameters: what a report is limited by becomes literals, and only of typed values.
-fn selected(report: &Report, columns: &[Column], form: Form) -> String {
+fn selected(report: &Report, portion: Option<Portion>, columns: &[Column], form: Form) -> String {
     let Report { view, limits, conditions, is_last } = report;
     let list: Vec<_> = columns.iter().map(|column| written(column, form)).collect();
     let mut conditions: Vec<_> = limited(report).into_iter().chain(conditions.iter().map(condition)).collect();
-    conditions.extend(bound(report, &conditions));
+    if portion.is_none() {
+        conditions.extend(bound(report, &conditions));
+    }
     let forwards = view.order.iter().map(|column| format!("report.{column}")).collect::<Vec<_>>().join(", ");
     let list = list.join(", ");
-    let from = source(report, &conditions);
+    let from = source(report, portion, &conditions);
     match (limits.rows, is_last) {
         (None, _) => format!("select {list} from {from} order by {forwards}"),
         (Some(rows), false) => format!("select {list} from {from} order by {forwards} limit {rows}"),
@@ -83,7 +99,7 @@ fn bound(report: &Report, conditions: &[String]) -> Option<String> {
         return None;
     };
     let (relation, end, direction) = if *is_last { (">=", "min", " desc") } else { ("<=", "max", "") };
-    let from = source(report, conditions);
+    let from = source(report, None, conditions);
     (view.order == ["account_sid", "id"]).then(|| {
         format!(
             "report.id {relation} (select {end}(id) from (
@@ -113,22 +129,44 @@ fn written(column: &Column, form: Form) -> String {
     format!("{value} as {name}")
 }
 
-/// The rows that a report is about. Of two accounts in a row each has its index: so they are asked for one by one.
-fn source(Report { view, limits, .. }: &Report, conditions: &[String]) -> String {
-    let name = view.name;
-    let all = |more: Option<String>| {
-        let all: Vec<_> = conditions.iter().cloned().chain(more).collect();
-        if all.is_empty() { String::new() } else { format!(" where {}", all.join(" and ")) }
+/// The rows that a report is about. Of two accounts in a row each has its index: so they are asked for one by one, as
+/// are the parts of a portion.
+fn source(Report { view, limits, .. }: &Report, portion: Option<Portion>, conditions: &[String]) -> String {
+    let parts = match (portion, limits.account) {
+        (Some(portion), _) => parts(portion, view.order[0]),
+        (None, Some(account)) => view.accounts.iter().map(|column| equal(column, &Value::Account(account))).collect(),
+        (None, None) => vec![String::new()],
     };
-    let of = |column: &&str, account| all(Some(equal(column, &Value::Account(account))));
-    match (limits.account, view.accounts) {
-        (Some(account), [column]) => format!("reporting.{name} as report{}", of(column, account)),
-        (Some(account), columns) => {
-            let parts = columns.iter().map(|column| of(column, account));
-            let parts: Vec<_> = parts.map(|part| format!("select * from reporting.{name} as report{part}")).collect();
-            format!("({}) as report", parts.join(" union all "))
+    let rows = |part: String| {
+        let all: Vec<_> = conditions.iter().cloned().chain([part]).filter(|part| !part.is_empty()).collect();
+        let all = if all.is_empty() { String::new() } else { format!(" where {}", all.join(" and ")) };
+        format!("reporting.{} as report{all}", view.name)
+    };
+    let mut rows: Vec<_> = parts.into_iter().map(rows).collect();
+    match (rows.pop(), rows.is_empty()) {
+        (Some(only), true) => only,
+        (last, _) => {
+            let all = rows.into_iter().chain(last).map(|rows| format!("select * from {rows}"));
+            format!("({}) as report", all.collect::<Vec<_>>().join(" union all "))
         }
-        (None, _) => format!("reporting.{name} as report{}", all(None)),
+    }
+}
+
+/// The conditions of a portion by this column, each of which an index answers.
+fn parts(portion: Portion, column: &str) -> Vec<String> {
+    let between =
+        |first: String, last: String| vec![format!("report.{column} > {first} and report.{column} <= {last}")];
+    match portion {
+        Portion::Numbers(first, last) | Portion::Ids(first, last) => between(first.to_string(), last.to_string()),
+        Portion::Moments(first, last) => between(moment(first), moment(last)),
+        Portion::OfAccounts((first, after), (last, until)) if first == last => {
+            vec![format!("report.{column} = '{first}' and report.id > {after} and report.id <= {until}")]
+        }
+        Portion::OfAccounts((first, after), (last, until)) => vec![
+            format!("report.{column} = '{first}' and report.id > {after}"),
+            format!("report.{column} > '{first}' and report.{column} < '{last}'"),
+            format!("report.{column} = '{last}' and report.id <= {until}"),
+        ],
     }
 }
 

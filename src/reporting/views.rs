@@ -1,5 +1,6 @@
 //! The views, and what each can be limited by.
 
+use super::portions::Keyed;
 use super::{Column, Shape};
 
 /// A view.
@@ -8,6 +9,7 @@ pub struct View {
     pub name: &'static str,
     /// The columns that its rows are sorted by.
     pub(super) order: &'static [&'static str],
+    pub(super) key: Keyed,
     /// The columns that name an account.
     pub(super) accounts: &'static [&'static str],
     /// Whether it has a column `phone_number`.
@@ -29,7 +31,8 @@ pub(super) enum Time {
     Stretch(&'static str, &'static str),
 }
 
-const NONE: View = View { name: "", order: &[], accounts: &[], has_number: false, time: Time::Never, foremost: "" };
+const NONE: View =
+    View { name: "", order: &[], key: Keyed::None, accounts: &[], has_number: false, time: Time::Never, foremost: "" };
 const OF_ACCOUNT: View = View { accounts: &["account_sid"], ..NONE };
 const OF_BOTH: View = View { has_number: true, ..OF_ACCOUNT };
 
@@ -59,6 +62,7 @@ impl View {
     pub const INVENTORY: Self = Self {
         name: "inventory",
         order: &["phone_number"],
+        key: Keyed::Number,
         foremost: "phone_number state account_sid state_since back_on_sale provider provider_cost kind note",
         ..OF_BOTH
     };
@@ -67,6 +71,7 @@ impl View {
     pub const ACCOUNTS: Self = Self {
         name: "accounts",
         order: &["created_at", "sid"],
+        key: Keyed::Account,
         accounts: &["sid"],
         time: Time::At("created_at"),
         foremost: "sid name status reason balance owed numbers_held monthly_fees ref spent_this_month",
@@ -75,6 +80,7 @@ impl View {
     pub const TENANCIES: Self = Self {
         name: "tenancies",
         order: &["phone_number", "started_at", "ended_at"],
+        key: Keyed::Number,
         time: Time::At("started_at"),
         foremost: "phone_number sid started_at ended_at price next_fee_on account_sid kind",
         ..OF_BOTH
@@ -82,12 +88,14 @@ impl View {
     pub const HOLDINGS: Self = Self {
         name: "holdings",
         order: &["phone_number", "held_from", "held_until"],
+        key: Keyed::Number,
         time: Time::Stretch("held_from", "held_until"),
         ..OF_BOTH
     };
     pub const MOVES: Self = Self {
         name: "moves",
         order: &["phone_number", "at", "id"],
+        key: Keyed::Number,
         has_number: true,
         time: Time::At("at"),
         foremost: "phone_number at from_state to_state cause note retirement number_sid",
@@ -96,6 +104,7 @@ impl View {
     pub const LEDGER: Self = Self {
         name: "ledger",
         order: &["account_sid", "id"],
+        key: Keyed::Entry,
         time: Time::At("at"),
         foremost: "id at kind amount balance_after phone_number note period_from period_to account_name account_sid",
         ..OF_BOTH
@@ -105,6 +114,7 @@ impl View {
     pub const OPERATOR_ACTIONS: Self = Self {
         name: "operator_actions",
         order: &["id"],
+        key: Keyed::Action,
         time: Time::At("begun_at"),
         foremost: "id begun_at operator action outcome account_sid phone_number reason arguments counts",
         ..OF_BOTH
@@ -127,6 +137,7 @@ impl View {
     pub const ACCOUNT_EVENTS: Self = Self {
         name: "account_events",
         order: &["account_sid", "id"],
+        key: Keyed::Event,
         time: Time::At("at"),
         foremost: "at change reason account_name account_sid phone_number note",
         ..OF_BOTH
@@ -140,12 +151,14 @@ impl View {
     pub const MARGINS: Self = Self {
         name: "margins",
         order: &["phone_number"],
+        key: Keyed::Number,
         foremost: "phone_number price provider_cost margin provider account_sid",
         ..OF_BOTH
     };
     pub const API_KEYS: Self = Self {
         name: "api_keys",
         order: &["created_at", "sid"],
+        key: Keyed::ApiKey,
         time: Time::At("created_at"),
         foremost: "sid name scope created_at account_name",
         ..OF_ACCOUNT

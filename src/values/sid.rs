@@ -42,6 +42,11 @@ macro_rules! sid {
         pub struct $name(Uuid);
 
         impl $name {
+            /// No other comes before it.
+            pub const LEAST: Self = Self(Uuid::nil());
+            /// No other comes after it.
+            pub const MOST: Self = Self(Uuid::max());
+
             pub fn random() -> Self {
                 Self(Uuid::from_u128(random_bits()))
             }

@@ -13,7 +13,7 @@ use numberbank::inventory::Quarantine;
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
 use numberbank::values::sid::AccountSid;
-use numberbank::{accounts, inventory, jobs};
+use numberbank::{accounts, jobs};
 
 use crate::support::{Account, World, eventually, test};
 
@@ -575,8 +575,7 @@ fn a_dry_run_of_recycling_names_who_held_the_numbers_last() {
             let sid = world.server.buy(account, &[]).await.element("Sid");
             world.server.release(account, &sid).await.assert_status(204);
             world.clock.advance(TimeDelta::days(46));
-            let quarantine = Quarantine { local: TimeDelta::days(45), tollfree: TimeDelta::days(45) };
-            let numbers = inventory::recyclable(&world.db, world.clock.now(), quarantine).await.expect("numbers");
+            let (numbers, _) = world.recyclable().await;
             let told: Vec<_> =
                 numbers.iter().map(|it| (it.account_sid.map(|sid| sid.to_string()), it.recycled)).collect();
             assert_eq!(told, [(Some(account.sid.clone()), 1)]);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Days, Months, NaiveDate, TimeDelta, Utc};
 use numberbank::accounts::Reason;
-use numberbank::inventory::{Quarantine, Retirement};
+use numberbank::inventory::Retirement;
 use numberbank::numbers::Settings;
 use numberbank::values::chance::Chance;
 use numberbank::values::money::Money;
@@ -370,10 +370,9 @@ async fn act(world: &World, accounts: &[Account], model: &mut Model, step: &Step
             model.bill();
         }
         Step::Recycle => {
-            let quarantine = Quarantine { local: TimeDelta::days(45), tollfree: TimeDelta::days(45) };
-            let forecast = inventory::recyclable(&world.db, world.clock.now(), quarantine).await.expect("a forecast");
-            let forecast: i64 = forecast.iter().map(|account| account.recycled).sum();
-            assert_eq!(forecast.unsigned_abs(), world.recycle().await);
+            let (forecast, all) = world.recyclable().await;
+            assert_eq!(forecast.iter().map(|account| account.recycled).sum::<i64>(), all);
+            assert_eq!(all.unsigned_abs(), world.recycle().await);
             let until = model.now - Days::new(45);
             model.quarantined.retain(|_, since| *since > until);
         }

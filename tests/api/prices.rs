@@ -8,7 +8,7 @@ use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
 use numberbank::values::sid::AccountSid;
 
-use crate::support::{World, test};
+use crate::support::{World, taken, test};
 
 fn cents(cents: i64) -> Money {
     Money::from_cents(cents)
@@ -18,8 +18,14 @@ async fn unset(world: &World, kind: Kind, account: AccountSid) -> Result<Priced,
     inventory::unset_price(&world.db, &world.clock, "ann", kind, account).await
 }
 
+async fn latest(world: &World, account: Option<AccountSid>, limit: u32) -> Vec<PriceChange> {
+    let mut changes = Vec::new();
+    inventory::price_changes(&world.db, account, limit, taken(&mut changes)).await.expect("changes");
+    changes
+}
+
 async fn changes(world: &World, account: Option<AccountSid>) -> Vec<PriceChange> {
-    inventory::price_changes(&world.db, account, 1000).await.expect("changes")
+    latest(world, account, 1000).await
 }
 
 /// What a change says, but for its id.
@@ -64,7 +70,7 @@ fn each_change_of_a_price_is_recorded_with_who_made_it_and_when() {
         let all = changes(world, None).await;
         assert_eq!(all.len(), before + 5);
         assert_eq!(told(all[4].clone()), (at(1), Kind::Local, None, Some(cents(115)), by("ann")));
-        let latest = inventory::price_changes(&world.db, None, 1).await.expect("changes");
+        let latest = latest(world, None, 1).await;
         assert_eq!(latest, all[..1]);
     });
 }
@@ -78,11 +84,11 @@ fn an_account_pays_its_own_price_until_that_is_taken_away() {
         world.set_price(Kind::Local, Some(one), cents(50)).await;
         world.set_price(Kind::Local, Some(two), cents(60)).await;
         let of = async |account| {
-            let prices = inventory::prices(&world.db, Some(account)).await.expect("prices");
+            let prices = world.prices(Some(account)).await;
             prices.iter().map(|price| (price.account_sid, price.price.cents())).collect::<Vec<_>>()
         };
         assert_eq!(of(one).await, [(Some(one), 50), (None, 200)]);
-        assert_eq!(inventory::prices(&world.db, None).await.expect("prices").len(), 4);
+        assert_eq!(world.prices(None).await.len(), 4);
         world.server.buy(&account, &[]).await.assert_status(201);
         unset(world, Kind::Local, one).await.expect("unset");
         assert_eq!(
@@ -117,7 +123,7 @@ fn the_history_ends_in_the_price_in_force_whoever_sets_it_at_once() {
             for account in [None, Some(account)] {
                 let all = changes(world, None).await.into_iter();
                 let its: Vec<_> = all.filter(|it| it.account_sid == account && it.kind == Kind::Local).collect();
-                let price = inventory::prices(&world.db, None).await.expect("prices").into_iter();
+                let price = world.prices(None).await.into_iter();
                 let mut price = price.filter(|it| it.account_sid == account && it.kind == Kind::Local);
                 assert_eq!(its.first().and_then(|last| last.price), price.next().map(|it| it.price));
                 assert!(its.windows(2).all(|pair| pair[0].price != pair[1].price), "{its:?}");

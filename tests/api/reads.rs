@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use numberbank::db::{self, Db};
+use numberbank::reporting::{self, Condition, Form, Value, View};
 use numberbank::values::phone::PhoneNumber;
 use numberbank::{billing, inventory, numbers};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
@@ -134,5 +135,33 @@ fn nothing_reads_more_than_it_needs() {
             })
             .await;
         }
+        come_back(world).await;
+        reads_few(world, "a list of what is withdrawn", async |_, db| {
+            let withdrawn = View::INVENTORY.all().and(Condition::Is("state", Value::Word("withdrawn")));
+            let columns = reporting::columns(db, View::INVENTORY).await.expect("columns");
+            let mut lines = 0;
+            let take = |_: &[u8]| -> numberbank::error::Result<()> {
+                lines += 1;
+                Ok(())
+            };
+            reporting::rows(db, &withdrawn, &columns, Form::Csv, take).await.expect("a report");
+            assert_eq!(lines, 2, "the header and a number");
+        })
+        .await;
     });
+}
+
+/// All withdrawn numbers but one came back since the statistics were made, which tell of many.
+async fn come_back(world: &World) {
+    let mut connection = PgConnection::connect_with(&world.options).await.expect("a connection");
+    for statement in [
+        "set session_replication_role = replica",
+        "update stock set state = 'withdrawn' where area_code = 904",
+        "analyze stock",
+        "update stock set state = 'quarantined' where area_code = 904 and phone_number > 9042000001",
+        "vacuum stock",
+    ] {
+        raw_sql(statement).execute(&mut connection).await.expect("they come back");
+    }
+    connection.close().await.expect("it ends");
 }

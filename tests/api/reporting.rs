@@ -195,6 +195,57 @@ fn an_account_s_month_follows_the_calendar() {
     });
 }
 
+/// Ids are not sorted by time: what is dated in a month counts, whichever entries of the month before bound the search.
+#[test]
+fn what_was_spent_is_found_among_entries_of_months_before() {
+    test(async |world| {
+        let (one, other) = (world.account("0.00").await, world.account("0.00").await);
+        world.on("2008-05-03T00:00:00Z");
+        // The first was written while a clock was wrong. The third is of the day that the search begins with, and the
+        // fifth is written after the fourth.
+        for (account, at, cents) in [
+            (&other, "2008-05-02 08:00", 128),
+            (&one, "2008-03-30", 1),
+            (&other, "2008-04-29 12:00", 2),
+            (&one, "2008-05-01 00:00", 4),
+            (&one, "2008-04-30 23:59", 8),
+            (&one, "2008-05-02", 16),
+            (&other, "2008-04-30 23:58", 32),
+            (&other, "2008-05-02", 64),
+        ] {
+            let statement = format!(
+                "set session_replication_role = replica;
+                insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
+                values (substr('{}', 3)::uuid, '{at} UTC', 'monthly_fee', -{cents}, 0, gen_random_uuid(), 1);
+                set session_replication_role = origin",
+                account.sid
+            );
+            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&world.db).await.expect("an entry");
+        }
+        for (now, of_one, of_other) in [
+            ("2008-05-03", 0.20, 1.92),
+            ("2008-04-30", 0.08, 0.34),
+            ("2008-03-31", 0.01, 0.0),
+            ("2008-06-01", 0.0, 0.0),
+        ] {
+            let mut session = world.db.begin().await.expect("a transaction");
+            let clock = "select set_config('numberbank.now', $1 || ' UTC', true)";
+            sqlx::query(clock).bind(now).execute(&mut *session).await.expect("a clock");
+            for (account, spent) in [(&one, of_one), (&other, of_other)] {
+                let shown = "select spent_this_month::float8 from reporting.accounts where sid = $1";
+                let shown = sqlx::query_scalar::<_, f64>(shown).bind(&account.sid).fetch_one(&mut *session).await;
+                assert_eq!(shown.expect("an account"), spent, "{now}");
+            }
+        }
+        sqlx::raw_sql(
+            "set session_replication_role = replica; delete from ledger_entries; set session_replication_role = origin",
+        )
+        .execute(&world.db)
+        .await
+        .expect("deleted");
+    });
+}
+
 #[test]
 fn low_stock_is_what_is_below_its_threshold() {
     test(async |world| {

@@ -4,11 +4,11 @@ use chrono::TimeDelta;
 use numberbank::accounts::keys::Scope;
 use numberbank::operators::{self, About, Action, Operator, Outcome};
 use numberbank::releases;
-use numberbank::reporting::{self, Form, Limits, Refused, Report, VIEWS, View};
+use numberbank::reporting::{self, Condition, Form, Limits, Refused, Report, VIEWS, Value as NameOf, View};
 use serde_json::{Map, Value, json};
 use sqlx::AssertSqlSafe;
 
-use crate::support::{Account, World, test};
+use crate::support::{Account, World, test, test_without_audit};
 
 const FIRST: i64 = 4_158_675_309;
 
@@ -122,13 +122,18 @@ fn columns_of(view: &str) -> (&'static [&'static str], bool, Option<&'static str
 }
 
 /// The rows with these limits are those of all rows for which this holds; or none of the rows can be limited so.
-async fn assert_limited(world: &World, view: View, may: bool, limits: Limits, holds: impl Fn(&Row) -> bool) {
+async fn assert_limited(
+    world: &World,
+    (view, all): (View, &[Row]),
+    may: bool,
+    limits: Limits,
+    holds: impl Fn(&Row) -> bool,
+) {
     let name = view.name;
     match view.limited(limits) {
         Ok(report) => {
             assert!(may, "{name} cannot be limited by {limits:?}");
-            let all = rows(world, &view.all()).await;
-            let expected: Vec<_> = all.into_iter().filter(holds).collect();
+            let expected: Vec<_> = all.iter().filter(|row| holds(row)).cloned().collect();
             assert_eq!(rows(world, &report).await, expected, "{name} by {limits:?}");
         }
         Err(Refused::NotLimitedBy { view, may: those, .. }) => {
@@ -147,15 +152,16 @@ fn every_report_is_limited_to_what_was_asked_for() {
         let begun = world.clock.now() - TimeDelta::days(33);
         for view in VIEWS {
             let (columns, has_number, time) = columns_of(view.name);
-            assert!(!rows(world, &view.all()).await.is_empty(), "{}", view.name);
+            let all = rows(world, &view.all()).await;
+            assert!(!all.is_empty(), "{}", view.name);
             for account in &accounts {
                 let limits = Limits { account: account.sid.parse().ok(), ..Limits::default() };
                 let of_account = |row: &Row| columns.iter().any(|column| row[*column] == account.sid);
-                assert_limited(world, view, !columns.is_empty(), limits, of_account).await;
+                assert_limited(world, (view, &all), !columns.is_empty(), limits, of_account).await;
             }
             for number in [FIRST.to_string(), "8005550100".to_owned(), "2125550100".to_owned()] {
                 let limits = Limits { number: number.parse().ok(), ..Limits::default() };
-                assert_limited(world, view, has_number, limits, |row| row["phone_number"] == number).await;
+                assert_limited(world, (view, &all), has_number, limits, |row| row["phone_number"] == number).await;
             }
             let first = FIRST.to_string().parse().ok();
             for (hours, number) in
@@ -173,13 +179,13 @@ fn every_report_is_limited_to_what_was_asked_for() {
                     "monthly_revenue" | "daily_revenue" => format!("{}T00:00:00.000Z", of(row)) >= text,
                     _ => of(row) >= text,
                 };
-                assert_limited(world, view, time.is_some(), since, |row| is_it(row) && is_later(row)).await;
+                assert_limited(world, (view, &all), time.is_some(), since, |row| is_it(row) && is_later(row)).await;
                 let until = Limits { until: Some(moment), number, ..Limits::default() };
                 let is_earlier = |row: &Row| match view.name {
                     "monthly_revenue" | "daily_revenue" => format!("{}T00:00:00.000Z", of(row)) < text,
                     _ => of(row) < text,
                 };
-                assert_limited(world, view, time.is_some(), until, |row| is_it(row) && is_earlier(row)).await;
+                assert_limited(world, (view, &all), time.is_some(), until, |row| is_it(row) && is_earlier(row)).await;
             }
         }
     });
@@ -208,6 +214,118 @@ fn a_limited_number_of_rows_is_the_first_or_the_last() {
                 assert_eq!(rows(world, &limited.last()).await, all[all.len() - kept..], "{} {count}", view.name);
             }
         }
+    });
+}
+
+/// Hundreds of numbers, accounts, keys, entries, events and actions: more than a portion has, and more of one account.
+async fn crowd(world: &World, account: &Account) {
+    let (sid, now) = (format!("substr('{}', 3)::uuid", account.sid), world.clock.now());
+    run(
+        world,
+        format!(
+            "set session_replication_role = replica;
+            insert into accounts (sid, name, credential, token_digest, created_at, updated_at)
+            select md5('a' || n)::uuid, 'Crowd ' || n, gen_random_uuid(), sha256('x'),
+                timestamptz '{now}' - (n / 900) * interval '1 hour', '{now}' from generate_series(1, 1700) as n;
+            insert into api_keys select md5('k' || n)::uuid, {sid}, 'main', null, sha256('x'),
+                timestamptz '{now}' - n / 700 * interval '1 hour', '{now}' from generate_series(1, 1600) as n;
+            insert into stock (phone_number, kind, state, state_since, added_at, tenancy_sid)
+            select 4162000000 + n, 'local', 'in_use', '{now}', '{now}', md5('t' || n)::uuid
+            from generate_series(1, 1700) as n;
+            insert into tenancies (sid, account_sid, phone_number, kind, price, started_at, updated_at, ended_at, due_on)
+            select md5(t || n)::uuid, md5('a' || n)::uuid, 4162000000 + n, 'local', 1, at, at, ended_at, '2100-01-01'
+            from generate_series(1, 1700) as n, (values ('t', timestamptz '{now}', null),
+                ('e', '{now}'::timestamptz - interval '1 day', '{now}'::timestamptz)) as halves (t, at, ended_at);
+            insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
+            select case when n % 2 = 0 then {sid} else md5('a' || n % 20)::uuid end,
+                '{now}'::timestamptz - n * interval '1 hour', 'purchase', -1, 1, md5('t' || n)::uuid, 0
+            from generate_series(1, 1700) as n;
+            insert into account_events (account_sid, at, change, reason)
+            select case when n % 2 = 0 then {sid} else md5('a' || n % 20)::uuid end, '{now}', 'suspended', 'operator'
+            from generate_series(1, 1700) as n;
+            insert into operator_actions (at, operator, login, action, arguments)
+            select '{now}', 'ann', 'ann@host', 'account show', '{{}}' from generate_series(1, 1700) as n;
+            set session_replication_role = origin"
+        ),
+    )
+    .await;
+}
+
+/// More rows than there are.
+fn all_rows() -> Limits {
+    Limits { rows: Some(100_000), ..Limits::default() }
+}
+
+#[test]
+fn portions_are_the_whole_view() {
+    test_without_audit(async |world| {
+        let [one, _] = scene(world).await;
+        crowd(world, &one).await;
+        for view in VIEWS {
+            // The last rows, however many, are read by one statement.
+            let whole = rows(world, &view.limited(all_rows()).expect("a report").last()).await;
+            let many = !matches!(
+                view.name,
+                "inventory_summary"
+                    | "low_stock"
+                    | "monthly_revenue"
+                    | "daily_revenue"
+                    | "imports"
+                    | "transfers"
+                    | "prices"
+                    | "price_history"
+            );
+            assert!(whole.len() > 1500 || !many, "{} has {} rows", view.name, whole.len());
+            let portions = rows(world, &view.all()).await;
+            assert_eq!(portions.len(), whole.len(), "{}", view.name);
+            assert!(portions == whole, "{} differs", view.name);
+            assert_eq!(written(world, &view.all(), Form::Csv).await.len(), whole.len() + 1, "{}", view.name);
+            let limited = view.limited(Limits { rows: Some(700), ..Limits::default() }).expect("a report");
+            assert!(rows(world, &limited).await == whole[..whole.len().min(700)], "{} limited", view.name);
+        }
+        for view in [View::LEDGER, View::ACCOUNT_EVENTS] {
+            let account = one.sid.parse().ok();
+            let of = |rows| view.limited(Limits { account, rows, ..Limits::default() }).expect("a report");
+            let whole = rows(world, &of(Some(100_000)).last()).await;
+            assert!(whole.len() > 800, "{} has {} rows", view.name, whole.len());
+            assert!(rows(world, &of(None)).await == whole, "{} of an account", view.name);
+            assert!(rows(world, &of(Some(700))).await == whole[..700], "{} of an account, limited", view.name);
+        }
+        let used = |from: Report| from.and(Condition::Is("state", NameOf::Word("in_use")));
+        let whole = rows(world, &used(View::INVENTORY.limited(all_rows()).expect("a report").last())).await;
+        assert!(whole.len() >= 1700, "{} are in use", whole.len());
+        assert!(rows(world, &used(View::INVENTORY.all())).await == whole, "what is in use");
+        let of = |first: i64, last: i64| View::INVENTORY.all().and(Condition::Between("phone_number", first, last));
+        assert_eq!(rows(world, &of(4_162_000_001, 4_162_001_600)).await.len(), 1600);
+        assert_eq!(written(world, &of(4_170_000_000, 4_179_999_999), Form::Csv).await.len(), 1);
+    });
+}
+
+/// Whoever takes rows slowly, a person who reads them page by page, say, keeps PostgreSQL from nothing.
+#[test]
+fn no_statement_lasts_while_the_rows_of_a_portion_are_taken() {
+    test_without_audit(async |world| {
+        let [one, _] = scene(world).await;
+        crowd(world, &one).await;
+        let columns = reporting::columns(&world.db, View::LEDGER).await.expect("the columns");
+        let mut most = 0;
+        let snapshots = "select count(*) from pg_stat_activity where datname = current_database()
+            and backend_type = 'client backend' and pid <> pg_backend_pid() and xact_start is not null";
+        let mut count = 0;
+        let report = View::LEDGER.all();
+        let taken = reporting::rows(&world.db, &report, &columns, Form::Json, |_| {
+            count += 1;
+            if count % 400 == 0 {
+                let open = tokio::task::block_in_place(|| {
+                    tokio::runtime::Handle::current().block_on(world.value::<i64>(snapshots))
+                });
+                most = most.max(open);
+            }
+            Ok::<_, numberbank::error::Error>(())
+        });
+        taken.await.expect("rows");
+        assert!(count > 1600, "{count} rows");
+        assert_eq!(most, 0, "transactions under way");
     });
 }
 

@@ -109,9 +109,14 @@ fn closed_accounts_are_listed_where_they_are_asked_for() {
         world.close(&sids[0]).await;
         world.suspend(&sids[1]).await;
         let list = async |status, all, limit| {
-            let listed = accounts::list(&world.db, Filter { status, all, limit }).await.expect("a list");
+            let mut listed = Vec::new();
+            let take = |account: &accounts::Account| -> numberbank::error::Result<()> {
+                listed.push(account.sid);
+                Ok(())
+            };
+            accounts::list(&world.db, Filter { status, all, limit }, take).await.expect("a list");
             let place = |sid: AccountSid| sids.iter().position(|account| account.sid == sid.to_string());
-            listed.iter().map(|account| place(account.sid).expect("one of them")).collect::<Vec<_>>()
+            listed.iter().map(|sid| place(*sid).expect("one of them")).collect::<Vec<_>>()
         };
         assert_eq!(list(None, false, None).await, [1, 2]);
         assert_eq!(list(None, true, None).await, [0, 1, 2]);

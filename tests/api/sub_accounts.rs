@@ -333,7 +333,7 @@ fn a_price_of_the_owner_holds_for_its_sub_accounts() {
 
 /// What a local number costs an account, in cents, as the operator is told.
 async fn numbers_prices(world: &World, account: AccountSid) -> i64 {
-    let prices = numberbank::inventory::prices(&world.db, Some(account)).await.expect("prices");
+    let prices = world.prices(Some(account)).await;
     prices.iter().find(|price| price.kind == Kind::Local).expect("a price").price.cents()
 }
 

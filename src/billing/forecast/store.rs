@@ -1,9 +1,10 @@
 //! The statements that forecast a run of billing.
 
+use futures_util::stream::BoxStream;
 use sqlx::{Result, query_as};
 use tracing::instrument;
 
-use super::{Fee, Moment, Outlook};
+use super::{Billed, Fee, Moment, Outlook};
 use crate::db::Transaction;
 use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
@@ -55,28 +56,68 @@ macro_rules! judged {
     };
 }
 
+/// What becomes of an account, and of all of them together: each row has both, so that the sums come first.
+pub struct Row {
+    account_sid: AccountSid,
+    account_name: String,
+    charged: i64,
+    amount: Money,
+    suspended: bool,
+    activated: bool,
+    released: i64,
+    all_charged: i64,
+    whole_amount: Money,
+    all_suspended: i64,
+    all_activated: i64,
+    all_released: i64,
+}
+
+impl Row {
+    pub fn total(&self) -> Billed {
+        Billed {
+            charged: self.all_charged,
+            amount: self.whole_amount,
+            suspended: self.all_suspended,
+            activated: self.all_activated,
+            released: self.all_released.unsigned_abs(),
+        }
+    }
+
+    pub fn outlook(self) -> Outlook {
+        let Self { account_sid, account_name, charged, amount, suspended, activated, released, .. } = self;
+        Outlook { account_sid, account_name, charged, amount, suspended, activated, released }
+    }
+}
+
 #[instrument(name = "billing.forecast.accounts", level = "debug", skip_all)]
-pub async fn accounts(within: &mut Transaction, moment: Moment) -> Result<Vec<Outlook>> {
+pub fn accounts(within: &mut Transaction, moment: Moment) -> BoxStream<'_, Result<Row>> {
     judged!(
-        Outlook,
-        "select account_sid as \"account_sid: AccountSid\", name as \"account_name\",
-            count(*) filter (where is_paid) as \"charged!\",
-            coalesce(sum(price) filter (where is_paid), 0)::bigint as \"amount!: Money\",
-            bool_or(unpaid_since is null and not is_paid) as \"suspended!\", bool_or(settles) as \"activated!\",
-            count(distinct judged.sid) filter (where goes) as \"released!\"
-        from (select account_sid, sid, price, unpaid_since, settles, is_paid, goes from judged) as judged
-        join (select sid as account, name from accounts) as names on account = account_sid
-        group by account_sid, name
-        having bool_or(is_paid) or bool_or(unpaid_since is null) or bool_or(goes)
+        Row,
+        "select account_sid as \"account_sid!: AccountSid\", name as \"account_name!\",
+            charged as \"charged!\", amount as \"amount!: Money\", suspended as \"suspended!\",
+            activated as \"activated!\", released as \"released!\",
+            sum(charged) over ()::bigint as \"all_charged!\", sum(amount) over ()::bigint as \"whole_amount!: Money\",
+            count(*) filter (where suspended) over () as \"all_suspended!\",
+            count(*) filter (where activated) over () as \"all_activated!\",
+            sum(released) over ()::bigint as \"all_released!\"
+        from (
+            select account_sid, name, count(*) filter (where is_paid) as charged,
+                coalesce(sum(price) filter (where is_paid), 0)::bigint as amount,
+                bool_or(unpaid_since is null and not is_paid) as suspended, bool_or(settles) as activated,
+                count(distinct judged.sid) filter (where goes) as released
+            from (select account_sid, sid, price, unpaid_since, settles, is_paid, goes from judged) as judged
+            join (select sid as account, name from accounts) as names on account = account_sid
+            group by account_sid, name
+            having bool_or(is_paid) or bool_or(unpaid_since is null) or bool_or(goes)
+        ) as outlooks
         order by name, account_sid",
         moment
     )
-    .fetch_all(&mut **within)
-    .await
+    .fetch(&mut **within)
 }
 
 #[instrument(name = "billing.forecast.fees", level = "debug", skip_all)]
-pub async fn fees(within: &mut Transaction, moment: Moment) -> Result<Vec<Fee>> {
+pub fn fees(within: &mut Transaction, moment: Moment) -> BoxStream<'_, Result<Fee>> {
     judged!(
         Fee,
         "select account_sid as \"account_sid: AccountSid\", phone_number as \"phone_number: PhoneNumber\",
@@ -85,6 +126,5 @@ pub async fn fees(within: &mut Transaction, moment: Moment) -> Result<Vec<Fee>> 
         from judged order by account_sid, begins, sid",
         moment
     )
-    .fetch_all(&mut **within)
-    .await
+    .fetch(&mut **within)
 }

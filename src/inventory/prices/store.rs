@@ -1,29 +1,29 @@
 //! Statements on prices.
 
 use chrono::{DateTime, Utc};
+use futures_util::stream::BoxStream;
 use sqlx::{Result, query_as, query_scalar};
 use tracing::instrument;
 
 use super::{Price, PriceChange, SetOfAccount};
-use crate::db::{Db, Transaction};
+use crate::db::Transaction;
 use crate::values::money::Money;
 use crate::values::phone::Kind;
 use crate::values::sid::AccountSid;
 
 #[instrument(name = "inventory.prices.all", level = "debug", skip_all)]
-pub async fn all(db: &Db) -> Result<Vec<Price>> {
+pub fn all(within: &mut Transaction) -> BoxStream<'_, Result<Price>> {
     query_as!(
         Price,
         r#"select kind as "kind: Kind", account_sid as "account_sid: AccountSid", price as "price: Money"
         from prices order by account_sid nulls first, kind"#
     )
-    .fetch_all(db)
-    .await
+    .fetch(&mut **within)
 }
 
 /// The price of each kind for an account: its own, else its payer's, else the general one, as a purchase finds it.
 #[instrument(name = "inventory.prices.of_account", level = "debug", skip_all)]
-pub async fn of_account(db: &Db, account: AccountSid) -> Result<Vec<Price>> {
+pub fn of_account(within: &mut Transaction, account: AccountSid) -> BoxStream<'_, Result<Price>> {
     query_as!(
         Price,
         r#"select distinct on (kind) kind as "kind: Kind", account_sid as "account_sid: AccountSid", price as "price: Money"
@@ -32,24 +32,22 @@ pub async fn of_account(db: &Db, account: AccountSid) -> Result<Vec<Price>> {
         order by kind, account_sid is null, account_sid <> $1"#,
         account as AccountSid
     )
-    .fetch_all(db)
-    .await
+    .fetch(&mut **within)
 }
 
 #[instrument(name = "inventory.prices.changes", level = "debug", skip_all)]
-pub async fn changes(db: &Db, limit: i64) -> Result<Vec<PriceChange>> {
+pub fn changes(within: &mut Transaction, limit: i64) -> BoxStream<'_, Result<PriceChange>> {
     query_as!(
         PriceChange,
         r#"select id, at, kind as "kind: Kind", account_sid as "account_sid: AccountSid", price as "price: Money", operator
         from price_changes order by id desc limit $1"#,
         limit
     )
-    .fetch_all(db)
-    .await
+    .fetch(&mut **within)
 }
 
 #[instrument(name = "inventory.prices.changes_of", level = "debug", skip_all)]
-pub async fn changes_of(db: &Db, account: AccountSid, limit: i64) -> Result<Vec<PriceChange>> {
+pub fn changes_of(within: &mut Transaction, account: AccountSid, limit: i64) -> BoxStream<'_, Result<PriceChange>> {
     query_as!(
         PriceChange,
         r#"select id, at, kind as "kind: Kind", account_sid as "account_sid: AccountSid", price as "price: Money", operator
@@ -57,8 +55,7 @@ pub async fn changes_of(db: &Db, account: AccountSid, limit: i64) -> Result<Vec<
         account as AccountSid,
         limit
     )
-    .fetch_all(db)
-    .await
+    .fetch(&mut **within)
 }
 
 #[instrument(name = "inventory.prices.general", level = "debug", skip_all)]

@@ -1,21 +1,27 @@
 //! The statement that says which numbers go back on sale.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Result, query_as, query_scalar};
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
+use sqlx::{Result, query, query_scalar};
 use tracing::instrument;
 
 use super::Recyclable;
-use crate::db::Db;
+use crate::db::{Db, Transaction};
 use crate::values::phone::Kind;
 use crate::values::sid::AccountSid;
 
-/// Numbers in quarantine since these times or longer. The last holder is that of the last move out of use.
+/// Numbers in quarantine since these times or longer, and how many there are in all rows. The last holder is that of
+/// the last move out of use.
 #[instrument(name = "inventory.recycling.recyclable", level = "debug", skip_all)]
-pub async fn recyclable(db: &Db, local: DateTime<Utc>, tollfree: DateTime<Utc>) -> Result<Vec<Recyclable>> {
-    query_as!(
-        Recyclable,
+pub fn recyclable(
+    within: &mut Transaction,
+    local: DateTime<Utc>,
+    tollfree: DateTime<Utc>,
+) -> BoxStream<'_, Result<(i64, Recyclable)>> {
+    query!(
         r#"select accounts.sid as "account_sid?: AccountSid", name as "account_name?", stock.kind as "kind: Kind",
-            count(*) as "recycled!"
+            count(*) as "recycled!", sum(count(*)) over ()::bigint as "all!"
         from stock
         left join lateral (
             select tenancy_sid as last from stock_moves
@@ -29,8 +35,12 @@ pub async fn recyclable(db: &Db, local: DateTime<Utc>, tollfree: DateTime<Utc>) 
         local,
         tollfree
     )
-    .fetch_all(db)
-    .await
+    .fetch(&mut **within)
+    .map_ok(|row| {
+        let (account_sid, account_name) = (row.account_sid, row.account_name);
+        (row.all, Recyclable { account_sid, account_name, kind: row.kind, recycled: row.recycled })
+    })
+    .boxed()
 }
 
 /// When the first number is to leave quarantine. `local` and `tollfree` are the days that it lasts for each kind.

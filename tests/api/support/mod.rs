@@ -20,10 +20,10 @@ use numberbank::accounts::keys::Scope;
 use numberbank::accounts::{Leftover, Reason, Said, Status, families, keys};
 use numberbank::app;
 use numberbank::audit::{self, Breach, Extent};
-use numberbank::billing::{Billed, Credited, Forecast};
+use numberbank::billing::{Billed, Credited, Fee, Foreseen, Outlook};
 use numberbank::db::{self, Db};
 use numberbank::error::Denied;
-use numberbank::inventory::{Priced, Quarantine};
+use numberbank::inventory::{Price, Priced, Quarantine, Recyclable};
 use numberbank::ledger::{self, Order, Repeated};
 use numberbank::numbers::Biography;
 use numberbank::releases::{self, Closing, Moving};
@@ -40,6 +40,22 @@ use sqlx::postgres::PgConnectOptions;
 /// The time at which every test begins: that of the examples in Twilio's document.
 pub fn beginning() -> DateTime<Utc> {
     DateTime::from_timestamp(1_207_074_392, 0).expect("a time")
+}
+
+/// What a run of the fees would do.
+#[derive(Default)]
+pub struct Forecast {
+    pub total: Billed,
+    pub accounts: Vec<Outlook>,
+    pub fees: Vec<Fee>,
+}
+
+/// Takes rows one by one into a list.
+pub fn taken<T>(rows: &mut Vec<T>) -> impl FnMut(T) -> numberbank::error::Result<()> {
+    |row| {
+        rows.push(row);
+        Ok(())
+    }
 }
 
 /// Every parameter of a purchase.
@@ -282,7 +298,38 @@ impl World {
     /// What [`World::bill`] would do, with each fee.
     pub async fn forecast(&self) -> Forecast {
         let now = self.clock.now();
-        billing::forecast(&self.db, &self.clock, now, TimeDelta::days(14), true).await.expect("a forecast")
+        let mut forecast = Forecast::default();
+        let take = |foreseen| -> numberbank::error::Result<()> {
+            match foreseen {
+                Foreseen::Total(total) => forecast.total = total,
+                Foreseen::Account(account) => forecast.accounts.push(account),
+                Foreseen::Fee(fee) => forecast.fees.push(fee),
+            }
+            Ok(())
+        };
+        let grace = TimeDelta::days(14);
+        billing::forecast(&self.db, &self.clock, now, grace, true, take).await.expect("a forecast");
+        forecast
+    }
+
+    /// The prices of the next sales; of an account, what they cost it.
+    pub async fn prices(&self, account: Option<AccountSid>) -> Vec<Price> {
+        let mut prices = Vec::new();
+        inventory::prices(&self.db, account, taken(&mut prices)).await.expect("prices");
+        prices
+    }
+
+    /// What would go back on sale now, with a quarantine of 45 days: by account; and how many are said to be all of them.
+    pub async fn recyclable(&self) -> (Vec<Recyclable>, i64) {
+        let quarantine = Quarantine { local: TimeDelta::days(45), tollfree: TimeDelta::days(45) };
+        let (mut found, mut count) = (Vec::new(), 0);
+        let take = |all, row: &Recyclable| -> numberbank::error::Result<()> {
+            count = all;
+            found.push(row.clone());
+            Ok(())
+        };
+        inventory::recyclable(&self.db, self.clock.now(), quarantine, take).await.expect("numbers");
+        (found, count)
     }
 
     /// Recycles numbers, with a quarantine of 45 days.
