@@ -59,10 +59,18 @@ pub(super) fn overtaken_by_ref(error: sqlx::Error) -> Denied<Refused> {
 /// [`Refused::Unknown`], [`Refused::Closed`]
 pub async fn suspend(db: &Db, clock: &Clock, sid: AccountSid, note: Option<&str>) -> Result<Account, Denied<Refused>> {
     transact(db, async |within| {
-        let changed = store::suspend(within, sid, note, clock.now()).await?;
+        let changed = store::suspend(within, sid, Said::by_operator(note), clock.now()).await?;
         changed_or_why_not(within, sid, changed).await
     })
     .await
+}
+
+/// Suspends an account that is to be closed, so that it buys nothing more. `None` if it is closed already.
+///
+/// # Errors
+/// When the database is out of reach.
+pub async fn shut(within: &mut Transaction, clock: &Clock, sid: AccountSid, by: Reason) -> Result<Option<Account>> {
+    Ok(store::suspend(within, sid, Said { by, note: Some("to be closed") }, clock.now()).await?)
 }
 
 /// Makes a suspended account active again. The reason of the suspension makes no difference. Its unpaid fees stay due: the next run of

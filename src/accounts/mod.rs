@@ -28,7 +28,7 @@ mod token;
 mod verifiers;
 mod wrong_tokens;
 
-pub use changes::{Closed, Edit, Leftover, Said, activate, close, edit, suspend};
+pub use changes::{Closed, Edit, Leftover, Said, activate, close, edit, shut, suspend};
 use changes::{changed_or_why_not, overtaken_by_ref, refuse_taken};
 pub use events::{Change, Happened, events, lost};
 pub use finding::{MOST_FOUND, MOST_LISTED, Named, resolve, search};
@@ -131,6 +131,8 @@ pub enum Refused {
     },
     /// More than the operator was shown before it was to be closed.
     HoldsMore(AccountSid),
+    /// It was made active while its numbers were released.
+    Reopened(AccountSid),
     /// It is closed only if it is said what becomes of its money.
     HoldsMoney {
         account: AccountSid,

@@ -62,8 +62,8 @@ struct Moment {
     now: DateTime<Utc>,
 }
 
-/// What [`bill`](super::bill) would do now, passed to `take` bit by bit. If an account has more than 2,000 fees of one day
-/// and cannot pay all of them, a run may choose others of these.
+/// What [`bill`](super::bill) would do now, passed to `take` bit by bit. If more than 10,000 fees are due on one day, and an account
+/// cannot pay all of its own of that day, a run may choose others of these.
 ///
 /// # Errors
 /// If the database is out of reach, or this machine's clock is wrong; and those of `take`.

@@ -60,10 +60,10 @@ pub struct Progress {
 
 /// Charges every fee that is due by `as_of`, the oldest first. Suspends accounts that cannot pay, and activates
 /// suspended ones that can pay now. Releases numbers that were not paid for longer than `grace`. Calls `progress`
-/// after each batch.
+/// after each portion.
 ///
-/// The work is done in batches, each in its own transaction. If a run is killed, the next one continues. If several
-/// run at once, each month is still charged once.
+/// What is due is looked for without locks, and charged in portions, each in its own transaction. If a run is killed, the
+/// next one continues. If several run at once, each month is still charged once.
 ///
 /// # Errors
 /// If the database is out of reach, or this machine's clock is wrong. What was charged by then stays charged.
@@ -84,36 +84,44 @@ pub async fn bill(
         }
     }
     let mut from = NaiveDate::default();
-    while let Some((day, many, charges)) = again(|| charge(db, clock, from, as_of.date_naive())).await? {
-        from = day;
-        billed.add(charges.charged, charges.amount)?;
-        billed.suspended += charges.suspended;
-        progress(Progress { looked_at: many, charged: billed.charged });
+    loop {
+        let due = store::due(db, from, as_of.date_naive()).await?;
+        let Some(Due { day, .. }) = due.first() else { break };
+        from = *day;
+        for some in due.chunks(AT_ONCE) {
+            let charges = again(|| charge(db, clock, some, from)).await?;
+            billed.add(charges.charged, charges.amount)?;
+            billed.suspended += charges.suspended;
+            progress(Progress { looked_at: some.len() as u64, charged: billed.charged });
+        }
     }
-    billed.released = release_unpaid(db, clock, as_of - grace).await?;
+    billed.released = releases::release_unpaid(db, clock, as_of - grace).await?;
     Ok(billed)
 }
 
 async fn settle(db: &Db, clock: &Clock, account: AccountSid, by: DateTime<Utc>) -> Result<Option<Settled>> {
     let mut transaction = db.begin().await?;
-    store::hold(&mut transaction, account).await?;
+    store::hold(&mut transaction, &[account]).await?;
     let settled = store::settle(&mut transaction, account, by, clock.now()).await?;
     commit(transaction).await?;
     Ok(settled)
 }
 
-/// Charges the next due fees, from the day `from` to the end of the day `by`. Returns their day, the number of
-/// tenancies, and what was charged.
-async fn charge(db: &Db, clock: &Clock, from: NaiveDate, by: NaiveDate) -> Result<Option<(NaiveDate, u64, Charges)>> {
+/// How many fees one transaction charges. Until its end it holds the accounts that pay, which may want to buy.
+const AT_ONCE: usize = 100;
+
+/// Charges fees that are due on this day.
+async fn charge(db: &Db, clock: &Clock, due: &[Due], day: NaiveDate) -> Result<Charges> {
+    let (sids, accounts): (Vec<_>, Vec<_>) = due.iter().map(|due| (due.sid, due.account)).unzip();
+    let mut payers: Vec<_> = due.iter().map(|due| due.payer).collect();
+    payers.dedup();
     let mut transaction = db.begin().await?;
     // The tenancies are read again after the accounts are locked: so no month is charged twice, and no released
     // number is charged.
-    let due = store::hold_due(&mut transaction, from, by).await?;
-    let Some(Due { day, .. }) = due.first() else { return Ok(None) };
-    let (sids, accounts): (Vec<_>, Vec<_>) = due.iter().map(|due| (due.sid, due.account)).unzip();
-    let charges = store::charge(&mut transaction, &sids, &accounts, *day, clock.now()).await?;
+    store::hold(&mut transaction, &payers).await?;
+    let charges = store::charge(&mut transaction, &sids, &accounts, day, clock.now()).await?;
     commit(transaction).await?;
-    Ok(Some((*day, due.len() as u64, charges)))
+    Ok(charges)
 }
 
 /// How many months are due by `as_of`, but for those that unpaid accounts owe.
@@ -139,17 +147,8 @@ pub async fn next_due(db: &Db, grace: TimeDelta) -> Result<Option<DateTime<Utc>>
 struct Due {
     sid: NumberSid,
     account: AccountSid,
+    payer: AccountSid,
     day: NaiveDate,
-}
-
-async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Result<u64> {
-    let mut released = 0;
-    loop {
-        match again(|| releases::release_unpaid(db, clock, since)).await? {
-            0 => return Ok(released),
-            some => released += some,
-        }
-    }
 }
 
 /// What an unpaid account has paid later.

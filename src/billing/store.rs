@@ -1,8 +1,7 @@
 //! The statements on monthly fees.
 //!
 //! Fees are paid by the payer of the account that holds the number. Lock order as everywhere: stock, then account, then
-//! tenancy. Several accounts are locked in the order of their Sids. No statement waits for stock while it holds an account, except `account close`, which holds a single
-//! account.
+//! tenancy. Several accounts are locked in the order of their Sids. No statement waits for stock while it holds an account.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgExecutor, Result, query, query_as, query_scalar};
@@ -15,29 +14,28 @@ use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
-/// Finds the next due fees and locks the accounts that pay them. All are of one day, so that an account's months are charged in
-/// order. Their number is limited, so that no buyer waits long. Fees of unpaid payers are left out: see [`settle`].
-#[instrument(name = "billing.hold_due", level = "debug", skip_all)]
-pub async fn hold_due(within: &mut Transaction, from: NaiveDate, by: NaiveDate) -> Result<Vec<Due>> {
+/// The next due fees, by payer and tenancy. All are of one day, so that an account's months are charged in order. Locks
+/// nothing: see [`charge`]. Fees of unpaid payers are left out: see [`settle`].
+#[instrument(name = "billing.due", level = "debug", skip_all)]
+pub async fn due(db: &Db, from: NaiveDate, by: NaiveDate) -> Result<Vec<Due>> {
     query_as!(
         Due,
         r#"with due as materialized (
-            select tenancies.sid, account_sid, payer.sid as payer_sid, due_on
-            from tenancies join accounts as holder on holder.sid = account_sid
-            join accounts as payer on payer.sid = holder.payer_sid
-            where ended_at is null and due_on between $1 and $2 and (price = 0 or payer.unpaid_since is null)
-            order by due_on limit 2000
-        ), day as materialized (
-            select sid, account_sid, payer_sid, due_on from due where due_on = (select min(due_on) from due)
-        ), held as materialized (
-            select sid from accounts where sid in (select payer_sid from day) order by sid for update
+            -- One lookup after the other, along the index: joined, all that is due would be read and sorted each time.
+            select sid, account_sid, due_on from tenancies
+            where ended_at is null and due_on between $1 and $2 and (price = 0 or (
+                select (select unpaid_since is null from accounts as payer where payer.sid = holder.payer_sid)
+                from accounts as holder where holder.sid = account_sid))
+            order by due_on limit 10000
         )
-        select day.sid as "sid: NumberSid", account_sid as "account: AccountSid", due_on as day
-        from day join held on held.sid = payer_sid"#,
+        select due.sid as "sid: NumberSid", account_sid as "account: AccountSid", payer_sid as "payer!: AccountSid",
+            due_on as day
+        from due join accounts on accounts.sid = account_sid
+        where due_on = (select min(due_on) from due) order by payer_sid, due.sid"#,
         from,
         by
     )
-    .fetch_all(&mut **within)
+    .fetch_all(db)
     .await
 }
 
@@ -49,7 +47,7 @@ pub struct Charges {
 }
 
 /// Charges the month that begins on this day for those of these tenancies that are still due. The accounts that pay are
-/// locked already. A tenancy that was moved to another account meanwhile is left to the next batch. Each payer pays
+/// locked already. A tenancy that was moved to another account meanwhile is left until it is found again. Each payer pays
 /// for as many tenancies as its balance covers. If the balance does not cover all, the account becomes unpaid. A price
 /// of 0.00 needs no balance.
 #[instrument(name = "billing.charge", level = "debug", skip_all)]
@@ -122,10 +120,10 @@ pub async fn solvent(db: &Db, by: NaiveDate) -> Result<Vec<AccountSid>> {
     .await
 }
 
-/// Locks an account.
+/// Locks accounts.
 #[instrument(name = "billing.hold", level = "debug", skip_all)]
-pub async fn hold(within: &mut Transaction, account: AccountSid) -> Result<()> {
-    query!("select from accounts where sid = $1 for update", account as AccountSid)
+pub async fn hold(within: &mut Transaction, accounts: &[AccountSid]) -> Result<()> {
+    query!("select from accounts where sid = any($1) order by sid for update", accounts as &[AccountSid])
         .execute(&mut **within)
         .await
         .map(drop)

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::confirm::Sure;
+use super::inventory::bar;
 use super::ledger::{Entry, Transfer};
 use super::options::{Grace, Most, note};
 use super::show::{Listing, show};
@@ -213,9 +214,21 @@ impl Close {
         };
         let going = releases::before_closing(db, sid, closing).await?;
         self.sure.of(&goes(&going, leftover), &going.name).await?;
-        let shown = self.sure.asks().then(|| (going.local_numbers + going.tollfree_numbers, going.balance));
+        let numbers = going.local_numbers + going.tollfree_numbers;
+        let shown = self.sure.asks().then_some((numbers, going.balance));
         let closing = Closing { shown, ..closing };
-        let Closed { account, refunded, released } = releases::close_account(db, clock, sid, closing).await?;
+        let bar = bar(Some(numbers.unsigned_abs()), "{human_pos} of {human_len} numbers, {per_sec}");
+        let told = |released: u64| {
+            bar.set_position(released);
+            context.stands(format!(
+                "the account is suspended, and {released} of its numbers were released; the same command goes on with the \
+                rest, or 'numberbank account activate {sid}' lets it keep them"
+            ));
+            context.counted(&json!({ "released": released }));
+        };
+        let closed = releases::close_account_telling(db, clock, sid, closing, told).await;
+        bar.finish_and_clear();
+        let Closed { account, refunded, released } = closed?;
         context.counted(&json!({ "released": released, "refunded": refunded }));
         let (status, balance) = (account.status, account.balance);
         let closed =

@@ -64,7 +64,12 @@ impl Worded for accounts::Refused {
             Self::SuspendedByOperator(account) => format!("{account} was suspended by the operator"),
             Self::OwnerNotActive(owner) => format!("its owner {owner} is not active"),
             Self::HoldsMore(account) => {
-                format!("{account} came to hold more while you were asked: nothing was changed, look again")
+                format!("{account} came to hold more while you were asked: it was not closed, look again")
+            }
+            Self::Reopened(account) => {
+                format!(
+                    "{account} was made active while its numbers were released: it keeps the rest, and was not closed"
+                )
             }
             Self::HoldsMoney { account, balance } => {
                 format!("{account} still has {balance}: close it with --refund to pay that out, or with --keep-balance")

@@ -116,6 +116,7 @@ fn start_jobs(settings: &Serve, database: &Database, instance: &Arc<Instance>, c
     let Jobs::Every(every) = settings.jobs else { return tasks };
     let Context { db, clock, .. } = context;
     tasks.spawn(jobs::watch(db.clone(), clock.clone(), every, Arc::clone(instance)));
+    tasks.spawn(jobs::keep_folding(db.clone()));
     tasks.spawn(jobs::keep_running(jobs::JobOptions {
         database: database.options.clone(),
         clock: clock.clone(),

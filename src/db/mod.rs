@@ -18,6 +18,7 @@ mod states;
 mod store;
 pub mod transact;
 mod url;
+pub mod walk;
 
 pub use error::MigrateError;
 pub use migrations::{Meant, apply, is_current, is_current_on, is_marked, migrate, refuse_shared, schema_name};

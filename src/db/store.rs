@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Result, query, query_as, query_scalar};
 use tracing::instrument;
 
+use super::Db;
+
 /// The state of a database before the first migration.
 #[derive(Debug)]
 pub struct Inspection {
@@ -84,5 +86,24 @@ pub async fn holders(connection: &mut PgConnection, table: Option<&str>) -> Resu
         table
     )
     .fetch_all(connection)
+    .await
+}
+
+/// How large a table is.
+pub struct Size {
+    pub pages: i64,
+    /// Whether some of its pages can be read by themselves.
+    pub can_walk: bool,
+}
+
+#[instrument(name = "db.size", level = "debug", skip_all)]
+pub async fn size(db: &Db, table: &str) -> Result<Size> {
+    query_as!(
+        Size,
+        r#"select pg_relation_size(to_regclass($1)) / current_setting('block_size')::bigint as "pages!",
+            current_setting('server_version_num')::integer >= 140000 as "can_walk!""#,
+        table
+    )
+    .fetch_one(db)
     .await
 }

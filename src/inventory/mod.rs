@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::db::{Db, ProcessLock, Transaction, begin_locked};
+use crate::db::{Db, ProcessLock, Transaction, begin_locked, walk};
 use crate::error::{Refuses, Result};
 use crate::values::dialect::time;
 use crate::values::money::Cost;
@@ -178,12 +178,15 @@ pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
     Ok(store::summary(db).await?)
 }
 
-/// Replaces the rows of `stock_counts` by their sums.
+/// Replaces rows of `stock_counts` by their sums. Nobody who moves a number waits for it.
 ///
 /// # Errors
 /// If the database is out of reach.
 pub async fn fold_counts(db: &Db) -> Result<()> {
-    Ok(store::fold_counts(db).await?)
+    for pages in walk::portions(db, "stock_counts").await? {
+        store::fold_counts(db, pages).await?;
+    }
+    Ok(())
 }
 
 /// The name of a state on the command line and in views.

@@ -7,6 +7,7 @@ use sqlx::{Result, query, query_as};
 use tracing::instrument;
 
 use super::{Filter, Retirement, Since, State, Stocked, Summary, Threshold};
+use crate::db::walk::Portion;
 use crate::db::{Db, Transaction};
 use crate::values::money::Cost;
 use crate::values::phone::{AreaCode, Kind, PhoneNumber};
@@ -146,14 +147,25 @@ pub async fn recycle(within: &mut Transaction, kind: Kind, since: DateTime<Utc>,
     Ok(result.rows_affected())
 }
 
-/// Replaces the rows of `stock_counts` by their sums. Two at once take different rows.
+/// Replaces the rows of `stock_counts` in some pages by their sums, if that leaves less than half of them: else each pause
+/// would write them anew. One statement, so readers see all rows or their sums. Of two at once, the second waits and finds none.
 #[instrument(name = "inventory.fold_counts", level = "debug", skip_all)]
-pub async fn fold_counts(db: &Db) -> Result<()> {
+pub async fn fold_counts(db: &Db, pages: Portion) -> Result<()> {
     query!(
-        "with folded as (delete from stock_counts returning *)
+        "with many as materialized (
+            select count(*) > 2 * count(distinct area_code) as are_there from stock_counts
+            where ctid >= format('(%s,0)', $1::bigint)::tid and ctid < format('(%s,0)', $2::bigint)::tid
+        ), folded as (
+            delete from stock_counts
+            where ctid >= format('(%s,0)', $1::bigint)::tid and ctid < format('(%s,0)', $2::bigint)::tid
+                and (select are_there from many)
+            returning *
+        )
         insert into stock_counts
         select kind, area_code, sum(available), sum(in_use), sum(quarantined), sum(withdrawn), sum(retired)
-        from folded group by kind, area_code"
+        from folded group by kind, area_code",
+        pages.first,
+        pages.end
     )
     .execute(db)
     .await

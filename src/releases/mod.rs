@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::accounts::{self, Account, Holder, Leftover, Reason, Said, Status};
 use crate::db::batch::Writes;
 use crate::db::transact::{again, commit, transact};
 use crate::db::{Db, Transaction};
@@ -12,13 +11,16 @@ use crate::error::{Denied, Refuses, Result};
 use crate::inventory::State;
 use crate::numbers::{self, Biography};
 use crate::values::clock::Clock;
-use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
+mod closing;
 mod store;
 mod transfers;
 
+pub use closing::{
+    Closed, Closing, before_closing, before_closing_by_owner, close_account, close_account_telling, close_by_owner,
+};
 pub use transfers::{Moving, transfer, transfer_and_tell};
 
 /// Why a number is not released, not restored or not moved to another account.
@@ -48,6 +50,9 @@ pub enum Refused {
 }
 
 impl Refuses for Refused {}
+
+/// How many numbers one transaction releases. Until its end it holds their accounts, and those that pay for them.
+const AT_ONCE: usize = 250;
 
 /// Releases of single numbers. Those that come together are one batch: one statement and one transaction.
 #[derive(Clone)]
@@ -138,129 +143,28 @@ async fn hold_in_use(
     }
 }
 
-/// How an account is to be closed.
-#[derive(Clone, Copy, Debug)]
-pub struct Closing<'a> {
-    /// Releases the numbers that it holds.
-    pub releases: bool,
-    /// What becomes of its money, where it has any.
-    pub leftover: Option<Leftover>,
-    pub said: Said<'a>,
-    /// The numbers and the balance that the operator was shown: no more than these may go.
-    pub shown: Option<(i64, Money)>,
-}
-
-/// The account that is to be closed, with what goes with it: its numbers and its balance.
-///
-/// # Errors
-/// Those of [`close_account`], as far as they can be foreseen.
-pub async fn before_closing(
-    db: &Db,
-    account: AccountSid,
-    closing: Closing<'_>,
-) -> Result<Account, Denied<accounts::Refused>> {
-    let found = accounts::find(db, account).await?;
-    let (numbers, balance) = (found.local_numbers + found.tollfree_numbers, found.balance);
-    if numbers > 0 && !closing.releases {
-        return Err(accounts::Refused::HoldsNumbers { account, numbers }.into());
-    }
-    if found.sub_accounts > 0 {
-        return Err(accounts::Refused::OwnsAccounts { account, sub_accounts: found.sub_accounts }.into());
-    }
-    if balance > Money::ZERO && closing.leftover.is_none() && found.status != Status::Closed {
-        return Err(accounts::Refused::HoldsMoney { account, balance }.into());
-    }
-    Ok(found)
-}
-
-/// An account that was closed.
-#[derive(Debug)]
-pub struct Closed {
-    pub account: Account,
-    pub refunded: Money,
-    /// Numbers that were released with it.
-    pub released: u64,
-}
-
-/// Closes an account for ever and, if wanted, releases its numbers and refunds its balance, all in one transaction.
-///
-/// # Errors
-/// [`accounts::Refused::Unknown`], [`accounts::Refused::HoldsNumbers`], [`accounts::Refused::HoldsMoney`],
-/// [`accounts::Refused::HoldsMore`]
-pub async fn close_account(
-    db: &Db,
-    clock: &Clock,
-    account: AccountSid,
-    Closing { releases, leftover, said, shown }: Closing<'_>,
-) -> Result<Closed, Denied<accounts::Refused>> {
-    transact(db, async |within| {
-        let mut released = if releases { store::release_all(within, account, clock.now()).await? } else { 0 };
-        let mut closed = accounts::close(within, clock, account, leftover, said).await;
-        if releases && matches!(closed, Err(Denied::Refused(accounts::Refused::HoldsNumbers { .. }))) {
-            // Releases numbers that were bought before the account was locked. The holder's own release of such a
-            // number may deadlock with this one. PostgreSQL then ends one of them after a second, and it is tried
-            // again.
-            released += store::release_all(within, account, clock.now()).await?;
-            closed = accounts::close(within, clock, account, leftover, said).await;
-        }
-        let accounts::Closed { account: closed, refunded } = closed?;
-        match shown {
-            Some((numbers, balance)) if released > numbers.unsigned_abs() || refunded > balance => {
-                Err(accounts::Refused::HoldsMore(account).into())
-            }
-            _ => Ok(Closed { account: closed, refunded, released }),
-        }
-    })
-    .await
-}
-
-/// How many numbers are released with a sub-account that its owner closes: one request must do it within its deadline.
-const MOST_WITH_SUB_ACCOUNT: i64 = 5_000;
-
-/// Refuses to close a sub-account for its owner, as far as that can be foreseen.
-///
-/// # Errors
-/// [`accounts::Refused::Closed`], [`accounts::Refused::OwnerNotActive`], [`accounts::Refused::HoldsTooMany`]
-pub async fn before_closing_by_owner(
-    db: &Db,
-    Holder { account, payer }: Holder,
-) -> Result<(), Denied<accounts::Refused>> {
-    let found = accounts::find(db, account).await?;
-    if found.status == Status::Closed {
-        return Err(accounts::Refused::Closed(account).into());
-    }
-    if accounts::find(db, payer).await?.status != Status::Active {
-        return Err(accounts::Refused::OwnerNotActive(payer).into());
-    }
-    match found.local_numbers + found.tollfree_numbers {
-        held if held > MOST_WITH_SUB_ACCOUNT => Err(accounts::Refused::HoldsTooMany(MOST_WITH_SUB_ACCOUNT).into()),
-        _ => Ok(()),
-    }
-}
-
-/// Closes a sub-account for its owner, and releases its numbers.
-///
-/// # Errors
-/// Those of [`before_closing_by_owner`] and [`close_account`].
-pub async fn close_by_owner(db: &Db, clock: &Clock, holder: Holder) -> Result<Account, Denied<accounts::Refused>> {
-    before_closing_by_owner(db, holder).await?;
-    let closing = Closing {
-        releases: true,
-        leftover: Some(Leftover::Kept),
-        said: Said { by: Reason::Owner, note: None },
-        shown: Some((MOST_WITH_SUB_ACCOUNT, Money::ZERO)),
-    };
-    Ok(close_account(db, clock, holder.account, closing).await?.account)
-}
-
-/// Releases numbers whose fee has been due since `since` or longer, of accounts that have been unpaid as long.
-/// Releases a limited number of them and returns how many; 0 if there are none left.
+/// Releases numbers whose fee has been due since `since` or longer, of accounts that have been unpaid as long, some at a
+/// time. Returns how many.
 ///
 /// # Errors
 /// When the database is out of reach.
 pub async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Result<u64> {
+    let mut released = 0;
+    loop {
+        let before = released;
+        for some in store::overdue(db, since).await?.chunks(AT_ONCE) {
+            released += again(|| release_unpaid_some(db, clock, since, some)).await?;
+        }
+        // Those of a later run may be paid until then.
+        if released == before {
+            return Ok(released);
+        }
+    }
+}
+
+async fn release_unpaid_some(db: &Db, clock: &Clock, since: DateTime<Utc>, numbers: &[NumberSid]) -> Result<u64> {
     let mut transaction = db.begin().await?;
-    let released = store::release_unpaid(&mut transaction, since, clock.now()).await?;
+    let released = store::release_unpaid(&mut transaction, numbers, since, clock.now()).await?;
     commit(transaction).await?;
     Ok(released)
 }

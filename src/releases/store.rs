@@ -158,15 +158,33 @@ pub async fn release_past(
     Ok(released.fetch_all(db).await?.into_iter().map(|row| (row.account_sid, row.sid)).collect())
 }
 
-/// Ends all tenancies of an account.
-#[instrument(name = "releases.release_all", level = "debug", skip_all)]
-pub async fn release_all(within: &mut Transaction, account: AccountSid, now: DateTime<Utc>) -> Result<u64> {
+/// Some of the open tenancies of an account. It locks nothing: a statement that passes what ended since costs as much as many
+/// that release some, so they are looked for seldom.
+#[instrument(name = "releases.held", level = "debug", skip_all)]
+pub async fn held(db: &Db, account: AccountSid) -> Result<Vec<NumberSid>> {
+    query_scalar!(
+        r#"select sid as "sid: NumberSid" from tenancies where account_sid = $1 and ended_at is null
+        order by kind, started_at, sid limit 10000"#,
+        account as AccountSid
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Ends those of these tenancies that are still open and the account's.
+#[instrument(name = "releases.release_some", level = "debug", skip_all)]
+pub async fn release_some(
+    within: &mut Transaction,
+    account: AccountSid,
+    tenancies: &[NumberSid],
+    now: DateTime<Utc>,
+) -> Result<u64> {
     release!(
         "found as materialized (
             select stock.phone_number, stock.tenancy_sid, stock.kind, tenancies.account_sid, tenancies.price
             from tenancies join stock
                 on stock.phone_number = tenancies.phone_number and stock.tenancy_sid = tenancies.sid
-            where tenancies.account_sid = $2 and ended_at is null
+            where tenancies.sid = any($3) and tenancies.account_sid = $2 and ended_at is null
             order by stock.pick for update of stock
         )",
         "",
@@ -174,25 +192,43 @@ pub async fn release_all(within: &mut Transaction, account: AccountSid, now: Dat
         "'close'",
         &mut **within,
         now,
-        account as AccountSid
+        account as AccountSid,
+        tenancies as &[NumberSid]
     )
 }
 
-/// Ends at most a thousand tenancies whose fee has been due since `since` or longer, of accounts that have been
-/// unpaid as long. All rows are locked before anything is changed, because a credit may pay meanwhile.
+/// Some open tenancies whose fee has been due since `since` or longer, of accounts that have been unpaid as long. It locks
+/// nothing: see [`held`].
+#[instrument(name = "releases.overdue", level = "debug", skip_all)]
+pub async fn overdue(db: &Db, since: DateTime<Utc>) -> Result<Vec<NumberSid>> {
+    query_scalar!(
+        r#"select sid as "sid: NumberSid" from tenancies
+        where ended_at is null and due_on <= $1 and price > 0 and (
+            select (select unpaid_since <= $2 from accounts as payer where payer.sid = holder.payer_sid)
+            from accounts as holder where holder.sid = account_sid)
+        order by due_on limit 10000"#,
+        since.date_naive(),
+        since
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Ends those of these tenancies that are still overdue. All rows are locked before anything is changed, because a credit
+/// may pay meanwhile.
 #[instrument(name = "releases.release_unpaid", level = "debug", skip_all)]
-pub async fn release_unpaid(within: &mut Transaction, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
+pub async fn release_unpaid(
+    within: &mut Transaction,
+    tenancies: &[NumberSid],
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<u64> {
     release!(
-        "overdue as materialized (
-            select tenancies.sid, phone_number, account_sid, price
-            from tenancies join accounts as holder on holder.sid = account_sid
-            join accounts as payer on payer.sid = holder.payer_sid
-            where ended_at is null and due_on <= $2 and price > 0 and payer.unpaid_since <= $3
-            order by due_on limit 1000
-        ), found as materialized (
-            select stock.phone_number, stock.tenancy_sid, stock.kind, overdue.account_sid, overdue.price
-            from overdue join stock
-                on stock.phone_number = overdue.phone_number and stock.tenancy_sid = overdue.sid
+        "found as materialized (
+            select stock.phone_number, stock.tenancy_sid, stock.kind, tenancies.account_sid, tenancies.price
+            from tenancies join stock
+                on stock.phone_number = tenancies.phone_number and stock.tenancy_sid = tenancies.sid
+            where tenancies.sid = any($4) and ended_at is null and due_on <= $2 and price > 0
             order by stock.pick for update of stock
         )",
         " and unpaid_since <= $3",
@@ -201,7 +237,8 @@ pub async fn release_unpaid(within: &mut Transaction, since: DateTime<Utc>, now:
         &mut **within,
         now,
         since.date_naive(),
-        since
+        since,
+        tenancies as &[NumberSid]
     )
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::StreamExt;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use futures_util::stream;
 use numberbank::accounts::{Reason, Status};
 use numberbank::billing::{self, Billed};
@@ -12,7 +12,7 @@ use numberbank::db;
 use numberbank::inventory::Quarantine;
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
-use numberbank::values::sid::AccountSid;
+use numberbank::values::sid::{AccountSid, NumberSid};
 use numberbank::{accounts, jobs};
 
 use crate::support::{Account, World, eventually, test};
@@ -27,6 +27,23 @@ async fn holder(world: &World, balance: &str, numbers: i64) -> Account {
     for _ in 0..numbers {
         world.server.buy(&account, &[]).await.assert_status(201);
     }
+    account
+}
+
+/// An account that has bought many numbers on one day: a third each for nothing, for one dollar and for 2.50. Then it has
+/// this balance.
+async fn large(world: &World, cents: i64) -> Account {
+    let account = world.account("9000.00").await;
+    for price in [0, 100, 250] {
+        world.set_price(Kind::Local, None, Money::from_cents(price)).await;
+        for _ in 0..15 {
+            let bought = join_all((0..10).map(|_| world.server.buy(&account, &[]))).await;
+            assert!(bought.iter().all(|answer| answer.status == 201), "{bought:?}");
+        }
+    }
+    let sid = account.sid.parse().expect("a Sid");
+    let spare = accounts::find(&world.db, sid).await.expect("an account").balance.cents() - cents;
+    world.debit(&account, spare, None).await.expect("a debit");
     account
 }
 
@@ -581,5 +598,72 @@ fn a_dry_run_of_recycling_names_who_held_the_numbers_last() {
             assert_eq!(told, [(Some(account.sid.clone()), 1)]);
             assert_eq!(world.recycle().await, 1);
         }
+    });
+}
+
+/// Those that one transaction charges are next to each other in the order in which a forecast goes.
+#[test]
+fn a_run_charges_the_same_of_many_fees_as_was_forecast() {
+    test(async |world| {
+        world.stock(4_158_670_000, 1000).await;
+        let (short, rich) = (large(world, 30_000).await, large(world, 90_000).await);
+        world.on("2008-05-15T00:00:00Z");
+        let fees = world.forecast().await.fees.into_iter();
+        let mut foreseen: Vec<_> = fees.filter(|fee| fee.charged).map(|fee| fee.number_sid).collect();
+        foreseen.sort();
+        let billed = world.bill().await;
+        let charged = "select tenancy_sid from ledger_entries where kind = 'monthly_fee' order by tenancy_sid";
+        let charged: Vec<NumberSid> = sqlx::query_scalar(charged).fetch_all(&world.db).await.expect("Sids");
+        assert_eq!((billed.charged, billed.suspended), (charged.len() as i64, 1));
+        assert!(charged.len() > 500 && charged.len() < 900, "{}", charged.len());
+        assert_eq!(charged, foreseen);
+        assert_eq!((world.standing(&short).await, world.standing(&rich).await), (UNPAID, ACTIVE));
+    });
+}
+
+#[test]
+fn a_run_holds_an_account_only_while_it_is_charged() {
+    test(async |world| {
+        world.stock(4_158_670_000, 1000).await;
+        for _ in 0..2 {
+            large(world, 90_000).await;
+        }
+        world.on("2008-05-15T00:00:00Z");
+        let mut open = world.db.begin().await.expect("a transaction");
+        let last = "select from accounts order by sid desc limit 1 for update";
+        sqlx::query(last).execute(&mut *open).await.expect("a lock");
+        let charged =
+            async || world.value::<i64>("select count(*) from ledger_entries where kind = 'monthly_fee'").await;
+        let others = async {
+            eventually("it waits", async || world.waiting().await == 1).await;
+            // The third 200 are partly those of the account that is held.
+            assert_eq!(charged().await, 400);
+            open.commit().await.expect("a commit");
+        };
+        let (billed, ()) = join(world.bill(), others).await;
+        assert_eq!((billed.charged, charged().await), (900, 900));
+    });
+}
+
+#[test]
+fn unpaid_numbers_are_released_some_at_a_time() {
+    test(async |world| {
+        world.stock(4_158_670_000, 500).await;
+        large(world, 0).await;
+        world.on("2008-06-15T00:00:00Z");
+        let mut open = world.db.begin().await.expect("a transaction");
+        let last = "select from stock where tenancy_sid in (select sid from tenancies where price > 0 order by due_on, ctid offset 299)
+            for update";
+        sqlx::query(last).execute(&mut *open).await.expect("a lock");
+        let held = async || world.value::<i64>("select count(*) from tenancies where ended_at is null").await;
+        let others = async {
+            eventually("it waits", async || world.waiting().await == 1).await;
+            assert_eq!(held().await, 200);
+            open.commit().await.expect("a commit");
+        };
+        world.bill().await;
+        world.on("2008-07-15T00:00:00Z");
+        let (billed, ()) = join(world.bill(), others).await;
+        assert_eq!((billed.released, held().await), (300, 150));
     });
 }

@@ -1,9 +1,11 @@
 //! A purchase with a key is made once, however often it is sent.
 
 use chrono::TimeDelta;
+use futures_util::future::join;
+use numberbank::purchases;
 use reqwest::header::HeaderValue;
 
-use crate::support::{Account, Answer, WithForm, World, test};
+use crate::support::{Account, Answer, WithForm, World, eventually, test};
 
 /// Two accounts with money for several of the numbers in stock.
 async fn scene(world: &World) -> (Account, Account) {
@@ -157,5 +159,31 @@ fn a_key_is_stored_in_the_transaction_of_its_purchase() {
             join ledger_entries as entry on entry.tenancy_sid = key.tenancy_sid and entry.xmin = key.xmin
             join stock on stock.tenancy_sid = key.tenancy_sid and stock.xmin = key.xmin";
         assert_eq!(world.value::<i64>(together).await, 2);
+    });
+}
+
+#[test]
+fn old_keys_are_deleted_some_at_a_time() {
+    test(async |world| {
+        let (account, _) = scene(world).await;
+        world.server.buy_once(&account, "new", &[]).await.assert_status(201);
+        world.clock.advance(TimeDelta::hours(1));
+        // Every other one is too old.
+        let keys = "insert into idempotency_keys
+            select account_sid, 'key' || n, request, tenancy_sid, created_at - n % 2 * interval '24 hours'
+            from idempotency_keys, generate_series(1, 10000) as n";
+        sqlx::query(keys).execute(&world.db).await.expect("keys");
+        let mut open = world.db.begin().await.expect("a transaction");
+        let last = "select from idempotency_keys where key = 'key9999' for update";
+        sqlx::query(last).execute(&mut *open).await.expect("a lock");
+        let left = async || world.value::<i64>("select count(*) from idempotency_keys").await;
+        let others = async {
+            eventually("it waits", async || world.waiting().await == 1).await;
+            assert!((5_002..9_000).contains(&left().await), "some are gone");
+            open.commit().await.expect("a commit");
+        };
+        let (forgotten, ()) = join(purchases::forget_old_keys(&world.db, &world.clock), others).await;
+        assert_eq!((forgotten.expect("a run"), left().await), (5_000, 5_001));
+        assert_eq!(purchases::forget_old_keys(&world.db, &world.clock).await.expect("a run"), 0);
     });
 }

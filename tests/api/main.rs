@@ -12,6 +12,7 @@ mod billing;
 mod buying;
 mod callbacks;
 mod clocks;
+mod closing;
 mod connections;
 mod constraints;
 mod corrections;

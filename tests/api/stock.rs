@@ -1,13 +1,14 @@
 //! The life of a number in stock: legal moves only, each of them recorded and counted.
 
 use chrono::TimeDelta;
+use futures_util::future::join;
 use numberbank::db::violated;
 use numberbank::error::Denied;
 use numberbank::inventory::State;
 use numberbank::numbers::{self, Biography};
 use numberbank::releases::Refused;
 use numberbank::values::phone::PhoneNumber;
-use numberbank::{accounts, inventory, releases};
+use numberbank::{accounts, inventory, jobs, releases};
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::support::{Account, World, eventually, test};
@@ -280,6 +281,63 @@ fn the_counts_of_the_stock_are_kept_whatever_moves_and_folded_without_loss() {
             futures_util::future::join_all((0..3).map(|_| inventory::fold_counts(&world.db))).await;
         }
         assert_eq!(world.value::<i64>("select count(*) from stock_counts").await, 2);
+    });
+}
+
+/// So many rows that they are summed up in several transactions. Together they change nothing.
+async fn many_moves(world: &World) {
+    let moves = "insert into stock_counts select 'local', 201 + n % 50, (-1) ^ (n / 50), 0, 0, 0 from generate_series(1, 20000) as n";
+    world.db.execute(moves).await.expect("moves");
+}
+
+async fn rows(world: &World) -> i64 {
+    world.value("select count(*) from stock_counts").await
+}
+
+#[test]
+fn many_counts_are_folded_some_at_a_time_and_read_whole_meanwhile() {
+    test(async |world| {
+        world.stock(NUMBER, 5).await;
+        many_moves(world).await;
+        let mut open = world.db.begin().await.expect("a transaction");
+        let last = "select from stock_counts where ctid = (select max(ctid) from stock_counts) for update";
+        open.execute(last).await.expect("a lock");
+        let whole = async || {
+            let summary = inventory::summary(&world.db).await.expect("a summary");
+            let counts: Vec<_> = summary.iter().map(|row| (row.area_code, row.available)).collect();
+            assert_eq!(counts, [(415, 5)]);
+        };
+        let others = async {
+            eventually("it waits", async || world.waiting().await == 1).await;
+            assert!((1..15_000).contains(&rows(world).await), "a part is summed up");
+            whole().await;
+            open.commit().await.expect("a commit");
+        };
+        let (folded, ()) = join(inventory::fold_counts(&world.db), others).await;
+        folded.expect("they are summed up");
+        whole().await;
+        assert!(rows(world).await < 250, "{}", rows(world).await);
+        // What is summed up already is not written anew.
+        inventory::fold_counts(&world.db).await.expect("the sums of the portions");
+        let written = async || world.value::<i64>("select max(xmin::text::bigint) from stock_counts").await;
+        let before = written().await;
+        inventory::fold_counts(&world.db).await.expect("no change");
+        assert_eq!(written().await, before);
+    });
+}
+
+/// It takes ten seconds.
+#[test]
+fn an_instance_sums_up_the_counts_every_few_seconds() {
+    test(async |world| {
+        world.stock(NUMBER, 5).await;
+        many_moves(world).await;
+        let folding = jobs::keep_folding(world.db.clone());
+        let folded = eventually("they are summed up", async || rows(world).await < 250);
+        tokio::select! {
+            () = folding => {}
+            () = folded => {}
+        }
     });
 }
 

@@ -1,8 +1,9 @@
 //! Every command, in both forms, with its exit codes.
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::home::{Home, Ran, Running, program};
+use crate::home::{Home, Ran, Running, eventually, program};
 
 /// A server, so that the commands find PostgreSQL running, and an account with two numbers.
 struct Scene {
@@ -71,7 +72,7 @@ fn accounts_and_their_money() {
     assert_eq!(scene.status(), 200);
     let rotated = home.json(&["account", "rotate-token", sid, "--yes"]);
     assert_ne!(rotated["auth_token"], json!(scene.token));
-    crate::home::eventually("the old token stops working", || scene.status() == 401);
+    eventually("the old token stops working", || scene.status() == 401);
 
     let nobody = format!("AC{}", "0".repeat(32));
     for verb in ["show", "suspend", "activate", "close", "rotate-token"] {
@@ -96,10 +97,54 @@ fn an_account_is_closed_once_its_numbers_are_released() {
     assert_eq!((&closed["status"], &closed["released"]), (&json!("closed"), &json!(2)));
     assert_eq!((&closed["refunded"], &closed["balance"]), (&json!("97.00"), &json!("0.00")));
     assert_eq!(home.json(&["account", "show", sid])["events"][0]["note"], "moved away");
-    crate::home::eventually("the account is gone", || scene.status() == 401);
+    eventually("the account is gone", || scene.status() == 401);
     for verb in [&["activate"][..], &["suspend"], &["rotate-token", "--yes"]] {
         home.run(&[&["account", verb[0], sid], &verb[1..]].concat()).assert_refused("closed");
     }
+    assert_eq!(home.json(&["audit"])["ok"], true);
+}
+
+#[test]
+fn a_closing_that_is_interrupted_says_what_stands_and_goes_on() {
+    let scene = Scene::new();
+    let (home, sid) = (&scene.home, scene.sid.as_str());
+    home.json(&["inventory", "add", "4158670000-4158670299", "8005550100"]);
+    home.json(&["account", "credit", sid, "200.00"]);
+    for _ in 0..250 {
+        scene.buy("Local");
+    }
+    scene.buy("TollFree");
+    // The last number takes for ever.
+    home.sql(
+        "create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(600); return new; end'",
+    )
+    .expect("a function");
+    home.sql(
+        "create trigger slow before update on stock for each row when (new.kind = 'tollfree') execute function slow()",
+    )
+    .expect("a trigger");
+    let close = ["account", "close", sid, "--release-numbers", "--keep-balance", "--yes"];
+    let mut command = home.begin(&close);
+    eventually("most have gone", || home.json(&["account", "show", sid])["local_numbers"] == 0);
+    command.signal(Signal::SIGINT);
+    let mut code = None;
+    eventually("it ends", || {
+        code = command.ended();
+        code.is_some()
+    });
+    let told = "interrupted: the account is suspended, and 250 of its numbers were released; the same command goes on";
+    assert!(code == Some(130) && command.says(told), "{code:?} {}", command.err());
+    let action = home.json(&["report", "operator_actions"]).as_array().and_then(|all| all.last().cloned());
+    let action = action.expect("its entry");
+    assert_eq!((&action["outcome"], &action["counts"]["released"]), (&json!("interrupted"), &json!(250)));
+    let shown = home.json(&["account", "show", sid]);
+    assert_eq!((&shown["status"], &shown["reason"]), (&json!("suspended"), &json!("operator")));
+    assert_eq!((&shown["events"][0]["note"], &shown["tollfree_numbers"]), (&json!("to be closed"), &json!(1)));
+    home.sql("select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'")
+        .expect("it is ended");
+    home.sql("drop trigger slow on stock").expect("it is quick again");
+    let closed = home.json(&close);
+    assert_eq!((&closed["status"], &closed["released"]), (&json!("closed"), &json!(1)));
     assert_eq!(home.json(&["audit"])["ok"], true);
 }
 

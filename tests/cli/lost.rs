@@ -60,6 +60,21 @@ impl Scene {
         self.home.json(&self.words(line))
     }
 
+    /// As if the number had been bought forty days ago, so that one fee is due.
+    fn age(&self) {
+        let sid = &self.held.replace("PN", "");
+        let statement = format!(
+            "set session_replication_role = replica;
+            update stock set added_at = added_at - interval '40 days', state_since = state_since - interval '40 days'
+            where tenancy_sid = '{sid}';
+            update ledger_entries set at = at - interval '40 days' where tenancy_sid = '{sid}';
+            update tenancies set started_at = started_at - interval '40 days', updated_at = updated_at - interval '40 days',
+                due_on = month_begins(started_at - interval '40 days', due_month)
+            where sid = '{sid}'"
+        );
+        self.home.sql(&statement).expect("it runs");
+    }
+
     /// The newest entry of the record of operators' actions.
     fn entry(&self) -> Value {
         self.json("report operator_actions").as_array().and_then(|all| all.last().cloned()).expect("an entry")
@@ -69,6 +84,7 @@ impl Scene {
 #[test]
 fn a_commit_whose_answer_is_lost_is_not_known_and_the_command_says_how_to_find_out() {
     let scene = Scene::new();
+    scene.age();
     scene.home.json(&["account", "create", "--name", "Third"]);
     let file = scene.home.file("more.csv", "phone_number\n2128670000\n");
     let import = format!("inventory import {file}");
@@ -113,7 +129,7 @@ fn a_commit_whose_answer_is_lost_is_not_known_and_the_command_says_how_to_find_o
     }
     // Each command was tried twice and done once.
     let account = scene.json("account show SID");
-    assert_eq!((&account["balance"], &account["status"]), (&json!("23.00"), &json!("closed")));
+    assert_eq!((&account["balance"], &account["status"]), (&json!("22.00"), &json!("closed")));
     assert_eq!(scene.json("account list --all").as_array().map(Vec::len), Some(3));
     assert_eq!(scene.json("inventory list").as_array().map(Vec::len), Some(12));
     assert_eq!(scene.json("audit")["ok"], true);

@@ -12,24 +12,30 @@ use crate::values::money::Money;
 use crate::values::sid::AccountSid;
 use crate::values::text::FriendlyName;
 
-/// Suspends the account. If an operator has suspended it already, only the note is told, as an event of its own.
+/// Suspends the account, for the operator or its owner. If that one has suspended it already, only the note is told, as an
+/// event of its own.
 #[instrument(name = "accounts.changes.suspend", level = "debug", skip_all)]
 pub async fn suspend(
     within: &mut Transaction,
     sid: AccountSid,
-    note: Option<&str>,
+    said: Said<'_>,
     now: DateTime<Utc>,
 ) -> Result<Option<Account>> {
     accounts!(
-        "update accounts set suspended_at = coalesce(suspended_at, $2),
-            changed_by = ('operator', $2)::change_cause, changed_note = $3,
-            updated_at = case when suspended_at is null then greatest($2, updated_at) else updated_at end
+        "update accounts set
+            suspended_at = case when $4 = 'owner'::change_reason then suspended_at else coalesce(suspended_at, $2) end,
+            suspended_by_owner_at = case when $4 = 'owner' then coalesce(suspended_by_owner_at, $2)
+                else suspended_by_owner_at end,
+            changed_by = ($4, $2)::change_cause, changed_note = $3,
+            updated_at = case when case when $4 = 'owner' then suspended_by_owner_at else suspended_at end is null
+                then greatest($2, updated_at) else updated_at end
         where sid = $1 and closed_at is null
         returning ",
         "",
         sid as AccountSid,
         now,
-        note
+        said.note,
+        said.by as Reason
     )
     .fetch_optional(&mut **within)
     .await

@@ -67,6 +67,7 @@ impl Worded for accounts::Refused {
             Self::RefTaken { .. } => (Code::InvalidParameter, "Another account has this ref".to_owned()),
             // It has no sub-accounts and no API keys either.
             Self::HoldsTooMany(_)
+            | Self::Reopened(_)
             | Self::NoKey(_)
             | Self::TooManyKeys
             | Self::NotAMainAccount(_)

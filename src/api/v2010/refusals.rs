@@ -168,6 +168,9 @@ impl Worded for accounts::Refused {
             Self::HoldsMore(account) => {
                 (Code::InvalidParameter, format!("{account} came to hold more numbers meanwhile; try again"))
             }
+            Self::Reopened(account) => {
+                (Code::InvalidParameter, format!("{account} was made active before it was closed; try again"))
+            }
             // This version releases what an account holds, and knows no ref; a sub-account has no money.
             Self::HoldsNumbers { .. }
             | Self::HoldsMoney { .. }

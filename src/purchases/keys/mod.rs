@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Order, Refused, bought};
-use crate::db::Db;
+use crate::db::{Db, walk};
 use crate::error::{Denied, Result};
 use crate::numbers::Number;
 use crate::values::clock::Clock;
@@ -29,13 +29,17 @@ pub const KEY_HOURS: i64 = 24;
 
 const KEY_LIFETIME: TimeDelta = TimeDelta::hours(KEY_HOURS);
 
-/// Deletes the idempotency keys that are too old; returns how many.
+/// Deletes the idempotency keys that are too old, some at a time; returns how many.
 ///
 /// # Errors
 /// If the database is out of reach, or this machine's clock is wrong.
 pub async fn forget_old_keys(db: &Db, clock: &Clock) -> Result<u64> {
     clock.trusted()?;
-    Ok(store::forget_all(db, clock.now() - KEY_LIFETIME).await?)
+    let (since, mut forgotten) = (clock.now() - KEY_LIFETIME, 0);
+    for pages in walk::portions(db, "idempotency_keys").await? {
+        forgotten += store::forget_some(db, since, pages).await?;
+    }
+    Ok(forgotten)
 }
 
 /// The first answer to an order whose key is known. The request is the same, so its settings are those of the first

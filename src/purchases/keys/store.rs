@@ -5,6 +5,7 @@ use sqlx::{Result, query, query_as};
 use tracing::instrument;
 
 use crate::db::Db;
+use crate::db::walk::Portion;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
@@ -45,10 +46,17 @@ pub async fn forget(db: &Db, account: AccountSid, key: &str, since: DateTime<Utc
     .map(drop)
 }
 
-/// Deletes all keys that are too old. There is no index by age, because each purchase would have to update it. To
-/// read all keys of a day is quick.
-#[instrument(name = "purchases.keys.forget_all", level = "debug", skip_all)]
-pub async fn forget_all(db: &Db, since: DateTime<Utc>) -> Result<u64> {
-    let result = query!("delete from idempotency_keys where created_at <= $1", since).execute(db).await?;
-    Ok(result.rows_affected())
+/// Deletes the keys in some pages that are too old. There is no index by age, because each purchase would have to write it: a
+/// BRIN index too, whose newest entry every key would move on.
+#[instrument(name = "purchases.keys.forget_some", level = "debug", skip_all)]
+pub async fn forget_some(db: &Db, since: DateTime<Utc>, pages: Portion) -> Result<u64> {
+    let result = query!(
+        "delete from idempotency_keys
+        where ctid >= format('(%s,0)', $2::bigint)::tid and ctid < format('(%s,0)', $3::bigint)::tid
+            and created_at <= $1",
+        since,
+        pages.first,
+        pages.end
+    );
+    Ok(result.execute(db).await?.rows_affected())
 }

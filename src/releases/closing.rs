@@ -1,0 +1,208 @@
+//! Closing an account. Its numbers leave it first: a few go with it in one transaction, many go some at a time.
+
+use super::{AT_ONCE, store};
+use crate::accounts::{self, Account, Holder, Leftover, Reason, Refused, Said, Status};
+use crate::db::transact::transact;
+use crate::db::{Db, Transaction};
+use crate::error::{Denied, Result};
+use crate::values::clock::Clock;
+use crate::values::money::Money;
+use crate::values::sid::{AccountSid, NumberSid};
+
+/// How an account is to be closed.
+#[derive(Clone, Copy, Debug)]
+pub struct Closing<'a> {
+    /// Releases the numbers that it holds.
+    pub releases: bool,
+    /// What becomes of its money, where it has any.
+    pub leftover: Option<Leftover>,
+    pub said: Said<'a>,
+    /// The numbers and the balance that the operator was shown: no more than these may go.
+    pub shown: Option<(i64, Money)>,
+}
+
+impl Closing<'_> {
+    /// Refuses to close this account, as far as that can be foreseen.
+    fn foresee(self, found: &Account) -> Result<(), Denied<Refused>> {
+        let (account, numbers, balance) = (found.sid, found.local_numbers + found.tollfree_numbers, found.balance);
+        if numbers > 0 && !self.releases {
+            return Err(Refused::HoldsNumbers { account, numbers }.into());
+        }
+        if found.sub_accounts > 0 {
+            return Err(Refused::OwnsAccounts { account, sub_accounts: found.sub_accounts }.into());
+        }
+        if balance > Money::ZERO && self.leftover.is_none() && found.status != Status::Closed {
+            return Err(Refused::HoldsMoney { account, balance }.into());
+        }
+        Ok(())
+    }
+
+    /// Refuses to let more go than the operator was shown.
+    fn refuse_more(self, account: AccountSid, numbers: u64, refunded: Money) -> Result<(), Denied<Refused>> {
+        match self.shown {
+            Some((most, balance)) if numbers > most.unsigned_abs() || refunded > balance => {
+                Err(Refused::HoldsMore(account).into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The account that is to be closed, with what goes with it: its numbers and its balance.
+///
+/// # Errors
+/// Those of [`close_account`], as far as they can be foreseen.
+pub async fn before_closing(db: &Db, account: AccountSid, closing: Closing<'_>) -> Result<Account, Denied<Refused>> {
+    let found = accounts::find(db, account).await?;
+    closing.foresee(&found)?;
+    Ok(found)
+}
+
+/// An account that was closed.
+#[derive(Debug)]
+pub struct Closed {
+    pub account: Account,
+    pub refunded: Money,
+    /// Numbers that were released with it.
+    pub released: u64,
+}
+
+/// As [`close_account_telling`], without telling.
+///
+/// # Errors
+/// Those of [`close_account_telling`].
+pub async fn close_account(
+    db: &Db,
+    clock: &Clock,
+    account: AccountSid,
+    closing: Closing<'_>,
+) -> Result<Closed, Denied<Refused>> {
+    close_account_telling(db, clock, account, closing, |_| {}).await
+}
+
+/// How often a closing finds numbers that came to the account meanwhile, before it is refused.
+const MOST_TRIES: u32 = 5;
+
+/// Closes an account for ever and, if wanted, releases its numbers and refunds its balance.
+///
+/// One that holds few numbers is closed in one transaction. One that holds many is suspended first, so that it buys nothing
+/// more, and its numbers go some at a time: then nobody waits long for the account, or for its owner. `told` hears how many
+/// have gone. If this is cut off, the account stays suspended, and the same again goes on with the rest.
+///
+/// # Errors
+/// [`Refused::Unknown`], [`Refused::HoldsNumbers`], [`Refused::OwnsAccounts`], [`Refused::HoldsMoney`],
+/// [`Refused::HoldsMore`]; [`Refused::Reopened`] if it is made active before its numbers have gone.
+pub async fn close_account_telling(
+    db: &Db,
+    clock: &Clock,
+    account: AccountSid,
+    closing: Closing<'_>,
+    mut told: impl FnMut(u64),
+) -> Result<Closed, Denied<Refused>> {
+    let (mut released, mut is_shut, mut tries) = (0, false, 1);
+    loop {
+        let held = if closing.releases { store::held(db, account).await? } else { Vec::new() };
+        if held.len() <= AT_ONCE {
+            let finish =
+                async |within: &mut Transaction| finish(within, clock, account, closing, &held, released).await;
+            match transact(db, finish).await {
+                // They were bought, restored or moved to it since they were looked for.
+                Err(Denied::Refused(Refused::HoldsNumbers { .. })) if closing.releases && tries < MOST_TRIES => {
+                    tries += 1;
+                }
+                done => return done,
+            }
+        }
+        if !is_shut {
+            shut(db, clock, account, closing).await?;
+            is_shut = true;
+        }
+        for some in held.chunks(AT_ONCE) {
+            released += transact(db, async |within| release_some(within, clock, account, some).await).await?;
+            told(released);
+        }
+    }
+}
+
+/// Suspends an account that is to be closed, unless it can be foreseen that it cannot.
+async fn shut(db: &Db, clock: &Clock, account: AccountSid, closing: Closing<'_>) -> Result<(), Denied<Refused>> {
+    transact(db, async |within| {
+        // None if another closing was quicker.
+        let Some(found) = accounts::shut(within, clock, account, closing.said.by).await? else { return Ok(()) };
+        closing.foresee(&found)?;
+        let refunded = if closing.leftover == Some(Leftover::Refunded) { found.balance } else { Money::ZERO };
+        closing.refuse_more(account, (found.local_numbers + found.tollfree_numbers).unsigned_abs(), refunded)
+    })
+    .await
+}
+
+/// Releases some of an account's numbers, as long as it stays suspended.
+async fn release_some(
+    within: &mut Transaction,
+    clock: &Clock,
+    account: AccountSid,
+    numbers: &[NumberSid],
+) -> Result<u64, Denied<Refused>> {
+    let released = store::release_some(within, account, numbers, clock.now()).await?;
+    match accounts::find_within(within, account).await?.status {
+        Status::Active => Err(Refused::Reopened(account).into()),
+        Status::Suspended | Status::Closed => Ok(released),
+    }
+}
+
+/// Releases the last of an account's numbers, and closes it.
+async fn finish(
+    within: &mut Transaction,
+    clock: &Clock,
+    account: AccountSid,
+    closing: Closing<'_>,
+    numbers: &[NumberSid],
+    released: u64,
+) -> Result<Closed, Denied<Refused>> {
+    let last = match numbers {
+        [] => 0,
+        some => store::release_some(within, account, some, clock.now()).await?,
+    };
+    let released = released + last;
+    let accounts::Closed { account: closed, refunded } =
+        accounts::close(within, clock, account, closing.leftover, closing.said).await?;
+    closing.refuse_more(account, released, refunded)?;
+    Ok(Closed { account: closed, refunded, released })
+}
+
+/// How many numbers are released with a sub-account that its owner closes: one request must do it within its deadline.
+const MOST_WITH_SUB_ACCOUNT: i64 = 5_000;
+
+/// Refuses to close a sub-account for its owner, as far as that can be foreseen.
+///
+/// # Errors
+/// [`Refused::Closed`], [`Refused::OwnerNotActive`], [`Refused::HoldsTooMany`]
+pub async fn before_closing_by_owner(db: &Db, Holder { account, payer }: Holder) -> Result<(), Denied<Refused>> {
+    let found = accounts::find(db, account).await?;
+    if found.status == Status::Closed {
+        return Err(Refused::Closed(account).into());
+    }
+    if accounts::find(db, payer).await?.status != Status::Active {
+        return Err(Refused::OwnerNotActive(payer).into());
+    }
+    match found.local_numbers + found.tollfree_numbers {
+        held if held > MOST_WITH_SUB_ACCOUNT => Err(Refused::HoldsTooMany(MOST_WITH_SUB_ACCOUNT).into()),
+        _ => Ok(()),
+    }
+}
+
+/// Closes a sub-account for its owner, and releases its numbers. A request that is cut off may have suspended it and
+/// released some: the next one goes on.
+///
+/// # Errors
+/// Those of [`before_closing_by_owner`] and [`close_account`].
+pub async fn close_by_owner(db: &Db, clock: &Clock, holder: Holder) -> Result<Account, Denied<Refused>> {
+    before_closing_by_owner(db, holder).await?;
+    let closing = Closing {
+        releases: true,
+        leftover: Some(Leftover::Kept),
+        said: Said { by: Reason::Owner, note: None },
+        shown: Some((MOST_WITH_SUB_ACCOUNT, Money::ZERO)),
+    };
+    Ok(close_account(db, clock, holder.account, closing).await?.account)
+}
