@@ -73,20 +73,13 @@ fn print(mut table: Table, words: &[usize]) {
 pub fn commands(rows: &[Timed]) {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(["Command", "First line s", "Whole s", "As usual: first line s", "Whole s", "Ratio"]);
+    table.set_header(["Command", "First row s", "Whole s", "As usual: first row s", "Whole s", "Ratio"]);
     for Timed { command, large, usual } in rows {
+        let ratio = large.whole.zip(usual.whole).map(|(large, usual)| large.as_secs_f64() / usual.as_secs_f64());
         let [first, whole, usual_first, usual_whole] =
-            [large.first_line, large.whole, usual.first_line, usual.whole].map(|took| took.as_secs_f64());
-        let seconds = |value| figure(Some(value), 2);
-        let ratio = figure(Some(whole / usual_whole), 1);
-        table.add_row([
-            command.clone(),
-            seconds(first),
-            seconds(whole),
-            seconds(usual_first),
-            seconds(usual_whole),
-            ratio,
-        ]);
+            [Some(large.first_row), large.whole, Some(usual.first_row), usual.whole]
+                .map(|took| figure(took.map(|took| took.as_secs_f64()), 2));
+        table.add_row([command.clone(), first, whole, usual_first, usual_whole, figure(ratio, 1)]);
     }
     print(table, &[0]);
 }
