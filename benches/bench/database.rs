@@ -31,7 +31,7 @@ pub struct Size {
 impl Size {
     pub const USUAL: Self = Self { for_sale: 1_000_000, history: 0 };
 
-    /// With a year of a million numbers, and so many millions for sale.
+    /// One million numbers sold a year ago, and `for_sale` million for sale.
     pub const fn millions(for_sale: u64) -> Self {
         Self { for_sale: for_sale * 1_000_000, history: 1_000_000 }
     }

@@ -38,8 +38,8 @@ struct Options {
         value_parser = clap::builder::PossibleValuesParser::new(WORKLOADS.iter().map(|workload| workload.name)))]
     only: Vec<String>,
 
-    /// Measure a database with so many millions of numbers for sale and a year of a million others, beside one of the usual
-    /// size: it takes some minutes and 4 GB more, and half a minute and 0.3 GB for each million
+    /// Measure a large database beside one of the usual size. It has this many millions of numbers for sale, and another million
+    /// that were sold a year ago, with all their fees since. To fill it takes minutes
     #[arg(long, value_name = "MILLIONS", value_parser = clap::value_parser!(u64).range(1..=100))]
     size: Option<u64>,
 

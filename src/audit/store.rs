@@ -390,7 +390,8 @@ pub async fn months(db: &Db, from: i64, to: i64) -> Result<Vec<Breach>> {
                 from tenancies where tenancies.sid = charged.tenancy_sid offset 0
             ) as tenancies on true
             cross join lateral (
-                -- Whoever took it last by that month, else whoever gave it first, else its account.
+                -- The account that the last transfer by that month went to. Before the first transfer, the account that gave the
+                -- number away. Without a transfer, its account.
                 select coalesce(
                     (select to_account from tenancy_transfers as taken
                     where taken.tenancy_sid = charged.tenancy_sid and from_month <= month order by id desc limit 1),

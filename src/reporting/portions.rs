@@ -70,7 +70,7 @@ impl Portions {
         for condition in conditions {
             match condition {
                 Condition::Between("phone_number", first, last) => numbers = (*first, *last),
-                // So many numbers are for sale or in use that the primary key finds them as well as another index.
+                // Most numbers are for sale or in use. So the primary key finds them as well as another index would.
                 Condition::Is("state", Value::Word("available" | "in_use")) => {}
                 Condition::Is("kind", _) if view.key == Keyed::Number => {}
                 _ => return None,

@@ -24,9 +24,9 @@ fn sid(account: &Account) -> AccountSid {
     account.sid.parse().expect("a Sid")
 }
 
-/// Buys so many numbers, which is a multiple of ten.
-async fn buy(world: &World, account: &Account, many: i64) {
-    for _ in 0..many / 10 {
+/// Buys `count` numbers; it must be a multiple of ten.
+async fn buy(world: &World, account: &Account, count: i64) {
+    for _ in 0..count / 10 {
         let bought = join_all((0..10).map(|_| world.server.buy(account, &[]))).await;
         assert!(bought.iter().all(|answer| answer.status == 201), "{bought:?}");
     }

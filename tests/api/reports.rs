@@ -301,7 +301,7 @@ fn portions_are_the_whole_view() {
     });
 }
 
-/// Whoever takes rows slowly, a person who reads them page by page, say, keeps PostgreSQL from nothing.
+/// A slow reader of a report, such as a person with a pager, does not keep PostgreSQL from removing old rows.
 #[test]
 fn no_statement_lasts_while_the_rows_of_a_portion_are_taken() {
     test_without_audit(async |world| {

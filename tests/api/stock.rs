@@ -284,7 +284,7 @@ fn the_counts_of_the_stock_are_kept_whatever_moves_and_folded_without_loss() {
     });
 }
 
-/// So many rows that they are summed up in several transactions. Together they change nothing.
+/// Adds enough rows that several transactions are needed to sum them up. The rows add up to zero.
 async fn many_moves(world: &World) {
     let moves = "insert into stock_counts select 'local', 201 + n % 50, (-1) ^ (n / 50), 0, 0, 0 from generate_series(1, 20000) as n";
     world.db.execute(moves).await.expect("moves");

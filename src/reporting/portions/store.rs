@@ -21,30 +21,31 @@ pub async fn number(db: &Db, after: i64, last: i64, size: i64) -> Result<Option<
     .await
 }
 
+/// `query_scalar!` for the last moment of some rows of a table that is kept by `created_at` and `sid`.
+macro_rules! by_age {
+    ($table:literal, $after:ident, $size:ident, $db:ident) => {
+        query_scalar!(
+            "select max(created_at) from (
+            select created_at from "
+                + $table
+                + " where created_at > $1 order by created_at, sid limit $2
+        ) as portion",
+            $after,
+            $size
+        )
+        .fetch_one($db)
+        .await
+    };
+}
+
 #[instrument(name = "reporting.portions.account", level = "debug", skip_all)]
 pub async fn account(db: &Db, after: DateTime<Utc>, size: i64) -> Result<Option<DateTime<Utc>>> {
-    query_scalar!(
-        "select max(created_at) from (
-            select created_at from accounts where created_at > $1 order by created_at, sid limit $2
-        ) as portion",
-        after,
-        size
-    )
-    .fetch_one(db)
-    .await
+    by_age!("accounts", after, size, db)
 }
 
 #[instrument(name = "reporting.portions.api_key", level = "debug", skip_all)]
 pub async fn api_key(db: &Db, after: DateTime<Utc>, size: i64) -> Result<Option<DateTime<Utc>>> {
-    query_scalar!(
-        "select max(created_at) from (
-            select created_at from api_keys where created_at > $1 order by created_at, sid limit $2
-        ) as portion",
-        after,
-        size
-    )
-    .fetch_one(db)
-    .await
+    by_age!("api_keys", after, size, db)
 }
 
 #[instrument(name = "reporting.portions.action", level = "debug", skip_all)]

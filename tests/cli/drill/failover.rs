@@ -96,7 +96,7 @@ async fn connect(nodes: &Nodes) -> sqlx::Result<PgConnection> {
     if follows { Err(sqlx::Error::RowNotFound) } else { Ok(connection) }
 }
 
-/// Lets so many things go wrong, each when all is in order again after the last one.
+/// Makes the primary fail `events` times. Each failure begins when the cluster has recovered from the one before.
 async fn fail_over(scene: &Scene, nodes: &Nodes, events: u64) -> Vec<Event> {
     let mut random = scene.random(BUYERS + scene.sites.len() as u64);
     let mut done = Vec::new();
