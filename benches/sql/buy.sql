@@ -20,10 +20,11 @@ with buyer as materialized (
     where kind = 'local' and (account_sid = bench.account_sid(:a) or account_sid is null)
     order by account_sid nulls last limit 1
 ), debit as (
-    update accounts set balance = balance - price, monthly_fees = monthly_fees + price,
+    update account_sums set balance = balance - price, monthly_fees = monthly_fees + price,
         local_numbers = local_numbers + 1
     from candidate, cost
-    where sid = bench.account_sid(:a) and status = 'active' and balance >= price
+    where account_sid = bench.account_sid(:a) and balance >= price
+        and exists (select from accounts where sid = account_sid and status = 'active')
     returning phone_number, price, balance
 ), claim as (
     update stock set state = 'in_use', moved_by = 'sale', state_since = at, tenancy_sid = buyer.tenancy_sid

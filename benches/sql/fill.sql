@@ -21,13 +21,14 @@ $$;
 
 -- All have the same token. Its digests were made before. They are older than any history below.
 with account as (
-    insert into accounts (sid, name, credential, token_digest, balance, created_at, updated_at)
-    select bench.account_sid(n), 'Account ' || n, gen_random_uuid(), digest, 1000000000000, moment, moment
+    insert into accounts (sid, name, credential, token_digest, created_at, updated_at)
+    select bench.account_sid(n), 'Account ' || n, gen_random_uuid(), digest, moment, moment
     from token_digests, (values (now() - interval '14 months')) as moments (moment)
-    returning sid, balance, created_at
+    returning sid, created_at
 )
 insert into ledger_entries (account_sid, at, kind, amount, balance_after, note)
-select sid, created_at, 'credit', balance, balance, 'first balance' from account;
+select sid, created_at, 'credit', 1000000000000, 1000000000000, 'first balance' from account;
+update account_sums set balance = 1000000000000;
 
 -- Sells new numbers, a tenth of a second apart, to one account or to the first twenty in turn, and leaves the same rows
 -- as real purchases.
@@ -47,11 +48,11 @@ begin
     insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
     select account_sid, at, 'purchase', -100,
         balance - 100 * row_number() over (partition by account_sid order by n), sold.sid, 0
-    from sold join accounts on accounts.sid = account_sid order by n;
-    update accounts set balance = balance - 100 * bought, monthly_fees = monthly_fees + 100 * bought,
+    from sold join account_sums using (account_sid) order by n;
+    update account_sums set balance = balance - 100 * bought, monthly_fees = monthly_fees + 100 * bought,
         local_numbers = local_numbers + bought
     from (select account_sid, count(*) as bought from sold group by account_sid) as buyers
-    where sid = account_sid;
+    where account_sums.account_sid = buyers.account_sid;
     perform set_config('session_replication_role', 'origin', true);
 end $$;
 
@@ -76,16 +77,16 @@ begin
     insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
     select account_sid, charged_at, case month when 0 then 'purchase'::entry_kind else 'monthly_fee' end, -100,
         balance - 100 * row_number() over (partition by account_sid order by charged_at, n), kept.sid, month
-    from kept join accounts on accounts.sid = account_sid
+    from kept join account_sums using (account_sid)
     cross join lateral (
         select month, case month when 0 then at else month_begins(at, month)::timestamp at time zone 'UTC' end
         from generate_series(0, 12) as month
     ) as charge (month, charged_at)
     order by charged_at, n;
-    update accounts set balance = balance - 1300 * held, monthly_fees = monthly_fees + 100 * held,
+    update account_sums set balance = balance - 1300 * held, monthly_fees = monthly_fees + 100 * held,
         local_numbers = local_numbers + held
     from (select account_sid, count(*) as held from kept group by account_sid) as holders
-    where sid = account_sid;
+    where account_sums.account_sid = holders.account_sid;
     perform set_config('session_replication_role', 'origin', true);
 end $$;
 

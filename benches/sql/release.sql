@@ -13,8 +13,8 @@ with held as materialized (
     from held where stock.phone_number = held.phone_number
     returning held.tenancy_sid, held.account_sid, held.price
 ), returned as (
-    update accounts set local_numbers = local_numbers - 1, monthly_fees = monthly_fees - price
-    from freed where accounts.sid = freed.account_sid
+    update account_sums set local_numbers = local_numbers - 1, monthly_fees = monthly_fees - price
+    from freed where account_sums.account_sid = freed.account_sid
     returning freed.tenancy_sid
 )
 update tenancies set

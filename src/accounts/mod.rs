@@ -223,11 +223,16 @@ pub async fn create_as(
     let kept = auth_token.kept(sid);
     let namesake = transact(db, async |within| {
         refuse_taken(within, sid, new.reference).await?;
-        let created = store::create(within, sid, new, &kept, clock.now()).await;
-        created.map_err(|error| match violated(&error) {
-            Some("accounts_pkey") => Refused::Exists(sid).into(),
+        let now = clock.now();
+        let created = store::create(within, sid, new, &kept, now).await;
+        let namesake = created.map_err(|error| match violated(&error) {
+            Some("accounts_pkey") => Denied::from(Refused::Exists(sid)),
             _ => overtaken_by_ref(error),
-        })
+        })?;
+        if new.balance > Money::ZERO {
+            store::endow(within, sid, new.balance, now).await?;
+        }
+        Ok::<_, Denied<Refused>>(namesake)
     });
     Ok(Created { sid, namesake: namesake.await?, auth_token, balance: new.balance })
 }

@@ -14,42 +14,45 @@ use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 use crate::values::text::FriendlyName;
 
-/// `query_as!` for accounts: the SQL before and after their columns.
+/// `query_as!` for accounts: the SQL before and after their columns. A `select` has them from `accounts` and `sums_of`. What an
+/// update returns, after `returning`, has the sums as they are now: it may have waited for the account.
 macro_rules! accounts {
+    (returning $before:literal $(, $value:expr)*) => {
+        accounts!(columns $before + " returning ", "(sums_now(sid)).", "" $(, $value)*)
+    };
     ($before:literal, $after:literal $(, $value:expr)*) => {
+        accounts!(columns $before, "", $after $(, $value)*)
+    };
+    (columns $before:literal $(+ $more:literal)?, $sums:literal, $after:literal $(, $value:expr)*) => {
         query_as!(
             Account,
-            $before + "sid as \"sid: AccountSid\", owner_sid as \"owner_sid: AccountSid\", name, ref as \"reference: Reference\", status as \"status!: Status\",
+            $before $(+ $more)? + "sid as \"sid!: AccountSid\", owner_sid as \"owner_sid: AccountSid\", name as \"name!\", ref as \"reference: Reference\", status as \"status!: Status\",
                 case when closed_at is not null then null when suspended_at is not null then 'operator'::change_reason
                     when unpaid_since is not null then 'unpaid'
                     when suspended_by_owner_at is not null or owner_suspended then 'owner' end as \"reason: Reason\",
-                balance as \"balance: Money\", local_numbers, tollfree_numbers, sub_accounts, monthly_fees as \"monthly_fees: Money\",
-                unpaid_since, last_used_on, created_at, updated_at" + $after
+                " + $sums + "balance as \"balance!: Money\", " + $sums + "local_numbers as \"local_numbers!\",
+                " + $sums + "tollfree_numbers as \"tollfree_numbers!\", " + $sums + "monthly_fees as \"monthly_fees!: Money\",
+                sub_accounts as \"sub_accounts!\", unpaid_since, last_used_on,
+                created_at as \"created_at!\", updated_at as \"updated_at!\"" + $after
             $(, $value)*
         )
     };
 }
 pub(super) use accounts;
 
-/// Creates an account and, if it starts with a balance, the ledger entry of that credit. Returns an older account of the
-/// same name.
+/// Creates an account. Returns an older one of the same name.
 #[instrument(name = "accounts.create", level = "debug", skip_all)]
 pub async fn create(
     within: &mut Transaction,
     sid: AccountSid,
-    New { name, reference, balance }: New<'_>,
+    New { name, reference, .. }: New<'_>,
     token: &Kept,
     now: DateTime<Utc>,
 ) -> Result<Option<AccountSid>> {
     query_scalar!(
         r#"with account as (
-            insert into accounts
-                (sid, name, credential, token_digest, token_hash, token_chosen, balance, created_at, updated_at, ref)
-            values ($1, $2, gen_random_uuid(), $3, $4, $4::text is not null, $5, $6, $6, $7)
-            returning sid, balance
-        ), entry as (
-            insert into ledger_entries (account_sid, at, kind, amount, balance_after, note)
-            select sid, $6, 'credit', balance, balance, 'first balance' from account where balance > 0
+            insert into accounts (sid, name, credential, token_digest, token_hash, token_chosen, created_at, updated_at, ref)
+            values ($1, $2, gen_random_uuid(), $3, $4, $4::text is not null, $5, $5, $6)
         )
         select (select sid from accounts where name = $2 and closed_at is null order by created_at limit 1)
             as "namesake: AccountSid""#,
@@ -57,7 +60,6 @@ pub async fn create(
         name.as_str(),
         token.digest(),
         token.hash(),
-        balance.cents(),
         now,
         reference.map(Reference::as_str)
     )
@@ -65,12 +67,30 @@ pub async fn create(
     .await
 }
 
+/// Puts money on a new account.
+#[instrument(name = "accounts.endow", level = "debug", skip_all)]
+pub async fn endow(within: &mut Transaction, sid: AccountSid, balance: Money, now: DateTime<Utc>) -> Result<()> {
+    query!(
+        "with sums as (
+            update account_sums set version = version + 1, balance = $2 where account_sid = $1
+        )
+        insert into ledger_entries (account_sid, at, kind, amount, balance_after, note)
+        values ($1, $3, 'credit', $2, $2, 'first balance')",
+        sid as AccountSid,
+        balance.cents(),
+        now
+    )
+    .execute(&mut **within)
+    .await
+    .map(drop)
+}
+
 /// The oldest accounts after one that was made then, up to a number of them.
 #[instrument(name = "accounts.list", level = "debug", skip_all)]
 pub async fn list(db: &Db, filter: Filter, after: (DateTime<Utc>, AccountSid), most: u32) -> Result<Vec<Account>> {
     accounts!(
         "select ",
-        " from accounts
+        " from accounts cross join lateral sums_of(sid) as sums
         where (created_at, sid) > ($3, $4)
             and case when $1::account_status is not null then status = $1 else $2 or status <> 'closed' end
         order by created_at, sid limit $5",
@@ -86,7 +106,9 @@ pub async fn list(db: &Db, filter: Filter, after: (DateTime<Utc>, AccountSid), m
 
 #[instrument(name = "accounts.find", level = "debug", skip_all)]
 pub async fn find(db: impl PgExecutor<'_>, sid: AccountSid) -> Result<Option<Account>> {
-    accounts!("select ", " from accounts where sid = $1", sid as AccountSid).fetch_optional(db).await
+    accounts!("select ", " from accounts cross join sums_of($1) as sums where sid = $1", sid as AccountSid)
+        .fetch_optional(db)
+        .await
 }
 
 /// Accounts that have a text as their ref or name, or a Sid in a range; one more than a refusal lists. Each by its index.
@@ -220,9 +242,9 @@ pub async fn note_use(db: &Db, sid: AccountSid, day: NaiveDate) -> Result<bool> 
 #[instrument(name = "accounts.rename", level = "debug", skip_all)]
 pub async fn rename(db: &Db, sid: AccountSid, name: &FriendlyName, now: DateTime<Utc>) -> Result<Option<Account>> {
     accounts!(
-        "update accounts set name = $2, updated_at = greatest($3, updated_at) where sid = $1 and status = 'active'
-        returning ",
-        "",
+        returning
+        "update accounts set name = $2, updated_at = greatest($3, updated_at)
+        where sid = $1 and status = 'active'",
         sid as AccountSid,
         name.as_str(),
         now
@@ -259,11 +281,10 @@ pub async fn rotate_token(
     now: DateTime<Utc>,
 ) -> Result<Option<Account>> {
     accounts!(
+        returning
         "update accounts set credential = gen_random_uuid(), token_digest = $2, token_hash = $3,
             token_chosen = $3::text is not null, updated_at = $4
-        where sid = $1 and closed_at is null
-        returning ",
-        "",
+        where sid = $1 and closed_at is null",
         sid as AccountSid,
         token.digest(),
         token.hash(),

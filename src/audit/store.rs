@@ -151,7 +151,9 @@ pub async fn balances(db: &Db, from: Uuid, to: Uuid, proven: &[(Uuid, Proven)]) 
             select * from unnest($3::uuid[], $4::bigint[], $5::bigint[]) as proven (its_sid, entry, had)
         ), account as materialized (
             select coalesce(sid, its_sid) as of, sid, balance, coalesce(entry, 0) as entry, coalesce(had, 0) as had
-            from (select sid, balance from accounts where sid > $1 and sid <= $2) as accounts full join proven on its_sid = sid
+            from (
+                select sid, balance from accounts left join account_sums on account_sid = sid where sid > $1 and sid <= $2
+            ) as accounts full join proven on its_sid = sid
         ), running as (
             select of, id, balance_after, had + sum(amount) over entries as sum,
                 lag(balance_after, 1, had) over entries + amount as follows,
@@ -231,6 +233,8 @@ pub async fn holdings(db: &Db, from: Uuid, to: Uuid) -> Result<Vec<Breach>> {
         ), judged as (
             select coalesce(accounts.sid, account_sid) as sid, concat_ws(', ',
                 case when accounts.sid is null then 'holds numbers, but there is no such account' end,
+                case when accounts.sid is not null and rows is distinct from 1
+                    then format('has %s rows of sums', coalesce(rows, 0)) end,
                 case when local_numbers <> coalesce(local, 0)
                     then format('counts %s local numbers, holds %s', local_numbers, coalesce(local, 0)) end,
                 case when tollfree_numbers <> coalesce(tollfree, 0)
@@ -238,7 +242,15 @@ pub async fn holdings(db: &Db, from: Uuid, to: Uuid) -> Result<Vec<Breach>> {
                 case when monthly_fees <> coalesce(fees, 0)
                     then format('counts %s cents a month, holds numbers for %s', monthly_fees, coalesce(fees, 0)) end
             ) as what
-            from (select * from accounts where sid > $1 and sid <= $2) as accounts
+            from (
+                select sid, sums.* from accounts
+                left join (
+                    select distinct on (account_sid) account_sid as its_sid, local_numbers, tollfree_numbers, monthly_fees,
+                        count(*) over (partition by account_sid) as rows
+                    from account_sums where account_sid > $1 and account_sid <= $2
+                ) as sums on its_sid = sid
+                where sid > $1 and sid <= $2
+            ) as accounts
             full join held on account_sid = accounts.sid
         )
         select 2 as "invariant!", 'AC' || replace(sid::text, '-', '') as "subject!", what as "what!"
@@ -548,11 +560,12 @@ pub async fn families(db: &Db) -> Result<Vec<Breach>> {
                 case when it.closed_at is null and it.owner_suspended and owner.status = 'active' then 'is suspended with its owner, which is active'
                     when it.closed_at is null and not it.owner_suspended and owner.status <> 'active'
                     then 'is not suspended with its owner, which is ' || owner.status end,
-                case when it.owner_sid is not null and it.balance <> 0
-                    then format('has %s cents, which are its owner''s to have', it.balance) end,
+                case when it.owner_sid is not null and balance <> 0
+                    then format('has %s cents, which are its owner''s to have', balance) end,
                 case when it.sub_accounts <> coalesce(open, 0)
                     then format('counts %s open sub-accounts, owns %s', it.sub_accounts, coalesce(open, 0)) end) as what
             from accounts as it
+            left join account_sums on account_sid = it.sid
             left join accounts as owner on owner.sid = it.owner_sid
             left join owned on owned.owner_sid = it.sid
         )

@@ -61,13 +61,14 @@ pub async fn charge(
     query_as!(
         Charges,
         r#"with due as (
-            select tenancies.sid, payer.sid as payer_sid, price, due_month, payer.balance,
+            select tenancies.sid, payer.sid as payer_sid, price, due_month, balance,
                 payer.unpaid_since is null as pays,
-                balance_after(payer.balance, -price) over (partition by payer.sid order by tenancies.sid) as could_be_left
+                balance_after(balance, -price) over (partition by payer.sid order by tenancies.sid) as could_be_left
             from unnest($1::uuid[], $4::uuid[]) as held (its_sid, its_account)
             join tenancies on tenancies.sid = its_sid and account_sid = its_account
             join accounts as holder on holder.sid = account_sid
             join accounts as payer on payer.sid = holder.payer_sid
+            cross join lateral sums_of(payer.sid) as sums
             where ended_at is null and due_on = $2
         ), judged as materialized (
             select *, price = 0 or (pays and could_be_left >= 0) as is_paid from due
@@ -85,11 +86,13 @@ pub async fn charge(
                 bool_or(pays and not is_paid) as is_short
             from judged group by payer_sid
         ), debit as (
-            update accounts set balance = balance - amount,
-                unpaid_since = case when is_short then $3 else unpaid_since end,
-                changed_by = case when is_short then ('unpaid', $3)::change_cause end,
-                updated_at = case when is_short then greatest($3, updated_at) else updated_at end
-            from account where sid = payer and (amount > 0 or is_short)
+            update account_sums set version = version + 1, balance = balance - amount
+            from account
+            where amount > 0 and account_sid = payer and version >= (select version from sums_of(payer))
+        ), suspended as (
+            update accounts set unpaid_since = $3, changed_by = ('unpaid', $3)::change_cause,
+                updated_at = greatest($3, updated_at)
+            from account where sid = payer and is_short
         )
         select coalesce(sum(charged), 0)::bigint as "charged!", coalesce(sum(amount), 0)::bigint as "amount!: Money",
             count(*) filter (where is_short) as "suspended!"
@@ -112,7 +115,7 @@ pub async fn solvent(db: &Db, by: NaiveDate) -> Result<Vec<AccountSid>> {
         join accounts as payer on payer.sid = holder.payer_sid
         where ended_at is null and due_on <= $1 and price > 0 and payer.unpaid_since is not null
         group by payer.sid
-        having sum(price * months_due(started_at, due_month, $1)) <= payer.balance
+        having sum(price * months_due(started_at, due_month, $1)) <= (select balance from sums_of(payer.sid))
         order by payer.sid"#,
         by
     )
@@ -192,18 +195,22 @@ pub async fn settle(
     query_as!(
         Settled,
         r#"with unpaid as materialized (
-            select sid, balance, owes_by(unpaid_since, $3) as day
-            from accounts where sid = $1 and unpaid_since is not null
+            select sid, balance, version, owes_by(unpaid_since, $3) as day
+            from accounts cross join sums_of($1) as sums where sid = $1 and unpaid_since is not null
         ), owed as materialized (
             select tenancies.sid, price, month, month_begins(started_at, month) as begins, balance
             from unpaid cross join lateral holders(unpaid.sid) as holder (its_sid)
             join tenancies on account_sid = its_sid and ended_at is null and due_on <= day
             cross join lateral generate_series(due_month, due_month + months_due(started_at, due_month, day) - 1) as month
+        ), debit as (
+            update account_sums set version = account_sums.version + 1, balance = account_sums.balance - owing
+            from unpaid, (select coalesce(sum(price), 0)::bigint as owing from owed) as debt
+            where account_sid = unpaid.sid and account_sums.version = unpaid.version and unpaid.balance >= owing
+            returning account_sid
         ), payer as (
-            update accounts set balance = balance - owing, unpaid_since = null, updated_at = greatest($2, updated_at),
+            update accounts set unpaid_since = null, updated_at = greatest($2, updated_at),
                 changed_by = case when suspended_at is null then ('paid', $2)::change_cause end
-            from (select coalesce(sum(price), 0)::bigint as owing from owed) as debt
-            where sid = (select sid from unpaid) and balance >= owing
+            from debit where sid = account_sid
             returning sid
         ), entry as (
             insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)

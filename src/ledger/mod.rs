@@ -267,10 +267,10 @@ pub async fn enter(
     match store::enter(within, order, direction, links, now).await {
         Ok(Some(entered)) => Ok(entered),
         Ok(None) => Err(Refused::NoOpenAccount(account).into()),
-        Err(error) if violated(&error) == Some("accounts_balance_not_negative") => {
+        Err(error) if violated(&error) == Some("account_sums_balance_not_negative") => {
             Err(Refused::Insufficient { account, amount }.into())
         }
-        Err(error) if violated(&error) == Some("accounts_sub_account_has_no_money") => {
+        Err(error) if violated(&error) == Some("account_sums_sub_account_has_no_money") => {
             Err(Refused::PaidByOwner(account).into())
         }
         Err(error) => Err(error.into()),

@@ -25,7 +25,7 @@ pub async fn hold(within: &mut Transaction, accounts: &[AccountSid]) -> Result<(
     .map(drop)
 }
 
-/// Changes the balance and writes the ledger entry. `None` if there is no such account.
+/// Changes the balance and writes the ledger entry. The account is locked already. `None` if there is no such account.
 #[instrument(name = "ledger.enter", level = "debug", skip_all)]
 pub async fn enter(
     within: &mut Transaction,
@@ -37,9 +37,10 @@ pub async fn enter(
     query_as!(
         Entered,
         r#"with account as (
-            update accounts set balance = balance + $2::bigint
-            where sid = $1 and (status <> 'closed' or $2::bigint < 0)
-            returning sid, balance
+            update account_sums set version = version + 1, balance = balance + $2::bigint
+            where account_sid = $1 and version >= (select version from sums_of($1))
+                and exists (select from accounts where sid = $1 and (status <> 'closed' or $2::bigint < 0))
+            returning account_sid as sid, balance
         )
         insert into ledger_entries (account_sid, at, kind, amount, balance_after, note, reverses, transfer)
         select sid, $5, $3::text::entry_kind, $2, balance, $4, $6, $7 from account
@@ -168,7 +169,7 @@ pub async fn reversal(
 
 #[instrument(name = "ledger.balance", level = "debug", skip_all)]
 pub async fn balance(within: &mut Transaction, account: AccountSid) -> Result<Money> {
-    query_scalar!(r#"select balance as "balance: Money" from accounts where sid = $1"#, account as AccountSid)
+    query_scalar!(r#"select balance as "balance!: Money" from sums_of($1)"#, account as AccountSid)
         .fetch_one(&mut **within)
         .await
 }

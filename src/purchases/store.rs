@@ -215,7 +215,7 @@ macro_rules! purchases {
                 + "payer as materialized (
                 -- Sees: the accounts that pay, as they are now. Locks: these accounts. Here: after stock, because it
                 -- counts the candidates.
-                select sid, status, balance from accounts
+                select sid, status from accounts
                 where sid = any($10) and (select count(*) from candidate) >= 0
                 for no key update "
                 + $accounts
@@ -229,17 +229,25 @@ macro_rules! purchases {
                 for no key update "
                 + $accounts
                 + "
+            ), sums as materialized (
+                -- Sees: the balances of the payers as they are now, which may be newer than the statement's snapshot. Locks:
+                -- them. Here: after the accounts, whose locks decide who may.
+                select its.* from payer cross join lateral (
+                    select account_sid, balance from account_sums where account_sid = payer.sid
+                    order by version desc limit 1 for no key update
+                ) as its
             ), match as materialized (
                 -- Sees: each bid with its number, account, price and the balance that would be left. Locks: nothing.
                 -- Here: its rows are the answer, and say why a bid failed.
                 select bid.*, candidate.phone_number, greatest($9, candidate.state_since) as at, cost.price,
-                    held.status, payer.balance, balance_after(payer.balance, -cost.price)
+                    held.status, sums.balance, balance_after(sums.balance, -cost.price)
                     filter (where held.status = 'active' and candidate.phone_number is not null and not key_is_known)
                     over (partition by bid.payer order by ordinal) as balance_after
                 from bid
                 left join candidate on candidate.kind = bid.kind and candidate.area is not distinct from bid.area
                     and candidate.nth = bid.nth
                 left join payer on payer.sid = bid.payer
+                left join sums on sums.account_sid = bid.payer
                 left join holder on holder.sid = account
                 cross join lateral (
                     -- A sub-account is suspended with its owner.
@@ -260,10 +268,11 @@ macro_rules! purchases {
                 select * from match
                 where status = 'active' and phone_number is not null and not key_is_known and balance_after >= 0
             ), debit as (
-                -- Writes: the accounts. The new balance is made from the locked row (`payer`), not from the row that
-                -- this update sees: that one may be older, and PostgreSQL checks the constraints on it before it
+                -- Writes: the sums of the accounts. The new balance is made from the locked row (`sums`), not from the row
+                -- that this update sees: that one may be older, and PostgreSQL checks the constraints on it before it
                 -- looks for a newer version. A sub-account has none.
-                update accounts set
+                update account_sums set
+                    version = version + 1,
                     balance = coalesce(was - cost, 0),
                     monthly_fees = monthly_fees + fees,
                     local_numbers = local_numbers + local,
@@ -276,7 +285,7 @@ macro_rules! purchases {
                     ) as part (party, was, cost, fees, held)
                     group by party
                 ) as total
-                where sid = party
+                where account_sid = party and version >= (select version from sums_of(party))
             ), claim as (
                 -- Writes: the numbers.
                 update stock set state = 'in_use', moved_by = 'sale', state_since = at, tenancy_sid = bought.sid

@@ -61,10 +61,12 @@ macro_rules! release {
                     count(*) filter (where kind = 'tollfree') as tollfree, sum(price)::bigint as fees
                 from freed group by account_sid
             ), returned as (
-                update accounts set local_numbers = local_numbers - fewer.local,
+                update account_sums set version = version + 1, local_numbers = local_numbers - fewer.local,
                     tollfree_numbers = tollfree_numbers - fewer.tollfree, monthly_fees = monthly_fees - fewer.fees
-                from fewer where accounts.sid = fewer.account_sid
-                returning accounts.sid
+                from fewer
+                where account_sums.account_sid = fewer.account_sid
+                    and version >= (select version from sums_of(fewer.account_sid))
+                returning account_sums.account_sid as sid
             )
             update tenancies set
                 ended_at = greatest(at, started_at, month_begins(started_at, due_month - 1)::timestamp at time zone 'UTC')
@@ -307,12 +309,16 @@ pub async fn restore(within: &mut Transaction, sid: NumberSid, now: DateTime<Utc
         "with number as (
             select stock.phone_number, greatest($2, state_since) as at
             from tenancies join stock on stock.phone_number = tenancies.phone_number where tenancies.sid = $1
+        ), open as materialized (
+            select accounts.sid, phone_number, kind, price
+            from tenancies join accounts on accounts.sid = account_sid
+            where tenancies.sid = $1 and ended_at is not null and closed_at is null
+            for no key update of accounts
         ), holder as (
-            update accounts set local_numbers = local_numbers + (kind = 'local')::integer,
+            update account_sums set version = version + 1, local_numbers = local_numbers + (kind = 'local')::integer,
                 tollfree_numbers = tollfree_numbers + (kind = 'tollfree')::integer,
                 monthly_fees = monthly_fees + price
-            from tenancies
-            where tenancies.sid = $1 and ended_at is not null and accounts.sid = account_sid and closed_at is null
+            from open where account_sid = sid and version >= (select version from sums_of(sid))
             returning phone_number
         ), back as (
             update stock set state = 'in_use', moved_by = 'restore', state_since = at, quarantined_at = null,

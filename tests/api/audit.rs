@@ -104,7 +104,7 @@ macro_rules! broken {
 broken! {
     // 1: balances
     a_balance_that_is_not_the_sum_is_named:
-        "update accounts set balance = balance + 1 where sid = :account"
+        "update account_sums set balance = balance + 1 where account_sid = :account"
         => [(1, Account, "the balance is 4801 cents, the ledger sums up to 4800")];
     an_entry_whose_balance_after_is_not_the_running_sum_is_named:
         "update ledger_entries set balance_after = balance_after + 1 where tenancy_sid = :sid"
@@ -115,17 +115,25 @@ broken! {
         => [(1, Account, "says that 4900 cents are left, with the one before it they are -100"),
             (1, Account, "the balance is 4800 cents, the ledger sums up to -200")];
     a_negative_balance_is_named:
-        "alter table accounts drop constraint accounts_balance_not_negative;
+        "alter table account_sums drop constraint account_sums_balance_not_negative;
         alter table ledger_entries drop constraint ledger_entries_balance_not_negative;
         insert into ledger_entries (account_sid, at, kind, amount, balance_after)
             values (:account, now(), 'debit', -10000, -5200);
-        update accounts set balance = -5200 where sid = :account"
+        update account_sums set balance = -5200 where account_sid = :account"
         => [(1, Account, "says that -5200 cents are left, with the one before it they are -5200"),
             (1, Account, "the balance is -5200 cents, less than nothing")];
     a_balance_without_any_entry_is_named:
-        "insert into accounts (sid, name, credential, token_hash, balance, created_at, updated_at)
-            values (:nobody, 'Nobody', gen_random_uuid(), '', 5, now(), now())"
+        "insert into accounts (sid, name, credential, token_hash, created_at, updated_at)
+            values (:nobody, 'Nobody', gen_random_uuid(), '', now(), now());
+        insert into account_sums (account_sid, is_main, balance) values (:nobody, true, 5)"
         => [(1, NoAccount, "the balance is 5 cents, the ledger sums up to 0")];
+    an_account_without_sums_is_named:
+        "delete from account_sums where account_sid = :child"
+        => [(2, Child, "has 0 rows of sums")];
+    an_account_with_two_rows_of_sums_is_named:
+        "insert into account_sums (account_sid, version, is_main, balance)
+            select account_sid, version + 1, is_main, balance from account_sums where account_sid = :child"
+        => [(2, Child, "has 2 rows of sums")];
     entries_of_no_account_are_named:
         "insert into ledger_entries (account_sid, at, kind, amount, balance_after)
             values (:nobody, now(), 'credit', 500, 500)"
@@ -134,13 +142,13 @@ broken! {
     // 2: holders
     a_number_in_use_without_a_tenancy_is_named:
         "update tenancies set ended_at = now() where sid = :sid;
-        update accounts set local_numbers = 0, monthly_fees = 0 where sid = :account"
+        update account_sums set local_numbers = 0, monthly_fees = 0 where account_sid = :account"
         => [(2, Number, "in use by PN")];
     a_number_with_two_tenancies_is_named:
         "drop index tenancies_one_open_per_number;
         update tenancies set ended_at = null,
             phone_number = :number where sid = :released;
-        update accounts set local_numbers = 2, monthly_fees = 200 where sid = :account"
+        update account_sums set local_numbers = 2, monthly_fees = 200 where account_sid = :account"
         => [(2, Number, "not in use by PN"), (5, Number, "while another tenancy goes on")];
     a_tenancy_of_a_number_that_is_not_in_use_is_named:
         "update stock set state = 'available', tenancy_sid = null where phone_number = :number;
@@ -150,17 +158,17 @@ broken! {
         "update stock set tenancy_sid = :released where phone_number = :number"
         => [(2, Number, "in use by PN"), (2, Number, "not in use by PN")];
     a_wrong_count_of_local_numbers_is_named:
-        "update accounts set local_numbers = 7 where sid = :account"
+        "update account_sums set local_numbers = 7 where account_sid = :account"
         => [(2, Account, "counts 7 local numbers, holds 1")];
     a_wrong_count_of_tollfree_numbers_is_named:
-        "update accounts set tollfree_numbers = 7 where sid = :account"
+        "update account_sums set tollfree_numbers = 7 where account_sid = :account"
         => [(2, Account, "counts 7 toll-free numbers, holds 0")];
     wrong_monthly_fees_are_named:
-        "update accounts set monthly_fees = 99 where sid = :account"
+        "update account_sums set monthly_fees = 99 where account_sid = :account"
         => [(2, Account, "counts 99 cents a month, holds numbers for 100")];
     numbers_of_no_account_are_named:
         "update tenancies set account_sid = :nobody where sid = :sid;
-        update accounts set local_numbers = 0, monthly_fees = 0 where sid = :account"
+        update account_sums set local_numbers = 0, monthly_fees = 0 where account_sid = :account"
         => [(2, NoAccount, "holds numbers, but there is no such account"), (3, Sid, "paid for by AC")];
     stock_that_is_not_counted_is_named:
         "delete from stock_counts" => [(2, Area, "counts 0 numbers available, holds 6"),
@@ -176,14 +184,14 @@ broken! {
     a_tenancy_that_was_not_paid_for_is_named:
         "delete from ledger_entries where tenancy_sid = :released;
         update ledger_entries set balance_after = 4900 where account_sid = :account and month = 0;
-        update accounts set balance = 4900 where sid = :account"
+        update account_sums set balance = 4900 where account_sid = :account"
         => [(3, Released, "never paid for")];
     a_purchase_without_a_tenancy_is_named:
         "delete from tenancies where sid = :released"
         => [(3, Released, "paid for with 100 cents, but there is no such tenancy")];
     a_purchase_at_another_price_is_named:
         "update tenancies set price = 99 where sid = :sid;
-        update accounts set monthly_fees = 99 where sid = :account"
+        update account_sums set monthly_fees = 99 where account_sid = :account"
         => [(3, Sid, "paid for with 100 cents, the price is 99")];
     a_purchase_that_another_account_paid_is_named:
         "update tenancies set account_sid = :bystander where sid = :released"
@@ -193,8 +201,8 @@ broken! {
         update ledger_entries set balance_after = 4900 where tenancy_sid = :released;
         update ledger_entries set account_sid = :child, amount = 0, balance_after = 0 where tenancy_sid = :sid;
         update tenancies set account_sid = :child, price = 0 where sid = :sid;
-        update accounts set balance = 4900, local_numbers = 0, monthly_fees = 0 where sid = :account;
-        update accounts set local_numbers = 1 where sid = :child"
+        update account_sums set balance = 4900, local_numbers = 0, monthly_fees = 0 where account_sid = :account;
+        update account_sums set local_numbers = 1 where account_sid = :child"
         => [(3, Sid, "paid for by AC")];
     a_purchase_of_a_number_that_is_not_in_stock_is_named:
         "delete from stock where tenancy_sid is null;
@@ -207,7 +215,7 @@ broken! {
         "alter table ledger_entries drop constraint ledger_entries_month_charged_once;
         insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
             values (:account, now(), 'purchase', -100, 4700, :sid, 0);
-        update accounts set balance = 4700 where sid = :account"
+        update account_sums set balance = 4700 where account_sid = :account"
         => [(3, Sid, "paid for 2 times"), (4, Sid, "month 0 is charged 2 times")];
 
     // 4: months
@@ -215,13 +223,13 @@ broken! {
         "alter table ledger_entries drop constraint ledger_entries_month_charged_once;
         insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
             values (:account, now(), 'monthly_fee', -100, 4700, :sid, 1), (:account, now(), 'monthly_fee', -100, 4600, :sid, 1);
-        update accounts set balance = 4600 where sid = :account;
+        update account_sums set balance = 4600 where account_sid = :account;
         update tenancies set due_month = 2, due_on = '2008-06-01' where sid = :sid"
         => [(4, Sid, "month 1 is charged 2 times")];
     a_month_that_is_charged_after_the_end_is_named:
         "insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
             values (:account, now(), 'monthly_fee', -100, 4700, :released, 1);
-        update accounts set balance = 4700 where sid = :account;
+        update account_sums set balance = 4700 where account_sid = :account;
         update tenancies set due_month = 2, due_on = '2008-06-01' where sid = :released"
         => [(4, Released, "month 1 begins on 2008-05-01, after the end on 2008-04-01")];
     a_fee_that_is_not_the_price_is_named:
@@ -232,7 +240,7 @@ broken! {
     a_fee_that_another_account_paid_is_named:
         "insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
             values (:bystander, now(), 'monthly_fee', -100, 4800, :sid, 1);
-        update accounts set balance = 4800 where sid = :bystander;
+        update account_sums set balance = 4800 where account_sid = :bystander;
         update tenancies set due_month = 2, due_on = '2008-06-01' where sid = :sid"
         => [(4, Sid, "month 1 is paid by AC")];
     a_fee_that_a_sub_account_paid_is_named:
@@ -240,18 +248,18 @@ broken! {
             values (:child, now(), 'monthly_fee', 0, 0, :sid, 1);
         update ledger_entries set amount = 0, balance_after = 5000 where tenancy_sid = :sid and month = 0;
         update ledger_entries set balance_after = 4900 where tenancy_sid = :released;
-        update accounts set balance = 4900, monthly_fees = 0 where sid = :account;
+        update account_sums set balance = 4900, monthly_fees = 0 where account_sid = :account;
         update tenancies set due_month = 2, due_on = '2008-06-01', price = 0 where sid = :sid"
         => [(4, Sid, "month 1 is paid by AC")];
     a_fee_that_was_charged_and_is_still_due_is_named:
         "insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
             values (:account, now(), 'monthly_fee', -100, 4700, :sid, 1);
-        update accounts set balance = 4700 where sid = :account"
+        update account_sums set balance = 4700 where account_sid = :account"
         => [(4, Sid, "month 1 is charged, but next is month 1")];
     a_fee_of_no_tenancy_is_named:
         "insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
             values (:account, now(), 'monthly_fee', -100, 4700, :nobody, 1);
-        update accounts set balance = 4700 where sid = :account"
+        update account_sums set balance = 4700 where account_sid = :account"
         => [(4, NoTenancy, "month 1 is charged, but there is no such tenancy")];
     a_fee_that_is_due_on_the_wrong_day_is_named:
         "update tenancies set due_on = '2008-05-02' where sid = :sid"
@@ -280,7 +288,8 @@ broken! {
         => [(7, Child, "is owned by AC00000000000000000000000000000001, but there is no such account")];
     an_owner_that_is_a_sub_account_is_named:
         "insert into accounts (sid, owner_sid, name, credential, token_hash, created_at, updated_at)
-            values (:nobody, :child, 'Grandchild', gen_random_uuid(), '', now(), now())"
+            values (:nobody, :child, 'Grandchild', gen_random_uuid(), '', now(), now());
+        insert into account_sums (account_sid, is_main) values (:nobody, false)"
         => [(7, NoAccount, ", itself a sub-account"), (7, Child, "counts 0 open sub-accounts, owns 1")];
     an_owner_that_is_closed_is_named:
         "alter table accounts drop constraint accounts_one_level_of_sub_accounts;
@@ -294,10 +303,10 @@ broken! {
         "update accounts set suspended_at = now() where sid = :account"
         => [(7, Child, "is not suspended with its owner, which is suspended")];
     a_sub_account_that_has_money_is_named:
-        "alter table accounts drop constraint accounts_sub_account_has_no_money;
+        "alter table account_sums drop constraint account_sums_sub_account_has_no_money;
         insert into ledger_entries (account_sid, at, kind, amount, balance_after)
             values (:child, now(), 'credit', 5, 5);
-        update accounts set balance = 5 where sid = :child"
+        update account_sums set balance = 5 where account_sid = :child"
         => [(7, Child, "has 5 cents, which are its owner's to have")];
     a_wrong_count_of_sub_accounts_is_named:
         "update accounts set sub_accounts = 2 where sid = :account"
@@ -330,7 +339,7 @@ fn an_entry_after_the_checkpoint_must_go_on_from_it() {
     test_without_audit(async |world| {
         let statement = "insert into ledger_entries (account_sid, at, kind, amount, balance_after)
             values (:account, now(), 'credit', 100, 4901);
-            update accounts set balance = 4901 where sid = :account";
+            update account_sums set balance = 4901 where account_sid = :account";
         let [open, all] = found_after(world, statement).await;
         assert_eq!(open.len(), 2, "{open:?}");
         assert!(
@@ -357,7 +366,7 @@ fn a_purchase_after_the_checkpoint_is_proven() {
     test_without_audit(async |world| {
         let statement = "insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
             values (:account, now(), 'monthly_fee', -99, 4701, :sid, 1);
-            update accounts set balance = 4701 where sid = :account";
+            update account_sums set balance = 4701 where account_sid = :account";
         let [open, all] = found_after(world, statement).await;
         assert!(open.iter().any(|what| what.contains("is charged with 99 cents, the price is 100")), "{open:?}");
         assert_eq!(open, all);

@@ -121,7 +121,7 @@ fn a_closing_that_is_cut_off_leaves_a_suspended_account_and_the_next_one_goes_on
         assert_eq!(events(world, &account).await, [to_be_closed(Reason::Operator)]);
         world.server.buy(&account, &[]).await.assert_refused(403, 20005);
         let of_other = "select stock.phone_number from stock join tenancies on tenancies.sid = tenancy_sid
-            join accounts on accounts.sid = account_sid where local_numbers = 1";
+            join account_sums using (account_sid) where local_numbers = 1";
         let number = PhoneNumber::new(world.value(of_other).await).expect("a number");
         let moved = crate::support::move_number(&world.db, &world.clock, number, None, sid(&account), None).await;
         assert!(matches!(moved, Err(Denied::Refused(releases::Refused::TakerSuspended(_)))), "{moved:?}");

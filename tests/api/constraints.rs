@@ -46,9 +46,9 @@ async fn scene(world: &World) {
             select tenancies.sid, account_sid as giver, accounts.sid as taker, price
             from tenancies join accounts on accounts.sid <> account_sid where tenancies.kind = 'tollfree'
         ), given as (
-            update accounts set tollfree_numbers = 0, monthly_fees = monthly_fees - price from mover where accounts.sid = giver
+            update account_sums set tollfree_numbers = 0, monthly_fees = monthly_fees - price from mover where account_sid = giver
         ), taken as (
-            update accounts set tollfree_numbers = 1, monthly_fees = monthly_fees + price from mover where accounts.sid = taker
+            update account_sums set tollfree_numbers = 1, monthly_fees = monthly_fees + price from mover where account_sid = taker
         ), moved as (
             update tenancies set account_sid = taker from mover where tenancies.sid = mover.sid
         )
@@ -56,17 +56,18 @@ async fn scene(world: &World) {
             select sid, now(), giver, taker, 1 from mover;
         update accounts set ref = 'crm-1' where sid = (select min(account_sid::text)::uuid from tenancies);
         with given as (
-            update accounts set balance = balance + 100 where ref is not null returning sid, balance
+            update account_sums set balance = balance + 100 from accounts where account_sid = sid and ref is not null returning sid, balance
         )
         insert into ledger_entries (account_sid, at, kind, amount, balance_after)
             select sid, now(), 'credit', 100, balance from given;
         with taken as (
-            update accounts set balance = balance - 100 where ref is not null returning sid, balance
+            update account_sums set balance = balance - 100 from accounts where account_sid = sid and ref is not null returning sid, balance
         )
         insert into ledger_entries (account_sid, at, kind, amount, balance_after, reverses)
             select sid, now(), 'debit', -100, balance, (select max(id) from ledger_entries where amount = 100) from taken;
         with changed as (
-            update accounts set balance = balance + case when ref is null then 1 else -1 end returning sid, ref, balance
+            update account_sums set balance = balance + case when ref is null then 1 else -1 end from accounts
+            where account_sid = sid returning sid, ref, balance
         )
         insert into ledger_entries (account_sid, at, kind, amount, balance_after, transfer)
             select sid, now(), case when ref is null then 'credit' else 'debit' end::entry_kind,

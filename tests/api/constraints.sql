@@ -6,12 +6,15 @@
 update accounts set name = '';
 update accounts set name = repeat('x', 65);
 
--- accounts_balance_not_negative
-update accounts set balance = balance - 90000 where owner_sid is null;
+-- account_sums_balance_not_negative
+update account_sums set balance = balance - 90000 where is_main;
 
--- accounts_numbers_not_negative
-update accounts set local_numbers = -1;
-update accounts set tollfree_numbers = -1;
+-- account_sums_numbers_not_negative
+update account_sums set local_numbers = -1;
+update account_sums set tollfree_numbers = -1;
+
+-- account_sums_sub_account_has_no_money
+update account_sums set balance = 1 where not is_main;
 
 -- accounts_token_digest_length
 update accounts set token_digest = '\x00';
@@ -22,8 +25,7 @@ update accounts set token_digest = null;
 -- accounts_chosen_token_has_no_digest
 update accounts set token_chosen = true, token_hash = 'x';
 
--- accounts_sub_account_has_no_money
-update accounts set balance = 1 where owner_sid is not null;
+-- accounts_sub_account_is_never_unpaid
 update accounts set unpaid_since = now() where owner_sid is not null;
 
 -- accounts_main_account_has_no_owner
@@ -183,8 +185,10 @@ insert into audit_checkpoints (is_only, entry_id, month, proven_at) values (fals
 --- Unique keys
 
 -- accounts_pkey
-insert into accounts (sid, name, credential, token_digest, created_at, updated_at)
-    select sid, name, credential, token_digest, created_at, updated_at from accounts;
+update accounts set sid = (select max(sid::text)::uuid from accounts where owner_sid is null) where owner_sid is null;
+
+-- account_sums_pkey
+insert into account_sums select * from account_sums;
 
 -- stock_pkey
 insert into stock (phone_number, kind, state_since, added_at)
@@ -289,6 +293,9 @@ insert into price_changes (id, at, kind, price) overriding system value select i
 
 -- api_keys_account_sid_fkey
 update api_keys set account_sid = gen_random_uuid();
+
+-- account_sums_account_sid_fkey
+insert into account_sums (account_sid, is_main) values (gen_random_uuid(), true);
 
 -- prices_account_sid_fkey
 insert into prices values ('local', gen_random_uuid(), 1);

@@ -282,7 +282,8 @@ impl<'w> Queue<'w> {
 }
 
 const NUMBER_IS_BUSY: &str = "select from stock where phone_number = 4158670000 for update";
-const HOLDER_IS_BUSY: &str = "select from accounts where local_numbers > 0 for update";
+const HOLDER_IS_BUSY: &str = "select from accounts join account_sums on account_sid = sid
+    where local_numbers > 0 for update of accounts";
 
 #[test]
 fn a_release_that_waited_for_a_move_does_not_find_the_number() {

@@ -411,7 +411,7 @@ async fn seen(world: &World) -> HashMap<String, Seen> {
         seen: Seen,
     }
     let statement = "select 'AC' || replace(sid::text, '-', '') as account, status::text, balance, local_numbers,
-        tollfree_numbers, monthly_fees, sub_accounts from accounts";
+        tollfree_numbers, monthly_fees, sub_accounts from accounts join account_sums on account_sid = sid";
     let rows: Vec<Row> = sqlx::query_as(statement).fetch_all(&world.db).await.expect("accounts");
     rows.into_iter().map(|row| (row.account, row.seen)).collect()
 }

@@ -224,8 +224,8 @@ fn an_unpaid_number_is_kept_where_the_credit_beside_the_run_pays() {
         world.bill().await;
         world.clock.advance(TimeDelta::days(14));
         let mut open = begun(world, Direction::Credit, &[&account], 200).await;
-        let paid =
-            "with paid as (update accounts set unpaid_since = null, balance = balance - 100 returning sid, balance),
+        let paid = "with active as (update accounts set unpaid_since = null),
+            paid as (update account_sums set balance = balance - 100 returning account_sid as sid, balance),
             next as (update tenancies set due_month = 2, due_on = month_begins(started_at, 2))
             insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
             select paid.sid, started_at, 'monthly_fee', -100, balance, tenancies.sid, 1 from paid, tenancies";

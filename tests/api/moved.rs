@@ -87,9 +87,10 @@ impl<'a> Open<'a> {
 
     /// Counts one number more.
     async fn count(self, account: &Account) -> Self {
-        let statement = "update accounts set local_numbers = local_numbers + 1, monthly_fees = monthly_fees + 100,
-                updated_at = greatest($2, updated_at)
-            where sid = $1";
+        let statement = "with account as (update accounts set updated_at = greatest($2, updated_at) where sid = $1)
+            update account_sums set version = version + 1, local_numbers = local_numbers + 1,
+                monthly_fees = monthly_fees + 100
+            where account_sid = $1";
         self.change(statement, sid(account)).await
     }
 

@@ -7,7 +7,7 @@ use numberbank::values::phone::PhoneNumber;
 use numberbank::{billing, inventory, numbers};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
 
-use crate::support::{Account, Server, World, eventually, test_without_audit};
+use crate::support::{Account, Server, World, eventually, order, test, test_without_audit};
 
 /// The number of rows of each kind.
 const MANY: u32 = 20_000;
@@ -32,6 +32,7 @@ async fn many(world: &World) -> Account {
         alter table stock set (autovacuum_enabled = off);
         alter table tenancies set (autovacuum_enabled = off);
         alter table accounts set (autovacuum_enabled = off);
+        alter table account_sums set (autovacuum_enabled = off);
         alter table ledger_entries set (autovacuum_enabled = off);
         insert into ledger_entries (account_sid, at, kind, amount, balance_after)
             select '{sid}', timestamptz '2007-01-01' + n * interval '1 minute', 'credit', 100, 100
@@ -39,6 +40,8 @@ async fn many(world: &World) -> Account {
         insert into accounts (sid, name, credential, token_digest, created_at, updated_at)
             select gen_random_uuid(), 'Another', gen_random_uuid(), sha256('x'), now(), now()
             from generate_series(1, {MANY});
+        insert into account_sums (account_sid, is_main)
+            select sid, true from accounts where name = 'Another';
         insert into stock (phone_number, kind, state, state_since, quarantined_at, added_at)
             select 9042000000 + n, 'local', 'quarantined', since, since, '2008-01-01'
             from generate_series(1, {MANY}) as n, lateral (values (case n when 1 then timestamptz '2008-01-01'
@@ -49,7 +52,7 @@ async fn many(world: &World) -> Account {
         update tenancies set friendly_name = 'Rare', due_on = '2008-04-01' where phone_number = {SOLD};
         update tenancies set account_sid = '{sid}' where phone_number = {HELD_BEFORE} and ended_at is not null;
         reset session_replication_role;
-        vacuum analyze stock; vacuum analyze tenancies; vacuum analyze accounts;
+        vacuum analyze stock; vacuum analyze tenancies; vacuum analyze accounts; vacuum analyze account_sums;
         vacuum analyze ledger_entries;
         select brin_summarize_new_values('ledger_entries_at')",
         sid = &account.sid[2..]
@@ -153,6 +156,7 @@ fn nothing_reads_more_than_it_needs() {
 
 /// All withdrawn numbers but one came back since the statistics were made, which tell of many.
 async fn come_back(world: &World) {
+    let others = connections(world).await;
     let mut connection = PgConnection::connect_with(&world.options).await.expect("a connection");
     for statement in [
         "set session_replication_role = replica",
@@ -164,4 +168,56 @@ async fn come_back(world: &World) {
         raw_sql(statement).execute(&mut connection).await.expect("they come back");
     }
     connection.close().await.expect("it ends");
+    eventually("who did it hangs up", async || connections(world).await <= others).await;
+}
+
+/// Changes an account's sums many times, each in a transaction of its own.
+async fn change_sums(world: &World, account: &Account) {
+    let others = connections(world).await;
+    let mut connection = PgConnection::connect_with(&world.options).await.expect("a connection");
+    let changes = format!(
+        "do $$ begin
+            for n in 1..{MANY} loop
+                update account_sums set version = version + 1
+                where account_sid = '{sid}' and version >= (select version from sums_of('{sid}'));
+                commit;
+            end loop;
+        end $$",
+        sid = &account.sid[2..]
+    );
+    raw_sql(AssertSqlSafe(changes)).execute(&mut connection).await.expect("many changes");
+    connection.close().await.expect("it ends");
+    eventually("who changed them hangs up", async || connections(world).await <= others).await;
+}
+
+/// While somebody holds a snapshot, as a backup does, PostgreSQL keeps all versions of a row that changes.
+#[test]
+fn no_request_reads_the_old_sums_of_an_account_that_a_snapshot_keeps() {
+    test(async |world| {
+        world.stock(4_158_670_000, 9).await;
+        let account = &world.account("50.00").await;
+        let sid = world.server.buy(account, &[]).await.element("Sid");
+        let mut reader = PgConnection::connect_with(&world.options).await.expect("a connection");
+        let hold = "begin isolation level repeatable read; select from stock limit 1";
+        raw_sql(hold).execute(&mut reader).await.expect("a snapshot");
+        change_sums(world, account).await;
+        reads_few(world, "a purchase", async |server, _| {
+            server.buy(account, &[]).await.assert_status(201);
+        })
+        .await;
+        reads_few(world, "the balance", async |server, _| assert_eq!(server.balance(account).await, "48.00")).await;
+        reads_few(world, "a page", async |server, _| {
+            assert_eq!(server.get(account, "/IncomingPhoneNumbers").await.attribute("total"), "2");
+        })
+        .await;
+        reads_few(world, "a release", async |server, _| {
+            server.release(account, &sid).await.assert_status(204);
+        })
+        .await;
+        reads_few(world, "a credit", async |_, db| {
+            billing::credit(db, &world.clock, order(account, "1.00")).await.expect("a credit");
+        })
+        .await;
+        reader.close().await.expect("it ends");
+    });
 }

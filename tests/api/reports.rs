@@ -62,8 +62,8 @@ async fn scene(world: &World) -> [Account; 2] {
             "insert into tenancy_transfers (tenancy_sid, at, from_account, to_account, from_month)
             select sid, '{now}', account_sid, {1}, due_month from tenancies where phone_number = {FIRST};
             update tenancies set account_sid = {1} where phone_number = {FIRST};
-            update accounts set local_numbers = local_numbers - 1, monthly_fees = monthly_fees - 100 where sid = {0};
-            update accounts set local_numbers = local_numbers + 1, monthly_fees = monthly_fees + 100 where sid = {1}",
+            update account_sums set local_numbers = local_numbers - 1, monthly_fees = monthly_fees - 100 where account_sid = {0};
+            update account_sums set local_numbers = local_numbers + 1, monthly_fees = monthly_fees + 100 where account_sid = {1}",
             uuid(one),
             uuid(other)
         ),
@@ -227,6 +227,8 @@ async fn crowd(world: &World, account: &Account) {
             insert into accounts (sid, name, credential, token_digest, created_at, updated_at)
             select md5('a' || n)::uuid, 'Crowd ' || n, gen_random_uuid(), sha256('x'),
                 timestamptz '{now}' - (n / 900) * interval '1 hour', '{now}' from generate_series(1, 1700) as n;
+            insert into account_sums (account_sid, is_main)
+            select md5('a' || n)::uuid, true from generate_series(1, 1700) as n;
             insert into api_keys select md5('k' || n)::uuid, {sid}, 'main', null, sha256('x'),
                 timestamptz '{now}' - n / 700 * interval '1 hour', '{now}' from generate_series(1, 1600) as n;
             insert into stock (phone_number, kind, state, state_since, added_at, tenancy_sid)

@@ -213,7 +213,7 @@ fn a_refund_beside_a_purchase_and_a_credit_leaves_nothing_behind() {
             assert_eq!((closed.refunded.cents(), closed.released), (500 + got - paid, u64::from(paid > 0)));
             assert_eq!((closed.account.balance, closed.account.status), (Money::ZERO, Status::Closed));
         }
-        assert_eq!(world.value::<i64>("select sum(balance)::bigint from accounts").await, 0);
+        assert_eq!(world.value::<i64>("select sum(balance)::bigint from account_sums").await, 0);
     });
 }
 

@@ -242,7 +242,7 @@ fn the_audit_tells_by_its_exit_code() {
     runtime.block_on(async {
         let options = numberbank::db::options(&home.url("x")).expect("a URL");
         let db = numberbank::db::for_command(&options);
-        sqlx::query("update accounts set balance = balance + 1").execute(&db).await.expect("the account is richer");
+        sqlx::query("update account_sums set balance = balance + 1").execute(&db).await.expect("the account is richer");
         db.close().await;
     });
     let bad = home.run(&["audit", "--output", "json"]);

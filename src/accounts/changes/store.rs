@@ -22,6 +22,7 @@ pub async fn suspend(
     now: DateTime<Utc>,
 ) -> Result<Option<Account>> {
     accounts!(
+        returning
         "update accounts set
             suspended_at = case when $4 = 'owner'::change_reason then suspended_at else coalesce(suspended_at, $2) end,
             suspended_by_owner_at = case when $4 = 'owner' then coalesce(suspended_by_owner_at, $2)
@@ -29,9 +30,7 @@ pub async fn suspend(
             changed_by = ($4, $2)::change_cause, changed_note = $3,
             updated_at = case when case when $4 = 'owner' then suspended_by_owner_at else suspended_at end is null
                 then greatest($2, updated_at) else updated_at end
-        where sid = $1 and closed_at is null
-        returning ",
-        "",
+        where sid = $1 and closed_at is null",
         sid as AccountSid,
         now,
         said.note,
@@ -50,12 +49,11 @@ pub async fn activate(
     now: DateTime<Utc>,
 ) -> Result<Option<Account>> {
     accounts!(
+        returning
         "update accounts set suspended_at = null, unpaid_since = null, suspended_by_owner_at = null,
             changed_by = ('operator', $2)::change_cause, changed_note = $3,
             updated_at = case when status = 'suspended' then greatest($2, updated_at) else updated_at end
-        where sid = $1 and closed_at is null
-        returning ",
-        "",
+        where sid = $1 and closed_at is null",
         sid as AccountSid,
         now,
         note
@@ -75,25 +73,31 @@ pub async fn close(
     now: DateTime<Utc>,
 ) -> Result<Option<Account>> {
     accounts!(
+        returning
         "with owner as materialized (
             -- Sees: the account's owner. Locks: it. First, because owners are locked before their sub-accounts.
             select sid from accounts where sid = (select owner_sid from accounts where sid = $1) for no key update
         ), account as materialized (
             -- Sees: the account as it is now. Locks: it. Here: after its owner.
-            select sid as it, closed_at is not null as ended, closed_at is not null or
-                (numbers_held(accounts, null) = 0 and sub_accounts = 0 and (balance = 0 or $3)) as ends
+            select sid as it, closed_at is not null as ended, sub_accounts as below
             from accounts where sid = $1 and (select count(*) from owner) >= 0 for update
+        ), sums as materialized (
+            -- Sees: its money and counts as they are now. Locks: them. Here: after the account.
+            select its.* from account cross join lateral (
+                select * from account_sums where account_sid = it order by version desc limit 1 for no key update
+            ) as its
+        ), judged as (
+            select *, ended or (local_numbers + tollfree_numbers = 0 and below = 0 and (balance = 0 or $3)) as ends
+            from account, sums
         ), fewer as (
-            update accounts set sub_accounts = sub_accounts - 1 from owner, account
+            update accounts set sub_accounts = sub_accounts - 1 from owner, judged
             where accounts.sid = owner.sid and ends and not ended
         )
         update accounts set changed_by = case when ends then ($5::change_reason, $2)::change_cause end,
             changed_note = case when ends then $4::text end,
             closed_at = case when ends then coalesce(closed_at, $2) end,
             updated_at = case when ends and closed_at is null then greatest($2, updated_at) else updated_at end
-        from account where sid = it
-        returning ",
-        "",
+        from judged where sid = it",
         sid as AccountSid,
         now,
         with_money,
@@ -114,9 +118,10 @@ pub async fn refund(
 ) -> Result<Option<Money>> {
     query_scalar!(
         r#"with had as (
-            select sid, balance from accounts where sid = $1 and balance > 0
+            select account_sid as sid, balance, version from sums_of($1) where balance > 0
         ), paid as (
-            update accounts set balance = 0 from had where accounts.sid = had.sid
+            update account_sums set version = account_sums.version + 1, balance = 0
+            from had where account_sid = sid and account_sums.version = had.version
         )
         insert into ledger_entries (account_sid, at, kind, amount, balance_after, note)
         select sid, $2, 'debit', -balance, 0, coalesce($3, 'refund of a closed account') from had
@@ -146,11 +151,10 @@ pub async fn edit(
     now: DateTime<Utc>,
 ) -> Result<Option<Account>> {
     accounts!(
+        returning
         "update accounts set name = coalesce($2, name), ref = case when $3 then $4 else ref end,
             updated_at = greatest($5, updated_at)
-        where sid = $1 and (closed_at is null or $2::text is null)
-        returning ",
-        "",
+        where sid = $1 and (closed_at is null or $2::text is null)",
         sid as AccountSid,
         edit.name.map(FriendlyName::as_str),
         edit.reference.is_some(),

@@ -53,11 +53,14 @@ pub async fn create_below(
             for no key update
         ), more as (
             update accounts set sub_accounts = sub_accounts + 1 from owner where sid = its_sid
+        ), made as (
+            insert into accounts (sid, owner_sid, name, credential, token_digest, created_at, updated_at)
+            select $2, its_sid, $3, gen_random_uuid(), $4, $5, $5 from owner
+            returning *
         )
-        insert into accounts (sid, owner_sid, name, credential, token_digest, created_at, updated_at)
-        select $2, its_sid, $3, gen_random_uuid(), $4, $5, $5 from owner
-        returning ",
-        "",
+        select ",
+        " from made, (values (0::bigint, 0::bigint, 0::bigint, 0::bigint))
+            as sums (balance, local_numbers, tollfree_numbers, monthly_fees)",
         owner as AccountSid,
         sid as AccountSid,
         name.as_str(),
@@ -80,6 +83,7 @@ pub async fn set_by_owner(
     now: DateTime<Utc>,
 ) -> Result<Option<Account>> {
     accounts!(
+        returning
         "with owner as materialized (
             -- Sees: the owner as it is now. Locks: it. First, as owners are locked before their sub-accounts.
             select sid as its_sid from accounts where sid = $1 and status = 'active' for no key update
@@ -91,9 +95,7 @@ pub async fn set_by_owner(
         from owner where sid = $2 and owner_sid = its_sid and closed_at is null and ($3 or suspended_at is null)
             and coalesce((
                 select at from account_events where account_sid = $2 order by id desc offset $5 limit 1
-            ), '-infinity') < $4::timestamptz - interval '1 day'
-        returning ",
-        "",
+            ), '-infinity') < $4::timestamptz - interval '1 day'",
         owner as AccountSid,
         sid as AccountSid,
         suspended,
@@ -135,7 +137,12 @@ pub async fn page(
 /// Several accounts, newest first.
 #[instrument(name = "accounts.families.find_all", level = "debug", skip_all)]
 pub async fn find_all(db: &Db, sids: &[AccountSid]) -> Result<Vec<Account>> {
-    accounts!("select ", " from accounts where sid = any($1) order by created_at desc, sid desc", sids as &[AccountSid])
-        .fetch_all(db)
-        .await
+    accounts!(
+        "select ",
+        " from accounts cross join lateral sums_of(sid) as sums where sid = any($1)
+        order by created_at desc, sid desc",
+        sids as &[AccountSid]
+    )
+    .fetch_all(db)
+    .await
 }

@@ -20,10 +20,11 @@ macro_rules! judged {
         query_as!(
             $of,
             "with fee as (
-                select payer.sid as account_sid, tenancies.sid, phone_number, price, due_on, payer.balance,
+                select payer.sid as account_sid, tenancies.sid, phone_number, price, due_on, balance,
                     payer.unpaid_since, month_begins(started_at, month) as begins
                 from tenancies join accounts as holder on holder.sid = account_sid
                 join accounts as payer on payer.sid = holder.payer_sid
+                join account_sums on account_sums.account_sid = payer.sid
                 cross join lateral (
                     values (case when payer.unpaid_since is null then ($1 at time zone 'UTC')::date
                         else owes_by(payer.unpaid_since, $1) end)

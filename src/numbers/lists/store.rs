@@ -27,10 +27,10 @@ pub async fn parts(db: &Db, asked: &[Part]) -> Result<Vec<Held>> {
             select ordinal, account, wanted, size, coalesce(after, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid) as last_sid,
                 case when after is null then 'infinity'
                     else coalesce(last.started_at, began_for(account, after)) end as last_started_at,
-                numbers_held(accounts, wanted) as total
+                numbers_held(local_numbers, tollfree_numbers, wanted) as total
             from unnest($1::uuid[], $2::number_kind[], $3::uuid[], $4::bigint[])
                 with ordinality as asked (account, wanted, after, size, ordinal)
-            join accounts on accounts.sid = account
+            cross join lateral sums_of(account) as sums
             left join tenancies as last on last.sid = after and last.account_sid = account
         ) as part
         cross join lateral (
@@ -83,7 +83,7 @@ pub async fn sid_at(db: &Db, account: AccountSid, kind: Option<Kind>, before: i6
             where account_sid = $1 and ended_at is null and kind = 'tollfree' and $2 is distinct from 'local'
             order by started_at desc, sid desc)
         ) as held
-        where $3 < (select numbers_held(accounts, $2) from accounts where accounts.sid = $1)
+        where $3 < (select numbers_held(local_numbers, tollfree_numbers, $2) from sums_of($1))
         order by started_at desc, sid desc offset $3 limit 1"#,
         account as AccountSid,
         kind as Option<Kind>,
@@ -137,8 +137,8 @@ pub async fn sid_before(
 #[instrument(name = "numbers.lists.count", level = "debug", skip_all)]
 pub async fn count(db: &Db, account: AccountSid, kind: Option<Kind>, after: Option<NumberSid>) -> Result<Option<i64>> {
     query_scalar!(
-        r#"select numbers_held(accounts, $2) as "total!" from accounts
-        where sid = $1 and ($3::uuid is null or began_for(sid, $3) is not null)"#,
+        r#"select numbers_held(local_numbers, tollfree_numbers, $2) as "total!" from sums_of($1)
+        where $3::uuid is null or began_for($1, $3) is not null"#,
         account as AccountSid,
         kind as Option<Kind>,
         after as Option<NumberSid>

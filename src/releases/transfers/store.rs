@@ -71,13 +71,13 @@ pub async fn transfer(within: &mut Transaction, asked: &Transfer<'_>, now: DateT
             from told where sid = tenancy_sid
             returning kind, price
         ), given as (
-            update accounts set local_numbers = local_numbers - (kind = 'local')::integer,
+            update account_sums set version = version + 1, local_numbers = local_numbers - (kind = 'local')::integer,
                 tollfree_numbers = tollfree_numbers - (kind = 'tollfree')::integer, monthly_fees = monthly_fees - price
-            from moved where accounts.sid = $4
+            from moved where account_sid = $4 and version >= (select version from sums_of($4))
         )
-        update accounts set local_numbers = local_numbers + (kind = 'local')::integer,
+        update account_sums set version = version + 1, local_numbers = local_numbers + (kind = 'local')::integer,
             tollfree_numbers = tollfree_numbers + (kind = 'tollfree')::integer, monthly_fees = monthly_fees + price
-        from moved where accounts.sid = $5",
+        from moved where account_sid = $5 and version >= (select version from sums_of($5))",
         now,
         asked.number as PhoneNumber,
         asked.sid as NumberSid,

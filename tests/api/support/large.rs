@@ -22,8 +22,8 @@ impl World {
             select tenancy_sid, '{sid}', phone_number, kind, 100,
                 timestamptz '2008-01-01' + phone_number % 1000 * interval '1 hour', '2008-01-01', '2030-01-01', '{name}'
             from stock where tenancy_sid is not null;
-            update accounts set local_numbers = {numbers} - {numbers} / 10, tollfree_numbers = {numbers} / 10
-            where sid = '{sid}';
+            update account_sums set local_numbers = {numbers} - {numbers} / 10, tollfree_numbers = {numbers} / 10
+            where account_sid = '{sid}';
             commit"
         );
         let mut connection = self.options.connect().await.expect("a connection");

@@ -359,6 +359,7 @@ impl World {
     pub async fn fingerprint(&self) -> String {
         let statement = "select md5(string_agg(line, chr(10) order by line)) from (
                 select (to_jsonb(accounts) - 'last_used_on')::text from accounts union all select stock::text from stock
+                union all select account_sums::text from account_sums
                 union all select prices::text from prices union all select tenancies::text from tenancies
                 union all select ledger_entries::text from ledger_entries
                 union all select stock_moves::text from stock_moves

@@ -54,7 +54,7 @@ async fn tenancies(db: &Db) -> Vec<Tenancy> {
 
 /// Cents, by AccountSid.
 async fn balances(db: &Db) -> HashMap<String, i64> {
-    let statement = "select 'AC' || replace(sid::text, '-', ''), balance from accounts";
+    let statement = "select 'AC' || replace(account_sid::text, '-', ''), balance from account_sums";
     let rows: Vec<(String, i64)> = sqlx::query_as(statement).fetch_all(db).await.expect("the balances");
     rows.into_iter().collect()
 }
