@@ -125,7 +125,7 @@ pub async fn entries(db: &Db, proof: &mut Proof, month: DateTime<Utc>) -> Result
         }
         let end = if from < closed { closed } else { last };
         let to = end.min(from + slice.size());
-        let (links, found) = slice.timed(of_entries(db, from, to)).await?;
+        let (links, found) = slice.timed(db, of_entries(db, from, to)).await?;
         links.iter().for_each(|link| proof.add(link));
         breaches.extend(found);
         from = to;

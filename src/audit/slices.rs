@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::ledger::Proof;
@@ -14,30 +15,38 @@ use crate::error::Result;
 pub struct Slice {
     least: i64,
     size: i64,
+    /// How long the one before took.
+    took: Duration,
 }
 
 impl Slice {
     /// A snapshot of so long keeps few old versions of a balance.
     const TIME: Duration = Duration::from_millis(200);
     const MOST: i64 = 1_000_000;
+    /// Beside others, how many times as long as a slice the audit rests after it.
+    const REST: u32 = 4;
 
     /// Begins with the least.
     pub const fn of(least: i64) -> Self {
-        Self { least, size: least }
+        Self { least, size: least, took: Duration::ZERO }
     }
 
     pub const fn size(&self) -> i64 {
         self.size
     }
 
-    /// Does the work of a slice. The next one is larger if this one was quick, and smaller if it was slow.
-    pub async fn timed<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    /// Does the work of a slice. The next one is larger if this one was quick, and smaller if it was slow. Before it, the
+    /// audit rests while others are at work: it would take half of two processors from them.
+    pub async fn timed<T>(&mut self, db: &Db, work: impl Future<Output = Result<T>>) -> Result<T> {
+        if store::others_are_at_work(db).await? {
+            sleep(self.took * Self::REST).await;
+        }
         let begun = Instant::now();
         let done = work.await?;
-        let took = begun.elapsed();
-        if took < Self::TIME / 2 {
+        self.took = begun.elapsed();
+        if self.took < Self::TIME / 2 {
             self.size = (self.size * 2).min(Self::MOST);
-        } else if took > Self::TIME * 2 {
+        } else if self.took > Self::TIME * 2 {
             self.size = (self.size / 2).max(self.least);
         }
         Ok(done)
@@ -49,7 +58,7 @@ pub async fn accounts(db: &Db, proof: &Proof) -> Result<Vec<Breach>> {
     let (mut slice, mut from, mut breaches) = (Slice::of(500), Uuid::nil(), Vec::new());
     while from != Uuid::max() {
         let to = store::account_after(db, from, slice.size()).await?.unwrap_or(Uuid::max());
-        breaches.extend(slice.timed(of_accounts(db, from, to, proof)).await?);
+        breaches.extend(slice.timed(db, of_accounts(db, from, to, proof)).await?);
         from = to;
     }
     Ok(breaches)
@@ -66,7 +75,7 @@ pub async fn numbers(db: &Db, paid_until: DateTime<Utc>) -> Result<Vec<Breach>> 
     let (mut slice, mut from, mut breaches) = (Slice::of(500), 0, Vec::new());
     while from != i64::MAX {
         let to = store::number_after(db, from, slice.size()).await?.unwrap_or(i64::MAX);
-        breaches.extend(slice.timed(of_numbers(db, from, to, paid_until)).await?);
+        breaches.extend(slice.timed(db, of_numbers(db, from, to, paid_until)).await?);
         from = to;
     }
     breaches.extend(counts(db).await?);
@@ -89,7 +98,7 @@ async fn counts(db: &Db) -> Result<Vec<Breach>> {
     while !left.is_empty() {
         let size = usize::try_from(slice.size()).unwrap_or(usize::MAX).min(left.len());
         let (now, later) = left.split_at(size);
-        breaches.extend(slice.timed(async { Ok(store::counts(db, now).await?) }).await?);
+        breaches.extend(slice.timed(db, async { Ok(store::counts(db, now).await?) }).await?);
         left = later;
     }
     Ok(breaches)

@@ -12,6 +12,19 @@ use super::Breach;
 use super::ledger::{Balances, Checkpoint, Link, Proven};
 use crate::db::Db;
 
+/// Whether others do something in this database, at this very moment.
+#[instrument(name = "audit.others_are_at_work", level = "debug", skip_all)]
+pub async fn others_are_at_work(db: &Db) -> Result<bool> {
+    query_scalar!(
+        r#"select exists (
+            select from pg_stat_activity where datname = current_database() and state = 'active'
+                and backend_type = 'client backend' and pid <> pg_backend_pid()
+        ) as "any!""#
+    )
+    .fetch_one(db)
+    .await
+}
+
 /// The last of the next `size` accounts after `from`; `None` if fewer than `size` accounts are left.
 #[instrument(name = "audit.account_after", level = "debug", skip_all)]
 pub async fn account_after(db: &Db, from: Uuid, size: i64) -> Result<Option<Uuid>> {

@@ -88,7 +88,8 @@ pub async fn charge(
         ), debit as (
             update account_sums set version = version + 1, balance = balance - amount
             from account
-            where amount > 0 and account_sid = payer and version >= (select version from sums_of(payer))
+            where amount > 0 and (account_sid, version) >= (payer, (select version from sums_of(payer)))
+                and account_sid <= payer
         ), suspended as (
             update accounts set unpaid_since = $3, changed_by = ('unpaid', $3)::change_cause,
                 updated_at = greatest($3, updated_at)
@@ -203,9 +204,9 @@ pub async fn settle(
             join tenancies on account_sid = its_sid and ended_at is null and due_on <= day
             cross join lateral generate_series(due_month, due_month + months_due(started_at, due_month, day) - 1) as month
         ), debit as (
-            update account_sums set version = account_sums.version + 1, balance = account_sums.balance - owing
-            from unpaid, (select coalesce(sum(price), 0)::bigint as owing from owed) as debt
-            where account_sid = unpaid.sid and account_sums.version = unpaid.version and unpaid.balance >= owing
+            update account_sums set version = version + 1, balance = balance - owing
+            from (select coalesce(sum(price), 0)::bigint as owing from owed) as debt
+            where account_sid = $1 and version >= (select version from unpaid) and balance >= owing
             returning account_sid
         ), payer as (
             update accounts set unpaid_since = null, updated_at = greatest($2, updated_at),

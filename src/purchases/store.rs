@@ -285,7 +285,7 @@ macro_rules! purchases {
                     ) as part (party, was, cost, fees, held)
                     group by party
                 ) as total
-                where account_sid = party and version >= (select version from sums_of(party))
+                where (account_sid, version) >= (party, (select version from sums_of(party))) and account_sid <= party
             ), claim as (
                 -- Writes: the numbers.
                 update stock set state = 'in_use', moved_by = 'sale', state_since = at, tenancy_sid = bought.sid

@@ -64,8 +64,9 @@ macro_rules! release {
                 update account_sums set version = version + 1, local_numbers = local_numbers - fewer.local,
                     tollfree_numbers = tollfree_numbers - fewer.tollfree, monthly_fees = monthly_fees - fewer.fees
                 from fewer
-                where account_sums.account_sid = fewer.account_sid
-                    and version >= (select version from sums_of(fewer.account_sid))
+                where (account_sums.account_sid, version)
+                        >= (fewer.account_sid, (select version from sums_of(fewer.account_sid)))
+                    and account_sums.account_sid <= fewer.account_sid
                 returning account_sums.account_sid as sid
             )
             update tenancies set
@@ -318,7 +319,8 @@ pub async fn restore(within: &mut Transaction, sid: NumberSid, now: DateTime<Utc
             update account_sums set version = version + 1, local_numbers = local_numbers + (kind = 'local')::integer,
                 tollfree_numbers = tollfree_numbers + (kind = 'tollfree')::integer,
                 monthly_fees = monthly_fees + price
-            from open where account_sid = sid and version >= (select version from sums_of(sid))
+            from open
+            where (account_sid, version) >= (sid, (select version from sums_of(sid))) and account_sid <= sid
             returning phone_number
         ), back as (
             update stock set state = 'in_use', moved_by = 'restore', state_since = at, quarantined_at = null,

@@ -120,8 +120,8 @@ pub async fn refund(
         r#"with had as (
             select account_sid as sid, balance, version from sums_of($1) where balance > 0
         ), paid as (
-            update account_sums set version = account_sums.version + 1, balance = 0
-            from had where account_sid = sid and account_sums.version = had.version
+            update account_sums set version = version + 1, balance = 0
+            where account_sid = $1 and version >= (select version from had)
         )
         insert into ledger_entries (account_sid, at, kind, amount, balance_after, note)
         select sid, $2, 'debit', -balance, 0, coalesce($3, 'refund of a closed account') from had
