@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -16,8 +16,10 @@ use super::{Breach, Extent, store};
 use crate::db::{Db, is_read_only};
 use crate::error::Result;
 
-/// How long to wait for transactions that go on. Those that write entries are shorter.
+/// How long to wait for transactions that go on. Those that write entries are shorter, unless they hang: then an entry that
+/// is committed later may look missing, and no checkpoint is kept.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What is proven of an account: that all entries up to `entry` are right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +45,7 @@ pub type Balances = BTreeMap<Uuid, Proven>;
 pub struct Checkpoint {
     /// All entries up to this one are proven.
     pub entry: i64,
+    /// The beginning of the month that was open then: all tenancies from before are proven to be paid for.
     pub month: DateTime<Utc>,
 }
 
@@ -67,11 +70,12 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// Begins where the last audit ended, or at the first entry.
-    pub async fn begin(db: &Db, extent: Extent) -> Result<Self> {
+    /// Begins at the last checkpoint, or at the first entry. A checkpoint of a later month than this one is the work of a wrong
+    /// clock, and does not count.
+    pub async fn begin(db: &Db, extent: Extent, month: DateTime<Utc>) -> Result<Self> {
         let begun = match extent {
             Extent::Full => None,
-            Extent::Open => store::checkpoint(db).await?,
+            Extent::Open => store::checkpoint(db).await?.filter(|checkpoint| checkpoint.month <= month),
         };
         let balances = match begun {
             Some(_) => store::proven(db).await?,
@@ -80,9 +84,10 @@ impl Proof {
         Ok(Self { begun, balances, closed: None })
     }
 
-    /// Up to when all tenancies are proven to be paid for.
+    /// Up to when all tenancies are proven to be paid for. Those of the last day are looked at again: clocks differ, and a sale
+    /// takes a moment.
     pub fn paid_until(&self) -> DateTime<Utc> {
-        self.begun.map_or(DateTime::UNIX_EPOCH, |checkpoint| checkpoint.month)
+        self.begun.map_or(DateTime::UNIX_EPOCH, |checkpoint| checkpoint.month - TimeDelta::days(1))
     }
 
     /// What is proven of the accounts after `from`, up to `to`.
@@ -113,11 +118,12 @@ impl Proof {
 /// are of closed months.
 pub async fn entries(db: &Db, proof: &mut Proof, month: DateTime<Utc>) -> Result<Vec<Breach>> {
     let mut from = proof.begun.map_or(0, |checkpoint| checkpoint.entry);
-    let last = last_entry(db).await?;
+    let last = store::last_entry(db).await?;
+    let all_have_ended = outlast_writers(db).await?;
     let closed = store::first_entry_since(db, month).await?.map_or(last, |first| first - 1).min(last);
     let (mut slice, mut breaches) = (Slice::of(500), Vec::new());
     loop {
-        if from == closed {
+        if from == closed && all_have_ended {
             proof.closed = Some((Checkpoint { entry: closed, month }, proof.balances.clone()));
         }
         if from >= last {
@@ -132,15 +138,21 @@ pub async fn entries(db: &Db, proof: &mut Proof, month: DateTime<Utc>) -> Result
     }
 }
 
-/// The last entry whose transaction has ended, and with it those before.
-async fn last_entry(db: &Db) -> Result<i64> {
-    let last = store::last_entry(db).await?;
-    let (next, _) = store::transactions(db).await?;
+/// Waits until all transactions that may have written an entry so far have ended. Returns whether they have. Where nothing can
+/// be written, that is not known, and no checkpoint can be kept either.
+async fn outlast_writers(db: &Db) -> Result<bool> {
+    let new = match store::new_transaction(db).await {
+        Err(error) if is_read_only(&error) => return Ok(false),
+        new => new?,
+    };
     let begun = Instant::now();
-    while begun.elapsed() < LONGEST_WAIT && store::transactions(db).await?.1 < next {
-        sleep(LONGEST_WAIT / 500).await;
+    while store::first_transaction(db).await? <= new {
+        if begun.elapsed() > LONGEST_WAIT {
+            return Ok(false);
+        }
+        sleep(PAUSE).await;
     }
-    Ok(last)
+    Ok(true)
 }
 
 async fn of_entries(db: &Db, from: i64, to: i64) -> Result<(Vec<Link>, Vec<Breach>)> {

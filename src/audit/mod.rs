@@ -56,7 +56,7 @@ pub enum Extent {
 /// If the database is out of reach.
 pub async fn audit(db: &Db, extent: Extent, now: DateTime<Utc>) -> Result<Vec<Breach>> {
     let month = month_of(now);
-    let mut proof = ledger::Proof::begin(db, extent).await?;
+    let mut proof = ledger::Proof::begin(db, extent, month).await?;
     let mut breaches = ledger::entries(db, &mut proof, month).await?;
     breaches.extend(slices::accounts(db, &proof).await?);
     breaches.extend(slices::numbers(db, proof.paid_until()).await?);

@@ -71,14 +71,16 @@ pub async fn last_entry(db: &Db) -> Result<i64> {
         .await
 }
 
-/// The next transaction, and the first that goes on: all before it have ended.
-#[instrument(name = "audit.transactions", level = "debug", skip_all)]
-pub async fn transactions(db: &Db) -> Result<(i64, i64)> {
-    let row = query!(
-        r#"select pg_snapshot_xmax(now)::text::bigint as "next!", pg_snapshot_xmin(now)::text::bigint as "first!"
-        from pg_current_snapshot() as now"#
-    );
-    row.fetch_one(db).await.map(|row| (row.next, row.first))
+/// A new transaction, which ends at once: all that began to write before it have smaller numbers.
+#[instrument(name = "audit.new_transaction", level = "debug", skip_all)]
+pub async fn new_transaction(db: &Db) -> Result<i64> {
+    query_scalar!(r#"select pg_current_xact_id()::text::bigint as "new!""#).fetch_one(db).await
+}
+
+/// The first transaction that goes on: all before it have ended.
+#[instrument(name = "audit.first_transaction", level = "debug", skip_all)]
+pub async fn first_transaction(db: &Db) -> Result<i64> {
+    query_scalar!(r#"select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "first!""#).fetch_one(db).await
 }
 
 /// The first ledger entry of a time or later; `None` if there is none.

@@ -91,7 +91,7 @@ const MOST_TRIES: u32 = 5;
 ///
 /// # Errors
 /// [`Refused::Unknown`], [`Refused::HoldsNumbers`], [`Refused::OwnsAccounts`], [`Refused::HoldsMoney`],
-/// [`Refused::HoldsMore`]; [`Refused::Reopened`] if it is made active before its numbers have gone.
+/// [`Refused::HoldsMore`]; [`Refused::Reopened`] if it is made active before it is closed.
 pub async fn close_account_telling(
     db: &Db,
     clock: &Clock,
@@ -102,9 +102,14 @@ pub async fn close_account_telling(
     let (mut released, mut is_shut, mut tries) = (0, false, 1);
     loop {
         let held = if closing.releases { store::held(db, account).await? } else { Vec::new() };
-        if held.len() <= AT_ONCE {
-            let finish =
-                async |within: &mut Transaction| finish(within, clock, account, closing, &held, released).await;
+        if held.len() <= AT_ONCE || tries == MOST_TRIES {
+            let finish = async |within: &mut Transaction| {
+                let released = released + release_last(within, clock, account, &held).await?;
+                if is_shut {
+                    refuse_unless_shut(within, account).await?;
+                }
+                finish(within, clock, account, closing, released, is_shut).await
+            };
             match transact(db, finish).await {
                 // They were bought, restored or moved to it since they were looked for.
                 Err(Denied::Refused(Refused::HoldsNumbers { .. })) if closing.releases && tries < MOST_TRIES => {
@@ -117,9 +122,14 @@ pub async fn close_account_telling(
             shut(db, clock, account, closing).await?;
             is_shut = true;
         }
+        let before = released;
         for some in held.chunks(AT_ONCE) {
             released += transact(db, async |within| release_some(within, clock, account, some).await).await?;
             told(released);
+        }
+        if released == before {
+            // Another closing was quicker, or what the audit would find keeps them from going.
+            tries += 1;
         }
     }
 }
@@ -144,29 +154,44 @@ async fn release_some(
     numbers: &[NumberSid],
 ) -> Result<u64, Denied<Refused>> {
     let released = store::release_some(within, account, numbers, clock.now()).await?;
-    match accounts::find_within(within, account).await?.status {
-        Status::Active => Err(Refused::Reopened(account).into()),
-        Status::Suspended | Status::Closed => Ok(released),
+    refuse_unless_shut(within, account).await?;
+    Ok(released)
+}
+
+/// Locks an account, and refuses if it was made active.
+async fn refuse_unless_shut(within: &mut Transaction, account: AccountSid) -> Result<(), Denied<Refused>> {
+    let held = store::hold_accounts(within, &[account]).await?;
+    match held.into_iter().find(|(sid, _)| *sid == account) {
+        Some((_, Status::Active)) => Err(Refused::Reopened(account).into()),
+        _ => Ok(()),
     }
 }
 
-/// Releases the last of an account's numbers, and closes it.
+/// Releases the last of an account's numbers.
+async fn release_last(
+    within: &mut Transaction,
+    clock: &Clock,
+    account: AccountSid,
+    numbers: &[NumberSid],
+) -> Result<u64, Denied<Refused>> {
+    match numbers {
+        [] => Ok(0),
+        some => Ok(store::release_some(within, account, some, clock.now()).await?),
+    }
+}
+
+/// Closes an account whose numbers have gone. What it was credited with while they went, `is_shut`, is refunded too.
 async fn finish(
     within: &mut Transaction,
     clock: &Clock,
     account: AccountSid,
     closing: Closing<'_>,
-    numbers: &[NumberSid],
     released: u64,
+    is_shut: bool,
 ) -> Result<Closed, Denied<Refused>> {
-    let last = match numbers {
-        [] => 0,
-        some => store::release_some(within, account, some, clock.now()).await?,
-    };
-    let released = released + last;
     let accounts::Closed { account: closed, refunded } =
         accounts::close(within, clock, account, closing.leftover, closing.said).await?;
-    closing.refuse_more(account, released, refunded)?;
+    closing.refuse_more(account, released, if is_shut { Money::ZERO } else { refunded })?;
     Ok(Closed { account: closed, refunded, released })
 }
 

@@ -8,6 +8,7 @@ use sqlx::{Result, query, query_as, query_scalar};
 use tracing::instrument;
 
 use super::Released;
+use crate::accounts::Status;
 use crate::db::{Db, Transaction};
 use crate::inventory::State;
 use crate::values::phone::PhoneNumber;
@@ -253,6 +254,19 @@ pub async fn hold(within: &mut Transaction, number: PhoneNumber) -> Result<Optio
         number as PhoneNumber
     );
     Ok(found.fetch_optional(&mut **within).await?.map(|row| (row.state, row.sid)))
+}
+
+/// Locks accounts and their payers. Returns the status of each.
+#[instrument(name = "releases.hold_accounts", level = "debug", skip_all)]
+pub async fn hold_accounts(within: &mut Transaction, accounts: &[AccountSid]) -> Result<Vec<(AccountSid, Status)>> {
+    let held = query!(
+        r#"select sid as "sid: AccountSid", status as "status!: Status" from accounts
+        where sid = any($1) or sid = any(array(select payer_sid from accounts where sid = any($1)))
+        order by owner_sid is not null, sid for no key update"#,
+        accounts as &[AccountSid]
+    );
+    let held = held.fetch_all(&mut **within).await?;
+    Ok(held.into_iter().map(|account| (account.sid, account.status)).collect())
 }
 
 /// The tenancy of a number that ended last. Ordered by id, not by time, because the clocks of several machines differ. The

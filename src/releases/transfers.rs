@@ -84,7 +84,7 @@ async fn refuse_unless_active(
     from: AccountSid,
     to: AccountSid,
 ) -> Result<(), Denied<Refused>> {
-    let both: HashMap<_, _> = store::hold_accounts(within, &[from, to]).await?.into_iter().collect();
+    let both: HashMap<_, _> = super::store::hold_accounts(within, &[from, to]).await?.into_iter().collect();
     match both.get(&to) {
         None => Err(Refused::NoTaker(to).into()),
         Some(Status::Closed) => Err(Refused::TakerClosed(to).into()),

@@ -372,3 +372,34 @@ fn a_purchase_after_the_checkpoint_is_proven() {
         assert_eq!(open, all);
     });
 }
+
+/// What a transaction that goes on has written, an audit does not see: no checkpoint may cover it.
+#[test]
+fn an_entry_that_was_not_committed_yet_is_proven_by_a_later_audit() {
+    test_without_audit(async |world| {
+        let scene = Scene::new(world).await;
+        let mut open = world.db.begin().await.expect("a transaction");
+        let written = "set local session_replication_role = replica;
+            insert into ledger_entries (account_sid, at, kind, amount, balance_after, tenancy_sid, month)
+            values (:account, now(), 'purchase', -77, 4723, :nobody, 0);
+            update account_sums set balance = 4723 where account_sid = :account";
+        let written = AssertSqlSafe(scene.fill(written));
+        sqlx::raw_sql(written).execute(&mut *open).await.expect("an entry");
+        assert_eq!(audited(&world.db, Extent::Open).await, []);
+        open.commit().await.expect("a commit");
+        let [open, all] = [audited(&world.db, Extent::Open).await, breaches(&world.db).await];
+        assert!(open.iter().any(|breach| breach.what.contains("there is no such tenancy")), "{open:?}");
+        assert_eq!(open, all);
+    });
+}
+
+#[test]
+fn a_checkpoint_of_a_month_to_come_does_not_count() {
+    test_without_audit(async |world| {
+        let statement = "delete from ledger_entries where tenancy_sid = :sid;
+            update audit_checkpoints set month = month + interval '1 month'";
+        let [open, all] = found_after(world, statement).await;
+        assert!(open.iter().any(|what| what.contains("paid")), "{open:?}");
+        assert_eq!(open, all);
+    });
+}

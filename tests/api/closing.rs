@@ -14,7 +14,7 @@ use numberbank::values::phone::PhoneNumber;
 use numberbank::values::sid::AccountSid;
 use numberbank::{billing, purchases};
 
-use crate::support::{Account, Answer, CLOSING, WithForm, World, eventually, test};
+use crate::support::{Account, Answer, CLOSING, WithForm, World, eventually, test, test_without_audit};
 
 /// More than two transactions release.
 const MANY: i64 = 510;
@@ -178,6 +178,46 @@ fn an_account_that_is_made_active_keeps_what_has_not_gone() {
         let (closed, ()) = join(close, activate).await;
         assert!(matches!(closed, Err(Denied::Refused(Refused::Reopened(_)))), "{closed:?}");
         assert_eq!((held(world).await, world.standing(&account).await), (10, (Status::Active, None)));
+    });
+}
+
+/// The activation waits for the last portion, and is done before the account would be closed.
+#[test]
+fn an_account_that_is_made_active_while_its_last_numbers_go_is_not_closed() {
+    test(async |world| {
+        let account = large(world).await;
+        let mut open = world.db.begin().await.expect("a transaction");
+        // The portion holds the account by then.
+        let last = "select from tenancies where sid in (
+                select sid from tenancies where ended_at is null order by kind, started_at, sid offset 505
+            ) for update";
+        sqlx::query(last).execute(&mut *open).await.expect("a lock");
+        let close = releases::close_account(&world.db, &world.clock, sid(&account), CLOSING);
+        let activate = async {
+            eventually("it waits", async || world.waiting().await == 1).await;
+            let activate = accounts::activate(&world.db, &world.clock, sid(&account), None);
+            let commit = async {
+                eventually("both wait", async || world.waiting().await == 2).await;
+                open.commit().await.expect("a commit");
+            };
+            join(activate, commit).await.0.expect("an account");
+        };
+        let (closed, ()) = join(close, activate).await;
+        assert!(matches!(closed, Err(Denied::Refused(Refused::Reopened(_)))), "{closed:?}");
+        assert_eq!((held(world).await, world.standing(&account).await), (0, (Status::Active, None)));
+        assert_eq!(world.server.balance(&account).await, "7.00");
+    });
+}
+
+/// Numbers that the stock does not give to their holder cannot be released: the audit names them.
+#[test]
+fn a_closing_whose_numbers_cannot_go_ends() {
+    test_without_audit(async |world| {
+        let account = large(world).await;
+        let astray = "set session_replication_role = replica; update stock set tenancy_sid = gen_random_uuid() where tenancy_sid is not null";
+        sqlx::raw_sql(astray).execute(&world.db).await.expect("numbers astray");
+        let closed = releases::close_account(&world.db, &world.clock, sid(&account), CLOSING).await;
+        assert!(matches!(closed, Err(Denied::Refused(Refused::HoldsNumbers { .. }))), "{closed:?}");
     });
 }
 

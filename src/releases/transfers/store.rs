@@ -5,7 +5,6 @@ use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_scalar};
 use tracing::instrument;
 
-use crate::accounts::Status;
 use crate::db::Transaction;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
@@ -38,19 +37,6 @@ pub async fn moved_since(within: &mut Transaction, sid: NumberSid, since: DateTi
     )
     .fetch_one(&mut **within)
     .await
-}
-
-/// Locks accounts and their payers. Returns the status of each.
-#[instrument(name = "releases.transfers.hold_accounts", level = "debug", skip_all)]
-pub async fn hold_accounts(within: &mut Transaction, accounts: &[AccountSid]) -> Result<Vec<(AccountSid, Status)>> {
-    let held = query!(
-        r#"select sid as "sid: AccountSid", status as "status!: Status" from accounts
-        where sid = any($1) or sid = any(array(select payer_sid from accounts where sid = any($1)))
-        order by owner_sid is not null, sid for no key update"#,
-        accounts as &[AccountSid]
-    );
-    let held = held.fetch_all(&mut **within).await?;
-    Ok(held.into_iter().map(|account| (account.sid, account.status)).collect())
 }
 
 /// Makes a transfer. Its number and both accounts are locked already. It is never earlier than the number's last move or
