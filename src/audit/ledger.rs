@@ -1,6 +1,6 @@
-//! The ledger, from its first entry to its last, a slice of entries at a time.
+//! The ledger, from its first entry to its last, a portion of entries at a time.
 //!
-//! Of each account it keeps the last entry that is proven, and what was left after it: the next slice must go on from there.
+//! Of each account it keeps the last entry that is proven, and what was left after it: the next portion must go on from there.
 //! What was left at the end of the last closed month is kept as a checkpoint, from which the next audit begins.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::slices::Slice;
+use super::portions::Pace;
 use super::{Breach, Extent, store};
 use crate::db::{Db, is_read_only};
 use crate::error::Result;
@@ -49,7 +49,7 @@ pub struct Checkpoint {
     pub month: DateTime<Utc>,
 }
 
-/// Entries of one account in a slice.
+/// Entries of one account in a portion.
 pub struct Link {
     pub account: Uuid,
     /// What was left before the first of them, by that entry.
@@ -121,7 +121,7 @@ pub async fn entries(db: &Db, proof: &mut Proof, month: DateTime<Utc>) -> Result
     let last = store::last_entry(db).await?;
     let all_have_ended = outlast_writers(db).await?;
     let closed = store::first_entry_since(db, month).await?.map_or(last, |first| first - 1).min(last);
-    let (mut slice, mut breaches) = (Slice::of(500), Vec::new());
+    let (mut pace, mut breaches) = (Pace::of(500), Vec::new());
     loop {
         if from == closed && all_have_ended {
             proof.closed = Some((Checkpoint { entry: closed, month }, proof.balances.clone()));
@@ -130,8 +130,8 @@ pub async fn entries(db: &Db, proof: &mut Proof, month: DateTime<Utc>) -> Result
             return Ok(breaches);
         }
         let end = if from < closed { closed } else { last };
-        let to = end.min(from + slice.size());
-        let (links, found) = slice.timed(db, of_entries(db, from, to)).await?;
+        let to = end.min(from + pace.size());
+        let (links, found) = pace.kept(db, of_entries(db, from, to)).await?;
         links.iter().for_each(|link| proof.add(link));
         breaches.extend(found);
         from = to;

@@ -1,9 +1,9 @@
 //! The audit: proves over the whole database that money and stock add up, and reports every breach.
 //!
-//! It reads in slices: some accounts, numbers or ledger entries at a time, each in one statement. A slice reads all that
-//! belongs to its accounts or numbers, and so judges one moment of them exactly, also while others buy and release. One
-//! snapshot of the whole database would be simpler. But while it lasts, PostgreSQL keeps every old version of a balance, and
-//! purchases become slower with each. Only what operators entered, transfers and families are read at once, for they are few.
+//! It reads in portions: some accounts, numbers or ledger entries at a time. Each statement on a portion reads all that it
+//! judges, and so judges one moment exactly, also while others buy and release. One snapshot of the whole database would
+//! be simpler. But while it lasts, PostgreSQL keeps every old row, and buyers step over ever more of them. Only what operators
+//! entered, transfers and the families of accounts are read at once: they do not grow with what is sold.
 
 use chrono::{DateTime, Datelike, NaiveTime, Utc};
 
@@ -11,7 +11,7 @@ use crate::db::Db;
 use crate::error::Result;
 
 mod ledger;
-mod slices;
+mod portions;
 mod store;
 
 /// A broken invariant.
@@ -30,7 +30,7 @@ pub struct Breach {
 pub enum Extent {
     /// All of it.
     Full,
-    /// What was not proven before, which is the open month and what came since the last audit.
+    /// What came after the months that were closed at the last audit. All else of the ledger counts as proven.
     Open,
 }
 
@@ -58,8 +58,8 @@ pub async fn audit(db: &Db, extent: Extent, now: DateTime<Utc>) -> Result<Vec<Br
     let month = month_of(now);
     let mut proof = ledger::Proof::begin(db, extent, month).await?;
     let mut breaches = ledger::entries(db, &mut proof, month).await?;
-    breaches.extend(slices::accounts(db, &proof).await?);
-    breaches.extend(slices::numbers(db, proof.paid_until()).await?);
+    breaches.extend(portions::accounts(db, &proof).await?);
+    breaches.extend(portions::numbers(db, proof.paid_until()).await?);
     breaches.extend(store::transfers(db).await?);
     breaches.extend(store::corrections(db).await?);
     breaches.extend(store::families(db).await?);

@@ -1,7 +1,7 @@
-//! Statements of the audit. Most read a slice: of accounts, numbers or entries after `from`, up to `to`.
+//! Statements of the audit. Most read a portion: of accounts, numbers or entries after `from`, up to `to`.
 //!
-//! What a row of a slice belongs to is looked up by `lateral … offset 0`, an index for each row. A plain join the planner may
-//! make a hash of, and then each slice reads a whole table.
+//! What a row of a portion belongs to is looked up by `lateral … offset 0`, an index for each row. A plain join the planner may
+//! make a hash of, and then each portion reads a whole table.
 
 use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as, query_scalar};
@@ -132,7 +132,7 @@ pub async fn keep(db: &Db, checkpoint: Checkpoint, balances: &Balances, now: Dat
     .map(drop)
 }
 
-/// Of each account, its entries in a slice: where they begin, and whether they follow from one another.
+/// Of each account, its entries in a portion: where they begin, and whether they follow from one another.
 #[instrument(name = "audit.links", level = "debug", skip_all)]
 pub async fn links(db: &Db, from: i64, to: i64) -> Result<Vec<Link>> {
     query_as!(

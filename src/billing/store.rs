@@ -39,7 +39,7 @@ pub async fn due(db: &Db, from: NaiveDate, by: NaiveDate) -> Result<Vec<Due>> {
     .await
 }
 
-/// What a batch of fees did.
+/// What a portion of the fees did.
 pub struct Charges {
     pub charged: i64,
     pub amount: Money,

@@ -226,7 +226,7 @@ impl Close {
             ));
             context.counted(&json!({ "released": released }));
         };
-        let closed = releases::close_account_telling(db, clock, sid, closing, told).await;
+        let closed = releases::close_account_in_portions(db, clock, sid, closing, told).await;
         bar.finish_and_clear();
         let Closed { account, refunded, released } = closed?;
         context.counted(&json!({ "released": released, "refunded": refunded }));

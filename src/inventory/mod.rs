@@ -178,7 +178,7 @@ pub async fn summary(db: &Db) -> Result<Vec<Summary>> {
     Ok(store::summary(db).await?)
 }
 
-/// Replaces rows of `stock_counts` by their sums. Nobody who moves a number waits for it.
+/// Folds the counts of the stock. Nobody who moves a number waits for it.
 ///
 /// # Errors
 /// If the database is out of reach.

@@ -1,6 +1,6 @@
 //! Jobs that `serve` runs at intervals: put numbers on sale again after their quarantine, bill fees, delete old
-//! idempotency keys. Of all instances on one database, one at a time runs them. The counts of the stock are summed up more
-//! often, by each instance.
+//! idempotency keys. Of all instances on one database, one at a time runs them. The counts of the stock are folded more often,
+//! by each instance.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -85,19 +85,19 @@ pub async fn keep_running(settings: JobOptions) {
     }
 }
 
-/// How often the counts of the stock are summed up. A sale adds a row to them, so between two times come some ten thousands,
-/// which a reader adds up in milliseconds.
+/// How often the counts of the stock are folded. A sale adds a row. In ten seconds of thousands of sales a second that is some
+/// ten thousand rows, which a reader adds up in milliseconds.
 const FOLD_EVERY: Duration = Duration::from_secs(10);
 
-/// The longest summing up; the next one continues it.
+/// The longest folding; the next one continues it.
 const MAX_FOLD: Duration = Duration::from_mins(1);
 
-/// Sums up the counts of the stock, until dropped. Several instances may do it at once.
+/// Folds the counts of the stock, until dropped. Several instances may do it at once.
 pub async fn keep_folding(db: Db) {
     loop {
         tokio::time::sleep(FOLD_EVERY).await;
         if let Ok(Err(error)) = tokio::time::timeout(MAX_FOLD, inventory::fold_counts(&db)).await {
-            tracing::debug!("the counts of the stock were not summed up: {error}");
+            tracing::debug!("the counts of the stock were not folded: {error}");
         }
     }
 }

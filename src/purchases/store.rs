@@ -1,7 +1,7 @@
 //! The statements of a purchase.
 //!
-//! Lock order: stock, account, tenancy; of accounts, those that pay before those that hold. A statement may wait for an account while it holds stock, never the reverse;
-//! one that locks the account first skips locked stock. Several rows of stock are locked in the order of `pick`, by
+//! Lock order: stock, account, tenancy; of accounts, those that pay before those that hold. A statement may wait for an account
+//! while it holds stock, never the reverse; one that locks the account first skips locked stock. Several rows of stock are locked in the order of `pick`, by
 //! releases and withdrawals too. A row that turns out not to match, after a wait for its lock, stays locked until the
 //! statement ends.
 
@@ -231,7 +231,7 @@ macro_rules! purchases {
                 + "
             ), sums as materialized (
                 -- Sees: the balances of the payers as they are now, which may be newer than the statement's snapshot. Locks:
-                -- them. Here: after the accounts, whose locks decide who may.
+                -- them. Here: after the accounts. Whoever has locked an account has its sums to itself.
                 select its.* from payer cross join lateral (
                     select account_sid, balance from account_sums where account_sid = payer.sid
                     order by version desc limit 1 for no key update
@@ -270,7 +270,7 @@ macro_rules! purchases {
             ), debit as (
                 -- Writes: the sums of the accounts. The new balance is made from the locked row (`sums`), not from the row
                 -- that this update sees: that one may be older, and PostgreSQL checks the constraints on it before it
-                -- looks for a newer version. A sub-account has none.
+                -- looks for a newer version. A sub-account has no balance.
                 update account_sums set
                     version = version + 1,
                     balance = coalesce(was - cost, 0),

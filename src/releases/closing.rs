@@ -67,17 +67,17 @@ pub struct Closed {
     pub released: u64,
 }
 
-/// As [`close_account_telling`], without telling.
+/// As [`close_account_in_portions`], for those who need not hear how far it is.
 ///
 /// # Errors
-/// Those of [`close_account_telling`].
+/// Those of [`close_account_in_portions`].
 pub async fn close_account(
     db: &Db,
     clock: &Clock,
     account: AccountSid,
     closing: Closing<'_>,
 ) -> Result<Closed, Denied<Refused>> {
-    close_account_telling(db, clock, account, closing, |_| {}).await
+    close_account_in_portions(db, clock, account, closing, |_| {}).await
 }
 
 /// How often a closing finds numbers that came to the account meanwhile, before it is refused.
@@ -86,18 +86,18 @@ const MOST_TRIES: u32 = 5;
 /// Closes an account for ever and, if wanted, releases its numbers and refunds its balance.
 ///
 /// One that holds few numbers is closed in one transaction. One that holds many is suspended first, so that it buys nothing
-/// more, and its numbers go some at a time: then nobody waits long for the account, or for its owner. `told` hears how many
+/// more, and its numbers go some at a time: then nobody waits long for the account, or for its owner. `progress` hears how many
 /// have gone. If this is cut off, the account stays suspended, and the same again goes on with the rest.
 ///
 /// # Errors
 /// [`Refused::Unknown`], [`Refused::HoldsNumbers`], [`Refused::OwnsAccounts`], [`Refused::HoldsMoney`],
 /// [`Refused::HoldsMore`]; [`Refused::Reopened`] if it is made active before it is closed.
-pub async fn close_account_telling(
+pub async fn close_account_in_portions(
     db: &Db,
     clock: &Clock,
     account: AccountSid,
     closing: Closing<'_>,
-    mut told: impl FnMut(u64),
+    mut progress: impl FnMut(u64),
 ) -> Result<Closed, Denied<Refused>> {
     let (mut released, mut is_shut, mut tries) = (0, false, 1);
     loop {
@@ -125,7 +125,7 @@ pub async fn close_account_telling(
         let before = released;
         for some in held.chunks(AT_ONCE) {
             released += transact(db, async |within| release_some(within, clock, account, some).await).await?;
-            told(released);
+            progress(released);
         }
         if released == before {
             // Another closing was quicker, or what the audit would find keeps them from going.
@@ -134,7 +134,8 @@ pub async fn close_account_telling(
     }
 }
 
-/// Suspends an account that is to be closed, unless it can be foreseen that it cannot.
+/// Suspends an account before it is closed. If something that can be foreseen forbids the closing, it refuses and suspends
+/// nothing.
 async fn shut(db: &Db, clock: &Clock, account: AccountSid, closing: Closing<'_>) -> Result<(), Denied<Refused>> {
     transact(db, async |within| {
         // None if another closing was quicker.

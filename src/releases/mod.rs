@@ -19,7 +19,7 @@ mod store;
 mod transfers;
 
 pub use closing::{
-    Closed, Closing, before_closing, before_closing_by_owner, close_account, close_account_telling, close_by_owner,
+    Closed, Closing, before_closing, before_closing_by_owner, close_account, close_account_in_portions, close_by_owner,
 };
 pub use transfers::{Moving, transfer, transfer_and_tell};
 
@@ -155,7 +155,7 @@ pub async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Res
         for some in store::overdue(db, since).await?.chunks(AT_ONCE) {
             released += again(|| release_unpaid_some(db, clock, since, some)).await?;
         }
-        // Those of a later run may be paid until then.
+        // Nothing that was found was still overdue. The next run looks again.
         if released == before {
             return Ok(released);
         }

@@ -162,8 +162,8 @@ pub async fn release_past(
     Ok(released.fetch_all(db).await?.into_iter().map(|row| (row.account_sid, row.sid)).collect())
 }
 
-/// Some of the open tenancies of an account. It locks nothing: a statement that passes what ended since costs as much as many
-/// that release some, so they are looked for seldom.
+/// Up to 10,000 open tenancies of an account. Locks nothing. Many at once, because to pass those that ended before costs as
+/// much as to release hundreds.
 #[instrument(name = "releases.held", level = "debug", skip_all)]
 pub async fn held(db: &Db, account: AccountSid) -> Result<Vec<NumberSid>> {
     query_scalar!(

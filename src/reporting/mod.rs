@@ -168,8 +168,8 @@ impl Report {
         self.view
     }
 
-    /// Numbers of a state that is not read in portions have an index. By estimates from before many numbers left that
-    /// state, all tenancies would be read to find that there is none.
+    /// Whether it is limited to a state. Then an index leads to its numbers, but the planner may not use it: by statistics from
+    /// when more numbers had that state, it would read all tenancies.
     fn is_of_a_state(&self) -> bool {
         self.conditions.iter().any(|condition| matches!(condition, Condition::Is("state", _)))
     }
@@ -213,6 +213,7 @@ pub async fn rows<E: From<Error>>(
     let mut portions = Portions::of(report);
     let first = if let Some(portions) = &mut portions { portions.next(db).await? } else { None };
     match (portions, first) {
+        // Without rows there is no portion, but a header.
         (Some(portions), Some(first)) => in_portions(db, report, (portions, first), columns, form, take).await,
         _ => at_once(db, report, columns, form, take).await,
     }

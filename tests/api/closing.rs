@@ -84,7 +84,7 @@ fn many_numbers_go_some_at_a_time_and_then_the_account() {
         let closing =
             Closing { leftover: Some(Leftover::Refunded), shown: Some((MANY, Money::from_cents(700))), ..CLOSING };
         let tell = |released| told.lock().expect("a list").push(released);
-        let closed = releases::close_account_telling(&world.db, &world.clock, sid(&account), closing, tell).await;
+        let closed = releases::close_account_in_portions(&world.db, &world.clock, sid(&account), closing, tell).await;
         let closed = closed.expect("a closing");
         assert_eq!((closed.released, closed.refunded.cents(), closed.account.status), (510, 700, Status::Closed));
         assert_eq!(told.into_inner().expect("a list"), [250, 500, 510]);

@@ -1,4 +1,4 @@
-//! Walks through accounts and numbers, a slice at a time.
+//! Walks through accounts and numbers, a portion at a time.
 
 use std::time::{Duration, Instant};
 
@@ -11,19 +11,19 @@ use super::{Breach, store};
 use crate::db::Db;
 use crate::error::Result;
 
-/// How many go into a slice, so that it takes about a fifth of a second.
-pub struct Slice {
+/// How many go into a portion, so that it takes about a fifth of a second.
+pub struct Pace {
     least: i64,
     size: i64,
     /// How long the one before took.
     took: Duration,
 }
 
-impl Slice {
-    /// A snapshot of so long keeps few old versions of a balance.
+impl Pace {
+    /// A snapshot of so long keeps few old rows.
     const TIME: Duration = Duration::from_millis(200);
     const MOST: i64 = 1_000_000;
-    /// Beside others, how many times as long as a slice the audit rests after it.
+    /// Beside others, how many times as long as a portion the audit rests after it.
     const REST: u32 = 4;
 
     /// Begins with the least.
@@ -35,9 +35,9 @@ impl Slice {
         self.size
     }
 
-    /// Does the work of a slice. The next one is larger if this one was quick, and smaller if it was slow. Before it, the
+    /// Does the work of a portion. The next one is larger if this one was quick, and smaller if it was slow. Before it, the
     /// audit rests while others are at work: it would take half of two processors from them.
-    pub async fn timed<T>(&mut self, db: &Db, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub async fn kept<T>(&mut self, db: &Db, work: impl Future<Output = Result<T>>) -> Result<T> {
         if store::others_are_at_work(db).await? {
             sleep(self.took * Self::REST).await;
         }
@@ -55,10 +55,10 @@ impl Slice {
 
 /// The accounts: their own counts, and their balances.
 pub async fn accounts(db: &Db, proof: &Proof) -> Result<Vec<Breach>> {
-    let (mut slice, mut from, mut breaches) = (Slice::of(500), Uuid::nil(), Vec::new());
+    let (mut pace, mut from, mut breaches) = (Pace::of(500), Uuid::nil(), Vec::new());
     while from != Uuid::max() {
-        let to = store::account_after(db, from, slice.size()).await?.unwrap_or(Uuid::max());
-        breaches.extend(slice.timed(db, of_accounts(db, from, to, proof)).await?);
+        let to = store::account_after(db, from, pace.size()).await?.unwrap_or(Uuid::max());
+        breaches.extend(pace.kept(db, of_accounts(db, from, to, proof)).await?);
         from = to;
     }
     Ok(breaches)
@@ -72,10 +72,10 @@ async fn of_accounts(db: &Db, from: Uuid, to: Uuid, proof: &Proof) -> Result<Vec
 
 /// The numbers, their tenancies, and the counts of the stock. Tenancies from before `paid_until` are proven to be paid for.
 pub async fn numbers(db: &Db, paid_until: DateTime<Utc>) -> Result<Vec<Breach>> {
-    let (mut slice, mut from, mut breaches) = (Slice::of(500), 0, Vec::new());
+    let (mut pace, mut from, mut breaches) = (Pace::of(500), 0, Vec::new());
     while from != i64::MAX {
-        let to = store::number_after(db, from, slice.size()).await?.unwrap_or(i64::MAX);
-        breaches.extend(slice.timed(db, of_numbers(db, from, to, paid_until)).await?);
+        let to = store::number_after(db, from, pace.size()).await?.unwrap_or(i64::MAX);
+        breaches.extend(pace.kept(db, of_numbers(db, from, to, paid_until)).await?);
         from = to;
     }
     breaches.extend(counts(db).await?);
@@ -90,15 +90,16 @@ async fn of_numbers(db: &Db, from: i64, to: i64, paid_until: DateTime<Utc>) -> R
     Ok(breaches)
 }
 
-/// The counts of the stock. Several area codes share a slice, because each slice reads the counts of all.
+/// The counts of the stock. Several area codes share a portion, because each portion reads the counts of all. An area code is
+/// never divided: a full one takes seconds.
 async fn counts(db: &Db) -> Result<Vec<Breach>> {
-    let (mut slice, mut breaches) = (Slice::of(8), Vec::new());
+    let (mut pace, mut breaches) = (Pace::of(1), Vec::new());
     let codes = store::area_codes(db).await?;
     let mut left = &codes[..];
     while !left.is_empty() {
-        let size = usize::try_from(slice.size()).unwrap_or(usize::MAX).min(left.len());
+        let size = usize::try_from(pace.size()).unwrap_or(usize::MAX).min(left.len());
         let (now, later) = left.split_at(size);
-        breaches.extend(slice.timed(db, async { Ok(store::counts(db, now).await?) }).await?);
+        breaches.extend(pace.kept(db, async { Ok(store::counts(db, now).await?) }).await?);
         left = later;
     }
     Ok(breaches)
