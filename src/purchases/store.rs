@@ -1,9 +1,9 @@
 //! The statements of a purchase.
 //!
-//! Lock order: stock, account, tenancy; of accounts, those that pay before those that hold. A statement may wait for an account
-//! while it holds stock, never the reverse; one that locks the account first skips locked stock. Several rows of stock are locked in the order of `pick`, by
-//! releases and withdrawals too. A row that turns out not to match, after a wait for its lock, stays locked until the
-//! statement ends.
+//! Lock order: stock, account, tenancy; of accounts, those that pay before those that hold. A statement may wait for an
+//! account while it holds stock, never the reverse; one that locks the account first skips locked stock. Several rows of
+//! stock are locked in the order of `pick`, by releases and withdrawals too. A row that turns out not to match, after a
+//! wait for its lock, stays locked until the statement ends.
 
 use std::sync::Arc;
 
