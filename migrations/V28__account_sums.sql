@@ -60,7 +60,7 @@ drop function numbers_held(accounts, number_kind);
 -- For our triggers and statements only, whose role owns them.
 revoke execute on function begin_sums(), sums_of(uuid), sums_now(uuid), numbers_held(bigint, bigint, number_kind) from public;
 
--- As in V27, with the sums where they are now.
+-- As in V27, with the sums where they are now. Not by `sums_of`: who reads a view may not call our functions.
 create or replace view reporting.accounts as
 with month as (
     select begins at time zone 'UTC' as begins, (begins + interval '1 month') at time zone 'UTC' as ends

@@ -130,7 +130,7 @@ pub async fn close(
     let now = clock.now();
     let closed = store::close(within, sid, leftover.is_some(), said, now).await?;
     let mut account = closed.ok_or(Refused::Unknown(sid))?;
-    match (account.local_numbers + account.tollfree_numbers, account.status) {
+    match (account.numbers_held(), account.status) {
         (0, Status::Closed) => {}
         (0, _) if account.sub_accounts > 0 => {
             return Err(Refused::OwnsAccounts { account: sid, sub_accounts: account.sub_accounts }.into());

@@ -113,6 +113,13 @@ pub struct Account {
     pub updated_at: DateTime<Utc>,
 }
 
+impl Account {
+    /// How many numbers it holds, of both kinds.
+    pub const fn numbers_held(&self) -> i64 {
+        self.local_numbers + self.tollfree_numbers
+    }
+}
+
 /// Why a request was refused, or an account was not changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {

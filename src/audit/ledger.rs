@@ -131,7 +131,7 @@ pub async fn entries(db: &Db, proof: &mut Proof, month: DateTime<Utc>) -> Result
         }
         let end = if from < closed { closed } else { last };
         let to = end.min(from + pace.size());
-        let (links, found) = pace.kept(db, of_entries(db, from, to)).await?;
+        let (links, found) = pace.work(db, of_entries(db, from, to)).await?;
         links.iter().for_each(|link| proof.add(link));
         breaches.extend(found);
         from = to;

@@ -37,7 +37,7 @@ impl Pace {
 
     /// Does the work of a portion. The next one is larger if this one was quick, and smaller if it was slow. Before it, the
     /// audit rests while others are at work: it would take half of two processors from them.
-    pub async fn kept<T>(&mut self, db: &Db, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub async fn work<T>(&mut self, db: &Db, work: impl Future<Output = Result<T>>) -> Result<T> {
         if store::others_are_at_work(db).await? {
             sleep(self.took * Self::REST).await;
         }
@@ -58,7 +58,7 @@ pub async fn accounts(db: &Db, proof: &Proof) -> Result<Vec<Breach>> {
     let (mut pace, mut from, mut breaches) = (Pace::of(500), Uuid::nil(), Vec::new());
     while from != Uuid::max() {
         let to = store::account_after(db, from, pace.size()).await?.unwrap_or(Uuid::max());
-        breaches.extend(pace.kept(db, of_accounts(db, from, to, proof)).await?);
+        breaches.extend(pace.work(db, of_accounts(db, from, to, proof)).await?);
         from = to;
     }
     Ok(breaches)
@@ -75,7 +75,7 @@ pub async fn numbers(db: &Db, paid_until: DateTime<Utc>) -> Result<Vec<Breach>> 
     let (mut pace, mut from, mut breaches) = (Pace::of(500), 0, Vec::new());
     while from != i64::MAX {
         let to = store::number_after(db, from, pace.size()).await?.unwrap_or(i64::MAX);
-        breaches.extend(pace.kept(db, of_numbers(db, from, to, paid_until)).await?);
+        breaches.extend(pace.work(db, of_numbers(db, from, to, paid_until)).await?);
         from = to;
     }
     breaches.extend(counts(db).await?);
@@ -99,7 +99,7 @@ async fn counts(db: &Db) -> Result<Vec<Breach>> {
     while !left.is_empty() {
         let size = usize::try_from(pace.size()).unwrap_or(usize::MAX).min(left.len());
         let (now, later) = left.split_at(size);
-        breaches.extend(pace.kept(db, async { Ok(store::counts(db, now).await?) }).await?);
+        breaches.extend(pace.work(db, async { Ok(store::counts(db, now).await?) }).await?);
         left = later;
     }
     Ok(breaches)

@@ -214,7 +214,7 @@ impl Close {
         };
         let going = releases::before_closing(db, sid, closing).await?;
         self.sure.of(&goes(&going, leftover), &going.name).await?;
-        let numbers = going.local_numbers + going.tollfree_numbers;
+        let numbers = going.numbers_held();
         let shown = self.sure.asks().then_some((numbers, going.balance));
         let closing = Closing { shown, ..closing };
         let bar = bar(Some(numbers.unsigned_abs()), "{human_pos} of {human_len} numbers, {per_sec}");
@@ -239,7 +239,7 @@ impl Close {
 
 /// What goes with an account that is closed.
 fn goes(account: &accounts::Account, leftover: Option<Leftover>) -> String {
-    let numbers = match account.local_numbers + account.tollfree_numbers {
+    let numbers = match account.numbers_held() {
         0 => "no numbers".to_owned(),
         1 => "one number, which is released".to_owned(),
         some => format!("{some} numbers, which are released"),

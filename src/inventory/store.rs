@@ -148,7 +148,8 @@ pub async fn recycle(within: &mut Transaction, kind: Kind, since: DateTime<Utc>,
 }
 
 /// Folds the rows of `stock_counts` in some pages, if that leaves less than half of them. Otherwise the same would be written
-/// again and again while nothing moves. One statement, so readers see all rows or their sums. Of two at once, the second waits and finds none.
+/// again and again while nothing moves. One statement, so readers see all rows or their sums. Of two at once, the second waits
+/// and finds none.
 #[instrument(name = "inventory.fold_counts", level = "debug", skip_all)]
 pub async fn fold_counts(db: &Db, pages: Portion) -> Result<()> {
     query!(

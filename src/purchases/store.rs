@@ -230,8 +230,9 @@ macro_rules! purchases {
                 + $accounts
                 + "
             ), sums as materialized (
-                -- Sees: the balances of the payers as they are now, which may be newer than the statement's snapshot. Locks:
-                -- them. Here: after the accounts. Whoever has locked an account has its sums to itself.
+                -- Sees: the balances of the payers as they are now, which may be newer than the statement's snapshot.
+                -- Locks: these rows of `account_sums`. Here: after the accounts. Every statement that changes a balance
+                -- locks its account first, so no other transaction has these rows.
                 select its.* from payer cross join lateral (
                     select account_sid, balance from account_sums where account_sid = payer.sid
                     order by version desc limit 1 for no key update

@@ -24,7 +24,7 @@ pub struct Closing<'a> {
 impl Closing<'_> {
     /// Refuses to close this account, as far as that can be foreseen.
     fn foresee(self, found: &Account) -> Result<(), Denied<Refused>> {
-        let (account, numbers, balance) = (found.sid, found.local_numbers + found.tollfree_numbers, found.balance);
+        let (account, numbers, balance) = (found.sid, found.numbers_held(), found.balance);
         if numbers > 0 && !self.releases {
             return Err(Refused::HoldsNumbers { account, numbers }.into());
         }
@@ -80,7 +80,7 @@ pub async fn close_account(
     close_account_in_portions(db, clock, account, closing, |_| {}).await
 }
 
-/// How often a closing finds numbers that came to the account meanwhile, before it is refused.
+/// How often a closing finds numbers that came to the account meanwhile, or that do not go, before it is refused.
 const MOST_TRIES: u32 = 5;
 
 /// Closes an account for ever and, if wanted, releases its numbers and refunds its balance.
@@ -102,9 +102,10 @@ pub async fn close_account_in_portions(
     let (mut released, mut is_shut, mut tries) = (0, false, 1);
     loop {
         let held = if closing.releases { store::held(db, account).await? } else { Vec::new() };
-        if held.len() <= AT_ONCE || tries == MOST_TRIES {
+        let are_few = held.len() <= AT_ONCE;
+        if are_few {
             let finish = async |within: &mut Transaction| {
-                let released = released + release_last(within, clock, account, &held).await?;
+                let released = released + store::release_some(within, account, &held, clock.now()).await?;
                 if is_shut {
                     refuse_unless_shut(within, account).await?;
                 }
@@ -112,11 +113,12 @@ pub async fn close_account_in_portions(
             };
             match transact(db, finish).await {
                 // They were bought, restored or moved to it since they were looked for.
-                Err(Denied::Refused(Refused::HoldsNumbers { .. })) if closing.releases && tries < MOST_TRIES => {
-                    tries += 1;
-                }
+                Err(Denied::Refused(Refused::HoldsNumbers { .. })) if closing.releases && tries < MOST_TRIES => {}
                 done => return done,
             }
+        } else if tries == MOST_TRIES {
+            let numbers = accounts::find(db, account).await?.numbers_held();
+            return Err(Refused::HoldsNumbers { account, numbers }.into());
         }
         if !is_shut {
             shut(db, clock, account, closing).await?;
@@ -127,8 +129,8 @@ pub async fn close_account_in_portions(
             released += transact(db, async |within| release_some(within, clock, account, some).await).await?;
             progress(released);
         }
-        if released == before {
-            // Another closing was quicker, or what the audit would find keeps them from going.
+        // If none went, another closing was quicker, or what the audit would find keeps them from going.
+        if are_few || released == before {
             tries += 1;
         }
     }
@@ -142,7 +144,7 @@ async fn shut(db: &Db, clock: &Clock, account: AccountSid, closing: Closing<'_>)
         let Some(found) = accounts::shut(within, clock, account, closing.said.by).await? else { return Ok(()) };
         closing.foresee(&found)?;
         let refunded = if closing.leftover == Some(Leftover::Refunded) { found.balance } else { Money::ZERO };
-        closing.refuse_more(account, (found.local_numbers + found.tollfree_numbers).unsigned_abs(), refunded)
+        closing.refuse_more(account, found.numbers_held().unsigned_abs(), refunded)
     })
     .await
 }
@@ -165,19 +167,6 @@ async fn refuse_unless_shut(within: &mut Transaction, account: AccountSid) -> Re
     match held.into_iter().find(|(sid, _)| *sid == account) {
         Some((_, Status::Active)) => Err(Refused::Reopened(account).into()),
         _ => Ok(()),
-    }
-}
-
-/// Releases the last of an account's numbers.
-async fn release_last(
-    within: &mut Transaction,
-    clock: &Clock,
-    account: AccountSid,
-    numbers: &[NumberSid],
-) -> Result<u64, Denied<Refused>> {
-    match numbers {
-        [] => Ok(0),
-        some => Ok(store::release_some(within, account, some, clock.now()).await?),
     }
 }
 
@@ -211,7 +200,7 @@ pub async fn before_closing_by_owner(db: &Db, Holder { account, payer }: Holder)
     if accounts::find(db, payer).await?.status != Status::Active {
         return Err(Refused::OwnerNotActive(payer).into());
     }
-    match found.local_numbers + found.tollfree_numbers {
+    match found.numbers_held() {
         held if held > MOST_WITH_SUB_ACCOUNT => Err(Refused::HoldsTooMany(MOST_WITH_SUB_ACCOUNT).into()),
         _ => Ok(()),
     }
