@@ -26,7 +26,8 @@ macro_rules! accounts {
     (columns $before:literal $(+ $more:literal)?, $sums:literal, $after:literal $(, $value:expr)*) => {
         query_as!(
             Account,
-            $before $(+ $more)? + "sid as \"sid!: AccountSid\", owner_sid as \"owner_sid: AccountSid\", name as \"name!\", ref as \"reference: Reference\", status as \"status!: Status\",
+            $before $(+ $more)? + "sid as \"sid!: AccountSid\", owner_sid as \"owner_sid: AccountSid\",
+                name as \"name!\", ref as \"reference: Reference\", status as \"status!: Status\",
                 case when closed_at is not null then null when suspended_at is not null then 'operator'::change_reason
                     when unpaid_since is not null then 'unpaid'
                     when suspended_by_owner_at is not null or owner_suspended then 'owner' end as \"reason: Reason\",

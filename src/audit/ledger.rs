@@ -141,16 +141,15 @@ pub async fn entries(db: &Db, proof: &mut Proof, month: DateTime<Utc>) -> Result
 /// Waits until all transactions that may have written an entry so far have ended. Returns whether they have. Where nothing can
 /// be written, that is not known, and no checkpoint can be kept either.
 async fn outlast_writers(db: &Db) -> Result<bool> {
-    let new = match store::new_transaction(db).await {
-        Err(error) if is_read_only(&error) => return Ok(false),
-        new => new?,
-    };
+    let Some(mut left) = store::writers(db).await? else { return Ok(false) };
     let begun = Instant::now();
-    while store::first_transaction(db).await? <= new {
+    while !left.is_empty() {
         if begun.elapsed() > LONGEST_WAIT {
             return Ok(false);
         }
         sleep(PAUSE).await;
+        let now = store::writers(db).await?.unwrap_or_default();
+        left.retain(|writer| now.contains(writer));
     }
     Ok(true)
 }

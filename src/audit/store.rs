@@ -71,16 +71,19 @@ pub async fn last_entry(db: &Db) -> Result<i64> {
         .await
 }
 
-/// A new transaction, which ends at once: all that began to write before it have smaller numbers.
-#[instrument(name = "audit.new_transaction", level = "debug", skip_all)]
-pub async fn new_transaction(db: &Db) -> Result<i64> {
-    query_scalar!(r#"select pg_current_xact_id()::text::bigint as "new!""#).fetch_one(db).await
-}
-
-/// The first transaction that goes on: all before it have ended.
-#[instrument(name = "audit.first_transaction", level = "debug", skip_all)]
-pub async fn first_transaction(db: &Db) -> Result<i64> {
-    query_scalar!(r#"select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "first!""#).fetch_one(db).await
+/// The transactions that may have written ledger entries and go on: each holds this lock to its end, from before its first
+/// entry is given an id. Where nothing can be written, they are not known.
+#[instrument(name = "audit.writers", level = "debug", skip_all)]
+pub async fn writers(db: &Db) -> Result<Option<Vec<String>>> {
+    query_scalar!(
+        r#"select case when not pg_is_in_recovery() then array(
+            select virtualtransaction from pg_locks
+            where locktype = 'relation' and relation = 'ledger_entries'::regclass and mode = 'RowExclusiveLock' and granted
+                and database = (select oid from pg_database where datname = current_database())
+        ) end as "writers: Vec<String>""#
+    )
+    .fetch_one(db)
+    .await
 }
 
 /// The first ledger entry of a time or later; `None` if there is none.

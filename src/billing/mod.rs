@@ -6,8 +6,8 @@
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use crate::db::Db;
 use crate::db::transact::{again, commit};
+use crate::db::{Db, Transaction};
 use crate::error::{Error, Result};
 use crate::releases;
 use crate::values::clock::Clock;
@@ -89,9 +89,10 @@ pub async fn bill(
         let Some(Due { day, .. }) = due.first() else { break };
         from = *day;
         for some in due.chunks(AT_ONCE) {
-            let charges = again(|| charge(db, clock, some, from)).await?;
-            billed.add(charges.charged, charges.amount)?;
-            billed.suspended += charges.suspended;
+            for charges in charge_portion(db, clock, some, from).await? {
+                billed.add(charges.charged, charges.amount)?;
+                billed.suspended += charges.suspended;
+            }
             progress(Progress { looked_at: some.len() as u64, charged: billed.charged });
         }
     }
@@ -101,7 +102,7 @@ pub async fn bill(
 
 async fn settle(db: &Db, clock: &Clock, account: AccountSid, by: DateTime<Utc>) -> Result<Option<Settled>> {
     let mut transaction = db.begin().await?;
-    store::hold(&mut transaction, &[account]).await?;
+    store::hold(&mut transaction, account).await?;
     let settled = store::settle(&mut transaction, account, by, clock.now()).await?;
     commit(transaction).await?;
     Ok(settled)
@@ -110,18 +111,54 @@ async fn settle(db: &Db, clock: &Clock, account: AccountSid, by: DateTime<Utc>) 
 /// How many fees one transaction charges. Until its end it holds the accounts that pay, which may want to buy.
 const AT_ONCE: usize = 100;
 
-/// Charges fees that are due on this day.
-async fn charge(db: &Db, clock: &Clock, due: &[Due], day: NaiveDate) -> Result<Charges> {
-    let (sids, accounts): (Vec<_>, Vec<_>) = due.iter().map(|due| (due.sid, due.account)).unzip();
+/// Charges fees that are due on this day. Payers whom others hold are left until the rest has paid, and are then waited for one
+/// by one: while this waits, it holds nobody.
+async fn charge_portion(db: &Db, clock: &Clock, due: &[Due], day: NaiveDate) -> Result<Vec<Charges>> {
+    let of_payers: Vec<_> = due.chunk_by(|one, other| one.payer == other.payer).collect();
+    let (mut done, left) = match of_payers.len() {
+        0 | 1 => (Vec::new(), of_payers),
+        _ => {
+            let (charges, held) = again(|| charge_free(db, clock, due, day)).await?;
+            (vec![charges], of_payers.into_iter().filter(|of_payer| !held.contains(&of_payer[0].payer)).collect())
+        }
+    };
+    for of_payer in left {
+        done.push(again(|| charge_payer(db, clock, of_payer, day)).await?);
+    }
+    Ok(done)
+}
+
+/// Charges fees of the payers whom nobody holds. Returns who these are.
+async fn charge_free(db: &Db, clock: &Clock, due: &[Due], day: NaiveDate) -> Result<(Charges, Vec<AccountSid>)> {
+    let mut transaction = db.begin().await?;
     let mut payers: Vec<_> = due.iter().map(|due| due.payer).collect();
     payers.dedup();
+    let held = store::hold_free(&mut transaction, &payers).await?;
+    let due = due.iter().filter(|due| held.contains(&due.payer));
+    let charges = charge(&mut transaction, due, day, clock.now()).await?;
+    commit(transaction).await?;
+    Ok((charges, held))
+}
+
+/// Charges fees of one payer.
+async fn charge_payer(db: &Db, clock: &Clock, due: &[Due], day: NaiveDate) -> Result<Charges> {
     let mut transaction = db.begin().await?;
-    // The tenancies are read again after the accounts are locked: so no month is charged twice, and no released
-    // number is charged.
-    store::hold(&mut transaction, &payers).await?;
-    let charges = store::charge(&mut transaction, &sids, &accounts, day, clock.now()).await?;
+    store::hold(&mut transaction, due[0].payer).await?;
+    let charges = charge(&mut transaction, due.iter(), day, clock.now()).await?;
     commit(transaction).await?;
     Ok(charges)
+}
+
+/// Charges fees whose payers are locked. Their tenancies are read again only now: so no month is charged twice, and no released
+/// number is charged.
+async fn charge(
+    within: &mut Transaction,
+    due: impl Iterator<Item = &Due>,
+    day: NaiveDate,
+    now: DateTime<Utc>,
+) -> Result<Charges> {
+    let (sids, accounts): (Vec<_>, Vec<_>) = due.map(|due| (due.sid, due.account)).unzip();
+    Ok(store::charge(within, &sids, &accounts, day, now).await?)
 }
 
 /// How many months are due by `as_of`, but for those that unpaid accounts owe.

@@ -124,13 +124,24 @@ pub async fn solvent(db: &Db, by: NaiveDate) -> Result<Vec<AccountSid>> {
     .await
 }
 
-/// Locks accounts.
+/// Locks an account.
 #[instrument(name = "billing.hold", level = "debug", skip_all)]
-pub async fn hold(within: &mut Transaction, accounts: &[AccountSid]) -> Result<()> {
-    query!("select from accounts where sid = any($1) order by sid for update", accounts as &[AccountSid])
+pub async fn hold(within: &mut Transaction, account: AccountSid) -> Result<()> {
+    query!("select from accounts where sid = $1 for update", account as AccountSid)
         .execute(&mut **within)
         .await
         .map(drop)
+}
+
+/// Locks those of the accounts that nobody else has locked.
+#[instrument(name = "billing.hold_free", level = "debug", skip_all)]
+pub async fn hold_free(within: &mut Transaction, accounts: &[AccountSid]) -> Result<Vec<AccountSid>> {
+    query_scalar!(
+        r#"select sid as "sid: AccountSid" from accounts where sid = any($1) order by sid for update skip locked"#,
+        accounts as &[AccountSid]
+    )
+    .fetch_all(&mut **within)
+    .await
 }
 
 /// What an unpaid account owes: the fees that were due when it became unpaid, or are due now.

@@ -72,9 +72,7 @@ impl Bill {
         context.counted(&billed);
         show(*output, &billed)
     }
-}
 
-impl Bill {
     async fn forecast(&self, Context { db, output, world, .. }: &Context, as_of: DateTime<Utc>, clock: &Clock) -> Done {
         let mut forecast = Outline::new(*output);
         billing::forecast(db, clock, as_of, self.grace.length(*world), self.verbose, |foreseen| match foreseen {

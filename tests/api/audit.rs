@@ -393,6 +393,20 @@ fn an_entry_that_was_not_committed_yet_is_proven_by_a_later_audit() {
     });
 }
 
+/// Only those that may have written entries are waited for.
+#[test]
+fn a_transaction_that_writes_no_entries_keeps_no_audit_from_its_checkpoint() {
+    test_without_audit(async |world| {
+        Scene::new(world).await;
+        sqlx::raw_sql("delete from audit_checkpoints").execute(&world.db).await.expect("no checkpoint");
+        let mut open = world.db.begin().await.expect("a transaction");
+        let written = "update stock_thresholds set threshold = threshold; select pg_current_xact_id()";
+        sqlx::raw_sql(written).execute(&mut *open).await.expect("a transaction that writes");
+        assert_eq!(audited(&world.db, Extent::Open).await, []);
+        assert_eq!(world.value::<i64>("select count(*) from audit_checkpoints").await, 1);
+    });
+}
+
 #[test]
 fn a_checkpoint_of_a_month_to_come_does_not_count() {
     test_without_audit(async |world| {

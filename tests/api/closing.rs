@@ -201,6 +201,24 @@ fn an_account_that_is_made_active_while_its_last_numbers_go_is_not_closed() {
     });
 }
 
+/// The operator was shown 7.00. Once the account is suspended, that more comes in does not keep it open.
+#[test]
+fn what_an_account_is_credited_with_while_its_numbers_go_is_refunded_too() {
+    test(async |world| {
+        let account = large(world).await;
+        let closing =
+            Closing { leftover: Some(Leftover::Refunded), shown: Some((MANY, Money::from_cents(700))), ..CLOSING };
+        let credit = |released| {
+            if released == 250 {
+                let credit = world.credit(&account, "1.00");
+                tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(credit));
+            }
+        };
+        let closed = releases::close_account_in_portions(&world.db, &world.clock, sid(&account), closing, credit).await;
+        assert_eq!(closed.expect("a closing").refunded.cents(), 800);
+    });
+}
+
 /// Numbers that the stock does not give to their holder cannot be released: the audit names them.
 #[test]
 fn a_closing_whose_numbers_cannot_go_ends() {

@@ -40,7 +40,8 @@ pub async fn suspend(
     .await
 }
 
-/// Makes the account active, but for a sub-account whose owner is not. The reason of its suspension makes no difference. A note is told even if it is active.
+/// Makes the account active, but for a sub-account whose owner is not. The reason of its suspension makes no difference. A note
+/// is told even if it is active.
 #[instrument(name = "accounts.changes.activate", level = "debug", skip_all)]
 pub async fn activate(
     within: &mut Transaction,
