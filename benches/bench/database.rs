@@ -13,6 +13,8 @@ use crate::{Result, credentials};
 /// The area codes with numbers for sale.
 pub const AREA_CODES: [u16; 20] =
     [201, 202, 203, 205, 206, 212, 213, 303, 312, 404, 415, 503, 512, 602, 617, 702, 713, 801, 901, 919];
+/// How many ranges are added at once: each has 880,000 numbers at most, and 10,000,000 can be.
+const RANGES_AT_ONCE: usize = 10;
 /// Numbers left of the million in area code 907.
 const LAST: u64 = 1000;
 /// Accounts that buy and read. After them come one with a million numbers and one with fifty: see sql/fill.sql.
@@ -135,7 +137,9 @@ impl Database {
         ranges.extend(self::ranges(907, self.next_last, last));
         self.added += missing;
         self.next_last += last;
-        if ranges.is_empty() { Ok(()) } else { run(self.command().args(["inventory", "add"]).args(ranges)).map(drop) }
+        ranges
+            .chunks(RANGES_AT_ONCE)
+            .try_for_each(|some| run(self.command().args(["inventory", "add"]).args(some)).map(drop))
     }
 
     /// How many numbers are for sale in the area code that is nearly sold out, or in the others.
