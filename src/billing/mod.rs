@@ -60,7 +60,7 @@ pub struct Progress {
 
 /// Charges every fee that is due by `as_of`, the oldest first. Suspends accounts that cannot pay, and activates
 /// suspended ones that can pay now. Releases numbers that were not paid for longer than `grace`. Calls `progress`
-/// after each portion.
+/// after each transaction.
 ///
 /// What is due is looked for without locks, and charged in portions, each in its own transaction. If a run is killed, the
 /// next one continues. If several run at once, each month is still charged once.
@@ -83,17 +83,19 @@ pub async fn bill(
             billed.activated += 1;
         }
     }
+    let mut add = |charges: &Charges, looked_at: usize| {
+        billed.suspended += charges.suspended;
+        billed.add(charges.charged, charges.amount)?;
+        progress(Progress { looked_at: looked_at as u64, charged: billed.charged });
+        Ok(())
+    };
     let mut from = NaiveDate::default();
     loop {
         let due = store::due(db, from, as_of.date_naive()).await?;
         let Some(Due { day, .. }) = due.first() else { break };
         from = *day;
         for some in due.chunks(AT_ONCE) {
-            for charges in charge_portion(db, clock, some, from).await? {
-                billed.add(charges.charged, charges.amount)?;
-                billed.suspended += charges.suspended;
-            }
-            progress(Progress { looked_at: some.len() as u64, charged: billed.charged });
+            charge_portion(db, clock, some, from, &mut add).await?;
         }
     }
     billed.released = releases::release_unpaid(db, clock, as_of - grace).await?;
@@ -112,20 +114,24 @@ async fn settle(db: &Db, clock: &Clock, account: AccountSid, by: DateTime<Utc>) 
 const AT_ONCE: usize = 100;
 
 /// Charges fees that are due on this day. Payers whom others hold are left until the rest has paid, and are then waited for one
-/// by one: while this waits, it holds nobody.
-async fn charge_portion(db: &Db, clock: &Clock, due: &[Due], day: NaiveDate) -> Result<Vec<Charges>> {
-    let of_payers: Vec<_> = due.chunk_by(|one, other| one.payer == other.payer).collect();
-    let (mut done, left) = match of_payers.len() {
-        0 | 1 => (Vec::new(), of_payers),
-        _ => {
-            let (charges, held) = again(|| charge_free(db, clock, due, day)).await?;
-            (vec![charges], of_payers.into_iter().filter(|of_payer| !held.contains(&of_payer[0].payer)).collect())
-        }
-    };
-    for of_payer in left {
-        done.push(again(|| charge_payer(db, clock, of_payer, day)).await?);
+/// by one: while this waits, it holds nobody. `add` hears of each commit, and of how many fees it was.
+async fn charge_portion(
+    db: &Db,
+    clock: &Clock,
+    due: &[Due],
+    day: NaiveDate,
+    add: &mut impl FnMut(&Charges, usize) -> Result<()>,
+) -> Result<()> {
+    let mut left: Vec<_> = due.chunk_by(|one, other| one.payer == other.payer).collect();
+    if left.len() > 1 {
+        let (charges, held) = again(|| charge_free(db, clock, due, day)).await?;
+        left.retain(|of_payer| !held.contains(&of_payer[0].payer));
+        add(&charges, due.len() - left.iter().map(|of_payer| of_payer.len()).sum::<usize>())?;
     }
-    Ok(done)
+    for of_payer in left {
+        add(&again(|| charge_payer(db, clock, of_payer, day)).await?, of_payer.len())?;
+    }
+    Ok(())
 }
 
 /// Charges fees of the payers whom nobody holds. Returns who these are.
