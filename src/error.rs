@@ -15,6 +15,7 @@
 use std::time::Duration;
 
 use crate::values::clock::WrongClock;
+use crate::values::sid::AccountSid;
 
 /// What a request could not help. The text is what happened inside, for the log.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -54,6 +55,10 @@ pub enum Unavailable {
     Memory,
     #[error("no answer within {0:?}")]
     Time(Duration),
+    #[error(
+        "others held accounts for too long ({payers}, first {first}): what these owe is left for the next run, the rest is done"
+    )]
+    Held { first: AccountSid, payers: usize },
 }
 
 /// Which limit was reached.

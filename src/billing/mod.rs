@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use crate::db::transact::{again, commit};
 use crate::db::{Db, Transaction};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Unavailable};
 use crate::releases;
 use crate::values::clock::Clock;
 use crate::values::money::Money;
@@ -40,11 +40,16 @@ pub struct Billed {
 }
 
 impl Billed {
-    fn add(&mut self, charged: i64, amount: Money) -> Result<()> {
-        self.charged += charged;
-        let sum = self.amount.checked_add(amount);
-        self.amount =
-            sum.ok_or_else(|| Error::Internal("the fees of one run are too much to be summed up".to_owned()))?;
+    fn add(&mut self, more: Self) -> Result<()> {
+        let sum = self.amount.checked_add(more.amount);
+        *self = Self {
+            charged: self.charged + more.charged,
+            amount: sum
+                .ok_or_else(|| Error::Internal("the fees of one run are too much to be summed up".to_owned()))?,
+            suspended: self.suspended + more.suspended,
+            activated: self.activated + more.activated,
+            released: self.released + more.released,
+        };
         Ok(())
     }
 }
@@ -67,92 +72,125 @@ pub struct Progress {
 ///
 /// # Errors
 /// If the database is out of reach, or this machine's clock is wrong. What was charged by then stays charged.
+/// [`Unavailable::Held`] after all else is done, if others held payers for too long.
 pub async fn bill(
     db: &Db,
     clock: &Clock,
     as_of: DateTime<Utc>,
     grace: TimeDelta,
-    mut progress: impl FnMut(Progress),
+    progress: impl FnMut(Progress),
 ) -> Result<Billed> {
     clock.trusted()?;
-    let mut billed = Billed::default();
-    // After numbers were released, the balance may cover the fees that are left.
-    for account in store::solvent(db, as_of.date_naive()).await? {
-        if let Some(settled) = again(|| settle(db, clock, account, as_of)).await? {
-            billed.add(settled.charged, settled.amount)?;
-            billed.activated += 1;
-        }
+    let mut run = Run { db, clock, progress, billed: Billed::default(), held: Vec::new() };
+    run.settle(as_of).await?;
+    run.charge(as_of.date_naive()).await?;
+    run.billed.released = releases::release_unpaid(db, clock, as_of - grace, &mut run.held).await?;
+    match run.held.first() {
+        Some(&first) => Err(Error::Unavailable(Unavailable::Held { first, payers: run.held.len() })),
+        None => Ok(run.billed),
     }
-    let mut add = |charges: &Charges, looked_at: usize| {
-        billed.suspended += charges.suspended;
-        billed.add(charges.charged, charges.amount)?;
-        progress(Progress { looked_at: looked_at as u64, charged: billed.charged });
-        Ok(())
-    };
-    let mut from = NaiveDate::default();
-    loop {
-        let due = store::due(db, from, as_of.date_naive()).await?;
-        let Some(Due { day, .. }) = due.first() else { break };
-        from = *day;
-        for some in due.chunks(AT_ONCE) {
-            charge_portion(db, clock, some, from, &mut add).await?;
-        }
-    }
-    billed.released = releases::release_unpaid(db, clock, as_of - grace).await?;
-    Ok(billed)
 }
 
-async fn settle(db: &Db, clock: &Clock, account: AccountSid, by: DateTime<Utc>) -> Result<Option<Settled>> {
-    let mut transaction = db.begin().await?;
-    store::hold(&mut transaction, account).await?;
-    let settled = store::settle(&mut transaction, account, by, clock.now()).await?;
-    commit(transaction).await?;
-    Ok(settled)
+/// A run of billing, and how far it has come.
+struct Run<'a, P> {
+    db: &'a Db,
+    clock: &'a Clock,
+    progress: P,
+    billed: Billed,
+    /// Payers whom others held for too long. The rest of the run passes them by.
+    held: Vec<AccountSid>,
 }
 
 /// How many fees one transaction charges. Until its end it holds the accounts that pay, which may want to buy.
 const AT_ONCE: usize = 100;
 
-/// Charges fees that are due on this day. Payers whom others hold are left until the rest has paid, and are then waited for one
-/// by one: while this waits, it holds nobody. `add` hears of each commit, and of how many fees it was.
-async fn charge_portion(
-    db: &Db,
-    clock: &Clock,
-    due: &[Due],
-    day: NaiveDate,
-    add: &mut impl FnMut(&Charges, usize) -> Result<()>,
-) -> Result<()> {
-    let mut left: Vec<_> = due.chunk_by(|one, other| one.payer == other.payer).collect();
-    if left.len() > 1 {
-        let (charges, held) = again(|| charge_free(db, clock, due, day)).await?;
-        left.retain(|of_payer| !held.contains(&of_payer[0].payer));
-        add(&charges, due.len() - left.iter().map(|of_payer| of_payer.len()).sum::<usize>())?;
+impl<P: FnMut(Progress)> Run<'_, P> {
+    /// Lets suspended accounts pay whose balance covers what they owe, as it may after numbers were released.
+    async fn settle(&mut self, by: DateTime<Utc>) -> Result<()> {
+        for payer in store::solvent(self.db, by.date_naive()).await? {
+            match again(|| settle(self.db, self.clock, payer, by)).await? {
+                Some(settled) => self.billed.add(settled)?,
+                None => self.held.push(payer),
+            }
+        }
+        Ok(())
     }
-    for of_payer in left {
-        add(&again(|| charge_payer(db, clock, of_payer, day)).await?, of_payer.len())?;
+
+    async fn charge(&mut self, by: NaiveDate) -> Result<()> {
+        let mut from = NaiveDate::default();
+        loop {
+            let due = store::due(self.db, from, by, &self.held).await?;
+            let Some(Due { day, .. }) = due.first() else { return Ok(()) };
+            from = *day;
+            for some in due.chunks(AT_ONCE) {
+                self.charge_portion(some, from).await?;
+            }
+        }
     }
-    Ok(())
+
+    /// Charges fees that are due on this day. Payers whom others hold are left until the rest has paid, and are then waited
+    /// for one by one: while this waits, it holds nobody.
+    async fn charge_portion(&mut self, due: &[Due], day: NaiveDate) -> Result<()> {
+        let (db, clock) = (self.db, self.clock);
+        let mut left: Vec<_> = due.chunk_by(|one, other| one.payer == other.payer).collect();
+        if left.len() > 1 {
+            let (charges, free) = again(|| charge_free(db, clock, due, day)).await?;
+            left.retain(|of_payer| !free.contains(&of_payer[0].payer));
+            self.add(charges, due.len() - left.iter().map(|of_payer| of_payer.len()).sum::<usize>())?;
+        }
+        for of_payer in left {
+            let payer = of_payer[0].payer;
+            if self.held.contains(&payer) {
+                continue;
+            }
+            match again(|| charge_payer(db, clock, of_payer, day)).await? {
+                Some(charges) => self.add(charges, of_payer.len())?,
+                None => self.held.push(payer),
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts what a transaction did that has been committed.
+    fn add(&mut self, billed: Billed, looked_at: usize) -> Result<()> {
+        self.billed.add(billed)?;
+        (self.progress)(Progress { looked_at: looked_at as u64, charged: self.billed.charged });
+        Ok(())
+    }
+}
+
+/// Lets a suspended account pay what it owes, if its balance still covers that. `None` if others held it for too long.
+async fn settle(db: &Db, clock: &Clock, payer: AccountSid, by: DateTime<Utc>) -> Result<Option<Billed>> {
+    let mut transaction = db.begin().await?;
+    if !store::hold(&mut transaction, payer).await? {
+        return Ok(None);
+    }
+    let settled = store::settle(&mut transaction, payer, by, clock.now()).await?;
+    commit(transaction).await?;
+    Ok(Some(settled.map(Billed::from).unwrap_or_default()))
 }
 
 /// Charges fees of the payers whom nobody holds. Returns who these are.
-async fn charge_free(db: &Db, clock: &Clock, due: &[Due], day: NaiveDate) -> Result<(Charges, Vec<AccountSid>)> {
+async fn charge_free(db: &Db, clock: &Clock, due: &[Due], day: NaiveDate) -> Result<(Billed, Vec<AccountSid>)> {
     let mut transaction = db.begin().await?;
     let mut payers: Vec<_> = due.iter().map(|due| due.payer).collect();
     payers.dedup();
-    let held = store::hold_free(&mut transaction, &payers).await?;
-    let due = due.iter().filter(|due| held.contains(&due.payer));
+    let free = store::hold_free(&mut transaction, &payers).await?;
+    let due = due.iter().filter(|due| free.contains(&due.payer));
     let charges = charge(&mut transaction, due, day, clock.now()).await?;
     commit(transaction).await?;
-    Ok((charges, held))
+    Ok((charges, free))
 }
 
-/// Charges fees of one payer.
-async fn charge_payer(db: &Db, clock: &Clock, due: &[Due], day: NaiveDate) -> Result<Charges> {
+/// Charges fees of one payer. `None` if others held it for too long.
+async fn charge_payer(db: &Db, clock: &Clock, due: &[Due], day: NaiveDate) -> Result<Option<Billed>> {
     let mut transaction = db.begin().await?;
-    store::hold(&mut transaction, due[0].payer).await?;
+    if !store::hold(&mut transaction, due[0].payer).await? {
+        return Ok(None);
+    }
     let charges = charge(&mut transaction, due.iter(), day, clock.now()).await?;
     commit(transaction).await?;
-    Ok(charges)
+    Ok(Some(charges))
 }
 
 /// Charges fees whose payers are locked. Their tenancies are read again only now: so no month is charged twice, and no released
@@ -162,9 +200,9 @@ async fn charge(
     due: impl Iterator<Item = &Due>,
     day: NaiveDate,
     now: DateTime<Utc>,
-) -> Result<Charges> {
+) -> Result<Billed> {
     let (sids, accounts): (Vec<_>, Vec<_>) = due.map(|due| (due.sid, due.account)).unzip();
-    Ok(store::charge(within, &sids, &accounts, day, now).await?)
+    Ok(store::charge(within, &sids, &accounts, day, now).await?.into())
 }
 
 /// How many months are due by `as_of`, but for those that unpaid accounts owe.
@@ -198,4 +236,16 @@ struct Due {
 struct Settled {
     charged: i64,
     amount: Money,
+}
+
+impl From<Settled> for Billed {
+    fn from(Settled { charged, amount }: Settled) -> Self {
+        Self { charged, amount, activated: 1, ..Self::default() }
+    }
+}
+
+impl From<Charges> for Billed {
+    fn from(Charges { charged, amount, suspended }: Charges) -> Self {
+        Self { charged, amount, suspended, ..Self::default() }
+    }
 }

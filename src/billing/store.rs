@@ -9,23 +9,24 @@ use tracing::instrument;
 
 use super::standing::Unpaid;
 use super::{Due, MOST_OVERDUE, Settled};
-use crate::db::{Db, Transaction};
+use crate::db::{Db, Transaction, unless_held};
 use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
 
 /// The next due fees, by payer and tenancy. All are of one day, so that an account's months are charged in order. Locks
-/// nothing: see [`charge`]. Fees of unpaid payers are left out: see [`settle`].
+/// nothing: see [`charge`]. Fees of unpaid payers are left out, see [`settle`], and those of `but`.
 #[instrument(name = "billing.due", level = "debug", skip_all)]
-pub async fn due(db: &Db, from: NaiveDate, by: NaiveDate) -> Result<Vec<Due>> {
+pub async fn due(db: &Db, from: NaiveDate, by: NaiveDate, but: &[AccountSid]) -> Result<Vec<Due>> {
     query_as!(
         Due,
         r#"with due as materialized (
             -- One lookup after the other, along the index: joined, all that is due would be read and sorted each time.
             select sid, account_sid, due_on from tenancies
-            where ended_at is null and due_on between $1 and $2 and (price = 0 or (
-                select (select unpaid_since is null from accounts as payer where payer.sid = holder.payer_sid)
-                from accounts as holder where holder.sid = account_sid))
+            where ended_at is null and due_on between $1 and $2 and (
+                select payer_sid <> all($3) and (price = 0 or (
+                    select unpaid_since is null from accounts as payer where payer.sid = holder.payer_sid))
+                from accounts as holder where holder.sid = account_sid)
             order by due_on limit 10000
         )
         select due.sid as "sid: NumberSid", account_sid as "account: AccountSid", payer_sid as "payer!: AccountSid",
@@ -33,7 +34,8 @@ pub async fn due(db: &Db, from: NaiveDate, by: NaiveDate) -> Result<Vec<Due>> {
         from due join accounts on accounts.sid = account_sid
         where due_on = (select min(due_on) from due) order by payer_sid, due.sid"#,
         from,
-        by
+        by,
+        but as &[AccountSid]
     )
     .fetch_all(db)
     .await
@@ -124,13 +126,11 @@ pub async fn solvent(db: &Db, by: NaiveDate) -> Result<Vec<AccountSid>> {
     .await
 }
 
-/// Locks an account.
+/// Locks an account; false if others held it for too long.
 #[instrument(name = "billing.hold", level = "debug", skip_all)]
-pub async fn hold(within: &mut Transaction, account: AccountSid) -> Result<()> {
-    query!("select from accounts where sid = $1 for update", account as AccountSid)
-        .execute(&mut **within)
-        .await
-        .map(drop)
+pub async fn hold(within: &mut Transaction, account: AccountSid) -> Result<bool> {
+    let hold = query!("select from accounts where sid = $1 for update", account as AccountSid);
+    Ok(unless_held(hold.execute(&mut **within).await)?.is_some())
 }
 
 /// Locks those of the accounts that nobody else has locked.

@@ -29,6 +29,17 @@ pub fn ends_connection(error: &sqlx::Error) -> bool {
         || ["08", "57P"].iter().any(|class| state.starts_with(class))
 }
 
+/// What a statement did; `None` if others held its rows until `lock_timeout`, or until somebody cancelled it.
+///
+/// # Errors
+/// All others.
+pub fn unless_held<T>(done: sqlx::Result<T>) -> sqlx::Result<Option<T>> {
+    match done {
+        Err(error) if matches!(sqlstate(&error).as_deref(), Some("55P03" | "57014")) => Ok(None),
+        done => done.map(Some),
+    }
+}
+
 /// The SQLSTATE of a write on a standby, or in a read-only transaction.
 const READ_ONLY: &str = "25006";
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::db::batch::Writes;
-use crate::db::transact::{again, commit, transact};
+use crate::db::transact::{again, transact};
 use crate::db::{Db, Transaction};
-use crate::error::{Denied, Refuses, Result};
+use crate::error::{Denied, Error, Refuses, Result};
 use crate::inventory::State;
 use crate::numbers::{self, Biography};
 use crate::values::clock::Clock;
@@ -144,16 +144,16 @@ async fn hold_in_use(
 }
 
 /// Releases numbers whose fee has been due since `since` or longer, of accounts that have been unpaid as long, some at a
-/// time. Returns how many.
+/// time. Returns how many. Payers of whom others hold something for too long are added to `held`, whom this passes by.
 ///
 /// # Errors
 /// When the database is out of reach.
-pub async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Result<u64> {
+pub async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>, held: &mut Vec<AccountSid>) -> Result<u64> {
     let mut released = 0;
     loop {
         let before = released;
-        for some in store::overdue(db, since).await?.chunks(AT_ONCE) {
-            released += again(|| release_unpaid_some(db, clock, since, some)).await?;
+        for some in store::overdue(db, since, held).await?.chunks(AT_ONCE) {
+            released += release_unpaid_portion(db, clock, since, some, held).await?;
         }
         // Nothing that was found was still overdue. The next run looks again.
         if released == before {
@@ -162,11 +162,39 @@ pub async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>) -> Res
     }
 }
 
-async fn release_unpaid_some(db: &Db, clock: &Clock, since: DateTime<Utc>, numbers: &[NumberSid]) -> Result<u64> {
-    let mut transaction = db.begin().await?;
-    let released = store::release_unpaid(&mut transaction, numbers, since, clock.now()).await?;
-    commit(transaction).await?;
+/// Releases unpaid numbers. Those that others hold are left until the rest is released, and are then waited for by payer: while
+/// this waits, it holds nothing of another payer.
+async fn release_unpaid_portion(
+    db: &Db,
+    clock: &Clock,
+    since: DateTime<Utc>,
+    unpaid: &[Unpaid],
+    held: &mut Vec<AccountSid>,
+) -> Result<u64> {
+    let past = async || store::release_unpaid_past(db, unpaid, since, clock.now()).await.map_err(Error::from);
+    let gone = again(past).await?;
+    let mut released = gone.len() as u64;
+    let left: Vec<_> = unpaid.iter().filter(|unpaid| !gone.contains(&unpaid.sid)).collect();
+    for of_payer in left.chunk_by(|one, other| one.payer == other.payer) {
+        let (payer, sids) = (of_payer[0].payer, of_payer.iter().map(|unpaid| unpaid.sid).collect::<Vec<_>>());
+        if held.contains(&payer) {
+            continue;
+        }
+        let wait = async || store::release_unpaid(db, &sids, since, clock.now()).await.map_err(Error::from);
+        match again(wait).await? {
+            Some(more) => released += more,
+            None => held.push(payer),
+        }
+    }
     Ok(released)
+}
+
+/// A number that its payer has not paid for too long.
+#[derive(Debug)]
+struct Unpaid {
+    sid: NumberSid,
+    account: AccountSid,
+    payer: AccountSid,
 }
 
 /// Gives a released number back to its last account, with the same Sid and settings, if it is still in quarantine. It

@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 use sqlx::{Result, query, query_as, query_scalar};
 use tracing::instrument;
 
-use super::Released;
+use super::{Released, Unpaid};
 use crate::accounts::Status;
-use crate::db::{Db, Transaction};
+use crate::db::{Db, Transaction, unless_held};
 use crate::inventory::State;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
@@ -48,6 +48,39 @@ macro_rules! release {
                 for no key update of tenancies
             )"
         ], $moved, $now $(, $value)*).execute($to).await.map(|result| result.rows_affected())
+    };
+    // The second form waits for no lock, so the order of locks does not matter. It passes by what others have locked. $2 and $3
+    // are the accounts and the Sids of the tenancies.
+    (past $payer:literal, $tenancy:literal, $moved:literal, $now:ident, $accounts:ident, $sids:ident $(, $value:expr)*) => {
+        release!(returning
+            " returning tenancies.account_sid as \"account_sid: AccountSid\", tenancies.sid as \"sid: NumberSid\"",
+            ["free as materialized (
+                select stock.phone_number, stock.tenancy_sid, stock.kind, tenancies.account_sid, tenancies.price
+                from unnest($2::uuid[], $3::uuid[]) as asked (account, its_sid)
+                join tenancies on tenancies.sid = its_sid and tenancies.account_sid = account and ended_at is null",
+            $tenancy,
+            " join stock on stock.phone_number = tenancies.phone_number and stock.tenancy_sid = tenancies.sid
+                for update of stock skip locked for no key update of tenancies skip locked
+            ), payer as materialized (
+                select sid from accounts
+                where sid = any(array(select payer_sid from accounts where sid = any($2)))
+                    and (select count(*) from free) >= 0",
+            $payer,
+            " for no key update skip locked
+            ), holder as materialized (
+                select sid from accounts
+                where sid = any($2) and payer_sid in (select sid from payer) and (select count(*) from payer) >= 0
+                for no key update skip locked
+            ), held as materialized (
+                -- A Sid that was asked for twice is ended once.
+                select distinct on (phone_number) free.* from free join holder on holder.sid = account_sid
+            )"],
+            $moved,
+            $now,
+            &$accounts as &[AccountSid],
+            &$sids as &[NumberSid]
+            $(, $value)*
+        )
     };
     (returning $returning:literal, [$($held:literal),+], $moved:literal, $now:ident $(, $value:expr)*) => {
         query!(
@@ -125,8 +158,7 @@ pub async fn release_by_operator(
     )
 }
 
-/// Ends many tenancies, except those with locked rows. Returns the ended ones. It waits for no lock, so the order of
-/// locks does not matter.
+/// Ends many tenancies, except those with locked rows. Returns the ended ones.
 #[instrument(name = "releases.release_past", level = "debug", skip_all)]
 pub async fn release_past(
     db: &Db,
@@ -134,32 +166,8 @@ pub async fn release_past(
     now: DateTime<Utc>,
 ) -> Result<HashSet<(AccountSid, NumberSid)>> {
     let (accounts, sids): (Vec<_>, Vec<_>) = asked.iter().copied().unzip();
-    let released = release!(returning
-        " returning tenancies.account_sid as \"account_sid: AccountSid\", tenancies.sid as \"sid: NumberSid\"",
-        ["free as materialized (
-            select stock.phone_number, stock.tenancy_sid, stock.kind, tenancies.account_sid, tenancies.price
-            from unnest($2::uuid[], $3::uuid[]) as asked (account, its_sid)
-            join tenancies on tenancies.sid = its_sid and tenancies.account_sid = account and ended_at is null
-            join stock on stock.phone_number = tenancies.phone_number and stock.tenancy_sid = tenancies.sid
-            for update of stock skip locked for no key update of tenancies skip locked
-        ), payer as materialized (
-            select sid from accounts
-            where sid = any(array(select payer_sid from accounts where sid = any($2))) and (select count(*) from free) >= 0
-            for no key update skip locked
-        ), holder as materialized (
-            select sid from accounts
-            where sid = any($2) and payer_sid in (select sid from payer) and (select count(*) from payer) >= 0
-            for no key update skip locked
-        ), held as materialized (
-            -- A Sid that was asked for twice is ended once.
-            select distinct on (phone_number) free.* from free join holder on holder.sid = account_sid
-        )"],
-        "'release'",
-        now,
-        &accounts as &[AccountSid],
-        &sids as &[NumberSid]
-    );
-    Ok(released.fetch_all(db).await?.into_iter().map(|row| (row.account_sid, row.sid)).collect())
+    let released = release!(past "", "", "'release'", now, accounts, sids).fetch_all(db).await?;
+    Ok(released.into_iter().map(|row| (row.account_sid, row.sid)).collect())
 }
 
 /// Up to 10,000 open tenancies of an account. Locks nothing. Many at once, because to pass those that ended before costs as
@@ -201,33 +209,63 @@ pub async fn release_some(
     )
 }
 
-/// Some open tenancies whose fee has been due since `since` or longer, of accounts that have been unpaid as long. It locks
-/// nothing: see [`held`].
+/// Some open tenancies whose fee has been due since `since` or longer, of accounts that have been unpaid as long, by payer;
+/// but for those of the payers `but`. It locks nothing: see [`held`].
 #[instrument(name = "releases.overdue", level = "debug", skip_all)]
-pub async fn overdue(db: &Db, since: DateTime<Utc>) -> Result<Vec<NumberSid>> {
-    query_scalar!(
-        r#"select sid as "sid: NumberSid" from tenancies
-        where ended_at is null and due_on <= $1 and price > 0 and (
-            select (select unpaid_since <= $2 from accounts as payer where payer.sid = holder.payer_sid)
-            from accounts as holder where holder.sid = account_sid)
-        order by due_on limit 10000"#,
+pub async fn overdue(db: &Db, since: DateTime<Utc>, but: &[AccountSid]) -> Result<Vec<Unpaid>> {
+    query_as!(
+        Unpaid,
+        r#"with overdue as materialized (
+            select sid, account_sid from tenancies
+            where ended_at is null and due_on <= $1 and price > 0 and (
+                select payer_sid <> all($3)
+                    and (select unpaid_since <= $2 from accounts as payer where payer.sid = holder.payer_sid)
+                from accounts as holder where holder.sid = account_sid)
+            order by due_on limit 10000
+        )
+        select overdue.sid as "sid: NumberSid", account_sid as "account: AccountSid", payer_sid as "payer!: AccountSid"
+        from overdue join accounts on accounts.sid = account_sid order by payer_sid, overdue.sid"#,
         since.date_naive(),
-        since
+        since,
+        but as &[AccountSid]
     )
     .fetch_all(db)
     .await
 }
 
-/// Ends those of these tenancies that are still overdue. All rows are locked before anything is changed, because a credit
-/// may pay meanwhile.
+/// Ends those of these tenancies that are still overdue, except those with locked rows. Returns the ended ones. All rows are
+/// locked before anything is changed, because a credit may pay meanwhile.
+#[instrument(name = "releases.release_unpaid_past", level = "debug", skip_all)]
+pub async fn release_unpaid_past(
+    db: &Db,
+    unpaid: &[Unpaid],
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<HashSet<NumberSid>> {
+    let (accounts, sids): (Vec<_>, Vec<_>) = unpaid.iter().map(|unpaid| (unpaid.account, unpaid.sid)).unzip();
+    let released = release!(past
+        " and unpaid_since <= $5",
+        " and due_on <= $4 and price > 0",
+        "'unpaid'",
+        now,
+        accounts,
+        sids,
+        since.date_naive(),
+        since
+    );
+    Ok(released.fetch_all(db).await?.into_iter().map(|row| row.sid).collect())
+}
+
+/// As [`release_unpaid_past`], but waits for locked rows, and returns how many it ended; `None` if others held them for too
+/// long.
 #[instrument(name = "releases.release_unpaid", level = "debug", skip_all)]
 pub async fn release_unpaid(
-    within: &mut Transaction,
+    db: &Db,
     tenancies: &[NumberSid],
     since: DateTime<Utc>,
     now: DateTime<Utc>,
-) -> Result<u64> {
-    release!(
+) -> Result<Option<u64>> {
+    let released = release!(
         "found as materialized (
             select stock.phone_number, stock.tenancy_sid, stock.kind, tenancies.account_sid, tenancies.price
             from tenancies join stock
@@ -238,12 +276,13 @@ pub async fn release_unpaid(
         " and unpaid_since <= $3",
         " and due_on <= $2",
         "'unpaid'",
-        &mut **within,
+        db,
         now,
         since.date_naive(),
         since,
         tenancies as &[NumberSid]
-    )
+    );
+    unless_held(released)
 }
 
 /// Locks a number in stock. Returns its state, and the Sid of its open tenancy.
