@@ -15,7 +15,6 @@
 use std::time::Duration;
 
 use crate::values::clock::WrongClock;
-use crate::values::sid::AccountSid;
 
 /// What a request could not help. The text is what happened inside, for the log.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -45,6 +44,8 @@ pub enum Error {
 pub enum Unavailable {
     #[error("the database is out of reach: {0}")]
     Database(String),
+    #[error("another session has locked for too long what this needs: {0}")]
+    Locked(String),
     #[error("{waiting} requests wait already")]
     Queue { waiting: usize },
     #[error("a batch took longer than {0:?}, or ended without an outcome")]
@@ -55,10 +56,6 @@ pub enum Unavailable {
     Memory,
     #[error("no answer within {0:?}")]
     Time(Duration),
-    #[error(
-        "others held accounts for too long ({payers}, first {first}): what these owe is left for the next run, the rest is done"
-    )]
-    Held { first: AccountSid, payers: usize },
 }
 
 /// Which limit was reached.

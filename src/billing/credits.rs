@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::{Settled, store};
+use super::{Step, store};
 use crate::accounts::{self, Account, Status};
 use crate::db::transact::transact;
 use crate::db::{Db, Transaction};
@@ -70,7 +70,7 @@ async fn standing_after(
     within: &mut Transaction,
     account: AccountSid,
     entry: i64,
-    settled: Option<Settled>,
+    settled: Option<Step>,
     now: DateTime<Utc>,
 ) -> Result<Credited, Denied<Refused>> {
     let owed = store::owed(&mut **within, account, now).await?;

@@ -8,8 +8,8 @@ use sqlx::{PgExecutor, Result, query, query_as, query_scalar};
 use tracing::instrument;
 
 use super::standing::Unpaid;
-use super::{Due, MOST_OVERDUE, Settled};
-use crate::db::{Db, Transaction, unless_held};
+use super::{Due, MOST_OVERDUE, Step};
+use crate::db::{Db, Transaction};
 use crate::values::money::Money;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
@@ -41,13 +41,6 @@ pub async fn due(db: &Db, from: NaiveDate, by: NaiveDate, but: &[AccountSid]) ->
     .await
 }
 
-/// What a portion of the fees did.
-pub struct Charges {
-    pub charged: i64,
-    pub amount: Money,
-    pub suspended: i64,
-}
-
 /// Charges the month that begins on this day for those of these tenancies that are still due. The accounts that pay are
 /// locked already. A tenancy that was moved to another account meanwhile is left until it is found again. Each payer pays
 /// for as many tenancies as its balance covers. If the balance does not cover all, the account becomes unpaid. A price
@@ -59,9 +52,9 @@ pub async fn charge(
     accounts: &[AccountSid],
     day: NaiveDate,
     now: DateTime<Utc>,
-) -> Result<Charges> {
+) -> Result<Step> {
     query_as!(
-        Charges,
+        Step,
         r#"with due as (
             select tenancies.sid, payer.sid as payer_sid, price, due_month, balance,
                 payer.unpaid_since is null as pays,
@@ -98,7 +91,7 @@ pub async fn charge(
             from account where sid = payer and is_short
         )
         select coalesce(sum(charged), 0)::bigint as "charged!", coalesce(sum(amount), 0)::bigint as "amount!: Money",
-            count(*) filter (where is_short) as "suspended!"
+            count(*) filter (where is_short) as "suspended!", 0::bigint as "activated!"
         from account"#,
         tenancies as &[NumberSid],
         day,
@@ -126,18 +119,20 @@ pub async fn solvent(db: &Db, by: NaiveDate) -> Result<Vec<AccountSid>> {
     .await
 }
 
-/// Locks an account; false if others held it for too long.
+/// Locks an account.
 #[instrument(name = "billing.hold", level = "debug", skip_all)]
-pub async fn hold(within: &mut Transaction, account: AccountSid) -> Result<bool> {
-    let hold = query!("select from accounts where sid = $1 for update", account as AccountSid);
-    Ok(unless_held(hold.execute(&mut **within).await)?.is_some())
+pub async fn hold(within: &mut Transaction, account: AccountSid) -> Result<()> {
+    query!("select from accounts where sid = $1 for no key update", account as AccountSid)
+        .execute(&mut **within)
+        .await
+        .map(drop)
 }
 
 /// Locks those of the accounts that nobody else has locked.
 #[instrument(name = "billing.hold_free", level = "debug", skip_all)]
 pub async fn hold_free(within: &mut Transaction, accounts: &[AccountSid]) -> Result<Vec<AccountSid>> {
     query_scalar!(
-        r#"select sid as "sid: AccountSid" from accounts where sid = any($1) order by sid for update skip locked"#,
+        r#"select sid as "sid: AccountSid" from accounts where sid = any($1) order by sid for no key update skip locked"#,
         accounts as &[AccountSid]
     )
     .fetch_all(&mut **within)
@@ -203,9 +198,9 @@ pub async fn settle(
     account: AccountSid,
     by: DateTime<Utc>,
     now: DateTime<Utc>,
-) -> Result<Option<Settled>> {
+) -> Result<Option<Step>> {
     query_as!(
-        Settled,
+        Step,
         r#"with unpaid as materialized (
             select sid, balance, version, owes_by(unpaid_since, $3) as day
             from accounts cross join sums_of($1) as sums where sid = $1 and unpaid_since is not null
@@ -235,7 +230,8 @@ pub async fn settle(
             where tenancies.sid = paid
         )
         select (select count(*) from owed) as "charged!",
-            (select coalesce(sum(price), 0) from owed)::bigint as "amount!: Money"
+            (select coalesce(sum(price), 0) from owed)::bigint as "amount!: Money",
+            0::bigint as "suspended!", 1::bigint as "activated!"
         from payer"#,
         account as AccountSid,
         now,

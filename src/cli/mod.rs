@@ -45,7 +45,7 @@ use context::{Context, FAREWELL, stop_signals};
 use database::Database;
 use options::{Global, Output};
 
-/// A self-hosted, multi-tenant phone number registry that speaks Twilio's 2008-08-01 IncomingPhoneNumbers API
+/// A self-hosted, multi-tenant phone number registry that speaks Twilio's IncomingPhoneNumbers API, 2008-08-01 and 2010-04-01
 #[derive(Parser, Debug)]
 #[command(name = "numberbank", version, max_term_width = 120)]
 pub struct Command {

@@ -70,7 +70,16 @@ impl Bill {
         bar.finish_and_clear();
         let billed = billed?;
         context.counted(&billed);
-        show(*output, &billed)
+        show(*output, &billed)?;
+        let left = "for too long: what is due of it is left for the next run";
+        match billed.busy.as_slice() {
+            [] => Ok(()),
+            [only] => Err(Failure::Partly(format!("another session has locked account {only} {left}"))),
+            [first, ..] => {
+                let count = billed.busy.len();
+                Err(Failure::Partly(format!("other sessions have locked {count} accounts, first {first}, {left}")))
+            }
+        }
     }
 
     async fn forecast(&self, Context { db, output, world, .. }: &Context, as_of: DateTime<Utc>, clock: &Clock) -> Done {

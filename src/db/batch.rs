@@ -232,12 +232,12 @@ impl<J: Send + 'static, O: Send + 'static> Writes<J, O> {
     }
 }
 
-/// The outcomes of a batch that PostgreSQL rolled back. `None` for all, if one job may have failed the others: each is
-/// then done alone.
+/// The outcomes of a batch that PostgreSQL rolled back. `None` for all, if one job may have failed the others, or waited for a
+/// lock: each is then done alone.
 pub fn failed<O>(error: sqlx::Error, jobs: usize) -> Vec<Result<Option<O>>> {
     let error = match Error::from(error) {
         Error::Overtaken(_) => None,
-        Error::Internal(_) if jobs > 1 => None,
+        Error::Internal(_) | Error::Unavailable(Unavailable::Locked(_)) if jobs > 1 => None,
         error => Some(error),
     };
     (0..jobs).map(|_| error.clone().map_or(Ok(None), Err)).collect()

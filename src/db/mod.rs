@@ -24,7 +24,7 @@ pub use error::MigrateError;
 pub use migrations::{Meant, apply, is_current, is_current_on, is_marked, migrate, refuse_shared, schema_name};
 pub use process_lock::{LockGuard, MAX_WAIT, ProcessLock, begin_locked, lock};
 use session::Purpose;
-pub use states::{ends_connection, is_full, is_read_only, unless_held, violated};
+pub use states::{ends_connection, is_full, is_read_only, violated};
 pub use url::options;
 
 pub use pool::{Db, Terms, Transaction, Usage};

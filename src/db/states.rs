@@ -29,16 +29,19 @@ pub fn ends_connection(error: &sqlx::Error) -> bool {
         || ["08", "57P"].iter().any(|class| state.starts_with(class))
 }
 
-/// What a statement did; `None` if others held its rows until `lock_timeout`, or until somebody cancelled it.
+/// What a statement did; `None` if others had locked its rows for too long.
 ///
 /// # Errors
 /// All others.
-pub fn unless_held<T>(done: sqlx::Result<T>) -> sqlx::Result<Option<T>> {
+pub fn unless_busy<T>(done: sqlx::Result<T>) -> sqlx::Result<Option<T>> {
     match done {
-        Err(error) if matches!(sqlstate(&error).as_deref(), Some("55P03" | "57014")) => Ok(None),
+        Err(error) if sqlstate(&error).as_deref() == Some(LOCKED) => Ok(None),
         done => done.map(Some),
     }
 }
+
+/// The SQLSTATE of a lock that was waited for too long.
+const LOCKED: &str = "55P03";
 
 /// The SQLSTATE of a write on a standby, or in a read-only transaction.
 const READ_ONLY: &str = "25006";
@@ -83,6 +86,7 @@ impl From<sqlx::Error> for Error {
         };
         match error.to_string() {
             cause if is_overtaken(&error) => Self::Overtaken(cause),
+            cause if sqlstate(&error).as_deref() == Some(LOCKED) => Self::Unavailable(Unavailable::Locked(cause)),
             cause if out_of_reach => Self::Unavailable(Unavailable::Database(cause)),
             cause => Self::Internal(cause),
         }
@@ -93,7 +97,7 @@ impl From<sqlx::Error> for Error {
 /// moment, or timed out.
 fn is_passing(state: &str) -> bool {
     let class = state.get(..2).unwrap_or_default();
-    matches!(class, "08" | "28" | "3D" | "40" | "53" | "57") || matches!(state, READ_ONLY | "55P03")
+    matches!(class, "08" | "28" | "3D" | "40" | "53" | "57") || matches!(state, READ_ONLY | LOCKED)
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! Statements about the database itself: its state, and who holds locks.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Result, query, query_as, query_scalar};
 use tracing::instrument;
 
-use super::Db;
+use super::{Db, Transaction};
 
 /// The state of a database before the first migration.
 #[derive(Debug)]
@@ -31,6 +33,20 @@ pub async fn inspect(connection: &mut PgConnection) -> Result<Inspection> {
     )
     .fetch_one(connection)
     .await
+}
+
+/// Limits a transaction: how long it waits for each lock, and how long its session may do nothing, as when its process was
+/// stopped.
+#[instrument(name = "db.limit_waits", level = "debug", skip_all)]
+pub async fn limit_waits(within: &mut Transaction, wait: Duration) -> Result<()> {
+    query!(
+        "select set_config('lock_timeout', $1, true) as wait,
+            set_config('idle_in_transaction_session_timeout', '1min', true) as idle",
+        wait.as_millis().to_string()
+    )
+    .fetch_one(&mut **within)
+    .await
+    .map(drop)
 }
 
 /// Whether the database is that of a world for tests: no migration makes this table.

@@ -7,7 +7,8 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::{Db, Transaction};
+use super::states::unless_busy;
+use super::{Db, Transaction, store};
 use crate::error::{Error, Result, Retried};
 
 /// The most tries of a transaction.
@@ -44,12 +45,54 @@ async fn once<T, E: Retried>(db: &Db, work: &impl AsyncFn(&mut Transaction) -> R
     match work(&mut transaction).await {
         Ok(done) => commit(transaction).await.map(|()| done).map_err(E::from),
         Err(error) => {
-            // Before the error is told: until it is rolled back, others wait for its locks, or pass by them. A
-            // connection that does not answer is closed.
-            let _ = timeout(LONGEST_ROLLBACK, transaction.rollback()).await;
+            roll_back(transaction).await;
             Err(error)
         }
     }
+}
+
+/// How long a transaction of a run waits for locks of others when it is the only one that waits for them, and when others of
+/// the run would wait with it.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+pub const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+
+/// How many times a run waits for long: so it ends in time, however much others have locked.
+pub const MOST_WAITS: usize = 5;
+
+/// How long the next transaction of a run waits for locks, after this many that waited in vain.
+pub const fn patience(in_vain: usize) -> Duration {
+    if in_vain < MOST_WAITS { LONGEST_WAIT } else { SHORTEST_WAIT }
+}
+
+/// Begins a transaction of a run, which waits no longer than this for each lock. So what hangs outside of numberbank, such as a
+/// psql that was left in a transaction, keeps it from little.
+///
+/// # Errors
+/// If the database is out of reach.
+pub async fn begin_waiting(db: &Db, longest: Duration) -> Result<Transaction> {
+    let mut transaction = db.begin().await?;
+    store::limit_waits(&mut transaction, longest).await?;
+    Ok(transaction)
+}
+
+/// Commits what was done. `None` if it waited in vain for a lock; then nothing was changed.
+///
+/// # Errors
+/// Those of what was done, and of [`commit`].
+pub async fn commit_unless_busy<T>(transaction: Transaction, done: sqlx::Result<T>) -> Result<Option<T>> {
+    match unless_busy(done) {
+        Ok(Some(done)) => commit(transaction).await.map(|()| Some(done)),
+        not_done => {
+            roll_back(transaction).await;
+            Ok(not_done?)
+        }
+    }
+}
+
+/// Rolls back before the error is told: until then, others wait for its locks, or pass by them. A connection that does not
+/// answer is closed.
+async fn roll_back(transaction: Transaction) {
+    let _ = timeout(LONGEST_ROLLBACK, transaction.rollback()).await;
 }
 
 /// The state of a task's commits.

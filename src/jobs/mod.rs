@@ -106,7 +106,11 @@ fn log(done: Option<Done>) {
     let Some(Done { recycled, billed, keys_forgotten }) = done else {
         return tracing::debug!("another instance runs the jobs");
     };
-    let Billed { charged, amount, suspended, activated, released } = billed;
+    let Billed { charged, amount, suspended, activated, released, busy } = billed;
+    if let Some(first) = busy.first() {
+        let busy = busy.len();
+        tracing::warn!(busy, %first, "other sessions have locked accounts for too long: what is due of these is left for the next run");
+    }
     tracing::info!(recycled, charged, %amount, suspended, activated, released, keys_forgotten, "jobs done");
 }
 

@@ -36,7 +36,7 @@ pub async fn watch(db: Db, clock: Clock, every: Duration, instance: Arc<Instance
             let last_done = last_done.map_or_else(|| "never".to_owned(), |at| at.to_rfc3339());
             tracing::warn!(
                 last_done,
-                "no instance has run the jobs for two intervals: no number goes back on sale, and no fee is charged"
+                "no instance has finished the jobs for two intervals: see 'the jobs did not come to their end' in the logs"
             );
         }
         sleep(every.min(CHECK_EVERY)).await;

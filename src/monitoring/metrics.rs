@@ -144,7 +144,7 @@ fn write_batches(page: &mut Exposition, queues: &[Queue]) {
 
 fn write_jobs(page: &mut Exposition, jobs: Option<Jobs>) {
     let Some(Jobs { last_done, overdue }) = jobs else { return };
-    let help = "Whether no instance has run the jobs for two intervals.";
+    let help = "Whether no instance has finished the jobs for two intervals.";
     page.gauge("numberbank_jobs_overdue", help).sample(&[], i32::from(overdue));
     if let Some(at) = last_done {
         let help = "When the jobs were done last, by any instance, in seconds since 1970.";

@@ -73,6 +73,15 @@ pub async fn begin(db: &Db, clock: &Clock, operator: &Operator, action: &Action)
 const LONGEST_END: Duration = Duration::from_secs(5);
 
 impl Begun {
+    async fn end(&self, db: &Db, clock: &Clock, outcome: &Outcome, about: &About) -> bool {
+        match timeout(LONGEST_END, store::end(db, self.0, outcome, about, clock.now())).await {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => tracing::warn!("the outcome of this action could not be recorded: {error}"),
+            Err(_) => tracing::warn!("the outcome of this action could not be recorded in time"),
+        }
+        false
+    }
+
     /// Does the work of the action and records its outcome, as `told` tells it. What is done is done: if the outcome cannot
     /// be recorded, this is logged, and the action stays without one.
     pub async fn around<T>(
@@ -84,10 +93,9 @@ impl Begun {
     ) -> T {
         let done = work.await;
         let (outcome, about) = told(&done);
-        match timeout(LONGEST_END, store::end(db, self.0, &outcome, &about, clock.now())).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!("the outcome of this action could not be recorded: {error}"),
-            Err(_) => tracing::warn!("the outcome of this action could not be recorded in time"),
+        if !self.end(db, clock, &outcome, &about).await {
+            // The account may be what another session has locked.
+            self.end(db, clock, &outcome, &About { account: None, ..about }).await;
         }
         done
     }

@@ -1,13 +1,15 @@
 //! Releases: how a number leaves its account, and how it can be restored.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use crate::db::batch::Writes;
-use crate::db::transact::{again, transact};
+use crate::db::transact::{SHORTEST_WAIT, again, begin_waiting, commit_unless_busy, patience, transact};
 use crate::db::{Db, Transaction};
-use crate::error::{Denied, Error, Refuses, Result};
+use crate::error::{Denied, Refuses, Result};
 use crate::inventory::State;
 use crate::numbers::{self, Biography};
 use crate::values::clock::Clock;
@@ -144,16 +146,16 @@ async fn hold_in_use(
 }
 
 /// Releases numbers whose fee has been due since `since` or longer, of accounts that have been unpaid as long, some at a
-/// time. Returns how many. Payers of whom others hold something for too long are added to `held`, whom this passes by.
+/// time. Returns how many. Payers of whom others have locked something for too long are added to `busy`, whom this passes by.
 ///
 /// # Errors
 /// When the database is out of reach.
-pub async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>, held: &mut Vec<AccountSid>) -> Result<u64> {
+pub async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>, busy: &mut Vec<AccountSid>) -> Result<u64> {
     let mut released = 0;
     loop {
         let before = released;
-        for some in store::overdue(db, since, held).await?.chunks(AT_ONCE) {
-            released += release_unpaid_portion(db, clock, since, some, held).await?;
+        for some in store::overdue(db, since, busy).await?.chunks(AT_ONCE) {
+            released += release_unpaid_portion(db, clock, since, some, busy).await?;
         }
         // Nothing that was found was still overdue. The next run looks again.
         if released == before {
@@ -162,31 +164,56 @@ pub async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>, held: 
     }
 }
 
-/// Releases unpaid numbers. Those that others hold are left until the rest is released, and are then waited for by payer: while
-/// this waits, it holds nothing of another payer.
+/// Releases unpaid numbers. Those that others have locked are left until the rest is released, and are then waited for by payer:
+/// while this waits, it holds nothing of another payer.
 async fn release_unpaid_portion(
     db: &Db,
     clock: &Clock,
     since: DateTime<Utc>,
     unpaid: &[Unpaid],
-    held: &mut Vec<AccountSid>,
+    busy: &mut Vec<AccountSid>,
 ) -> Result<u64> {
-    let past = async || store::release_unpaid_past(db, unpaid, since, clock.now()).await.map_err(Error::from);
-    let gone = again(past).await?;
+    let gone = again(|| release_free(db, clock, since, unpaid)).await?.unwrap_or_default();
     let mut released = gone.len() as u64;
     let left: Vec<_> = unpaid.iter().filter(|unpaid| !gone.contains(&unpaid.sid)).collect();
     for of_payer in left.chunk_by(|one, other| one.payer == other.payer) {
         let (payer, sids) = (of_payer[0].payer, of_payer.iter().map(|unpaid| unpaid.sid).collect::<Vec<_>>());
-        if held.contains(&payer) {
+        if busy.contains(&payer) {
             continue;
         }
-        let wait = async || store::release_unpaid(db, &sids, since, clock.now()).await.map_err(Error::from);
-        match again(wait).await? {
+        let wait = patience(busy.len());
+        match again(|| release_of_payer(db, clock, since, &sids, wait)).await? {
             Some(more) => released += more,
-            None => held.push(payer),
+            None => busy.push(payer),
         }
     }
     Ok(released)
+}
+
+/// Releases those of these numbers of which others have locked nothing. Returns which; `None` if one of them was in the way
+/// after all.
+async fn release_free(
+    db: &Db,
+    clock: &Clock,
+    since: DateTime<Utc>,
+    unpaid: &[Unpaid],
+) -> Result<Option<HashSet<NumberSid>>> {
+    let mut transaction = begin_waiting(db, SHORTEST_WAIT).await?;
+    let released = store::release_unpaid_past(&mut transaction, unpaid, since, clock.now()).await;
+    commit_unless_busy(transaction, released).await
+}
+
+/// Releases unpaid numbers of one payer, and returns how many. `None` if others have locked something of it.
+async fn release_of_payer(
+    db: &Db,
+    clock: &Clock,
+    since: DateTime<Utc>,
+    unpaid: &[NumberSid],
+    wait: Duration,
+) -> Result<Option<u64>> {
+    let mut transaction = begin_waiting(db, wait).await?;
+    let released = store::release_unpaid(&mut transaction, unpaid, since, clock.now()).await;
+    commit_unless_busy(transaction, released).await
 }
 
 /// A number that its payer has not paid for too long.

@@ -9,7 +9,7 @@ use tracing::instrument;
 
 use super::{Released, Unpaid};
 use crate::accounts::Status;
-use crate::db::{Db, Transaction, unless_held};
+use crate::db::{Db, Transaction};
 use crate::inventory::State;
 use crate::values::phone::PhoneNumber;
 use crate::values::sid::{AccountSid, NumberSid};
@@ -49,12 +49,14 @@ macro_rules! release {
             )"
         ], $moved, $now $(, $value)*).execute($to).await.map(|result| result.rows_affected())
     };
-    // The second form waits for no lock, so the order of locks does not matter. It passes by what others have locked. $2 and $3
-    // are the accounts and the Sids of the tenancies.
+    // The second form passes by what others have locked, so the order of locks does not matter. $2 and $3 are the accounts and
+    // the Sids of the tenancies.
     (past $payer:literal, $tenancy:literal, $moved:literal, $now:ident, $accounts:ident, $sids:ident $(, $value:expr)*) => {
         release!(returning
             " returning tenancies.account_sid as \"account_sid: AccountSid\", tenancies.sid as \"sid: NumberSid\"",
             ["free as materialized (
+                -- Sees: the tenancies that are asked for. Locks: of stock and tenancies, what nobody else has locked.
+                -- Here: first, because the rest is for what is free.
                 select stock.phone_number, stock.tenancy_sid, stock.kind, tenancies.account_sid, tenancies.price
                 from unnest($2::uuid[], $3::uuid[]) as asked (account, its_sid)
                 join tenancies on tenancies.sid = its_sid and tenancies.account_sid = account and ended_at is null",
@@ -62,17 +64,21 @@ macro_rules! release {
             " join stock on stock.phone_number = tenancies.phone_number and stock.tenancy_sid = tenancies.sid
                 for update of stock skip locked for no key update of tenancies skip locked
             ), payer as materialized (
+                -- Sees: the accounts that pay, as they are now. Locks: those that nobody else has locked. Here: after
+                -- stock, because it counts what is free.
                 select sid from accounts
                 where sid = any(array(select payer_sid from accounts where sid = any($2)))
                     and (select count(*) from free) >= 0",
             $payer,
             " for no key update skip locked
             ), holder as materialized (
+                -- Sees: the accounts that hold. Locks: those that nobody else has locked. Here: after their payers.
                 select sid from accounts
                 where sid = any($2) and payer_sid in (select sid from payer) and (select count(*) from payer) >= 0
                 for no key update skip locked
             ), held as materialized (
-                -- A Sid that was asked for twice is ended once.
+                -- Sees: what is locked with all its accounts. Locks: nothing. Here: a Sid that was asked for twice is
+                -- ended once.
                 select distinct on (phone_number) free.* from free join holder on holder.sid = account_sid
             )"],
             $moved,
@@ -158,7 +164,8 @@ pub async fn release_by_operator(
     )
 }
 
-/// Ends many tenancies, except those with locked rows. Returns the ended ones.
+/// Ends many tenancies, except those with locked rows. Returns the ended ones. Those of unpaid payers are left out: if a payer
+/// becomes active by it, its sub-accounts do too, and the statement would wait for their locks.
 #[instrument(name = "releases.release_past", level = "debug", skip_all)]
 pub async fn release_past(
     db: &Db,
@@ -166,7 +173,8 @@ pub async fn release_past(
     now: DateTime<Utc>,
 ) -> Result<HashSet<(AccountSid, NumberSid)>> {
     let (accounts, sids): (Vec<_>, Vec<_>) = asked.iter().copied().unzip();
-    let released = release!(past "", "", "'release'", now, accounts, sids).fetch_all(db).await?;
+    let released =
+        release!(past " and unpaid_since is null", "", "'release'", now, accounts, sids).fetch_all(db).await?;
     Ok(released.into_iter().map(|row| (row.account_sid, row.sid)).collect())
 }
 
@@ -237,7 +245,7 @@ pub async fn overdue(db: &Db, since: DateTime<Utc>, but: &[AccountSid]) -> Resul
 /// locked before anything is changed, because a credit may pay meanwhile.
 #[instrument(name = "releases.release_unpaid_past", level = "debug", skip_all)]
 pub async fn release_unpaid_past(
-    db: &Db,
+    within: &mut Transaction,
     unpaid: &[Unpaid],
     since: DateTime<Utc>,
     now: DateTime<Utc>,
@@ -253,19 +261,18 @@ pub async fn release_unpaid_past(
         since.date_naive(),
         since
     );
-    Ok(released.fetch_all(db).await?.into_iter().map(|row| row.sid).collect())
+    Ok(released.fetch_all(&mut **within).await?.into_iter().map(|row| row.sid).collect())
 }
 
-/// As [`release_unpaid_past`], but waits for locked rows, and returns how many it ended; `None` if others held them for too
-/// long.
+/// As [`release_unpaid_past`], but waits for locked rows, and returns how many it ended.
 #[instrument(name = "releases.release_unpaid", level = "debug", skip_all)]
 pub async fn release_unpaid(
-    db: &Db,
+    within: &mut Transaction,
     tenancies: &[NumberSid],
     since: DateTime<Utc>,
     now: DateTime<Utc>,
-) -> Result<Option<u64>> {
-    let released = release!(
+) -> Result<u64> {
+    release!(
         "found as materialized (
             select stock.phone_number, stock.tenancy_sid, stock.kind, tenancies.account_sid, tenancies.price
             from tenancies join stock
@@ -276,13 +283,12 @@ pub async fn release_unpaid(
         " and unpaid_since <= $3",
         " and due_on <= $2",
         "'unpaid'",
-        db,
+        &mut **within,
         now,
         since.date_naive(),
         since,
         tenancies as &[NumberSid]
-    );
-    unless_held(released)
+    )
 }
 
 /// Locks a number in stock. Returns its state, and the Sid of its open tenancy.

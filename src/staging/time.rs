@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{Refused, World, store, told};
 use crate::billing;
-use crate::error::{Denied, Error};
+use crate::error::{Denied, Error, Unavailable};
 use crate::inventory::{self, Quarantine};
 use crate::purchases;
 use crate::values::clock::{Clock, Course};
@@ -292,6 +292,9 @@ impl World {
             return Ok(0);
         }
         let billed = billing::bill(&self.db, &clock, by, grace, |_| {}).await?;
+        if let Some(busy) = billed.busy.first() {
+            return Err(Error::Unavailable(Unavailable::Locked(format!("account {busy}"))));
+        }
         let amount = fallen.amount.checked_add(billed.amount);
         fallen.amount = amount.ok_or_else(|| Error::Internal("the fees are too much to be summed up".to_owned()))?;
         fallen.charged += billed.charged;

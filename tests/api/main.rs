@@ -21,6 +21,7 @@ mod families;
 mod family_fees;
 mod golden;
 mod guesses;
+mod hanging;
 mod hostile;
 mod idempotency;
 mod inventory;

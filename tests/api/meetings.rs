@@ -188,16 +188,16 @@ fn a_run_of_the_fees_that_meets_a_credit_takes_what_is_there_then() {
     test(async |world| {
         let (account, _) = holder(world).await;
         world.clock.advance(TimeDelta::days(31));
-        let charged = Billed { charged: 1, amount: Money::from_cents(100), suspended: 0, activated: 0, released: 0 };
+        let charged = Billed { charged: 1, amount: Money::from_cents(100), ..Billed::default() };
         assert_eq!(beside_a_credit(world, &account, 100, world.bill()).await, charged);
         assert_eq!((world.server.balance(&account).await, world.standing(&account).await), ("0.00".into(), ACTIVE));
         world.clock.advance(TimeDelta::days(31));
-        let short = Billed { charged: 0, amount: Money::ZERO, suspended: 1, ..charged };
+        let short = Billed { charged: 0, amount: Money::ZERO, suspended: 1, ..charged.clone() };
         assert_eq!(beside_a_credit(world, &account, 99, world.bill()).await, short);
         // If a credit pays no fees and another credit follows, the next run charges the fees.
         let open = begun(world, Direction::Credit, &[&account], 1).await;
         open.commit().await.expect("a commit");
-        let paid = Billed { activated: 1, ..charged };
+        let paid = Billed { activated: 1, ..charged.clone() };
         assert_eq!(beside_a_credit(world, &account, 500, world.bill()).await, paid);
         assert_eq!(world.server.balance(&account).await, "5.00");
     });

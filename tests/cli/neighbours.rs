@@ -1,6 +1,7 @@
 //! Other sessions in the same database: their locks block nothing, and a process that waits says for which session.
 
 use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 use sqlx::postgres::{PgAdvisoryLock, PgConnectOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
 use tokio::runtime::Runtime;
@@ -191,7 +192,7 @@ fn jobs_that_nobody_runs_are_told() {
     other.does("begin; lock table job_runs in share update exclusive mode");
     let server = served(&home, "1s");
     eventually("operators see it", || metric(&server, "numberbank_jobs_overdue").as_deref() == Some("1"));
-    eventually("and read it", || server.says("no instance has run the jobs for two intervals"));
+    eventually("and read it", || server.says("no instance has finished the jobs for two intervals"));
     assert_eq!(metric(&server, "numberbank_jobs_last_done_seconds"), None);
     other.does("rollback");
     eventually("it is over", || metric(&server, "numberbank_jobs_overdue").as_deref() == Some("0"));
@@ -200,7 +201,33 @@ fn jobs_that_nobody_runs_are_told() {
     let second = served(&home, "1h");
     eventually("it knows", || metric(&second, "numberbank_jobs_last_done_seconds").is_some());
     assert_eq!(metric(&idle, "numberbank_jobs_overdue"), None);
-    assert!(!idle.says("no instance has run the jobs"), "{}", idle.err());
+    assert!(!idle.says("no instance has finished the jobs"), "{}", idle.err());
+}
+
+#[test]
+fn a_run_of_the_fees_names_the_account_that_another_session_has_locked() {
+    let home = Home::new();
+    let server = served(&home, "off");
+    let account = home.json(&["account", "create", "--name", "Acme", "--balance", "5.00"]);
+    home.json(&["inventory", "add", "4158670000"]);
+    home.json(&["number", "assign", "4158670000", "--account", "Acme"]);
+    home.sql("update tenancies set started_at = started_at - interval '40 days', due_month = 1").expect("a fee");
+    let mut other = Session::of(&home, "numberbank");
+    other.does("begin; select from accounts for update");
+    let ran = home.run(&["bill", "--output", "json"]);
+    let billed: Value = serde_json::from_str(&ran.out).expect("JSON");
+    assert_eq!(
+        (ran.code, &billed["charged"], &billed["busy"]),
+        (Some(1), &json!(0), &json!([account["sid"]])),
+        "{ran:?}"
+    );
+    assert!(ran.err.contains("another session has locked account AC"), "{ran:?}");
+    let jobs = served(&home, "1h");
+    eventually("the jobs say so", || jobs.says("other sessions have locked accounts for too long"));
+    eventually("and are done", || metric(&jobs, "numberbank_jobs_last_done_seconds").is_some());
+    other.does("rollback");
+    assert_eq!(home.json(&["bill"])["charged"], 1);
+    drop(server);
 }
 
 /// The statements that docs/reporting.md gives to a superuser.

@@ -81,6 +81,7 @@ impl Row {
             suspended: self.all_suspended,
             activated: self.all_activated,
             released: self.all_released.unsigned_abs(),
+            busy: Vec::new(),
         }
     }
 

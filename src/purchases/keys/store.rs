@@ -46,14 +46,17 @@ pub async fn forget(db: &Db, account: AccountSid, key: &str, since: DateTime<Utc
     .map(drop)
 }
 
-/// Deletes the keys in some pages that are too old. There is no index by age, because each purchase would have to write it: a
-/// BRIN index too, whose newest entry every key would move on.
+/// Deletes the keys in some pages that are too old, but for those that others have locked. There is no index by age, because
+/// each purchase would have to write it: a BRIN index too, whose newest entry every key would move on.
 #[instrument(name = "purchases.keys.forget_some", level = "debug", skip_all)]
 pub async fn forget_some(db: &Db, since: DateTime<Utc>, pages: Portion) -> Result<u64> {
     let result = query!(
-        "delete from idempotency_keys
-        where ctid >= format('(%s,0)', $2::bigint)::tid and ctid < format('(%s,0)', $3::bigint)::tid
-            and created_at <= $1",
+        "delete from idempotency_keys where ctid = any(array(
+            select ctid from idempotency_keys
+            where ctid >= format('(%s,0)', $2::bigint)::tid and ctid < format('(%s,0)', $3::bigint)::tid
+                and created_at <= $1
+            for update skip locked
+        ))",
         since,
         pages.first,
         pages.end

@@ -1,0 +1,185 @@
+//! Sessions that hang with a lock, such as a psql that was left in a transaction: what they keep from whom.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use numberbank::billing::Billed;
+use numberbank::db::Transaction;
+use numberbank::db::transact::MOST_WAITS;
+use numberbank::values::money::Money;
+use numberbank::values::phone::Kind;
+use numberbank::values::sid::AccountSid;
+use sqlx::AssertSqlSafe;
+use tokio::time::timeout;
+
+use crate::support::{Account, World, test};
+
+/// An account that holds some numbers at a dollar a month, and has this balance besides.
+async fn holder(world: &World, numbers: i64, balance: &str) -> Account {
+    let account = world.account(&format!("{numbers}.00")).await;
+    for _ in 0..numbers {
+        world.server.buy(&account, &[]).await.assert_status(201);
+    }
+    world.credit(&account, balance).await;
+    account
+}
+
+fn sid(account: &Account) -> AccountSid {
+    account.sid.parse().expect("a Sid")
+}
+
+/// A transaction that stays open and has locked the rows of a table for this account.
+async fn hang(world: &World, rows: &str, account: &Account) -> Transaction {
+    let mut open = world.db.begin().await.expect("a transaction");
+    let lock = format!("select from {rows} $1 for update");
+    sqlx::query(AssertSqlSafe(lock)).bind(sid(account)).execute(&mut *open).await.expect("a lock");
+    open
+}
+
+fn charged(charged: i64) -> Billed {
+    Billed { charged, amount: Money::from_cents(charged * 100), ..Billed::default() }
+}
+
+fn passed_by(account: &Account, billed: Billed) -> Billed {
+    Billed { busy: vec![sid(account)], ..billed }
+}
+
+#[test]
+fn a_run_charges_all_but_the_payer_of_whom_something_is_locked() {
+    test(async |world| {
+        world.stock(4_158_670_000, 6).await;
+        let hanging = holder(world, 2, "50.00").await;
+        for _ in 0..2 {
+            holder(world, 2, "50.00").await;
+        }
+        let rows = ["accounts where sid =", "tenancies where account_sid =", "account_sums where account_sid ="];
+        for (month, rows) in rows.into_iter().enumerate() {
+            world.on(&format!("2008-{:02}-15T00:00:00Z", month + 5));
+            let open = hang(world, rows, &hanging).await;
+            assert_eq!(world.bill().await, passed_by(&hanging, charged(4)), "{rows}");
+            open.rollback().await.expect("a rollback");
+            assert_eq!(world.bill().await, charged(2), "{rows}");
+        }
+    });
+}
+
+/// Its sub-account is to be suspended with it.
+#[test]
+fn a_run_suspends_all_but_the_payer_whose_sub_account_is_locked() {
+    test(async |world| {
+        world.stock(4_158_670_000, 6).await;
+        let accounts =
+            [holder(world, 2, "0.10").await, holder(world, 2, "0.10").await, holder(world, 2, "50.00").await];
+        let child = world.child(&accounts[0]).await;
+        world.on("2008-05-15T00:00:00Z");
+        let open = hang(world, "accounts where sid =", &child).await;
+        assert_eq!(world.bill().await, passed_by(&accounts[0], Billed { suspended: 1, ..charged(2) }));
+        open.rollback().await.expect("a rollback");
+        assert_eq!(world.bill().await, Billed { suspended: 1, ..charged(0) });
+    });
+}
+
+/// Its sub-account is to be activated with it.
+#[test]
+fn a_run_settles_all_but_the_payer_whose_sub_account_is_locked() {
+    test(async |world| {
+        world.stock(4_158_670_000, 6).await;
+        let accounts = [world.account("5.50").await, world.account("5.50").await];
+        let child = world.child(&accounts[0]).await;
+        let mut dear = Vec::new();
+        for account in &accounts {
+            world.set_price(Kind::Local, None, Money::from_cents(300)).await;
+            dear.push(world.server.buy(account, &[]).await.element("Sid"));
+            world.clock.advance(TimeDelta::days(1));
+            world.set_price(Kind::Local, None, Money::from_cents(100)).await;
+            world.server.buy(account, &[]).await.assert_status(201);
+        }
+        world.on("2008-04-16T00:00:00Z");
+        holder(world, 1, "50.00").await;
+        world.on("2008-05-15T00:00:00Z");
+        assert_eq!(world.bill().await, Billed { suspended: 2, ..charged(0) });
+        for (account, dear) in accounts.iter().zip(&dear) {
+            world.server.release(account, dear).await.assert_status(204);
+        }
+        world.on("2008-05-16T00:00:00Z");
+        let open = hang(world, "accounts where sid =", &child).await;
+        assert_eq!(world.bill().await, passed_by(&accounts[0], Billed { activated: 1, ..charged(2) }));
+        open.rollback().await.expect("a rollback");
+        assert_eq!(world.bill().await, Billed { activated: 1, ..charged(1) });
+    });
+}
+
+/// Two accounts with a sub-account and two numbers each, for which they have not paid for long.
+async fn unpaid(world: &World) -> [(Account, Account); 2] {
+    world.stock(4_158_670_000, 20).await;
+    let accounts = [holder(world, 2, "0.10").await, holder(world, 2, "0.10").await];
+    let children = [world.child(&accounts[0]).await, world.child(&accounts[1]).await];
+    world.on("2008-05-15T00:00:00Z");
+    assert_eq!(world.bill().await.suspended, 2);
+    let [one, other] = accounts;
+    let [its, the_others] = children;
+    [(one, its), (other, the_others)]
+}
+
+#[test]
+fn a_run_releases_all_unpaid_numbers_but_those_that_are_locked() {
+    test(async |world| {
+        let [(hanging, _), _] = unpaid(world).await;
+        world.on("2008-06-15T00:00:00Z");
+        let rows = "stock where tenancy_sid = (select sid from tenancies where account_sid = $1 limit 1) and $1 =";
+        let open = hang(world, rows, &hanging).await;
+        assert_eq!(world.bill().await, passed_by(&hanging, Billed { released: 3, ..charged(0) }));
+        open.rollback().await.expect("a rollback");
+        assert_eq!(world.bill().await, Billed { released: 1, ..charged(0) });
+    });
+}
+
+/// A payer without unpaid numbers is active again, and its sub-account with it.
+#[test]
+fn a_run_releases_all_unpaid_numbers_but_those_of_the_payer_whose_sub_account_is_locked() {
+    test(async |world| {
+        let [(hanging, child), _] = unpaid(world).await;
+        world.on("2008-06-15T00:00:00Z");
+        let open = hang(world, "accounts where sid =", &child).await;
+        assert_eq!(world.bill().await, passed_by(&hanging, Billed { released: 2, ..charged(0) }));
+        open.rollback().await.expect("a rollback");
+        assert_eq!(world.bill().await, Billed { released: 2, ..charged(0) });
+    });
+}
+
+#[test]
+fn a_release_that_waits_for_a_sub_account_keeps_no_other_waiting() {
+    test(async |world| {
+        let [(hanging, child), _] = unpaid(world).await;
+        let other = holder(world, 10, "50.00").await;
+        let held = async |account| world.server.get(account, "/IncomingPhoneNumbers").await.elements("Sid");
+        let (unpaid, others) = (held(&hanging).await, held(&other).await);
+        let open = hang(world, "accounts where sid =", &child).await;
+        let all = unpaid.iter().map(|sid| (&hanging, sid)).chain(others.iter().map(|sid| (&other, sid)));
+        let answers = join_all(all.map(|(account, sid)| world.server.release(account, sid))).await;
+        let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+        assert_eq!(statuses[2..], [204; 10], "{statuses:?}");
+        assert!(statuses[..2].contains(&503), "{statuses:?}");
+        open.rollback().await.expect("a rollback");
+    });
+}
+
+#[test]
+fn a_run_waits_for_few_of_many_payers_that_are_locked() {
+    test(async |world| {
+        const PAYERS: usize = MOST_WAITS + 6;
+        world.stock(4_158_670_000, PAYERS as i64).await;
+        let free = holder(world, 1, "50.00").await;
+        for _ in 1..PAYERS {
+            holder(world, 1, "50.00").await;
+        }
+        world.on("2008-05-15T00:00:00Z");
+        let open = hang(world, "accounts where sid <>", &free).await;
+        // Each wait takes five seconds.
+        let billed = timeout(Duration::from_secs(45), world.bill()).await.expect("a run that ends");
+        assert_eq!((billed.charged, billed.busy.len()), (1, PAYERS - 1));
+        open.rollback().await.expect("a rollback");
+        assert_eq!(world.bill().await, charged(PAYERS as i64 - 1));
+    });
+}
