@@ -184,7 +184,7 @@ fn old_keys_are_deleted_some_at_a_time() {
         let forget = async || purchases::forget_old_keys(&world.db, &world.clock).await.expect("a run");
         let left = async || world.value::<i64>("select count(*) from idempotency_keys").await;
         assert_eq!((forget().await, left().await), (4_999, 5_002));
-        assert!(world.value::<i64>("select count(*) from deletes").await > 3, "some at a time");
+        assert!(world.value::<i64>("select count(*) from deletes").await > 1, "some at a time");
         open.commit().await.expect("a commit");
         assert_eq!((forget().await, forget().await, left().await), (1, 0, 5_001));
     });
