@@ -153,12 +153,13 @@ async fn hold_in_use(
 pub async fn release_unpaid(db: &Db, clock: &Clock, since: DateTime<Utc>, busy: &mut Vec<AccountSid>) -> Result<u64> {
     let mut released = 0;
     loop {
-        let before = released;
+        let before = (released, busy.len());
         for some in store::overdue(db, since, busy).await?.chunks(AT_ONCE) {
             released += release_unpaid_portion(db, clock, since, some, busy).await?;
         }
-        // Nothing that was found was still overdue. The next run looks again.
-        if released == before {
+        // Nothing that was found was still overdue. The next run looks again. Where all that was found was busy, others may come
+        // after it.
+        if (released, busy.len()) == before {
             return Ok(released);
         }
     }
