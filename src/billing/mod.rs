@@ -118,7 +118,7 @@ impl<P: FnMut(Progress)> Run<'_, P> {
         for payer in store::solvent(self.db, by.date_naive()).await? {
             let wait = patience(self.billed.busy.len());
             match again(|| settle(self.db, self.clock, payer, by, wait)).await? {
-                Some(settled) => self.committed(settled.unwrap_or_default(), 0)?,
+                Some(settled) => self.committed(settled, 0)?,
                 None => self.billed.busy.push(payer),
             }
         }
@@ -168,17 +168,11 @@ impl<P: FnMut(Progress)> Run<'_, P> {
 }
 
 /// Lets a suspended account pay what it owes, if its balance still covers that. `None` if others have locked something of it.
-async fn settle(
-    db: &Db,
-    clock: &Clock,
-    payer: AccountSid,
-    by: DateTime<Utc>,
-    wait: Duration,
-) -> Result<Option<Option<Step>>> {
+async fn settle(db: &Db, clock: &Clock, payer: AccountSid, by: DateTime<Utc>, wait: Duration) -> Result<Option<Step>> {
     let mut transaction = begin_waiting(db, wait).await?;
     let settled = async {
         store::hold(&mut transaction, payer).await?;
-        store::settle(&mut transaction, payer, by, clock.now()).await
+        Ok(store::settle(&mut transaction, payer, by, clock.now()).await?.unwrap_or_default())
     };
     let settled = settled.await;
     commit_unless_busy(transaction, settled).await

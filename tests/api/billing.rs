@@ -65,7 +65,7 @@ fn day(day: &str, cents: i64) -> (String, i64) {
     (day.to_owned(), cents)
 }
 
-fn charged(charged: i64) -> Billed {
+pub fn charged(charged: i64) -> Billed {
     Billed { charged, amount: Money::from_cents(charged * 100), ..Billed::default() }
 }
 

@@ -14,6 +14,7 @@ use numberbank::values::sid::AccountSid;
 use sqlx::AssertSqlSafe;
 use tokio::time::timeout;
 
+use crate::billing::charged;
 use crate::support::{Account, World, eventually, test};
 
 /// An account that holds some numbers at a dollar a month, and has this balance besides.
@@ -36,10 +37,6 @@ async fn hang(world: &World, rows: &str, account: &Account) -> Transaction {
     let lock = format!("select from {rows} $1 for update");
     sqlx::query(AssertSqlSafe(lock)).bind(sid(account)).execute(&mut *open).await.expect("a lock");
     open
-}
-
-fn charged(charged: i64) -> Billed {
-    Billed { charged, amount: Money::from_cents(charged * 100), ..Billed::default() }
 }
 
 fn passed_by(account: &Account, billed: Billed) -> Billed {
@@ -123,16 +120,21 @@ async fn unpaid(world: &World) -> [(Account, Account); 2] {
     [(one, its), (other, the_others)]
 }
 
+/// A run beside a lock releases some of four unpaid numbers and passes a payer by; one without it releases the others.
+async fn assert_released(world: &World, rows: &str, locked: &Account, hanging: &Account, some: u64) {
+    world.on("2008-06-15T00:00:00Z");
+    let open = hang(world, rows, locked).await;
+    assert_eq!(world.bill().await, passed_by(hanging, Billed { released: some, ..charged(0) }));
+    open.rollback().await.expect("a rollback");
+    assert_eq!(world.bill().await, Billed { released: 4 - some, ..charged(0) });
+}
+
 #[test]
 fn a_run_releases_all_unpaid_numbers_but_those_that_are_locked() {
     test(async |world| {
         let [(hanging, _), _] = unpaid(world).await;
-        world.on("2008-06-15T00:00:00Z");
         let rows = "stock where tenancy_sid = (select sid from tenancies where account_sid = $1 limit 1) and $1 =";
-        let open = hang(world, rows, &hanging).await;
-        assert_eq!(world.bill().await, passed_by(&hanging, Billed { released: 3, ..charged(0) }));
-        open.rollback().await.expect("a rollback");
-        assert_eq!(world.bill().await, Billed { released: 1, ..charged(0) });
+        assert_released(world, rows, &hanging, &hanging, 3).await;
     });
 }
 
@@ -141,11 +143,7 @@ fn a_run_releases_all_unpaid_numbers_but_those_that_are_locked() {
 fn a_run_releases_all_unpaid_numbers_but_those_of_the_payer_whose_sub_account_is_locked() {
     test(async |world| {
         let [(hanging, child), _] = unpaid(world).await;
-        world.on("2008-06-15T00:00:00Z");
-        let open = hang(world, "accounts where sid =", &child).await;
-        assert_eq!(world.bill().await, passed_by(&hanging, Billed { released: 2, ..charged(0) }));
-        open.rollback().await.expect("a rollback");
-        assert_eq!(world.bill().await, Billed { released: 2, ..charged(0) });
+        assert_released(world, "accounts where sid =", &child, &hanging, 2).await;
     });
 }
 
