@@ -190,7 +190,7 @@ fn the_planner_knows_of_many_numbers_that_were_added() {
     });
 }
 
-/// Purchases that come together write fewer pages so. Without it, nothing else would fail.
+/// So purchases that come together change fewer pages.
 #[test]
 fn eight_neighbours_stand_together_in_the_queue_of_buyers() {
     test(async |world| {
