@@ -41,8 +41,8 @@ pub async fn add_range(
     now: DateTime<Utc>,
 ) -> Result<u64> {
     let result = query!(
-        "insert into stock (phone_number, kind, state_since, added_at, pick)
-        select phone_number, $1, $4, $4, pick_of(phone_number) from generate_series($2::bigint, $3::bigint) as phone_number
+        "insert into stock (phone_number, kind, state_since, added_at)
+        select phone_number, $1, $4, $4 from generate_series($2::bigint, $3::bigint) as phone_number
         on conflict (phone_number) do nothing",
         kind as Kind,
         range.start(),

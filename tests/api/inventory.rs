@@ -190,19 +190,6 @@ fn the_planner_knows_of_many_numbers_that_were_added() {
     });
 }
 
-/// So purchases that come together change fewer pages.
-#[test]
-fn eight_neighbours_stand_together_in_the_queue_of_buyers() {
-    test(async |world| {
-        world.stock(FIRST, 4_000).await;
-        let steps = "select array[count(*) filter (where step <> 0), count(*) filter (where step = 1)] from (
-            select phone_number / 8 - lag(phone_number / 8, 1, 0) over (order by pick) as step from stock) as queue";
-        let steps = world.value::<Vec<i64>>(steps).await;
-        assert_eq!(steps[0], 501, "each eight is in one piece");
-        assert!(steps[1] < 10, "the eights are in no order of numbers");
-    });
-}
-
 /// Runs a statement, which must succeed.
 async fn run(world: &World, statement: &'static str) {
     world.db.execute(statement).await.expect(statement);

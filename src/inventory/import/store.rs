@@ -33,8 +33,8 @@ pub async fn add_batch(
     now: DateTime<Utc>,
 ) -> Result<u64> {
     let result = query!(
-        "insert into stock (phone_number, kind, state_since, added_at, pick, provider, provider_cost, note, import_id)
-        select row.phone_number, row.kind, $6, $6, pick_of(row.phone_number), row.provider, row.cost, row.note, $7
+        "insert into stock (phone_number, kind, state_since, added_at, provider, provider_cost, note, import_id)
+        select row.phone_number, row.kind, $6, $6, row.provider, row.cost, row.note, $7
         from unnest($1::bigint[], $2::number_kind[], $3::text[], $4::bigint[], $5::text[])
             as row (phone_number, kind, provider, cost, note)
         on conflict (phone_number) do nothing",
