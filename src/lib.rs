@@ -1,5 +1,5 @@
-//! numberbank: a self-hosted, multi-tenant phone number registry on PostgreSQL that speaks Twilio's 2008-08-01
-//! IncomingPhoneNumbers API. ARCHITECTURE.md explains the layout.
+//! numberbank: a self-hosted, multi-tenant phone number registry on PostgreSQL that speaks Twilio's
+//! IncomingPhoneNumbers API, 2008-08-01 and 2010-04-01. ARCHITECTURE.md explains the layout.
 
 pub mod accounts;
 pub mod api;

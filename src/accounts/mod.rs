@@ -310,12 +310,22 @@ pub async fn rename(db: &Db, clock: &Clock, sid: AccountSid, name: &FriendlyName
     Ok(store::rename(db, sid, name, clock.now()).await?.ok_or(Refused::Suspended)?)
 }
 
-/// Replaces the token with one that is made here; the old one stops working.
+/// As [`rename`], before a change of the status. If the request is sent again, the account may have this name already, and be
+/// active no more: that is no refusal.
 ///
 /// # Errors
-/// [`Refused::Unknown`], [`Refused::Closed`]
-pub async fn rotate_token(db: &Db, clock: &Clock, sid: AccountSid) -> Result<Created, Denied<Refused>> {
-    replace_token(db, clock, sid, AuthToken::random()).await
+/// [`Refused::Suspended`], [`Refused::Unknown`]
+pub async fn rename_once(
+    db: &Db,
+    clock: &Clock,
+    sid: AccountSid,
+    name: &FriendlyName,
+) -> Result<Account, Denied<Refused>> {
+    if let Some(account) = store::rename(db, sid, name, clock.now()).await? {
+        return Ok(account);
+    }
+    let account = find(db, sid).await?;
+    if account.name == name.as_str() { Ok(account) } else { Err(Refused::Suspended.into()) }
 }
 
 /// Replaces the token with this one. The old token stops working.
@@ -330,7 +340,7 @@ pub async fn replace_token(
 ) -> Result<Created, Denied<Refused>> {
     let kept = auth_token.kept(sid);
     let account = transact(db, async |within| {
-        let changed = store::rotate_token(within, sid, &kept, clock.now()).await?;
+        let changed = store::replace_token(within, sid, &kept, clock.now()).await?;
         changed_or_why_not(within, sid, changed).await
     });
     account.await.map(|account| Created { sid, balance: account.balance, auth_token, namesake: None })

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_the_pilot_gives_up_there_is_no_outcome() {
+    async fn where_the_leader_gives_up_there_is_no_outcome() {
         let (verifications, principal) = (SingleFlight::default(), Principal::Account(AccountSid::random()));
         let leader = verifications.join(principal, [1; 32]);
         let Role::Follower(outcome) = verifications.join(principal, [1; 32]) else { panic!("the second waits") };

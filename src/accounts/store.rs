@@ -274,8 +274,8 @@ pub async fn events(db: &Db, sid: AccountSid, of_lost: bool, limit: i64) -> Resu
     Ok(last)
 }
 
-#[instrument(name = "accounts.rotate_token", level = "debug", skip_all)]
-pub async fn rotate_token(
+#[instrument(name = "accounts.replace_token", level = "debug", skip_all)]
+pub async fn replace_token(
     within: &mut Transaction,
     sid: AccountSid,
     token: &Kept,

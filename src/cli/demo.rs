@@ -73,7 +73,7 @@ pub async fn run(settings: &Serve, database: &Database, context: &Context) -> Do
 async fn prepare(database: &Database, context: &Context) -> Result<Option<Credentials>, Failure> {
     let _alone = db::lock(&database.options, ProcessLock::SCHEMA, db::MAX_WAIT).await?;
     let Context { db, clock, .. } = context;
-    let is_bare = inventory::list(db, inventory::Filter::default(), None, 1).await?.is_empty();
+    let is_bare = inventory::is_empty(db).await?;
     let note = database.private().map(|cluster| cluster.data_dir().join("demo-credentials.json"));
     let credentials = if is_bare && is_without_accounts(db).await? {
         let name = "Demo".parse().map_err(|error| Failure::Bad(format!("name {error}")))?;

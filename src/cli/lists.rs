@@ -8,7 +8,7 @@ use super::report::{optional, print};
 use super::times::Period;
 use super::{Context, Done, tell};
 use crate::accounts::{self, MOST_FOUND};
-use crate::inventory::{State, state_name};
+use crate::inventory::State;
 use crate::reporting::{Condition, Limits, Value, View};
 use crate::values::phone::{AreaCode, Kind};
 
@@ -49,7 +49,7 @@ impl Stock {
         let conditions = [
             area_code,
             self.kind.map(|kind| Condition::Is("kind", Value::Word(kind.name()))),
-            self.state.map(|state| Condition::Is("state", Value::Word(state_name(state)))),
+            self.state.map(|state| Condition::InState(state.name())),
             self.provider.map(|name| Condition::Is("provider", Value::Text(name))),
             self.import.map(|id| Condition::Is("import", Value::Integer(id))),
         ];

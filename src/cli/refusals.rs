@@ -5,7 +5,7 @@ use crate::accounts::families::MOST_SUB_ACCOUNTS;
 use crate::accounts::keys::MOST_KEYS;
 use crate::accounts::{MOST_LISTED, Named, Status};
 use crate::error::{Denied, Error};
-use crate::inventory::{Counted, MOST_AT_ONCE, MOST_MOVED, State, state_name};
+use crate::inventory::{Counted, MOST_AT_ONCE, MOST_MOVED, State};
 use crate::{accounts, inventory, numbers, purchases, releases, reporting};
 
 mod money;
@@ -115,7 +115,7 @@ impl Worded for numbers::Refused {
                     State::Withdrawn => "'numberbank inventory return' puts it back on sale",
                     State::Retired => "'numberbank inventory return --force' makes it ours again",
                 };
-                format!("{number} is {} and not on sale: {remedy}", state_name(*state))
+                format!("{number} is {} and not on sale: {remedy}", state.name())
             }
             Self::NeverSold(sid) => format!("there is no number {sid}"),
         }
@@ -128,7 +128,7 @@ impl Worded for purchases::Refused {
             Self::AccountGone => "the account is closed for good".to_owned(),
             Self::Suspended => "the account is suspended and buys nothing: activate it, or pay what it owes".to_owned(),
             Self::NoNumber => "no phone number is left that matches".to_owned(),
-            Self::Insufficient { balance, price } => {
+            Self::Insufficient { balance, price, .. } => {
                 format!("the balance of {balance} does not cover the first month's price of {price}")
             }
             Self::KeyReused => "the idempotency key was used for another request".to_owned(),
@@ -143,13 +143,13 @@ impl Worded for releases::Refused {
             Self::NotHeld => "the account holds no such number".to_owned(),
             Self::NeverSold(sid) => format!("there is no number {sid}"),
             Self::NotInStock(number) => format!("{number} is not in stock"),
-            Self::NotInUse(number, state) => format!("{number} is {}; nobody holds it", state_name(*state)),
+            Self::NotInUse(number, state) => format!("{number} is {}; nobody holds it", state.name()),
             Self::HeldUnderAnother(number, sid) => {
                 format!("{number} is held under {sid} no longer: name the number, or the Sid of who holds it now")
             }
             Self::IsHeld(number, sid) => format!("{number} is held under {sid} already"),
             Self::NotQuarantined(number, state) => {
-                format!("{number} is {}; it can be given back only while it is in quarantine", state_name(*state))
+                format!("{number} is {}; it can be given back only while it is in quarantine", state.name())
             }
             Self::NotLast(number, sid) => {
                 format!("{number} had another holder after {sid}; it can go back to its last one only")
@@ -170,18 +170,18 @@ impl Worded for inventory::Refused {
         match self {
             Self::NotInStock(number) => format!("{number} is not in stock"),
             Self::CannotWithdraw(number, state) => {
-                format!("{number} is {} and cannot be withdrawn; nothing was changed", state_name(*state))
+                format!("{number} is {} and cannot be withdrawn; nothing was changed", state.name())
             }
             Self::CannotReturn(number, State::Retired) => {
                 format!("{number} is retired: --force makes it ours again; nothing was changed")
             }
             Self::CannotReturn(number, state) => {
-                format!("{number} is {} and cannot be put on sale; nothing was changed", state_name(*state))
+                format!("{number} is {} and cannot be put on sale; nothing was changed", state.name())
             }
             Self::CannotRetire(number, state) => {
                 format!(
                     "{number} is {} and cannot be retired: 'numberbank number release' ends that; nothing was changed",
-                    state_name(*state)
+                    state.name()
                 )
             }
             Self::TooManyMoved(wanted) => {

@@ -6,7 +6,7 @@ use crate::db::{Db, ProcessLock, Transaction, begin_locked, walk};
 use crate::error::{Refuses, Result};
 use crate::values::dialect::time;
 use crate::values::money::Cost;
-use crate::values::phone::{AreaCode, Kind, PhoneNumber};
+use crate::values::phone::{Kind, PhoneNumber};
 use crate::values::sid::AccountSid;
 
 mod adding;
@@ -64,6 +64,19 @@ pub enum State {
     Withdrawn,
     /// Ours no longer.
     Retired,
+}
+
+impl State {
+    /// Its name on the command line and in views.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::InUse => "in_use",
+            Self::Quarantined => "quarantined",
+            Self::Withdrawn => "withdrawn",
+            Self::Retired => "retired",
+        }
+    }
 }
 
 /// Why a number moves from one state to another. Only the trigger `stock_moved` knows which moves are legal.
@@ -141,25 +154,15 @@ pub struct Summary {
     pub retired: i64,
 }
 
-/// Which part of the stock to list.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Filter {
-    pub area_code: Option<AreaCode>,
-    pub kind: Option<Kind>,
-    pub state: Option<State>,
-    /// Only numbers of this import.
-    pub import: Option<i64>,
-}
-
 /// How many new numbers on sale make the planner's statistics wrong. To analyze the table takes up to a second.
 const ANALYZE_FROM: u64 = 10_000;
 
-/// A part of the stock, by number: at most `limit` numbers after `after`.
+/// Whether there is no number at all.
 ///
 /// # Errors
 /// If the database is out of reach.
-pub async fn list(db: &Db, filter: Filter, after: Option<PhoneNumber>, limit: i64) -> Result<Vec<Stocked>> {
-    Ok(store::list(db, filter, after, limit).await?)
+pub async fn is_empty(db: &Db) -> Result<bool> {
+    Ok(store::is_empty(db).await?)
 }
 
 /// A number, if it is in stock.
@@ -187,17 +190,6 @@ pub async fn fold_counts(db: &Db) -> Result<()> {
         store::fold_counts(db, pages).await?;
     }
     Ok(())
-}
-
-/// The name of a state on the command line and in views.
-pub const fn state_name(state: State) -> &'static str {
-    match state {
-        State::Available => "available",
-        State::InUse => "in_use",
-        State::Quarantined => "quarantined",
-        State::Withdrawn => "withdrawn",
-        State::Retired => "retired",
-    }
 }
 
 /// One transaction at a time adds to the stock, so that two never wait for each other's rows. Not a lock on `stock`

@@ -24,7 +24,7 @@ pub async fn keep_lengths(db: &Db, quarantine: Quarantine) -> Result<()> {
     Ok(store::keep_lengths(db, quarantine.local.num_days(), quarantine.tollfree.num_days()).await?)
 }
 
-/// Puts all numbers on sale whose quarantine has ended by `as_of`, and returns how many. Also sums up the counts of the
+/// Puts all numbers on sale whose quarantine has ended by `as_of`, and returns how many. Also folds the counts of the
 /// stock; an error of that is only logged. Stores the lengths, too.
 ///
 /// # Errors
@@ -42,7 +42,7 @@ pub async fn recycle(db: &Db, clock: &Clock, as_of: DateTime<Utc>, quarantine: Q
         }
     }
     if let Err(error) = fold_counts(db).await {
-        tracing::warn!("the counts of the stock were not summed up: {error}");
+        tracing::warn!("the counts of the stock were not folded: {error}");
     }
     analyze_if_many(db, recycled).await;
     Ok(recycled)

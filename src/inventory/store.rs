@@ -1,29 +1,16 @@
-//! Statements on the stock and on prices.
+//! Statements on the stock.
 
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
-use sqlx::{Result, query, query_as};
+use sqlx::{Result, query, query_as, query_scalar};
 use tracing::instrument;
 
-use super::{Filter, Retirement, Since, State, Stocked, Summary, Threshold};
+use super::{Retirement, Since, State, Stocked, Summary, Threshold};
 use crate::db::walk::Portion;
 use crate::db::{Db, Transaction};
 use crate::values::money::Cost;
 use crate::values::phone::{AreaCode, Kind, PhoneNumber};
-
-/// `query_as!` for [`Stocked`]: the SQL before and after its columns.
-macro_rules! stocked {
-    ($before:literal, $after:literal $(, $value:expr)*) => {
-        query_as!(
-            Stocked,
-            $before + "phone_number as \"phone_number: PhoneNumber\", kind as \"kind: Kind\",
-                area_code as \"area_code!\", state as \"state: State\", provider,
-                provider_cost as \"provider_cost: Cost\", note" + $after
-            $(, $value)*
-        )
-    };
-}
 
 /// Refreshes the planner's statistics. Plans are kept, and one made for a stock that was sold out scans the wrong
 /// index.
@@ -54,35 +41,22 @@ pub async fn add_range(
     Ok(result.rows_affected())
 }
 
-#[instrument(name = "inventory.list", level = "debug", skip_all)]
-pub async fn list(db: &Db, filter: Filter, after: Option<PhoneNumber>, limit: i64) -> Result<Vec<Stocked>> {
-    // An area code is a range of the primary key.
-    let range = filter.area_code.map(|code| i64::from(code.as_smallint()) * 10_000_000);
-    let (first, last) = range.map_or((0, i64::MAX - 1), |first| (first, first + 9_999_999));
-    stocked!(
-        "select ",
-        " from stock
-        where phone_number > $1 and phone_number < $2
-            and ($3::number_kind is null or kind = $3)
-            and ($4::stock_state is null or state = $4)
-            and ($6::bigint is null or import_id = $6)
-        order by phone_number limit $5",
-        after.map_or(first - 1, PhoneNumber::digits),
-        last + 1,
-        filter.kind as Option<Kind>,
-        filter.state as Option<State>,
-        limit,
-        filter.import
-    )
-    .fetch_all(db)
-    .await
+#[instrument(name = "inventory.is_empty", level = "debug", skip_all)]
+pub async fn is_empty(db: &Db) -> Result<bool> {
+    query_scalar!(r#"select not exists (select from stock) as "is_empty!""#).fetch_one(db).await
 }
 
 #[instrument(name = "inventory.find", level = "debug", skip_all)]
 pub async fn find(within: &mut Transaction, number: PhoneNumber) -> Result<Option<Stocked>> {
-    stocked!("select ", " from stock where phone_number = $1", number as PhoneNumber)
-        .fetch_optional(&mut **within)
-        .await
+    query_as!(
+        Stocked,
+        r#"select phone_number as "phone_number: PhoneNumber", kind as "kind: Kind", area_code as "area_code!",
+            state as "state: State", provider, provider_cost as "provider_cost: Cost", note
+        from stock where phone_number = $1"#,
+        number as PhoneNumber
+    )
+    .fetch_optional(&mut **within)
+    .await
 }
 
 /// Since when a number is in its state, and what the view says of how that goes on.

@@ -1,7 +1,7 @@
 //! The ledger: one entry for each change of an account's balance. Entries are never changed or deleted, and the
 //! balance is their sum.
 //!
-//! The statements of `purchases` and `billing` write their own entries.
+//! The statements of `purchases`, `billing` and `accounts` write their own entries.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;

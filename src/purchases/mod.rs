@@ -63,6 +63,8 @@ pub enum Refused {
         balance: Money,
         /// The price of the first month.
         price: Money,
+        /// Whether it is the balance of the account's owner, who pays for it.
+        is_owners: bool,
     },
     /// An earlier, different request had the same idempotency key.
     KeyReused,
@@ -178,7 +180,7 @@ async fn attempts(
             locking = locking.stricter();
             continue;
         };
-        match verdict(&attempt, locking) {
+        match verdict(&attempt, locking, account != payer) {
             Verdict::Bought(phone_number, at) => {
                 let balance = attempt.balance.unwrap_or(Money::ZERO);
                 let number = bought(account, order, sid, phone_number, at);
@@ -269,7 +271,7 @@ enum Verdict {
 
 /// What the result of an attempt means. A purchase is refused only if the attempt saw the reason. If other bids of
 /// the batch or of another instance may have interfered, the next attempt locks more strictly.
-fn verdict(attempt: &Attempt, locking: Locking) -> Verdict {
+fn verdict(attempt: &Attempt, locking: Locking, is_owners: bool) -> Verdict {
     use accounts::Status;
     match (attempt.bought.zip(attempt.at), attempt.candidate, attempt.status) {
         (Some((number, at)), _, _) => Verdict::Bought(number, at),
@@ -281,7 +283,7 @@ fn verdict(attempt: &Attempt, locking: Locking) -> Verdict {
         (None, None, _) => Verdict::Retry(locking.strictest()),
         _ if attempt.balance < Some(attempt.price) => {
             let balance = attempt.balance.unwrap_or(Money::ZERO);
-            Verdict::Refused(Refused::Insufficient { balance, price: attempt.price })
+            Verdict::Refused(Refused::Insufficient { balance, price: attempt.price, is_owners })
         }
         _ => Verdict::Retry(locking.stricter()),
     }

@@ -68,7 +68,9 @@ async fn transfer_within(
         return Err(Refused::NotHeld.into());
     }
     let now = clock.now();
-    if holder.is_some() && store::moved_since(within, sid, now - TimeDelta::days(1)).await? >= MOST_IN_A_DAY {
+    if holder.is_some()
+        && store::moved_since(within, sid, now - TimeDelta::days(1), MOST_IN_A_DAY).await? >= MOST_IN_A_DAY
+    {
         return Err(Error::TooMany { of: Limit::Changes, wait: Duration::from_hours(1) }.into());
     }
     if from == to {

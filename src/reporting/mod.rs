@@ -97,6 +97,8 @@ pub enum Condition {
     IsOneOf(&'static str, Vec<Value>),
     /// Both ends included.
     Between(&'static str, i64, i64),
+    /// Numbers of the stock in this state.
+    InState(&'static str),
 }
 
 /// A value that a column is compared with.
@@ -171,7 +173,7 @@ impl Report {
     /// Whether it is limited to a state. Then an index leads to its numbers, but the planner may not use it: by statistics from
     /// when more numbers had that state, it would read all tenancies.
     fn is_of_a_state(&self) -> bool {
-        self.conditions.iter().any(|condition| matches!(condition, Condition::Is("state", _)))
+        self.conditions.iter().any(|condition| matches!(condition, Condition::InState(_)))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Condition, Report, Value};
+use super::{Condition, Report};
 use crate::db::Db;
 use crate::error::Result;
 use crate::values::sid::AccountSid;
@@ -22,8 +22,9 @@ const MOST: i64 = 16_000;
 pub enum Keyed {
     /// It has few rows, or adds up many: one statement reads it.
     None,
-    /// `phone_number`, of the numbers in stock.
+    /// `phone_number`, of the numbers in stock, or of those in use.
     Number,
+    NumberInUse,
     /// `created_at` of accounts, or of API keys.
     Account,
     ApiKey,
@@ -38,6 +39,7 @@ pub enum Keyed {
 #[derive(Clone, Copy, Debug)]
 pub enum Portion {
     Numbers(i64, i64),
+    NumbersInUse(i64, i64),
     Moments(DateTime<Utc>, DateTime<Utc>),
     Ids(i64, i64),
     OfAccounts((AccountSid, i64), (AccountSid, i64)),
@@ -66,17 +68,18 @@ impl Portions {
             Some(account) if matches!(view.key, Keyed::Entry | Keyed::Event) => (account, account),
             Some(_) => return None,
         };
-        let mut numbers = (0, i64::MAX);
+        let (mut key, mut numbers) = (view.key, (0, i64::MAX));
         for condition in conditions {
             match condition {
                 Condition::Between("phone_number", first, last) => numbers = (*first, *last),
-                // Most numbers are for sale or in use. So the primary key finds them as well as another index would.
-                Condition::Is("state", Value::Word("available" | "in_use")) => {}
+                Condition::InState("in_use") => key = Keyed::NumberInUse,
+                // No index has them by number, and mostly they are many.
+                Condition::InState("available") => {}
                 Condition::Is("kind", _) if view.key == Keyed::Number => {}
                 _ => return None,
             }
         }
-        Some(Self { key: view.key, size: FIRST, last: None, numbers, accounts })
+        Some(Self { key, size: FIRST, last: None, numbers, accounts })
     }
 
     /// Takes notice of how many rows the last portion had: numbers that changed hands often have many.
@@ -94,6 +97,11 @@ impl Portions {
                 let after = if let Some(Portion::Numbers(_, last)) = last { last } else { self.numbers.0 - 1 };
                 let number = store::number(db, after, self.numbers.1, size).await?;
                 number.map(|number| Portion::Numbers(after, number))
+            }
+            (Keyed::NumberInUse, last) => {
+                let after = if let Some(Portion::NumbersInUse(_, last)) = last { last } else { self.numbers.0 - 1 };
+                let number = store::number_in_use(db, after, self.numbers.1, size).await?;
+                number.map(|number| Portion::NumbersInUse(after, number))
             }
             (Keyed::Account | Keyed::ApiKey, last) => {
                 let after = if let Some(Portion::Moments(_, last)) = last { last } else { beginning };

@@ -158,6 +158,9 @@ fn parts(portion: Portion, column: &str) -> Vec<String> {
         |first: String, last: String| vec![format!("report.{column} > {first} and report.{column} <= {last}")];
     match portion {
         Portion::Numbers(first, last) | Portion::Ids(first, last) => between(first.to_string(), last.to_string()),
+        Portion::NumbersInUse(first, last) => vec![numbers_of(&format!(
+            "tenancies where ended_at is null and phone_number > {first} and phone_number <= {last}"
+        ))],
         Portion::Moments(first, last) => between(moment(first), moment(last)),
         Portion::OfAccounts((first, after), (last, until)) if first == last => {
             vec![format!("report.{column} = '{first}' and report.id > {after} and report.id <= {until}")]
@@ -196,7 +199,20 @@ fn condition(condition: &Condition) -> String {
         }
         Condition::IsNull(column) => format!("report.{column} is null"),
         Condition::Between(column, first, last) => format!("report.{column} between {first} and {last}"),
+        Condition::InState(state) => {
+            let is = format!("state = '{state}'");
+            match *state {
+                // Their portions lead to them.
+                "available" | "in_use" => format!("report.{is}"),
+                _ => format!("report.{is} and {}", numbers_of(&format!("stock where {is}"))),
+            }
+        }
     }
+}
+
+/// Numbers that an index finds, and not the order in which they are shown: by that, the whole stock would be walked.
+fn numbers_of(rows: &str) -> String {
+    format!("report.phone_number = any (array(select phone_number from {rows}))")
 }
 
 fn equal(column: &str, value: &Value) -> String {

@@ -17,7 +17,7 @@ use super::{
 use crate::callbacks::Callbacks;
 use crate::db::transact::transact;
 use crate::db::{self, Meant};
-use crate::error::{Denied, Error};
+use crate::error::Error;
 use crate::inventory;
 use crate::values::chance::{Chance, Draws};
 use crate::values::clock::Clock;
@@ -104,10 +104,7 @@ impl World {
             turns: Arc::default(),
         };
         world.undo().await?;
-        world.begin_anew().await.map_err(|denied| match denied {
-            Denied::Refused(refused) => Unopened::Seed(refused),
-            Denied::Failed(error) => error.into(),
-        })?;
+        world.begin_anew().await?;
         Ok(Arc::new(world))
     }
 }

@@ -377,7 +377,7 @@ impl Holding {
 
 fn unsold(refused: &purchases::Refused) -> String {
     match refused {
-        purchases::Refused::Insufficient { balance, price } => {
+        purchases::Refused::Insufficient { balance, price, .. } => {
             format!("the account's balance of {balance} does not cover its price of {price}")
         }
         purchases::Refused::NotOnSale(_) | purchases::Refused::NoNumber => "it is held, or not on sale".to_owned(),

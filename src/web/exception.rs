@@ -206,7 +206,13 @@ pub fn unsold(refused: &purchases::Refused) -> (Code, String) {
         purchases::Refused::Suspended => (Code::AccountNotActive, SUSPENDED),
         purchases::Refused::NoNumber => (Code::NoNumber, "No phone number is left that matches; try another AreaCode"),
         purchases::Refused::NotOnSale(_) => (Code::NotOnSale, NOT_ON_SALE),
-        purchases::Refused::Insufficient { balance, price } => {
+        // What an owner has left is no business of its sub-account.
+        purchases::Refused::Insufficient { price, is_owners: true, .. } => {
+            let message =
+                format!("The balance of the account's owner does not cover the first month's price of {price}");
+            return (Code::InsufficientBalance, message);
+        }
+        purchases::Refused::Insufficient { balance, price, .. } => {
             let message = format!("The balance of {balance} does not cover the first month's price of {price}");
             return (Code::InsufficientBalance, message);
         }

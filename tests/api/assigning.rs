@@ -128,10 +128,13 @@ fn an_account_that_cannot_buy_gets_no_number_from_the_operator_either() {
         world.stock(4_158_670_000, 10).await;
         let account = world.account("0.99").await;
         let (balance, price) = (Money::from_cents(99), Money::from_cents(100));
-        assert_refused(assign_plain(world, &account, NUMBER).await, &Refused::Insufficient { balance, price });
+        assert_refused(
+            assign_plain(world, &account, NUMBER).await,
+            &Refused::Insufficient { balance, price, is_owners: false },
+        );
         let price = Money::from_cents(500);
         let dear = assign(world, &account, NUMBER, Some(500), Settings::default()).await;
-        assert_refused(dear, &Refused::Insufficient { balance, price });
+        assert_refused(dear, &Refused::Insufficient { balance, price, is_owners: false });
         world.suspend(&account).await;
         assert_refused(assign_plain(world, &account, NUMBER).await, &Refused::Suspended);
         world.close(&account).await;

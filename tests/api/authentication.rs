@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::{join, join_all};
 use numberbank::accounts::keys::Scope;
-use numberbank::accounts::{self, Leftover, Said, Status, keys};
+use numberbank::accounts::{self, AuthToken, Leftover, Said, Status, keys};
 use sqlx::AssertSqlSafe;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -132,7 +132,7 @@ fn a_replaced_token_stops_working_on_every_instance() {
         let servers = [&world.server, &world.another_server()];
         let account = &world.account("1.00").await;
         let sid = account.sid.parse().expect("a Sid");
-        let rotation = accounts::rotate_token(&world.db, &world.clock, sid);
+        let rotation = accounts::replace_token(&world.db, &world.clock, sid, AuthToken::random());
         let (changed, new) = right_after_a_look(&servers, account, rotation).await;
         let new = new.expect("a new token");
         assert_soon(&servers, changed, async |server| server.get(account, "").await.status == 200).await;
@@ -230,7 +230,8 @@ fn no_token_is_in_the_database() {
         world.server.buy_once(&account, "key", &[]).await.assert_status(201);
         world.server.buy(&other, &[]).await.assert_status(201);
         let sid = other.sid.parse().expect("a Sid");
-        let new = accounts::rotate_token(&world.db, &world.clock, sid).await.expect("a new token");
+        let new =
+            accounts::replace_token(&world.db, &world.clock, sid, AuthToken::random()).await.expect("a new token");
         let key = world.key(&account, Scope::Main).await;
         let tables = "select format('%I.%I', schemaname, tablename) from pg_tables where schemaname = 'public'";
         let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&world.db).await.expect("tables");
@@ -283,7 +284,9 @@ fn a_request_whose_body_is_still_arriving_ends_with_its_token_or_key() {
         }
         let key = key.sid.parse().expect("a Sid");
         let delete = async || keys::delete(&world.db, sid, key).await.expect("a key");
-        let rotate = async || drop(accounts::rotate_token(&world.db, &world.clock, sid).await.expect("a token"));
+        let rotate = async || {
+            drop(accounts::replace_token(&world.db, &world.clock, sid, AuthToken::random()).await.expect("a token"));
+        };
         let refused = "HTTP/1.1 401 Unauthorized";
         assert_eq!(buys_slowly(world, &account, by_key, delete()).await, refused);
         assert_eq!(buys_slowly(world, &account, by_token, rotate()).await, refused);

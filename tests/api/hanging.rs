@@ -11,11 +11,11 @@ use numberbank::db::transact::MOST_WAITS;
 use numberbank::values::money::Money;
 use numberbank::values::phone::Kind;
 use numberbank::values::sid::AccountSid;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Executor};
 use tokio::time::timeout;
 
 use crate::billing::charged;
-use crate::support::{Account, World, eventually, test};
+use crate::support::{Account, World, eventually, test, test_without_audit};
 
 /// An account that holds some numbers at a dollar a month, and has this balance besides.
 async fn holder(world: &World, numbers: i64, balance: &str) -> Account {
@@ -135,6 +135,23 @@ fn a_run_releases_all_unpaid_numbers_but_those_that_are_locked() {
         let [(hanging, _), _] = unpaid(world).await;
         let rows = "stock where tenancy_sid = (select sid from tenancies where account_sid = $1 limit 1) and $1 =";
         assert_released(world, rows, &hanging, &hanging, 3).await;
+    });
+}
+
+/// A run looks at the first ten thousand unpaid numbers that it finds, of which each is older.
+#[test]
+fn a_run_releases_what_comes_after_very_many_numbers_of_a_payer_that_is_locked() {
+    test_without_audit(async |world| {
+        let hanging = world.large_account(10_200, "Many").await;
+        world.db.execute("update tenancies set due_on = '2008-05-01'").await.expect("they are due");
+        world.stock(4_158_670_000, 1).await;
+        holder(world, 1, "0.10").await;
+        world.on("2008-05-15T00:00:00Z");
+        assert_eq!(world.bill().await, Billed { suspended: 2, ..charged(100) });
+        world.on("2008-06-15T00:00:00Z");
+        let open = hang(world, "accounts where sid =", &hanging).await;
+        assert_eq!(world.bill().await, passed_by(&hanging, Billed { released: 1, ..charged(0) }));
+        open.rollback().await.expect("a rollback");
     });
 }
 

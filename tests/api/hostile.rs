@@ -5,7 +5,6 @@ use std::io::Cursor;
 
 use numberbank::error::Denied;
 use numberbank::inventory::import::{BadRow, Event, Origin, Reading, Wanted, import};
-use numberbank::inventory::{self, Filter};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -343,12 +342,8 @@ fn row() -> impl Strategy<Value = (String, FileRow)> {
 }
 
 async fn stock(world: &World) -> Vec<Stored> {
-    let stock = inventory::list(&world.db, Filter::default(), None, 1000).await.expect("the stock");
-    let row = |row: inventory::Stocked| {
-        let cost = row.provider_cost.map(|cost| cost.ten_thousandths());
-        (row.phone_number.digits(), row.provider, cost, row.note)
-    };
-    stock.into_iter().map(row).collect()
+    let stock = "select phone_number, provider, provider_cost, note from stock order by phone_number";
+    sqlx::query_as(stock).fetch_all(&world.db).await.expect("the stock")
 }
 
 /// The effect of an import: how many rows are new, and how many known numbers change.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use numberbank::accounts::keys::{MOST_KEYS, Scope};
-use numberbank::accounts::{self, Refused, keys};
+use numberbank::accounts::{self, AuthToken, Refused, keys};
 use numberbank::error::Denied;
 use numberbank::values::sid::AccountSid;
 use serde_json::{Value, json};
@@ -201,7 +201,7 @@ fn a_deleted_key_and_a_closed_account_stop_a_key_on_every_instance_and_nothing_e
             }
         };
         all_let_in().await;
-        accounts::rotate_token(&world.db, &world.clock, sid(&account)).await.expect("a token");
+        accounts::replace_token(&world.db, &world.clock, sid(&account), AuthToken::random()).await.expect("a token");
         tokio::time::sleep(Duration::from_millis(600)).await;
         all_let_in().await;
         keys::delete(&world.db, sid(&account), one.sid.parse().expect("a Sid")).await.expect("a key");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::future::{join, join_all};
-use numberbank::accounts::{self, Change, Leftover, Reason, Said, Status};
+use numberbank::accounts::{self, AuthToken, Change, Leftover, Reason, Said, Status};
 use numberbank::billing::{self, Billed};
 use numberbank::db::Transaction;
 use numberbank::error::Denied;
@@ -276,7 +276,7 @@ fn what_changes_an_account_beside_a_credit_leaves_the_money_alone() {
         let activated = accounts::activate(&world.db, &world.clock, sid(&account), None);
         let activated = beside_a_credit(world, &account, 100, activated).await.expect("an activation");
         assert_eq!((activated.status, activated.balance.cents()), (Status::Active, 200));
-        let rotated = accounts::rotate_token(&world.db, &world.clock, sid(&account));
+        let rotated = accounts::replace_token(&world.db, &world.clock, sid(&account), AuthToken::random());
         let rotated = beside_a_credit(world, &account, 100, rotated).await.expect("a new token");
         assert_eq!(rotated.balance.cents(), 300);
         let account = Account { token: rotated.auth_token.reveal().to_owned(), ..account };

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 use numberbank::db::{Db, Terms};
+use numberbank::values::sid::AccountSid;
 use sqlx::postgres::PgPoolOptions;
+use tokio::time::timeout;
 
 use crate::support::{World, eventually, test};
 
@@ -37,6 +39,29 @@ fn a_connection_has_a_greatest_age() {
         assert_eq!(met(&long).await, kept);
         short.close().await;
         long.close().await;
+    });
+}
+
+/// As when a client hangs up: its account may not come to more connections by that.
+#[test]
+fn a_transaction_that_is_dropped_keeps_its_share_until_it_has_ended() {
+    test(async |world| {
+        let (db, account) = (pool(world, LONG), AccountSid::random());
+        world.stock(4_158_670_000, 1).await;
+        let lock = "select from stock for update";
+        let mut holder = world.db.begin().await.expect("a transaction");
+        sqlx::query(lock).execute(&mut *holder).await.expect("a lock");
+        let wait = async || {
+            let mut transaction = db.of(account, true).expect("a share").begin().await.expect("a transaction");
+            sqlx::query(lock).execute(&mut *transaction).await.map(drop)
+        };
+        for _ in 0..4 {
+            timeout(Duration::from_millis(200), wait()).await.expect_err("it is dropped");
+            assert_eq!(world.waiting().await, 1, "a share is a quarter of four connections");
+        }
+        holder.rollback().await.expect("a rollback");
+        wait().await.expect("the share is free again");
+        db.close().await;
     });
 }
 

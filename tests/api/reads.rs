@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use numberbank::db::{self, Db};
-use numberbank::reporting::{self, Condition, Form, Value, View};
+use numberbank::reporting::{self, Condition, Form, View};
 use numberbank::values::phone::PhoneNumber;
 use numberbank::{billing, inventory, numbers};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
@@ -139,31 +139,37 @@ fn nothing_reads_more_than_it_needs() {
             .await;
         }
         come_back(world).await;
-        reads_few(world, "a list of what is withdrawn", async |_, db| {
-            let withdrawn = View::INVENTORY.all().and(Condition::Is("state", Value::Word("withdrawn")));
-            let columns = reporting::columns(db, View::INVENTORY).await.expect("columns");
-            let mut lines = 0;
-            let take = |_: &[u8]| -> numberbank::error::Result<()> {
-                lines += 1;
-                Ok(())
-            };
-            reporting::rows(db, &withdrawn, &columns, Form::Csv, take).await.expect("a report");
-            assert_eq!(lines, 2, "the header and a number");
-        })
-        .await;
+        for state in ["withdrawn", "quarantined", "in_use"] {
+            reads_few(world, state, async |_, db| {
+                let listed = View::INVENTORY.all().and(Condition::InState(state));
+                let columns = reporting::columns(db, View::INVENTORY).await.expect("columns");
+                let mut lines = 0;
+                let take = |_: &[u8]| -> numberbank::error::Result<()> {
+                    lines += 1;
+                    Ok(())
+                };
+                reporting::rows(db, &listed, &columns, Form::Csv, take).await.expect("a report");
+                assert_eq!(lines, 2, "the header and a number that is {state}");
+            })
+            .await;
+        }
     });
 }
 
-/// All withdrawn numbers but one came back since the statistics were made, which tell of many.
+/// All numbers of each state but one came on sale since the statistics were made, which tell of many.
 async fn come_back(world: &World) {
     let others = connections(world).await;
     let mut connection = PgConnection::connect_with(&world.options).await.expect("a connection");
     for statement in [
         "set session_replication_role = replica",
-        "update stock set state = 'withdrawn' where area_code = 904",
+        "update stock set state = 'withdrawn' where state = 'available'",
         "analyze stock",
-        "update stock set state = 'quarantined' where area_code = 904 and phone_number > 9042000001",
+        "update stock set state = 'available', tenancy_sid = null, quarantined_at = null
+            where phone_number not in (select min(phone_number) from stock group by state)",
+        "update tenancies set ended_at = now()
+            where ended_at is null and phone_number not in (select phone_number from stock where state = 'in_use')",
         "vacuum stock",
+        "vacuum tenancies",
     ] {
         raw_sql(statement).execute(&mut connection).await.expect("they come back");
     }

@@ -343,6 +343,12 @@ fn what_is_kept_for_ever_is_not_changed_without_end() {
         let (owner, child) = family(world).await;
         let number = number_of(&buy(world, &owner, &owner).await);
         let below = format!("/IncomingPhoneNumbers/{number}.json");
+        // Numbers that it loses are no changes of its status.
+        let lost = number_of(&buy(world, &owner, &child).await);
+        let lost = format!("/IncomingPhoneNumbers/{lost}.json");
+        for (from, to) in [(&child, &owner), (&owner, &child)] {
+            act(world, &owner, from, "POST", &lost, &[("AccountSid", &to.sid)]).await.assert_status(200);
+        }
         let set = async |status: &str| act(world, &owner, &child, "POST", ".json", &[("Status", status)]).await;
         for status in ["suspended", "active"].iter().cycle().take(100) {
             set(status).await.assert_status(200);
@@ -359,6 +365,37 @@ fn what_is_kept_for_ever_is_not_changed_without_end() {
         world.clock.advance(chrono::TimeDelta::days(2));
         set("suspended").await.assert_status(200);
         give(&owner, &sibling).await.assert_status(200);
+    });
+}
+
+/// As after an answer that was lost, or a 503 between the two changes.
+#[test]
+fn a_change_of_name_and_status_that_is_sent_again_goes_on() {
+    test(async |world| {
+        let (owner, child) = family(world).await;
+        let set = async |name: &str, status: &str| {
+            act(world, &owner, &child, "POST", ".json", &[("FriendlyName", name), ("Status", status)]).await
+        };
+        for _ in 0..2 {
+            let shown = document(&set("Resting", "suspended").await, 200);
+            assert_eq!((&shown["friendly_name"], &shown["status"]), (&json!("Resting"), &json!("suspended")));
+        }
+        assert_refused(&set("Another", "suspended").await, 403, 20005);
+        let closed = document(&set("Resting", "closed").await, 200);
+        assert_eq!((&closed["friendly_name"], &closed["status"]), (&json!("Resting"), &json!("closed")));
+    });
+}
+
+#[test]
+fn a_sub_account_is_not_told_what_its_owner_has_left() {
+    test(async |world| {
+        let (owner, child) = family(world).await;
+        world.debit(&owner, 950, None).await.expect("a debit");
+        let refused = buy(world, &child, &child).await;
+        assert_refused(&refused, 402, 29001);
+        assert!(!refused.body.contains("0.50"), "{}", refused.body);
+        let refused = buy(world, &owner, &owner).await;
+        assert!(refused.body.contains("0.50"), "{}", refused.body);
     });
 }
 

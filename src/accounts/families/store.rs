@@ -94,7 +94,8 @@ pub async fn set_by_owner(
                 else updated_at end
         from owner where sid = $2 and owner_sid = its_sid and closed_at is null and ($3 or suspended_at is null)
             and coalesce((
-                select at from account_events where account_sid = $2 order by id desc offset $5 limit 1
+                select at from account_events where account_sid = $2 and change <> 'number_lost'
+                order by id desc offset $5 limit 1
             ), '-infinity') < $4::timestamptz - interval '1 day'",
         owner as AccountSid,
         sid as AccountSid,

@@ -91,6 +91,9 @@ pub async fn update(call: Call) -> Result<HttpResponse, Refusal> {
         _ => {}
     }
     let mut account = match name {
+        Some(name) if status.is_some() => {
+            accounts::rename_once(&call.db, &call.state.clock, call.account, &name).await?
+        }
         Some(name) => accounts::rename(&call.db, &call.state.clock, call.account, &name).await?,
         None if status.is_some() => accounts::find(&call.db, call.account).await?,
         None => accounts::find_active(&call.db, call.account).await?,

@@ -6,7 +6,7 @@ use clap::builder::PossibleValue;
 use crate::accounts::Status;
 use crate::config::LogFormat;
 use crate::inventory::import::Encoding;
-use crate::inventory::{Retirement, State, state_name};
+use crate::inventory::{Retirement, State};
 use crate::values::phone::Kind;
 
 impl ValueEnum for LogFormat {
@@ -55,7 +55,7 @@ impl ValueEnum for State {
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        let value = PossibleValue::new(state_name(*self));
+        let value = PossibleValue::new(self.name());
         Some(match self {
             Self::Available | Self::InUse => value,
             Self::Quarantined => value.help("Released, and not sold again until its quarantine has ended"),

@@ -24,7 +24,7 @@ pub struct NumberSettings {
     /// GET or POST [default: POST]
     #[arg(long, value_name = "METHOD", requires = "voice_fallback_url")]
     voice_fallback_method: Option<Method>,
-    /// Called back at a message; a toll-free number keeps none
+    /// Called back at a message
     #[arg(long, value_name = "URL", value_parser = url)]
     sms_url: Option<CallbackUrl>,
     /// GET or POST [default: POST]

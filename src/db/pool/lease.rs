@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{Error, PgConnection, Postgres, SqlStr};
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use super::share::Permit;
 use super::{Db, PoolConnection};
@@ -83,32 +84,61 @@ impl Drop for Lease {
     }
 }
 
-/// A transaction, on a connection that was admitted like any other. It rolls back unless it is committed.
+/// A transaction, on a connection that was admitted like any other. It rolls back unless it is committed. If it is dropped
+/// before that, its account's share stays in use until it has rolled back, as with a [`Lease`].
 pub struct Transaction {
+    /// `None` once it has ended.
+    held: Option<Held>,
+}
+
+struct Held {
     inner: sqlx::Transaction<'static, Postgres>,
     _permit: Permit,
+    /// The account's request counts as one that is under way.
+    _db: Db,
 }
 
 impl Transaction {
     /// `statement` begins it; `None` means a plain `begin`.
     pub(super) async fn begin(
+        db: &Db,
         connection: PoolConnection,
         permit: Permit,
         statement: Option<SqlStr>,
     ) -> sqlx::Result<Self> {
-        Ok(Self { inner: sqlx::Transaction::begin(connection, statement).await?, _permit: permit })
+        let inner = sqlx::Transaction::begin(connection, statement).await?;
+        Ok(Self { held: Some(Held { inner, _permit: permit, _db: db.clone() }) })
     }
 
     /// # Errors
     /// If it is not known whether it was committed.
-    pub async fn commit(self) -> sqlx::Result<()> {
-        self.inner.commit().await
+    pub async fn commit(mut self) -> sqlx::Result<()> {
+        match self.held.take() {
+            Some(held) => held.inner.commit().await,
+            None => Ok(()),
+        }
     }
 
     /// # Errors
     /// If the database is out of reach; that rolls it back too.
-    pub async fn rollback(self) -> sqlx::Result<()> {
-        self.inner.rollback().await
+    pub async fn rollback(mut self) -> sqlx::Result<()> {
+        match self.held.take() {
+            Some(held) => held.inner.rollback().await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        if Handle::try_current().is_ok() {
+            tokio::spawn(async move {
+                let Held { inner, _permit, _db } = held;
+                // If that takes longer, sqlx's pool closes the connection.
+                let _ = timeout(MAX_DRAIN, inner.rollback()).await;
+            });
+        }
     }
 }
 
@@ -116,12 +146,12 @@ impl Deref for Transaction {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        &self.inner
+        &self.held.as_ref().expect("it has not ended").inner
     }
 }
 
 impl DerefMut for Transaction {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.inner
+        &mut self.held.as_mut().expect("it has not ended").inner
     }
 }

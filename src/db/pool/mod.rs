@@ -154,7 +154,7 @@ impl Db {
     async fn begin_by(&self, statement: Option<SqlStr>) -> sqlx::Result<Transaction> {
         let permit = self.permit().await?;
         let connection = self.shared.connection().await?;
-        Transaction::begin(connection.inner, permit, statement).await
+        Transaction::begin(self, connection.inner, permit, statement).await
     }
 
     /// Closes all connections.

@@ -11,9 +11,9 @@ use crate::values::page::{self, Cursor, DEFAULT_SIZE, REACH};
 use crate::values::phone::Kind;
 use crate::values::sid::{AccountSid, NumberSid};
 
-/// The statements contain this limit as a literal, one more than the largest page, because PostgreSQL plans best for
-/// a limit that it knows.
-const _: () = assert!(page::LARGEST_SIZE + 1 == 1001);
+/// The statements contain these limits as literals, each one more than the most that is shown or counted, because PostgreSQL plans
+/// best for a limit that it knows.
+const _: () = assert!(page::LARGEST_SIZE + 1 == 1001 && REACH + 1 == 100_001);
 
 mod matching;
 mod named;

@@ -26,14 +26,15 @@ pub async fn holder(within: &mut Transaction, sid: NumberSid) -> Result<AccountS
         .await
 }
 
-/// How often a tenancy was transferred since then; it counts no further than the last hundred.
+/// How often a tenancy was transferred since then; it counts no further than `most`.
 #[instrument(name = "releases.transfers.moved_since", level = "debug", skip_all)]
-pub async fn moved_since(within: &mut Transaction, sid: NumberSid, since: DateTime<Utc>) -> Result<i64> {
+pub async fn moved_since(within: &mut Transaction, sid: NumberSid, since: DateTime<Utc>, most: i64) -> Result<i64> {
     query_scalar!(
         r#"select count(*) filter (where at > $2) as "count!"
-        from (select at from tenancy_transfers where tenancy_sid = $1 order by id desc limit 100) as last"#,
+        from (select at from tenancy_transfers where tenancy_sid = $1 order by id desc limit $3) as last"#,
         sid as NumberSid,
-        since
+        since,
+        most
     )
     .fetch_one(&mut **within)
     .await

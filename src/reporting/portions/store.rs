@@ -7,18 +7,32 @@ use tracing::instrument;
 use crate::db::Db;
 use crate::values::sid::AccountSid;
 
+/// `query_scalar!` for the last of some numbers of a table that is kept by number.
+macro_rules! by_number {
+    ($rows:literal, $after:ident, $last:ident, $size:ident, $db:ident) => {
+        query_scalar!(
+            "select max(phone_number) from (
+            select phone_number from "
+                + $rows
+                + " phone_number > $1 and phone_number <= $2 order by phone_number limit $3
+        ) as portion",
+            $after,
+            $last,
+            $size
+        )
+        .fetch_one($db)
+        .await
+    };
+}
+
 #[instrument(name = "reporting.portions.number", level = "debug", skip_all)]
 pub async fn number(db: &Db, after: i64, last: i64, size: i64) -> Result<Option<i64>> {
-    query_scalar!(
-        "select max(phone_number) from (
-            select phone_number from stock where phone_number > $1 and phone_number <= $2 order by phone_number limit $3
-        ) as portion",
-        after,
-        last,
-        size
-    )
-    .fetch_one(db)
-    .await
+    by_number!("stock where", after, last, size, db)
+}
+
+#[instrument(name = "reporting.portions.number_in_use", level = "debug", skip_all)]
+pub async fn number_in_use(db: &Db, after: i64, last: i64, size: i64) -> Result<Option<i64>> {
+    by_number!("tenancies where ended_at is null and", after, last, size, db)
 }
 
 /// `query_scalar!` for the last moment of some rows of a table that is kept by `created_at` and `sid`.

@@ -1,5 +1,5 @@
-//! The drill of failovers: three PostgreSQL under Patroni, of which the primary is killed, frozen, or told to hand over, at
-//! random moments from a seed. The instances and their HAProxy go on untouched.
+//! The drill of failovers: three PostgreSQL under Patroni, of which the primary is killed, frozen, lost with its disk, or told
+//! to hand over, at random moments from a seed. The instances and their HAProxy go on untouched.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -18,8 +18,9 @@ use crate::home::Home;
 
 const KILLED: &str = "kill -9 of the primary's node";
 const PAUSED: &str = "pause of the primary's node";
+const LOST: &str = "loss of the primary's node with its disk";
 const SWITCHED: &str = "switchover";
-const KINDS: [&str; 3] = [KILLED, PAUSED, SWITCHED];
+const KINDS: [&str; 4] = [KILLED, PAUSED, LOST, SWITCHED];
 
 /// So that purchases go on for about as long as the failures take to be over.
 const PURCHASES_AN_EVENT: u64 = 1_500;
@@ -146,6 +147,10 @@ async fn go_wrong(scene: &Scene, nodes: &Nodes, primary: usize, kind: &str, rand
             nodes.pause(primary);
             led.await
         }
+        LOST => {
+            nodes.lose(primary);
+            led.await
+        }
         _ => join(nodes.switch_over(primary), led).await.1,
     };
     takes_a_write(nodes).await;
@@ -156,6 +161,7 @@ async fn go_wrong(scene: &Scene, nodes: &Nodes, primary: usize, kind: &str, rand
     scene.reached(scene.sold.get() + 1 + random.below(200)).await;
     match kind {
         KILLED => nodes.start(primary),
+        LOST => nodes.replace(primary).await,
         PAUSED => {
             nodes.resume(primary);
             takes_no_writes(nodes, primary, past_haproxy).await;

@@ -153,8 +153,24 @@ impl Nodes {
 
     /// Starts all of a node.
     pub fn start(&self, at: usize) {
+        self.start_with(at, None);
+    }
+
+    /// Starts a new node in the place of one that was lost, as docs/scaling.md says.
+    pub async fn replace(&self, at: usize) {
+        let (node, other) = (&self.all[at], &self.all[(at + 1) % self.all.len()]);
+        let members = etcdctl(other, &["list"]).await;
+        let lost = members.lines().find(|member| member.contains(&format!(" {}, ", node.name)));
+        let (id, _) = lost.and_then(|member| member.split_once(',')).unwrap_or_else(|| panic!("{members}"));
+        etcdctl(other, &["remove", id]).await;
+        etcdctl(other, &["add", &node.name, &format!("--peer-urls=http://{}", node.etcd_peers)]).await;
+        self.start_with(at, Some(("ETCD_INITIAL_CLUSTER_STATE".to_owned(), "existing".to_owned())));
+    }
+
+    fn start_with(&self, at: usize, more: Option<(String, String)>) {
         let node = &self.all[at];
-        let [etcd, patroni] = self.of_node(node);
+        let [mut etcd, patroni] = self.of_node(node);
+        etcd.extend(more);
         start("etcd", &[], &node.folder, etcd);
         start("patroni", &[copied(&node.folder, "patroni.yml")], &node.folder, patroni);
     }
@@ -183,6 +199,12 @@ impl Nodes {
     /// `kill -9` of all of a node, in no order.
     pub fn kill(&self, at: usize) {
         self.signal(at, Signal::SIGKILL);
+    }
+
+    /// Kills all of a node, and takes its disk away.
+    pub fn lose(&self, at: usize) {
+        self.kill(at);
+        fs::remove_dir_all(&self.all[at].folder).expect("the node's folder is gone");
     }
 
     /// Freezes all of a node, as a machine that is paused.
@@ -326,6 +348,15 @@ fn start(program: &str, arguments: &[String], folder: &Path, environment: Enviro
         command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
     }
     command.spawn().unwrap_or_else(|error| panic!("{program}: {error}; ./dev drill --failover installs it"))
+}
+
+/// What `etcdctl member …` says on a node.
+async fn etcdctl(node: &Node, arguments: &[&str]) -> String {
+    let mut command = Command::new("etcdctl");
+    command.arg(format!("--endpoints=http://{}", node.etcd)).arg("member").args(arguments);
+    let output = command.output().await.expect("etcdctl; ./dev drill --failover installs it");
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("a text")
 }
 
 /// The processes whose working folder is this one, or below.
