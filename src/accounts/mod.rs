@@ -314,7 +314,7 @@ pub async fn rename(db: &Db, clock: &Clock, sid: AccountSid, name: &FriendlyName
 /// active no more: that is no refusal.
 ///
 /// # Errors
-/// [`Refused::Suspended`], [`Refused::Unknown`]
+/// [`Refused::Suspended`], [`Refused::Closed`], [`Refused::Unknown`]
 pub async fn rename_once(
     db: &Db,
     clock: &Clock,
@@ -324,8 +324,11 @@ pub async fn rename_once(
     if let Some(account) = store::rename(db, sid, name, clock.now()).await? {
         return Ok(account);
     }
-    let account = find(db, sid).await?;
-    if account.name == name.as_str() { Ok(account) } else { Err(Refused::Suspended.into()) }
+    match find(db, sid).await? {
+        Account { status: Status::Closed, .. } => Err(Refused::Closed(sid).into()),
+        account if account.name == name.as_str() => Ok(account),
+        _ => Err(Refused::Suspended.into()),
+    }
 }
 
 /// Replaces the token with this one. The old token stops working.

@@ -202,9 +202,10 @@ fn condition(condition: &Condition) -> String {
         Condition::InState(state) => {
             let is = format!("state = '{state}'");
             match *state {
-                // Their portions lead to them.
+                // Portions lead to them, or what else they are limited by.
                 "available" | "in_use" => format!("report.{is}"),
-                _ => format!("report.{is} and {}", numbers_of(&format!("stock where {is}"))),
+                // Only this: with the state besides, the array might be searched for each number of the state.
+                _ => numbers_of(&format!("stock where {is}")),
             }
         }
     }

@@ -1,9 +1,10 @@
 //! The lifetime of pooled connections.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::{Either, join_all, select, try_join_all};
 use numberbank::db::{Db, Terms};
 use numberbank::values::sid::AccountSid;
 use sqlx::postgres::PgPoolOptions;
@@ -55,7 +56,9 @@ fn a_transaction_that_is_dropped_keeps_its_share_until_it_has_ended() {
             let mut transaction = db.of(account, true).expect("a share").begin().await.expect("a transaction");
             sqlx::query(lock).execute(&mut *transaction).await.map(drop)
         };
-        for _ in 0..4 {
+        let first = pin!(eventually("it waits", async || world.waiting().await == 1));
+        assert!(matches!(select(first, pin!(wait())).await, Either::Left(_)), "it is dropped");
+        for _ in 0..3 {
             timeout(Duration::from_millis(200), wait()).await.expect_err("it is dropped");
             assert_eq!(world.waiting().await, 1, "a share is a quarter of four connections");
         }

@@ -383,6 +383,9 @@ fn a_change_of_name_and_status_that_is_sent_again_goes_on() {
         assert_refused(&set("Another", "suspended").await, 403, 20005);
         let closed = document(&set("Resting", "closed").await, 200);
         assert_eq!((&closed["friendly_name"], &closed["status"]), (&json!("Resting"), &json!("closed")));
+        for name in ["Resting", "Another"] {
+            assert_refused(&set(name, "suspended").await, 400, 21479);
+        }
     });
 }
 

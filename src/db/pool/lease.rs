@@ -84,18 +84,17 @@ impl Drop for Lease {
     }
 }
 
-/// A transaction, on a connection that was admitted like any other. It rolls back unless it is committed. If it is dropped
-/// before that, its account's share stays in use until it has rolled back, as with a [`Lease`].
+/// A transaction, on a connection that was admitted like any other. It rolls back unless it is committed. If a request is dropped
+/// before it has ended, its account's share stays in use until then, as with a [`Lease`].
 pub struct Transaction {
-    /// `None` once it has ended.
+    /// `None` once it ends.
     held: Option<Held>,
 }
 
 struct Held {
     inner: sqlx::Transaction<'static, Postgres>,
     _permit: Permit,
-    /// The account's request counts as one that is under way.
-    _db: Db,
+    db: Db,
 }
 
 impl Transaction {
@@ -107,25 +106,38 @@ impl Transaction {
         statement: Option<SqlStr>,
     ) -> sqlx::Result<Self> {
         let inner = sqlx::Transaction::begin(connection, statement).await?;
-        Ok(Self { held: Some(Held { inner, _permit: permit, _db: db.clone() }) })
+        Ok(Self { held: Some(Held { inner, _permit: permit, db: db.clone() }) })
     }
 
     /// # Errors
     /// If it is not known whether it was committed.
-    pub async fn commit(mut self) -> sqlx::Result<()> {
-        match self.held.take() {
-            Some(held) => held.inner.commit().await,
-            None => Ok(()),
-        }
+    pub async fn commit(self) -> sqlx::Result<()> {
+        self.end(true).await
     }
 
     /// # Errors
     /// If the database is out of reach; that rolls it back too.
-    pub async fn rollback(mut self) -> sqlx::Result<()> {
-        match self.held.take() {
-            Some(held) => held.inner.rollback().await,
-            None => Ok(()),
+    pub async fn rollback(self) -> sqlx::Result<()> {
+        self.end(false).await
+    }
+
+    async fn end(mut self, commits: bool) -> sqlx::Result<()> {
+        let Some(held) = self.held.take() else { return Ok(()) };
+        if held.db.share.is_none() {
+            return held.end(commits).await;
         }
+        // The request may be dropped meanwhile.
+        match tokio::spawn(timeout(MAX_DRAIN, held.end(commits))).await {
+            Ok(ended) => ended.unwrap_or(Err(Error::PoolTimedOut)),
+            Err(_) => Err(Error::WorkerCrashed),
+        }
+    }
+}
+
+impl Held {
+    async fn end(self, commits: bool) -> sqlx::Result<()> {
+        let Self { inner, _permit, db: _ } = self;
+        if commits { inner.commit().await } else { inner.rollback().await }
     }
 }
 
@@ -133,11 +145,8 @@ impl Drop for Transaction {
     fn drop(&mut self) {
         let Some(held) = self.held.take() else { return };
         if Handle::try_current().is_ok() {
-            tokio::spawn(async move {
-                let Held { inner, _permit, _db } = held;
-                // If that takes longer, sqlx's pool closes the connection.
-                let _ = timeout(MAX_DRAIN, inner.rollback()).await;
-            });
+            // If that takes longer, sqlx's pool closes the connection.
+            tokio::spawn(timeout(MAX_DRAIN, held.end(false)));
         }
     }
 }
