@@ -110,10 +110,10 @@ impl Context {
         Err(self.interrupted(*commits.borrow()))
     }
 
-    /// Notes what stands if the command is interrupted now.
-    pub fn stands(&self, words: String) {
+    /// Notes what stands if the command is interrupted now; `None` if all is done.
+    pub fn stands(&self, words: impl Into<Option<String>>) {
         if let Ok(mut so_far) = self.so_far.lock() {
-            *so_far = Some(words);
+            *so_far = words.into();
         }
     }
 

@@ -80,8 +80,16 @@ comment). Other columns are left out. Cells stand between commas, semicolons or 
 async fn add(context: &Context, ranges: &[RangeInclusive<i64>]) -> Done {
     let Context { db, clock, output, .. } = context;
     let count: i64 = ranges.iter().map(|range| range.end() - range.start() + 1).sum();
-    let bar = bar(Some(count.unsigned_abs()), "{human_pos} of {human_len} numbers");
-    let added = inventory::add(db, clock, ranges, |count| bar.inc(count)).await;
+    let count = count.unsigned_abs();
+    let bar = bar(Some(count), "{human_pos} of {human_len} numbers");
+    let added = inventory::add(db, clock, ranges, |added| {
+        let done = added.added + added.already_known + added.rejected;
+        bar.set_position(done);
+        context.counted(added);
+        let stands = format!("{} numbers were added and stand; the same command adds the rest", added.added);
+        context.stands((done < count).then_some(stands));
+    });
+    let added = added.await;
     bar.finish_and_clear();
     let added = added?;
     context.counted(&added);

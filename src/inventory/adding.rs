@@ -60,19 +60,20 @@ impl Counted {
 /// The most numbers that one command adds.
 pub const MOST_AT_ONCE: i64 = 10_000_000;
 
-/// The most numbers that one statement adds.
+/// The most numbers that one statement adds, and about as many as one transaction does: until its commit, purchases walk past
+/// them where no others are for sale.
 const BATCH: i64 = 50_000;
 
-/// Adds all possible numbers of the ranges in one transaction. Numbers in stock stay as they are. `progress` is called
-/// with the number of those done since the last call.
+/// Adds all possible numbers of the ranges, in several transactions if they are many. Numbers in stock stay as they are.
+/// `progress` is told what stands after each.
 ///
 /// # Errors
-/// [`Refused::TooMany`], and if this machine's clock is wrong.
+/// [`Refused::TooMany`], and if this machine's clock is wrong. What was added by then stays so.
 pub async fn add(
     db: &Db,
     clock: &Clock,
     ranges: &[RangeInclusive<i64>],
-    mut progress: impl FnMut(u64),
+    mut progress: impl FnMut(&Added),
 ) -> Result<Added, Denied<Refused>> {
     let wanted: i64 = ranges.iter().map(|range| range.end() - range.start() + 1).sum();
     if wanted > MOST_AT_ONCE {
@@ -80,7 +81,7 @@ pub async fn add(
     }
     clock.trusted()?;
     let (now, mut result, mut rejected) = (clock.now(), Added::default(), BTreeMap::new());
-    let mut transaction = begin_additions(db).await?;
+    let (mut transaction, mut open) = (begin_additions(db).await?, 0);
     for part in ranges.iter().flat_map(parts) {
         let asked = (part.end() - part.start() + 1).unsigned_abs();
         match PhoneNumber::for_stock(*part.start()) {
@@ -88,6 +89,7 @@ pub async fn add(
                 let added = store::add_range(&mut transaction, first.kind(), &part, now).await?;
                 result.added += added;
                 result.already_known += asked - added;
+                open += part.end() - part.start() + 1;
             }
             Err(NotAPhoneNumber { reason, .. }) => {
                 result.rejected += asked;
@@ -97,10 +99,15 @@ pub async fn add(
                 }
             }
         }
-        progress(asked);
+        if open >= BATCH {
+            commit(transaction).await?;
+            progress(&result);
+            (transaction, open) = (begin_additions(db).await?, 0);
+        }
     }
-    result.rejected_by_reason = Counted::of(&rejected);
     commit(transaction).await?;
+    progress(&result);
+    result.rejected_by_reason = Counted::of(&rejected);
     analyze_if_many(db, result.added).await;
     Ok(result)
 }

@@ -149,6 +149,26 @@ fn an_import_waits_for_the_numbers_that_it_changes_in_the_order_of_buyers() {
 }
 
 #[test]
+fn numbers_that_were_added_can_be_bought_while_others_are_added_and_stand_if_that_is_interrupted() {
+    let home = Home::new();
+    let _postgres = served(&home, "off");
+    let mut other = Session::of(&home, "numberbank");
+    other.does("begin; insert into stock (phone_number, kind, state_since, added_at) values (4152099999, 'local', now(), now())");
+    let add = ["inventory", "add", "4152000000-4152099999"];
+    let mut adding = home.begin(&add);
+    eventually("it waits for the other session", || home.sql(WAITS).is_ok());
+    assert_eq!(home.json(&["inventory", "summary"])[0]["available"], 50_000);
+    adding.signal(Signal::SIGINT);
+    assert_eq!(adding.ended(), Some(130), "{}", adding.err());
+    let told = "interrupted: 50000 numbers were added and stand; the same command adds the rest";
+    assert!(adding.says(told), "{}", adding.err());
+    other.does("rollback");
+    assert_eq!(home.json(&add), json!({ "added": 50_000, "already_known": 50_000, "rejected": 0 }));
+    let outcomes = home.json(&["report", "operator_actions"]);
+    assert_eq!((&outcomes[0]["outcome"], &outcomes[0]["counts"]["added"]), (&json!("interrupted"), &json!(50_000)));
+}
+
+#[test]
 fn upkeep_of_the_stock_takes_no_addition_back() {
     let home = Home::new();
     let _postgres = served(&home, "off");
