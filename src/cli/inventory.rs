@@ -92,7 +92,6 @@ async fn add(context: &Context, ranges: &[RangeInclusive<i64>]) -> Done {
     let added = added.await;
     bar.finish_and_clear();
     let added = added?;
-    context.counted(&added);
     let shown = show(*output, &added);
     match told(added.rejected, &added.rejected_by_reason) {
         None => shown,

@@ -60,8 +60,8 @@ impl Counted {
 /// The most numbers that one command adds.
 pub const MOST_AT_ONCE: i64 = 10_000_000;
 
-/// The most numbers that one statement adds, and about as many as one transaction does: until its commit, purchases walk past
-/// them where no others are for sale.
+/// The most numbers that one statement adds. A transaction ends as soon as it has added so many: until its commit, a purchase walks
+/// past its numbers where no others are for sale.
 const BATCH: i64 = 50_000;
 
 /// Adds all possible numbers of the ranges, in several transactions if they are many. Numbers in stock stay as they are.
@@ -81,15 +81,19 @@ pub async fn add(
     }
     clock.trusted()?;
     let (now, mut result, mut rejected) = (clock.now(), Added::default(), BTreeMap::new());
-    let (mut transaction, mut open) = (begin_additions(db).await?, 0);
+    let (mut open, mut pending) = (None, 0);
     for part in ranges.iter().flat_map(parts) {
         let asked = (part.end() - part.start() + 1).unsigned_abs();
         match PhoneNumber::for_stock(*part.start()) {
             Ok(first) => {
-                let added = store::add_range(&mut transaction, first.kind(), &part, now).await?;
+                let transaction = match &mut open {
+                    Some(transaction) => transaction,
+                    none => none.insert(begin_additions(db).await?),
+                };
+                let added = store::add_range(transaction, first.kind(), &part, now).await?;
                 result.added += added;
                 result.already_known += asked - added;
-                open += part.end() - part.start() + 1;
+                pending += asked;
             }
             Err(NotAPhoneNumber { reason, .. }) => {
                 result.rejected += asked;
@@ -99,15 +103,17 @@ pub async fn add(
                 }
             }
         }
-        if open >= BATCH {
+        if let Some(transaction) = open.take_if(|_| pending >= BATCH.unsigned_abs()) {
             commit(transaction).await?;
+            pending = 0;
             progress(&result);
-            (transaction, open) = (begin_additions(db).await?, 0);
         }
     }
-    commit(transaction).await?;
-    progress(&result);
+    if let Some(transaction) = open {
+        commit(transaction).await?;
+    }
     result.rejected_by_reason = Counted::of(&rejected);
+    progress(&result);
     analyze_if_many(db, result.added).await;
     Ok(result)
 }

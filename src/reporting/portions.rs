@@ -93,15 +93,20 @@ impl Portions {
         let (beginning, size) = (DateTime::from_timestamp_nanos(i64::MIN), self.size);
         let next = match (self.key, self.last) {
             (Keyed::None, _) => None,
-            (Keyed::Number, last) => {
-                let after = if let Some(Portion::Numbers(_, last)) = last { last } else { self.numbers.0 - 1 };
-                let number = store::number(db, after, self.numbers.1, size).await?;
-                number.map(|number| Portion::Numbers(after, number))
-            }
-            (Keyed::NumberInUse, last) => {
-                let after = if let Some(Portion::NumbersInUse(_, last)) = last { last } else { self.numbers.0 - 1 };
-                let number = store::number_in_use(db, after, self.numbers.1, size).await?;
-                number.map(|number| Portion::NumbersInUse(after, number))
+            (Keyed::Number | Keyed::NumberInUse, last) => {
+                let after = match last {
+                    Some(Portion::Numbers(_, last) | Portion::NumbersInUse(_, last)) => last,
+                    _ => self.numbers.0 - 1,
+                };
+                let last = self.numbers.1;
+                match self.key {
+                    Keyed::Number => {
+                        store::number(db, after, last, size).await?.map(|number| Portion::Numbers(after, number))
+                    }
+                    _ => store::number_in_use(db, after, last, size)
+                        .await?
+                        .map(|number| Portion::NumbersInUse(after, number)),
+                }
             }
             (Keyed::Account | Keyed::ApiKey, last) => {
                 let after = if let Some(Portion::Moments(_, last)) = last { last } else { beginning };

@@ -199,15 +199,10 @@ fn condition(condition: &Condition) -> String {
         }
         Condition::IsNull(column) => format!("report.{column} is null"),
         Condition::Between(column, first, last) => format!("report.{column} between {first} and {last}"),
-        Condition::InState(state) => {
-            let is = format!("state = '{state}'");
-            match *state {
-                // Portions lead to them, or what else they are limited by.
-                "available" | "in_use" => format!("report.{is}"),
-                // Only this: with the state besides, the array might be searched for each number of the state.
-                _ => numbers_of(&format!("stock where {is}")),
-            }
-        }
+        // Their index is not in the order of numbers. Only this condition: with the state besides, the array might be searched
+        // for each number of the state.
+        Condition::InState("quarantined") => numbers_of("stock where state = 'quarantined'"),
+        Condition::InState(state) => equal("state", &Value::Word(state)),
     }
 }
 
